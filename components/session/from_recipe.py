@@ -17,7 +17,7 @@ from .curve import points_through
 from .method_choice import DPPA, SLIDERS, MethodChoice
 from .session import (
     COEFFICIENTS,
-    LARGEST_FACTOR,
+    MAX_FACTOR,
     MOST_MODELS,
     MOST_PARTITIONS,
     ModelChoice,
@@ -88,10 +88,10 @@ def _beyond(recipe: MergeRecipe) -> Iterator[str]:
 
 
 def _beyond_model(model: DomainModel) -> Iterator[str]:
-    if max(model.amplification) > LARGEST_FACTOR:
+    if max(model.amplification) > MAX_FACTOR:
         yield (
             f"{model.model} is amplified by {max(model.amplification):g}, and here by at most "
-            f"{LARGEST_FACTOR:g}"
+            f"{MAX_FACTOR:g}"
         )
     if isinstance(model.coefficient, tuple):
         yield f"{model.model} has a coefficient for parts of layers, and here only by layer"

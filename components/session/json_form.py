@@ -17,7 +17,7 @@ from dppa_core.pruning.partition import check_levels
 from .curve import MOST_POINTS
 from .session import (
     HIGHEST_RATE,
-    LARGEST_FACTOR,
+    MAX_FACTOR,
     MOST_MODELS,
     MOST_PARTITIONS,
     SHARED_TEMPLATES,
@@ -27,7 +27,7 @@ from .session import (
     checked_overrides,
 )
 
-LONGEST_REFERENCE = 500
+MAX_REFERENCE_LENGTH = 500
 LONGEST_TEXT = 100_000
 OWN_CHOICES = {name: Session.__dataclass_fields__[name].default for name in ("dtype", "heads")}
 """Choices for own models -> their defaults, which are left out."""
@@ -153,7 +153,7 @@ def shares_from_text(text: object) -> tuple[float, tuple[float, ...]]:
 def reference_text(value: object) -> str:
     """A model reference from outside: a short non-empty text without line breaks."""
     text = value.strip() if isinstance(value, str) else ""
-    if not text or len(text) > LONGEST_REFERENCE or not text.isprintable():
+    if not text or len(text) > MAX_REFERENCE_LENGTH or not text.isprintable():
         raise InvalidValue(f"A model reference is a name such as zoo:math; got {value!r:.80}.")
     return text
 
@@ -181,7 +181,7 @@ def _factors(row: object) -> tuple[float, ...]:
         raise InvalidValue(
             f"Amplification is a list of up to {MOST_PARTITIONS} factors: {row!r:.80}."
         )
-    return tuple(check_number("Amplification", factor, 0, LARGEST_FACTOR) for factor in row)
+    return tuple(check_number("Amplification", factor, 0, MAX_FACTOR) for factor in row)
 
 
 def models_json(session: Session) -> dict[str, Any]:

@@ -23,7 +23,7 @@ MOST_MODELS = 5
 SHARED_TEMPLATES = ("auto", "base")
 MOST_PARTITIONS = 4
 HIGHEST_RATE = 0.99
-LARGEST_FACTOR = 4.0
+MAX_FACTOR = 4.0
 COEFFICIENTS = (-1.0, 2.0)
 OUTLIERS = (1.0, 10.0)
 """Multiples of the mean that the page offers, for a layer and for a module."""

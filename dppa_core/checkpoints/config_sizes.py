@@ -16,7 +16,7 @@ _COUNT = re.compile(
     r"(?:layers?|experts?|heads?|blocks?|groups?|depth|stages|inputs|passes|repeats|codebooks)$"
 )
 """The end of a key that says how often something is built."""
-_FEW = 1024
+_FEWEST_PARTS = 1024
 """Heads, experts or layers of another part, which may all lie in one tensor."""
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 _DECODERS = (
@@ -42,7 +42,7 @@ def check_sizes(source: Checkpoint, label: str) -> None:
                 label, "vocab_size", part["vocab_size"], f"{rows[0]} rows in {embedding}"
             )
     for key, value in values_within(source.config):
-        if _COUNT.search(key) and _is_beyond(value, max(_FEW, len(names))):
+        if _COUNT.search(key) and _is_beyond(value, max(_FEWEST_PARTS, len(names))):
             raise _disagree(label, key, value, many(len(names), "tensor"))
 
 

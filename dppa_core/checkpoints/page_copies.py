@@ -18,7 +18,7 @@ from numpy import ndarray
 
 from dppa_core.errors import DamagedCheckpoint
 
-_HANDLES = 256
+_MAX_HANDLES = 256
 """With this many open file handles, further files are only mapped: a process may open only so many,
 and each mapping holds one."""
 
@@ -89,7 +89,7 @@ def _spare(handle: int) -> int | None:
         spare = os.dup(handle)
     except OSError:  # too many open files: only mapping is left
         return None
-    if spare < _HANDLES:
+    if spare < _MAX_HANDLES:
         return spare
     os.close(spare)
     return None

@@ -30,8 +30,8 @@ from dppa_core.system.regular_files import open_regular
 from dppa_core.system.strict_json import parse_json
 
 _WIDTHS = {"F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "U32": 4, "U64": 8, "C64": 8}
-_LARGEST_HEADER = 100 * 1024 * 1024
-_MOST_DIMENSIONS = 64
+_MAX_HEADER_BYTES = 100 * 1024 * 1024
+_MAX_DIMENSIONS = 64
 _EDITED = "A header that was edited, or a file overwritten in part, is the usual cause."
 
 
@@ -96,7 +96,7 @@ def header_length(path: Path, start: bytes, size: int) -> int:
             f"{path}: {many(size, 'byte')}, not a safetensors header. {TRUNCATED}"
         )
     length = int.from_bytes(start[:8], "little")
-    if length > min(size - 8, _LARGEST_HEADER):
+    if length > min(size - 8, _MAX_HEADER_BYTES):
         raise DamagedCheckpoint(
             f"{path}: the header claims {many(length, 'byte')} in a file of {size}. "
             f"Not a safetensors file (a Git LFS pointer?), or cut short. {TRUNCATED}"
@@ -152,7 +152,7 @@ def _tensor_info(path: Path, name: str, entry: Any, start: int) -> TensorInfo:
     if not _are_sizes(shape):
         raise malformed(
             "shape must be a list of whole numbers from 0 on, of at most "
-            f"{_MOST_DIMENSIONS} dimensions, got {shown(shape)}"
+            f"{_MAX_DIMENSIONS} dimensions, got {shown(shape)}"
         )
     if not _are_sizes(offsets) or len(offsets) != 2:
         raise malformed(f"data_offsets must be two whole numbers from 0 on, got {shown(offsets)}")
@@ -170,7 +170,7 @@ def _tensor_info(path: Path, name: str, entry: Any, start: int) -> TensorInfo:
 def _are_sizes(values: Any) -> TypeGuard[list[int]]:
     return (
         isinstance(values, list)
-        and len(values) <= _MOST_DIMENSIONS
+        and len(values) <= _MAX_DIMENSIONS
         and all(type(value) is int and 0 <= value < 2**63 for value in values)  # no True
     )
 

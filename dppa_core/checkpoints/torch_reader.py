@@ -53,9 +53,9 @@ _CODES = {
 }
 """Name of a dtype in PyTorch -> its code in safetensors headers."""
 
-_REPEATED = 1 << 26
+_MAX_REPEATED_BYTES = 1 << 26
 """Bytes allowed for a tensor that repeats fewer elements, such as an expanded mask."""
-_MOST_TIMES, _SMALL = 16, 1 << 26
+_MAX_COMPRESSION, _UNBOUNDED_BYTES = 16, 1 << 26
 """Largest allowed compression ratio; only zeros compress further."""
 _ZIP = b"PK\x03\x04"
 _REASON = re.compile(r".*WeightsUnpickler error:\s*", re.DOTALL)
@@ -139,7 +139,7 @@ def _records(path: Path, place: Path) -> tuple[zipfile.ZipInfo, ...]:
 def _check_unpacked(path: Path, records: tuple[zipfile.ZipInfo, ...]) -> None:
     """Refuse a zip file that would fill the memory; PyTorch itself does not compress."""
     unpacked = sum(record.file_size for record in records if record.compress_type)
-    if unpacked > max(_SMALL, _MOST_TIMES * path.stat().st_size):
+    if unpacked > max(_UNBOUNDED_BYTES, _MAX_COMPRESSION * path.stat().st_size):
         raise DamagedCheckpoint(
             f"{path}: {many(path.stat().st_size, 'byte')} that unpack to {unpacked}. A file made "
             "to fill the memory is the usual cause."
@@ -220,7 +220,7 @@ def _info(path: Path, name: str, tensor: Tensor) -> TensorInfo:
     kind = str(tensor.dtype).removeprefix("torch.")
     shape = tuple(tensor.shape)
     needed = math.prod(shape) * tensor.element_size()
-    if needed > max(tensor.untyped_storage().nbytes(), _REPEATED):
+    if needed > max(tensor.untyped_storage().nbytes(), _MAX_REPEATED_BYTES):
         raise DamagedCheckpoint(
             f"{path}: {name} of shape {shown(shape)} needs {many(needed, 'byte')}, the file has "
             f"{tensor.untyped_storage().nbytes()} for it. A file made by hand is the usual cause."

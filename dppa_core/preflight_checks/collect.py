@@ -1,7 +1,4 @@
-"""Facts about models, wherever they lie, adapters included.
-
-`collect_local` and `collect_hub` read the places.
-"""
+"""Facts about models, wherever they lie, adapters included."""
 
 from __future__ import annotations
 
@@ -11,21 +8,42 @@ from pathlib import Path
 from dppa_core.checkpoints.adapters.lora_files import WEIGHTS
 from dppa_core.checkpoints.adapters.packs import find_pack
 from dppa_core.checkpoints.folders.model_files import within_roots
+from dppa_core.checkpoints.sources.hub import HubModel, look_up
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.checkpoints.sources.zoo import needs_fetch, zoo_base, zoo_folder
 from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary
 from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
-from dppa_core.preflight_checks.collect_hub import HubFactsCollector, adapter_facts
+from dppa_core.preflight_checks.collect_hub import (
+    adapter_facts,
+    facts_from_disk,
+    hub_adapter,
+    hub_facts,
+    hub_vocabulary,
+)
 from dppa_core.preflight_checks.collect_local import LookNotes, look_at_folder, trouble
 from dppa_core.preflight_checks.facts import AdapterFacts, CollectedFacts, ModelFacts
 from dppa_core.preflight_checks.provenance import parent_of
 
 
 class FactsCollector:
-    """Collects facts about models; the Hub's answers are remembered."""
+    """Collects facts about models. Remembers the Hub's answers, and that it is unreachable."""
 
     def __init__(self) -> None:
-        self._hub = HubFactsCollector()
+        self._unreachable: Unreachable | None = None
+        self._models: dict[tuple[str, str], HubModel] = {}
+
+    def _find(self, ref: ModelRef) -> HubModel:
+        """The Hub's description of a model, see `look_up`."""
+        if self._unreachable is not None:
+            raise Unreachable(str(self._unreachable))
+        key = ref.location, ref.revision
+        if key not in self._models:
+            try:
+                self._models[key] = look_up(*key)
+            except Unreachable as error:
+                self._unreachable = error
+                raise
+        return self._models[key]
 
     def look(self, reference: str) -> CollectedFacts:
         """All facts about a model without its weights; foreseen errors become findings."""
@@ -45,13 +63,14 @@ class FactsCollector:
     def _look(self, reference: str, ref: ModelRef) -> CollectedFacts:
         if ref.base is not None:
             return self._look_at_adapter(self._look(reference, ref.base), replace(ref, base=None))
-        if ref.source == "hub":
-            return self._hub.look(reference, ref.location, ref.revision)
-        notes = LookNotes(reference)
-        folder = notes.attempt(lambda: local_folder(ref), None)
-        if folder is None:
-            return CollectedFacts(None, tuple(notes.findings))
-        return look_at_folder(reference, folder, ref.source)
+        try:
+            if ref.source == "hub":
+                return hub_facts(reference, self._find(ref), ref.revision)
+            return look_at_folder(reference, local_folder(ref), ref.source)
+        except DppaError as error:
+            if ref.source == "hub" and isinstance(error, Unreachable):
+                return facts_from_disk(reference, ref.location, ref.revision, error)
+            return CollectedFacts(None, (trouble(reference, error),))
 
     def _look_at_adapter(self, below: CollectedFacts, ref: ModelRef) -> CollectedFacts:
         if below.facts is None:
@@ -71,7 +90,7 @@ class FactsCollector:
         return CollectedFacts(facts, below.findings)
 
     def _hub_adapter(self, ref: ModelRef) -> tuple[AdapterFacts, int]:
-        return self._hub.adapter(str(ref), ref.location, ref.revision)
+        return hub_adapter(str(ref), self._find(ref))
 
     def with_vocabulary(self, facts: ModelFacts) -> ModelFacts:
         """The same model with the tokens of its tokenizer, if they can be read.
@@ -82,10 +101,11 @@ class FactsCollector:
         while ref.base is not None:
             ref = ref.base
         try:
-            if ref.source == "hub":
-                words = self._hub.vocabulary(ref.location, ref.revision)
-            else:
-                words = read_vocabulary(local_folder(ref))
+            words = (
+                hub_vocabulary(self._find(ref))
+                if ref.source == "hub"
+                else read_vocabulary(local_folder(ref))
+            )
         except DppaError:
             return facts
         return replace(facts, tokenizer=replace(facts.tokenizer, vocabulary=words))

@@ -11,12 +11,12 @@ from dppa_core.checkpoints.adapters.lora_files import CONFIG, WEIGHTS, read_lora
 from dppa_core.checkpoints.folders.small_files import read_object
 from dppa_core.checkpoints.formats import format_of
 from dppa_core.checkpoints.sources.download import fetch_files, needed_weights
-from dppa_core.checkpoints.sources.hub import HubModel, cached_folder, look_up
+from dppa_core.checkpoints.sources.hub import HubModel, cached_folder
 from dppa_core.checkpoints.sources.remote_headers import hub_tensors
 from dppa_core.checkpoints.vocabulary.tokenizer_files import TOKENIZER_FILES, read_vocabulary
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
 from dppa_core.checkpoints.weight_file import TensorInfo
-from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
+from dppa_core.errors import MissingCheckpoint, Unreachable
 from dppa_core.preflight_checks.collect_local import (
     SMALL,
     LookNotes,
@@ -24,12 +24,10 @@ from dppa_core.preflight_checks.collect_local import (
     local_tensors,
     look_at_folder,
     tokenizer_in,
-    trouble,
 )
 from dppa_core.preflight_checks.facts import (
     AdapterFacts,
     CollectedFacts,
-    Finding,
     ModelFacts,
     TokenizerFacts,
     blocker,
@@ -37,59 +35,23 @@ from dppa_core.preflight_checks.facts import (
 )
 from dppa_core.preflight_checks.provenance import licence_in
 
-LARGEST_SMALL = 64 << 20
+MAX_SMALL_BYTES = 64 << 20
 """Most bytes of a small file; larger ones are not what their name says."""
 _SETTINGS = ("config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
 
 
-class HubFactsCollector:
-    """Collects facts about Hub models; an unreachable Hub is not asked again."""
+def hub_adapter(reference: str, model: HubModel) -> tuple[AdapterFacts, int]:
+    """Facts about an adapter of the Hub, and its bytes that are not fetched yet."""
+    needed_weights(model, adapter=True)
+    folder = fetch_files(model, (CONFIG,))
+    facts = adapter_facts(reference, folder, licence_in(model.card, reference))
+    return facts, 0 if _is_fetched(model, WEIGHTS) else model.sizes[WEIGHTS]
 
-    def __init__(self) -> None:
-        self._away: Unreachable | None = None
-        self._models: dict[tuple[str, str], HubModel] = {}
 
-    def find(self, name: str, revision: str) -> HubModel:
-        """The Hub's description of a model, see `look_up`; an unreachable Hub is asked once."""
-        if self._away is not None:
-            raise Unreachable(str(self._away))
-        if (name, revision) not in self._models:
-            try:
-                self._models[name, revision] = look_up(name, revision)
-            except Unreachable as error:
-                self._away = error
-                raise
-        return self._models[name, revision]
-
-    def look(self, reference: str, name: str, revision: str) -> CollectedFacts:
-        """Facts about a Hub model; from this disk if the Hub is unreachable."""
-        try:
-            model = self.find(name, revision)
-        except Unreachable as error:
-            folder = cached_folder(name, revision)
-            if folder is None:
-                return CollectedFacts(None, (_away(reference, error),))
-            local = look_at_folder(reference, folder, "hub")
-            facts = local.facts and replace(local.facts, commit=folder.name, revision=revision)
-            return CollectedFacts(facts, (*local.findings, _from_disk(reference, folder)))
-        except DppaError as error:
-            return CollectedFacts(None, (trouble(reference, error),))
-        return _look(reference, model, revision)
-
-    def adapter(self, reference: str, name: str, revision: str) -> tuple[AdapterFacts, int]:
-        """Facts about an adapter of the Hub, and its bytes that are not fetched yet."""
-        model = self.find(name, revision)
-        needed_weights(model, adapter=True)
-        folder = fetch_files(model, (CONFIG,))
-        facts = adapter_facts(reference, folder, licence_in(model.card, reference))
-        is_fetched = cached_folder(name, model.commit, WEIGHTS) is not None
-        return facts, 0 if is_fetched else model.sizes[WEIGHTS]
-
-    def vocabulary(self, name: str, revision: str) -> Vocabulary | None:
-        """The tokens of a tokenizer; its files are fetched, which a merge needs anyway."""
-        model = self.find(name, revision)
-        names = [file for file in TOKENIZER_FILES if _is_small(model, file)]
-        return read_vocabulary(fetch_files(model, names)) if names else None
+def hub_vocabulary(model: HubModel) -> Vocabulary | None:
+    """The tokens of a tokenizer; its files are fetched, which a merge needs anyway."""
+    names = [file for file in TOKENIZER_FILES if _is_small(model, file)]
+    return read_vocabulary(fetch_files(model, names)) if names else None
 
 
 def adapter_facts(reference: str, folder: Path, licence: str | None) -> AdapterFacts:
@@ -99,7 +61,8 @@ def adapter_facts(reference: str, folder: Path, licence: str | None) -> AdapterF
     return AdapterFacts(reference, base if isinstance(base, str) else "", config.r, licence)
 
 
-def _look(reference: str, model: HubModel, revision: str) -> CollectedFacts:
+def hub_facts(reference: str, model: HubModel, revision: str) -> CollectedFacts:
+    """All facts about a Hub model; errors become findings."""
     notes = LookNotes(reference)
     folder = notes.attempt(lambda: _settings(model), None)
     closed = folder is None and notes.findings  # gated: the Hub gives no other file either
@@ -145,7 +108,7 @@ def _settings(model: HubModel) -> Path | None:
 
 
 def _is_small(model: HubModel, file: str) -> bool:
-    return model.sizes.get(file, LARGEST_SMALL + 1) <= LARGEST_SMALL
+    return model.sizes.get(file, MAX_SMALL_BYTES + 1) <= MAX_SMALL_BYTES
 
 
 def _config(model: HubModel, folder: Path | None) -> dict[str, Any]:
@@ -158,21 +121,25 @@ def _is_fetched(model: HubModel, file: str) -> bool:
     return cached_folder(model.name, model.commit, file) is not None
 
 
-def _away(reference: str, error: Unreachable) -> Finding:
-    why = str(error).partition(": ")[2] or str(error)
-    return blocker(
-        "network",
-        reference,
-        "The Hub is not reachable, and the model is not on this disk.",
-        why[:1].upper() + why[1:],
-        "Try again with a network, or name a folder that holds the model.",
-    )
-
-
-def _from_disk(reference: str, folder: Path) -> Finding:
-    return note(
+def facts_from_disk(reference: str, name: str, revision: str, error: Unreachable) -> CollectedFacts:
+    """Facts about a Hub model from this disk, while the Hub is unreachable."""
+    folder = cached_folder(name, revision)
+    if folder is None:
+        why = str(error).partition(": ")[2] or str(error)
+        finding = blocker(
+            "network",
+            reference,
+            "The Hub is not reachable, and the model is not on this disk.",
+            why[:1].upper() + why[1:],
+            "Try again with a network, or name a folder that holds the model.",
+        )
+        return CollectedFacts(None, (finding,))
+    local = look_at_folder(reference, folder, "hub")
+    facts = local.facts and replace(local.facts, commit=folder.name, revision=revision)
+    finding = note(
         "network",
         reference,
         f"The Hub is not reachable; looked at what is on this disk, commit {folder.name[:8]}.",
         "A newer commit may be there.",
     )
+    return CollectedFacts(facts, (*local.findings, finding))

@@ -31,8 +31,14 @@ from dppa_core.preflight_checks.facts import (
 from dppa_core.preflight_checks.of_merge import about_licences, about_resources, sizes_of
 from dppa_core.preflight_checks.of_model import about_model
 from dppa_core.preflight_checks.of_pair import about_pair
-from dppa_core.preflight_checks.of_weights import BaseDistance, about_distance, measure_distance
-from dppa_core.preflight_checks.weight_sample import about_finite, about_rounding, rounding_loss
+from dppa_core.preflight_checks.of_weights import (
+    BaseDistance,
+    about_distance,
+    about_finite,
+    about_rounding,
+    measure_distance,
+    rounding_loss,
+)
 from dppa_core.profiling.profile import cached_profile, remembered_profile
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe

@@ -18,8 +18,8 @@ from dppa_core.checkpoints.folders.model_files import open_model_file
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.recipes.yaml_text import parse_recipe
 
-_LONGEST = 2000  # lines of front matter; the Hub's largest have a few hundred
-_MOST = 1 << 20  # bytes
+_MAX_LINES = 2000  # lines of front matter; the Hub's largest have a few hundred
+_MAX_BYTES = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ def front_matter(path: Path) -> dict[str, object]:
     """The values at the top of a README.md; empty if it is missing, damaged or has none."""
     try:
         with open_model_file(path) as file:
-            text = io.TextIOWrapper(io.BytesIO(file.read(_MOST)), "utf-8")
+            text = io.TextIOWrapper(io.BytesIO(file.read(_MAX_BYTES)), "utf-8")
         if text.readline().rstrip() != "---":
             return {}
-        lines = takewhile(lambda line: line.rstrip() != "---", islice(text, _LONGEST))
+        lines = takewhile(lambda line: line.rstrip() != "---", islice(text, _MAX_LINES))
         values = yaml.safe_load("".join(lines))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}

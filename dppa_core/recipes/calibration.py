@@ -11,10 +11,10 @@ from dppa_core.errors import InvalidRecipe, InvalidValue, NotAllowed, shown
 from dppa_core.parameter_fields import check_keys, check_number
 from dppa_core.tasks import DOMAINS, KNOWN_DOMAINS, tasks_of
 
-TOKENS = 4096
+DEFAULT_TOKENS = 4096
 """Default number of tokens."""
-_MOST_TOKENS = 10_000_000
-_LONGEST_PATH = 4096
+_MAX_TOKENS = 10_000_000
+_MAX_PATH_CHARACTERS = 4096
 _KEYS = ("tasks", "text", "tokens")
 
 
@@ -26,7 +26,7 @@ class Calibration:
     """Domains of the embedded tasks; their train questions are read, domains in turn."""
     text: str = ""
     """Or a local file: plain text in UTF-8."""
-    tokens: int = TOKENS
+    tokens: int = DEFAULT_TOKENS
     """Most tokens, including the special tokens of chat templates."""
 
     def __post_init__(self) -> None:
@@ -38,7 +38,7 @@ class Calibration:
             tasks_of(name)
         if len(set(self.tasks)) != len(self.tasks):
             raise InvalidValue(f"calibration: a task twice in {shown(list(self.tasks))}.")
-        check_number("calibration: tokens", self.tokens, 2, _MOST_TOKENS)
+        check_number("calibration: tokens", self.tokens, 2, _MAX_TOKENS)
 
     def values(self) -> dict[str, Any]:
         """The values as in a recipe."""
@@ -66,16 +66,16 @@ def calibration_from(value: Any, place: str) -> Calibration | None:
         return value
     if not isinstance(value, Mapping):
         raise InvalidRecipe(
-            f"{place} must be a mapping as {{tasks: [math], tokens: {TOKENS}}} or {{text: PATH}}, "
-            f"got {shown(value)}."
+            f"{place} must be a mapping as {{tasks: [math], tokens: {DEFAULT_TOKENS}}} or {{text: "
+            f"PATH}}, got {shown(value)}."
         )
     check_keys(value, _KEYS, place)
     tasks, text = value.get("tasks") or [], value.get("text") or ""
     if not isinstance(tasks, (list, tuple)) or not all(isinstance(name, str) for name in tasks):
         raise InvalidValue(f"tasks must be a list such as [math], got {shown(tasks)}.")
-    if not isinstance(text, str) or len(text) > _LONGEST_PATH:
+    if not isinstance(text, str) or len(text) > _MAX_PATH_CHARACTERS:
         raise InvalidValue(f"text must be the path of a file, got {shown(text)}.")
-    tokens = check_number("tokens", value.get("tokens", TOKENS), 2, _MOST_TOKENS)
+    tokens = check_number("tokens", value.get("tokens", DEFAULT_TOKENS), 2, _MAX_TOKENS)
     if tokens != int(tokens):
         raise InvalidValue(f"tokens must be a whole number, got {tokens:g}.")
     return Calibration(tuple(tasks), text, int(tokens))
@@ -83,7 +83,7 @@ def calibration_from(value: Any, place: str) -> Calibration | None:
 
 def calibration_from_words(words: str, tokens: int | None = None) -> Calibration:
     """The calibration from a command line: domains, as "math,law", or a file's path."""
-    count = TOKENS if tokens is None else tokens
+    count = DEFAULT_TOKENS if tokens is None else tokens
     names = tuple(name.strip() for name in words.split(","))
     if all(name in DOMAINS for name in names):
         return Calibration(names, tokens=count)

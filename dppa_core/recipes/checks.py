@@ -13,7 +13,7 @@ from dppa_core.pruning.pruning_parameters import Override
 from dppa_core.recipes.calibration import Calibration, calibration_from
 
 T = TypeVar("T")
-LARGEST_FACTOR = 100.0
+MAX_FACTOR = 100.0
 CHOICES = {"vocabulary": ("base", "union"), "chat_template": ("auto", "base")}
 """Key of a recipe -> allowed words besides the models; see `MergeRecipe`."""
 
@@ -49,7 +49,7 @@ def checked_factors(place: str, values: Any) -> tuple[float, ...]:
             f"{subject} must be a list of numbers, one for each level, such as [1.5, 1.0], got "
             f"{shown(values)}."
         )
-    factors = (check_number(subject, value, 0.0, LARGEST_FACTOR) for value in values)
+    factors = (check_number(subject, value, 0.0, MAX_FACTOR) for value in values)
     return _as_recipe_error(lambda: tuple(factors))
 
 

@@ -15,7 +15,7 @@ _MODEL_WORDS = {
     "coefficient": "coefficient",
     "calibration": "calibration",
 }
-_LONGEST = 60
+_MAX_CHARACTERS = 60
 
 
 def recipe_differences(first: MergeRecipe, second: MergeRecipe) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def _text(value: Any) -> str:
         if isinstance(value, Mapping) and set(value) == {"rate"}:
             return f"{100 * value['rate']:.4g} %"
         text = str(value)
-        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+        return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 1]}…"
     return f"{value:g}"
 
 

@@ -57,10 +57,10 @@ _KEYS = (
     *("seed", "dtype", "vocabulary", "chat_template", "heads"),
 )
 _MODEL_KEYS = ("model", "levels", "amplification", "coefficient", "calibration")
-_LARGEST_TEXT = 100_000
-_LARGEST_FILE = 4 * _LARGEST_TEXT  # bytes in UTF-8
-_LONGEST_REASON = 300
-_DEEPEST, _MOST_DIGITS = 20, 100
+_MAX_CHARACTERS = 100_000
+_MAX_FILE_BYTES = 4 * _MAX_CHARACTERS  # bytes in UTF-8
+_MAX_REASON_LENGTH = 300
+_MAX_DEPTH, _MAX_DIGITS = 20, 100
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -81,8 +81,8 @@ class _Loader(yaml.SafeLoader):
         if getattr(event, "tag", None) is not None:
             raise yaml.YAMLError(f"a tag ({event.tag}) in line {line}; leave it out")
         self.depth += 1
-        if self.depth > _DEEPEST:
-            raise yaml.YAMLError(f"more than {_DEEPEST} levels in line {line}")
+        if self.depth > _MAX_DEPTH:
+            raise yaml.YAMLError(f"more than {_MAX_DEPTH} levels in line {line}")
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -102,7 +102,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_yaml_int(self, node: Any) -> int:
-        if len(node.value) > _MOST_DIGITS:
+        if len(node.value) > _MAX_DIGITS:
             line = node.start_mark.line + 1
             raise yaml.YAMLError(f"a number of {len(node.value)} digits in line {line}")
         return int(super().construct_yaml_int(node))
@@ -187,16 +187,16 @@ def read_mapping(text: str) -> Mapping[Any, Any]:
         raise InvalidRecipe(
             f"A recipe's text is needed, got {shown(text)}. load_recipe reads a file."
         )
-    if len(text) > _LARGEST_TEXT:
+    if len(text) > _MAX_CHARACTERS:
         raise InvalidRecipe(
-            f"The recipe has {len(text)} characters; it may have {_LARGEST_TEXT}. "
+            f"The recipe has {len(text)} characters; it may have {_MAX_CHARACTERS}. "
             "Another kind of file is the usual cause."
         )
     try:
         data = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 0x without a digit
         line = " ".join(str(error).replace('in "<unicode string>", ', "in ").split())
-        raise InvalidRecipe(f"The recipe is not plain YAML: {line[:_LONGEST_REASON]}") from error
+        raise InvalidRecipe(f"The recipe is not plain YAML: {line[:_MAX_REASON_LENGTH]}") from error
     if not isinstance(data, Mapping):
         raise InvalidRecipe("The recipe is not a mapping of keys to values.")
     return data
@@ -232,12 +232,12 @@ def load_recipe(path: str | Path) -> MergeRecipe:
 
 def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
     """Read a recipe file in this or another format."""
-    label = shown(str(path), _LONGEST_REASON)[1:-1]
+    label = shown(str(path), _MAX_REASON_LENGTH)[1:-1]
     try:
-        data = read_regular(Path(path), _LARGEST_FILE + 1, streams=True)
-        if len(data) > _LARGEST_FILE:
+        data = read_regular(Path(path), _MAX_FILE_BYTES + 1, streams=True)
+        if len(data) > _MAX_FILE_BYTES:
             raise InvalidRecipe(
-                f"The file is larger than {_LARGEST_FILE} bytes. Another kind of file, such as "
+                f"The file is larger than {_MAX_FILE_BYTES} bytes. Another kind of file, such as "
                 "weights, is the usual cause."
             )
         return parse(data.decode("utf-8-sig"))

@@ -199,7 +199,7 @@ def test_a_damaged_header_is_a_blocker(hub: HubServer, header: bytes) -> None:
 def test_a_configuration_of_gigabytes_is_not_fetched(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collect_hub, "LARGEST_SMALL", 200)
+    monkeypatch.setattr(collect_hub, "MAX_SMALL_BYTES", 200)
     (finding,) = [f for f in blockers(preflight_models(BASE, [MATH])) if f.model == BASE]
     assert "config.json" in finding.what and not hub.sent["config.json"]
 
@@ -222,7 +222,7 @@ def test_a_hub_that_is_down_is_asked_once(hub: HubServer) -> None:
 def test_a_hub_that_says_nothing_is_waited_for_once(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr(hub_module, "ANSWER_SECONDS", 0.2)
     hub.answers.clear()
     began = time.monotonic()
     found = preflight_models(BASE, [MATH])

@@ -19,9 +19,9 @@ from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, NotAllowed, m
 from dppa_core.pruning.floats import FLOATS
 
 CONFIG = "adapter_config.json"
-_LONGEST_PATTERN, _MOST_REPEATS = 200, 3
-_LARGEST_RANK = 2**31 - 1
-_MOST_STEPS = 100_000_000
+_MAX_PATTERN_CHARACTERS, _MAX_REPEATS = 200, 3
+_MAX_RANK = 2**31 - 1
+_MAX_STEPS = 100_000_000
 """Steps of all patterns on all names of an adapter: half a second; real ones take 1/1000."""
 _REPEATS = re.compile(r"[*+?{]")
 _NESTED = re.compile(r"\)[*+?{]|\\[1-9]|\(\?")  # causes exponential matching time
@@ -75,7 +75,7 @@ class LoraConfig:
             pattern: sum(_steps(pattern, length) * count for length, count in lengths.items())
             for pattern in patterns
         }
-        if sum(efforts.values()) > _MOST_STEPS:
+        if sum(efforts.values()) > _MAX_STEPS:
             worst = max(efforts, key=efforts.__getitem__)
             raise DamagedCheckpoint(
                 f"{folder / CONFIG}: patterns such as {shown(worst)} would take too long on the "
@@ -105,10 +105,10 @@ def _lookup(patterns: Mapping[str, float], module: str, otherwise: float) -> flo
 def _compiled(pattern: str) -> re.Pattern[str]:
     """The compiled pattern as peft uses it, if it cannot take exponential time."""
     repeats = len(_REPEATS.findall(pattern))
-    if len(pattern) > _LONGEST_PATTERN or repeats > _MOST_REPEATS or _NESTED.search(pattern):
+    if len(pattern) > _MAX_PATTERN_CHARACTERS or repeats > _MAX_REPEATS or _NESTED.search(pattern):
         raise ValueError(
-            f"the pattern {shown(pattern)} repeats too much; allowed are {_LONGEST_PATTERN} "
-            f"characters, {_MOST_REPEATS} repetitions, and none of a group"
+            f"the pattern {shown(pattern)} repeats too much; allowed are {_MAX_PATTERN_CHARACTERS} "
+            f"characters, {_MAX_REPEATS} repetitions, and none of a group"
         )
     try:
         return re.compile(rf"(.*\.)?({pattern})$")
@@ -145,9 +145,9 @@ def read_lora_config(folder: Path) -> LoraConfig:
     least = min((config.r, *config.rank_pattern.values()))
     alphas = (config.lora_alpha, *config.alpha_pattern.values())
     most = max((config.r, *config.rank_pattern.values()))
-    if least < 1 or most > _LARGEST_RANK or not all(map(math.isfinite, alphas)):
+    if least < 1 or most > _MAX_RANK or not all(map(math.isfinite, alphas)):
         raise DamagedCheckpoint(
-            f"{folder / CONFIG}: r must be 1 to {_LARGEST_RANK} and lora_alpha a number, got r "
+            f"{folder / CONFIG}: r must be 1 to {_MAX_RANK} and lora_alpha a number, got r "
             f"{shown(least if least < 1 else most)} and lora_alpha {shown(list(alphas))[1:-1]}."
         )
     return config

@@ -53,7 +53,7 @@ _COUNTED = re.compile(r"[^ \t]+[ \t]\d+")
 _MERGED = re.compile(r"[^ ]* [^ ]*(?: \d+)?")
 """A pair of pieces that become one; XLM and FlauBERT write its count behind it."""
 
-_LARGEST = 64 * 1024 * 1024
+_MAX_BYTES = 64 * 1024 * 1024
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -103,13 +103,13 @@ def read_file(path: Path) -> bytes:
     """
     try:
         with open_model_file(path) as file:
-            most = min(os.fstat(file.fileno()).st_size, _LARGEST)
+            most = min(os.fstat(file.fileno()).st_size, _MAX_BYTES)
             data = file.read(most + 1)  # allocates this much before reading
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
-    if len(data) > _LARGEST:
+    if len(data) > _MAX_BYTES:
         raise DamagedCheckpoint(
-            f"{path}: larger than {_LARGEST >> 20} MiB. Weights under a wrong name are the usual "
+            f"{path}: larger than {_MAX_BYTES >> 20} MiB. Weights under a wrong name are the usual "
             "cause."
         )
     return data

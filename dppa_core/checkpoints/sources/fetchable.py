@@ -27,10 +27,10 @@ from dppa_core.progress import RunControl, Stop, check, report
 from dppa_core.system.atomic_folders import atomic_folder
 from dppa_core.system.folder_cache import cache_folder
 
-_CHUNK = 1 << 20
-_PATIENCE = 30
+_CHUNK_BYTES = 1 << 20
+_SILENCE_SECONDS = 30
 """Seconds without a byte after which a download has failed."""
-_LONGEST = 1800
+_MAX_SECONDS = 1800
 """Seconds after which it has failed, however slowly it goes on."""
 
 
@@ -137,19 +137,19 @@ def _download(model: Fetchable, file: Path, control: RunControl) -> None:
         raise Unreachable(
             f"{model.title}: not on this disk, and offline mode is on (HF_HUB_OFFLINE)."
         )
-    received, until = 0, time.monotonic() + _LONGEST
+    received, until = 0, time.monotonic() + _MAX_SECONDS
     with (
         file.open("wb") as out,
         _answering(model),
-        urllib.request.urlopen(model.url, timeout=_PATIENCE) as answer,
+        urllib.request.urlopen(model.url, timeout=_SILENCE_SECONDS) as answer,
     ):
-        while part := answer.read(_CHUNK):
+        while part := answer.read(_CHUNK_BYTES):
             check(control.get("stop"))
             received += out.write(part)
             if received > model.download:
                 raise ConnectionError(f"it sends more than {model.download:,} bytes")
             if time.monotonic() > until:
-                raise TimeoutError(f"{received / 1e6:.0f} MB came in {_LONGEST // 60} minutes")
+                raise TimeoutError(f"{received / 1e6:.0f} MB came in {_MAX_SECONDS // 60} minutes")
             report(control.get("progress"), received, model.download, model.title)
 
 

@@ -19,7 +19,7 @@ from dppa_core.system.atomic_folders import unwritable
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REVISION = re.compile(r"[\w][\w./-]{0,199}", re.ASCII)
 
-ANSWER_WITHIN = 10.0
+ANSWER_SECONDS = 10.0
 """Seconds until a Hub that does not answer counts as unreachable."""
 
 
@@ -81,7 +81,7 @@ def look_up(name: str, revision: str = "") -> HubModel:
     check_name(name, revision)
     with hub_errors(name, revision):
         info = HfApi().model_info(
-            name, revision=revision or None, files_metadata=True, timeout=ANSWER_WITHIN
+            name, revision=revision or None, files_metadata=True, timeout=ANSWER_SECONDS
         )
     files = info.siblings or ()
     return HubModel(

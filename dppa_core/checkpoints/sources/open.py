@@ -25,7 +25,7 @@ from dppa_core.checkpoints.sources.zoo import (
 from dppa_core.errors import InvalidValue, NotAllowed, shown
 from dppa_core.progress import RunControl
 
-_MOST_ADAPTERS = 8
+_MAX_ADAPTERS = 8
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
 
 
@@ -193,8 +193,8 @@ def _on_adapter(text: str) -> ModelRef:
         raise InvalidValue(
             f"{text}: a + stands between a model and its adapter or pack, as zoo:base+FOLDER."
         )
-    if base.count("+") >= _MOST_ADAPTERS:
-        raise InvalidValue(f"{shown(text)}: more than {_MOST_ADAPTERS} adapters on one model.")
+    if base.count("+") >= _MAX_ADAPTERS:
+        raise InvalidValue(f"{shown(text)}: more than {_MAX_ADAPTERS} adapters on one model.")
     # packs/math.safetensors could be a Hub name, but Hub models are not files
     is_file = adapter.endswith(SUFFIX) and not adapter.startswith("hub:")
     ref = ModelRef("local", adapter) if is_file else ModelRef.parse(adapter)

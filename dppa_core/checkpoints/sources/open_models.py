@@ -10,8 +10,8 @@ from dppa_core.checkpoints.weight_file import file_identity
 from dppa_core.progress import RunControl
 from dppa_core.system.recent import Recent
 
-SIZE = 64
-HELD = 10 << 20
+MAX_ENTRIES = 64
+MAX_HELD_BYTES = 10 << 20
 """Bytes of a checkpoint that is held in memory: reading it again took a third of a merge."""
 
 
@@ -23,7 +23,7 @@ class OpenModels:
     """
 
     def __init__(self) -> None:
-        self._checkpoints = Recent(SIZE)
+        self._checkpoints = Recent(MAX_ENTRIES)
 
     def checkpoint(
         self, reference: str, *, public: bool = False, **control: Unpack[RunControl]
@@ -36,7 +36,7 @@ class OpenModels:
         ):
             return cached
         opened = open_checkpoint(reference, public=public, **control)
-        if isinstance(opened, FolderCheckpoint) and opened.nbytes <= HELD:
+        if isinstance(opened, FolderCheckpoint) and opened.nbytes <= MAX_HELD_BYTES:
             opened.hold()
         self._checkpoints.keep(key, opened)
         return opened

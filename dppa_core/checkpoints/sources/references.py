@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dppa_core.errors import InvalidValue, shown
 
-LONGEST_REFERENCE = 4096
+MAX_REFERENCE_LENGTH = 4096
 """Characters; no path is longer."""
 
 
@@ -22,9 +22,9 @@ def checked_reference(text: object, subject: str = "A model reference") -> str:
             f"{subject} must be a text such as zoo:math, or a folder, got {shown(text)}."
         )
     text = text.strip()
-    if len(text) > LONGEST_REFERENCE:
+    if len(text) > MAX_REFERENCE_LENGTH:
         raise InvalidValue(
-            f"{subject} has {len(text)} characters; no path has more than {LONGEST_REFERENCE}."
+            f"{subject} has {len(text)} characters; no path has more than {MAX_REFERENCE_LENGTH}."
         )
     if not text.isprintable():
         raise InvalidValue(

@@ -11,7 +11,7 @@ from dppa_core.errors import DppaError, InvalidValue, NotAllowed, Unreachable, s
 LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN, with a token that may write."
 """The remedy on a user's own computer."""
 _TOKEN = re.compile(r"hf_\w+|Bearer\s+\S+", re.ASCII)
-_LONGEST = 200
+_MAX_CHARACTERS = 200
 
 
 def no_token() -> NotAllowed:
@@ -81,4 +81,4 @@ def _answer(error: BaseException, token: str) -> tuple[int | None, str]:
 
 def _clean(text: str, token: str) -> str:
     text = _TOKEN.sub("…", text.replace(token, "…"))
-    return shown(" ".join(text.split()), _LONGEST)[1:-1]
+    return shown(" ".join(text.split()), _MAX_CHARACTERS)[1:-1]

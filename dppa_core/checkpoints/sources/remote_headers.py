@@ -61,7 +61,7 @@ def _range(model: HubModel, file: str, start: int, count: int) -> bytes:
 
     url = hf_hub_url(model.name, file, revision=model.commit)
     requested = {"range": f"bytes={start}-{start + count - 1}", "accept-encoding": "identity"}
-    settings = {"headers": {**build_hf_headers(), **requested}, "timeout": hub.ANSWER_WITHIN}
+    settings = {"headers": {**build_hf_headers(), **requested}, "timeout": hub.ANSWER_SECONDS}
     data = bytearray()
     with (
         hub_errors(model.name, model.commit),

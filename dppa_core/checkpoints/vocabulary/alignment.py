@@ -24,6 +24,7 @@ from dppa_core.checkpoints.vocabulary.rows import (
     wrap_model,
 )
 from dppa_core.checkpoints.vocabulary.tokenizer_files import (
+    FAST,
     TOKENIZER_FILES,
     read_vocabulary,
     tokenizer_folder,
@@ -237,17 +238,14 @@ def _same_files(base_folder: Path | None, folder: Path) -> bool:
     """Return True if two folders hold the same tokenizer byte for byte."""
     if base_folder is None:
         return False
-    if base_folder == folder:
-        return True
-    for name in TOKENIZER_FILES:
-        base_file, file = base_folder / name, folder / name
-        if base_file.is_file() != file.is_file():
-            return False
-        if base_file.is_file() and read_file(base_file) != read_file(file):
-            return False
-        if name == TOKENIZER_FILES[0] and base_file.is_file():
-            return True  # tokenizer.json is sufficient
-    return True
+    # tokenizer.json is sufficient
+    names = (FAST,) if (base_folder / FAST).is_file() else TOKENIZER_FILES
+    pairs = ((_content(base_folder / name), _content(folder / name)) for name in names)
+    return base_folder == folder or all(first == second for first, second in pairs)
+
+
+def _content(path: Path) -> bytes | None:
+    return read_file(path) if path.is_file() else None
 
 
 def _need_tokenizer(rows: Sequence[int], names: Sequence[str], lacking: str) -> None:

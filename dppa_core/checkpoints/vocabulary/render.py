@@ -21,12 +21,12 @@ from dppa_core.checkpoints.vocabulary.chat_templates import EMBEDDED
 from dppa_core.errors import DamagedCheckpoint
 from dppa_core.system.error_translation import ForeignCode
 
-LONGEST_RENDERED = 1_000_000
+MAX_RENDERED_CHARACTERS = 1_000_000
 """Characters a chat template may make of one conversation."""
-SECONDS, MIB = 5, 256
+MAX_SECONDS, MAX_MIB = 5, 256
 """Limits of processor time (s) and of memory (MiB)."""
 OF_ANOTHER = "A tokenizer or chat template of another model is the usual cause."
-_START = 120.0
+_START_SECONDS = 120.0
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH")
 """Environment variables of the process: no login, no key."""
 
@@ -41,7 +41,7 @@ class TemplateProcess:
         mib: Memory, if the system can limit it.
     """
 
-    def __init__(self, seconds: int = SECONDS, mib: int = MIB) -> None:
+    def __init__(self, seconds: int = MAX_SECONDS, mib: int = MAX_MIB) -> None:
         self._seconds, self._mib = seconds, mib
         self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
@@ -71,7 +71,7 @@ class TemplateProcess:
         paths = [str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH", "")]
         self._running = subprocess.Popen(
             [sys.executable, "-P", "-m", f"{__package__}.render_worker"]
-            + [str(number) for number in (LONGEST_RENDERED, self._seconds, self._mib)],
+            + [str(number) for number in (MAX_RENDERED_CHARACTERS, self._seconds, self._mib)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -85,7 +85,7 @@ class TemplateProcess:
         )
         self._owner = os.getpid()
         atexit.register(self.close)
-        if self._answer(b"", _START) is None:
+        if self._answer(b"", _START_SECONDS) is None:
             self._end()
             raise DamagedCheckpoint(
                 "The process that renders chat templates does not start. Too little memory is "
@@ -162,15 +162,15 @@ def rendered_chat(
     answer = process.ask({"what": f"{label} fails", "cause": OF_ANOTHER, "template": arguments})
     if answer is None:
         raise DamagedCheckpoint(
-            f"{label} fails: it takes more than {SECONDS} seconds or {MIB} MiB. An endless "
+            f"{label} fails: it takes more than {MAX_SECONDS} seconds or {MAX_MIB} MiB. An endless "
             "loop is the usual cause."
         )
     if "error" in answer:
         raise DamagedCheckpoint(answer["error"])
     if "length" in answer:
+        characters = sum(len(turn["content"]) for turn in turns)
         raise DamagedCheckpoint(
-            f"{label} makes {answer['length']} characters of a conversation of "
-            f"{sum(len(turn['content']) for turn in turns)}; at most {LONGEST_RENDERED} are read. "
-            f"{OF_ANOTHER}"
+            f"{label} makes {answer['length']} characters of a conversation of {characters}; at "
+            f"most {MAX_RENDERED_CHARACTERS} are read. {OF_ANOTHER}"
         )
     return str(answer["text"])

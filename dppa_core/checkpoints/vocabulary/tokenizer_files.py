@@ -18,7 +18,7 @@ LINES = "vocab.txt"
 SETTINGS = "tokenizer_config.json"
 T = TypeVar("T")
 _VERSIONS = "fast_tokenizer_files"
-_MOST_VERSIONS = 20
+_MAX_VERSIONS = 20
 TOKENIZER_FILES = (FAST, PIECES, TABLE, LINES, ADDED, SETTINGS)
 """Files that `read_vocabulary` reads."""
 
@@ -69,9 +69,9 @@ def check_named_files(folder: Path) -> None:
             f"{path}: {_VERSIONS} lists {shown(odd[0])}. Allowed are names of files in the same "
             "folder. A file edited by hand is the usual cause."
         )
-    if (count := len(set(names))) > _MOST_VERSIONS:
+    if (count := len(set(names))) > _MAX_VERSIONS:
         raise NotAllowed(
-            f"{path}: {_VERSIONS} lists {count} names. At most {_MOST_VERSIONS} are read. A file "
+            f"{path}: {_VERSIONS} lists {count} names. At most {_MAX_VERSIONS} are read. A file "
             "edited by hand is the usual cause."
         )
     for file in (folder / name for name in dict.fromkeys((FAST, *names))):

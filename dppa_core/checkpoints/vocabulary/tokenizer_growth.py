@@ -10,7 +10,7 @@ from typing import Any
 
 from dppa_core.checkpoints.folders.small_files import values_within
 
-MOST_STEPS, MOST_TIMES, MOST_PADDING = 100, 100, 1_000_000
+MAX_STEPS, MAX_GROWTH, MAX_PADDING = 100, 100, 1_000_000
 """Steps, times that a text may grow by all of them, and tokens that may be added to fill it up;
 published tokenizers have some ten steps, and 18 times (a character that is a whole phrase)."""
 _BYTES = 4
@@ -25,20 +25,20 @@ def check_growth(tokenizer: Mapping[str, Any]) -> None:
     texts = list(_steps(tokenizer.get("normalizer"))) + list(_steps(tokenizer.get("pre_tokenizer")))
     more = list(_steps(tokenizer.get("post_processor")))
     back = list(_steps(tokenizer.get("decoder")))
-    if (count := len(texts) + len(more) + len(back)) > MOST_STEPS:
-        raise ValueError(f"it has {count} steps; at most {MOST_STEPS} are read")
+    if (count := len(texts) + len(more) + len(back)) > MAX_STEPS:
+        raise ValueError(f"it has {count} steps; at most {MAX_STEPS} are read")
     repeats = prod(map(_sequences, more))
     forth = prod(map(_text_growth, texts)) * repeats
     for direction, times in (("read", forth), ("written", prod(map(_replaced, back)))):
-        if times > MOST_TIMES:
+        if times > MAX_GROWTH:
             raise ValueError(
                 f"its steps can make a text that is {direction} {times:.3g} times as long; at most "
-                f"{MOST_TIMES} times are allowed"
+                f"{MAX_GROWTH} times are allowed"
             )
     counts = [(key, n) for key in ("padding", "truncation") for n in _integers(tokenizer.get(key))]
     for key, tokens in (*counts, ("post_processor", repeats * sum(map(_special_tokens, more)))):
-        if tokens > MOST_PADDING:
-            raise ValueError(f"its {key} is {tokens} tokens; at most {MOST_PADDING} are added")
+        if tokens > MAX_PADDING:
+            raise ValueError(f"its {key} is {tokens} tokens; at most {MAX_PADDING} are added")
 
 
 def _tables(value: Any) -> Iterator[Mapping[str, Any]]:

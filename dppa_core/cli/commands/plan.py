@@ -30,7 +30,7 @@ from dppa_core.pruning.pruning_parameters import (
     SIGNIFICANCE_KINDS,
     PruningParameters,
 )
-from dppa_core.recipes.calibration import TOKENS, Calibration, calibration_from_words
+from dppa_core.recipes.calibration import DEFAULT_TOKENS, Calibration, calibration_from_words
 from dppa_core.recipes.yaml_text import load_recipe
 from dppa_core.system.frames import check_frame_file, joined, write_frame
 
@@ -74,7 +74,7 @@ class PlanOptions:
         typer.Option(help="Domains, as math,law, or a text file: for fisher and activation."),
     ] = None
     tokens: Annotated[
-        int | None, typer.Option(min=2, help=f"Tokens of it, {TOKENS} by default.")
+        int | None, typer.Option(min=2, help=f"Tokens of it, {DEFAULT_TOKENS} by default.")
     ] = None
     recipe: Annotated[Path | None, typer.Option(hidden=True)] = None
     workers: WorkersOption = None

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from dppa_core.recipes.mergekit.method_names import say
+from dppa_core.recipes.mergekit.method_names import in_mergekit
 from dppa_core.recipes.yaml_text import MergeRecipe, RowDumper
 
 
@@ -38,7 +38,7 @@ def export_mergekit(
     Raises:
         NoCounterpart: mergekit has no such merge; the message says why.
     """
-    merge = say(recipe, shapes or {})
+    merge = in_mergekit(recipe, shapes or {})
     notes = list(merge.notes)
     smallest = min(map(prod, (shapes or {}).values()), default=None)
     gamma = [values["gamma"] for values in merge.models if "gamma" in values]

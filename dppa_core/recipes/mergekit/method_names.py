@@ -35,7 +35,7 @@ class MethodInMergekit:
     notes: tuple[str, ...] = ()
 
 
-def say(recipe: MergeRecipe, names: Collection[str]) -> MethodInMergekit:
+def in_mergekit(recipe: MergeRecipe, names: Collection[str]) -> MethodInMergekit:
     """A recipe in mergekit's terms.
 
     Args:
