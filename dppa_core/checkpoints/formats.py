@@ -94,13 +94,7 @@ def absent_files() -> str:
 
 
 def weight_files(folder: Path) -> WeightFiles:
-    """The weights of a folder: of the first format that has a single file or an index there.
-
-    Raises:
-        MissingCheckpoint: no weights.
-        DamagedCheckpoint: the index is not an index.
-        IncompatibleCheckpoints: only llama.cpp weights.
-    """
+    """The weights of a folder: of the first format that has a single file or an index there."""
     pair = find_format(lambda name: stat.S_ISREG(file_mode(folder / name)))
     if pair is not None:
         row, name = pair

@@ -59,8 +59,7 @@ def open_file(path: Path, *, named: bool = False) -> SafetensorsFile:
     """Map a safetensors file after checking its header as strictly as the official library.
 
     Args:
-        named: Whether the user named the file itself, not its folder; it may then be a link to
-            anywhere.
+        named: True if the user named the file, not its folder; it may then be a link to anywhere.
 
     Raises:
         MissingCheckpoint: no such file.

@@ -101,11 +101,7 @@ def estimate(sizes: Sizes) -> Estimate:
 
 
 def threads_within(memory: int, workers: int) -> int:
-    """Threads of a merge that fit into an amount of memory, at most `workers`.
-
-    Raises:
-        OutOfBudget: less than one thread takes.
-    """
+    """Threads of a merge that fit into an amount of memory, at most `workers`."""
     if memory < MERGE_MEMORY:
         raise OutOfBudget(
             f"A merge takes {MERGE_MEMORY // 10**6} MB in one thread, whatever the size of the "

@@ -130,11 +130,11 @@ def preflight_models(
         base: Reference of the base.
         models: References of the domain models.
         dtype: Of the merged weights; "base" for that of the base.
-        combines: Whether the method combines deltas, as ties does.
-        vocabulary: Whose tokens the merge has: "base", "union", or a model's reference.
-        heads: Whether heads must "match", or the merge takes the base's: "base"; see `about_pair`.
-        measure: Whether to read weights that are here, to measure each model's distance from the
-            base; otherwise earlier measurements are used.
+        combines: True if the method combines deltas, as ties does.
+        vocabulary: Owner of the merge's tokens: "base", "union", or a model's reference.
+        heads: "match" if heads must match, "base" if the merge takes the base's; see `about_pair`.
+        measure: True to read weights on this disk and measure each model's distance from the base;
+            otherwise earlier measurements are used.
         workers: Threads of the merge to expect, and of measuring.
         progress: Called while weights are measured.
         stop: Ends measuring, and looking for NaN.

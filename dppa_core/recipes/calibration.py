@@ -94,7 +94,7 @@ def calibration_of(model: str, *candidates: Calibration | None) -> Calibration:
     """The calibration of a domain model: the first one set, else questions of its own domain.
 
     Args:
-        chosen: Its own calibration, then the recipe's.
+        candidates: Its own calibration, then the recipe's.
 
     Raises:
         InvalidValue: none is set, and it is not an embedded domain model.

@@ -117,13 +117,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def read_lora_config(folder: Path) -> LoraConfig:
-    """Read and check the configuration of an adapter folder.
-
-    Raises:
-        MissingCheckpoint: the folder or its adapter_config.json is not there.
-        DamagedCheckpoint: not a JSON object, or an impossible value.
-        NotAllowed: another kind of adapter, or an option whose delta this library cannot compute.
-    """
+    """Read and check the configuration of an adapter folder."""
     values = _read(folder)
     _refuse_others(folder, values)
     try:

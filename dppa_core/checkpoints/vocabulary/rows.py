@@ -82,8 +82,8 @@ def rows_in(target: Target, model: OwnVocabulary, *, padding: bool) -> Int64[nda
     """For each row of the target the model's row of the same token; -1 if it has none.
 
     Args:
-        padding: Whether the target's rows without a token map to the same rows of the model: true
-            for the model with that vocabulary and those with an equal one.
+        padding: True if rows without a token map to the same rows of the model: for the model
+            with that vocabulary and those with an equal one.
     """
     rows = np.full(target.rows, -1, np.int64)
     if padding:
