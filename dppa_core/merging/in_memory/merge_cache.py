@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar, Unpack
 
-from dppa_core.checkpoints.sources.open_models import SIZE, OpenModels
+from dppa_core.checkpoints.sources.open_models import MAX_ENTRIES, OpenModels
 from dppa_core.merging.inputs import measure_inputs, measured_from, open_models
 from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.passes.whole_pass import SettledCuts
@@ -38,7 +38,7 @@ class MergeCache:
 
     def __init__(self) -> None:
         self.models = OpenModels()
-        self._values = Recent(SIZE)
+        self._values = Recent(MAX_ENTRIES)
 
     def merger(
         self, recipe: MergeRecipe, *, public: bool = False, **options: Unpack[ProfileOptions]
