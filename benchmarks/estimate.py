@@ -18,7 +18,6 @@ import torch
 
 from benchmarks.measure import Measurement
 from benchmarks.synthetic import DOMAINS, make
-from dppa_core.preflight_checks.collect_local import look_at_folder
 from dppa_core.preflight_checks.estimate import (
     DISK_RATE,
     MULTIPLY_RATES,
@@ -26,7 +25,8 @@ from dppa_core.preflight_checks.estimate import (
     estimate,
     memory_to_chat,
 )
-from dppa_core.preflight_checks.of_merge import sizes_of
+from dppa_core.preflight_checks.local_facts import look_at_folder
+from dppa_core.preflight_checks.merge_findings import sizes_of
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 GROUP = "Preflight's estimates, 135 M parameters, three domain models"

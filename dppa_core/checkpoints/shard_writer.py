@@ -42,7 +42,7 @@ def assign_shards(specs: Iterable[TensorSpec], limit: int) -> dict[str, tuple[Te
     if len(shards) == 1:
         return {SAFETENSORS.single: tuple(shards[0])}
     return {
-        f"model-{number:05d}-of-{len(shards):05d}.safetensors": tuple(shard)
+        f"model-{number:05d}-of-{len(shards):05d}{SAFETENSORS.suffix}": tuple(shard)
         for number, shard in enumerate(shards, start=1)
     }
 

@@ -11,7 +11,7 @@ from dppa_core.merging.inputs import MergeInputs, pruner_of
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.treatment import Request, Treatment, Treatments
 from dppa_core.methods.task_arithmetic import task_arithmetic
-from dppa_core.preflight_checks.of_weights import base_warnings
+from dppa_core.preflight_checks.weight_findings import base_warnings
 from dppa_core.pruning.floats import DTYPE_CODES
 from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.plan import PruningPlan, plan_pruning

@@ -23,7 +23,7 @@ from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.tensor_tasks import write_tensors
-from dppa_core.preflight_checks.of_weights import rounding_warnings
+from dppa_core.preflight_checks.weight_findings import rounding_warnings
 from dppa_core.progress import Progress, RunControl, Stop
 from dppa_core.recipes.recipe_argument import as_recipe
 from dppa_core.recipes.yaml_text import MergeRecipe, calibration_texts, recipe_hash

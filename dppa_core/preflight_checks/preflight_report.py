@@ -17,8 +17,6 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DppaError
 from dppa_core.methods.registry import get_method
-from dppa_core.preflight_checks.collect import FactsCollector
-from dppa_core.preflight_checks.collect_local import LookNotes, trouble
 from dppa_core.preflight_checks.estimate import Estimate, estimate
 from dppa_core.preflight_checks.facts import (
     ORDER,
@@ -28,10 +26,12 @@ from dppa_core.preflight_checks.facts import (
     Severity,
     note,
 )
-from dppa_core.preflight_checks.of_merge import about_licences, about_resources, sizes_of
-from dppa_core.preflight_checks.of_model import about_model
-from dppa_core.preflight_checks.of_pair import about_pair
-from dppa_core.preflight_checks.of_weights import (
+from dppa_core.preflight_checks.facts_collector import FactsCollector
+from dppa_core.preflight_checks.local_facts import LookNotes, trouble
+from dppa_core.preflight_checks.merge_findings import about_licences, about_resources, sizes_of
+from dppa_core.preflight_checks.model_findings import about_model
+from dppa_core.preflight_checks.pair_findings import about_pair
+from dppa_core.preflight_checks.weight_findings import (
     BaseDistance,
     about_distance,
     about_finite,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights
-from dppa_core.preflight_checks.collect_local import trouble
+from dppa_core.preflight_checks.local_facts import trouble
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import random_llama

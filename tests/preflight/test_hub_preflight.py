@@ -15,7 +15,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.remote_headers import hub_tensors
 from dppa_core.checkpoints.weight_file import TensorInfo
 from dppa_core.merging.to_folder import merge_to_folder
-from dppa_core.preflight_checks import collect_hub
+from dppa_core.preflight_checks import hub_facts
 from dppa_core.preflight_checks.facts import Finding, Severity
 from dppa_core.preflight_checks.preflight_report import PreflightReport, preflight_models
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -199,7 +199,7 @@ def test_a_damaged_header_is_a_blocker(hub: HubServer, header: bytes) -> None:
 def test_a_configuration_of_gigabytes_is_not_fetched(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collect_hub, "MAX_SMALL_BYTES", 200)
+    monkeypatch.setattr(hub_facts, "MAX_SMALL_BYTES", 200)
     (finding,) = [f for f in blockers(preflight_models(BASE, [MATH])) if f.model == BASE]
     assert "config.json" in finding.what and not hub.sent["config.json"]
 

@@ -12,8 +12,8 @@ from dppa_core.checkpoints.sources.open import ModelRef, needs_download, pinned
 from dppa_core.checkpoints.sources.zoo import zoo_names
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NotAllowed
 from dppa_core.preflight_checks.facts import ORDER, Finding, Severity
-from dppa_core.preflight_checks.of_weights import about_distance, measure_distance
 from dppa_core.preflight_checks.preflight_report import PreflightReport, preflight_models
+from dppa_core.preflight_checks.weight_findings import about_distance, measure_distance
 
 from ...session.json_form import reference_text
 from ...session.presets import fetchable_choices, presets

@@ -22,6 +22,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.chunks import CHUNK, slices
 from dppa_core.checkpoints.file_hashes import file_hash
 from dppa_core.checkpoints.fingerprints import known_fingerprint
+from dppa_core.checkpoints.formats import SAFETENSORS
 from dppa_core.checkpoints.safetensors_reader import SafetensorsFile, open_file
 from dppa_core.errors import (
     DamagedCheckpoint,
@@ -35,7 +36,7 @@ from dppa_core.pruning.tensor_names import is_buffer
 
 MASK, VALUES = "mask/", "values/"
 """Prefixes of a tensor's name."""
-SUFFIX = ".safetensors"
+SUFFIX = SAFETENSORS.suffix
 VERSION = "2"
 _KIND = "dppa-pack"
 

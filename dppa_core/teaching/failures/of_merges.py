@@ -11,7 +11,7 @@ from numpy import ndarray
 from dppa_core.evaluation.scores import Target
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.passes.chunk_pass import add_treated
-from dppa_core.preflight_checks.of_weights import measure_distance
+from dppa_core.preflight_checks.weight_findings import measure_distance
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.coefficients import PartCoefficient
 from dppa_core.pruning.delta_profile import DeltaProfile

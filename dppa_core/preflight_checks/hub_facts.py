@@ -17,14 +17,6 @@ from dppa_core.checkpoints.vocabulary.tokenizer_files import TOKENIZER_FILES, re
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
 from dppa_core.checkpoints.weight_file import TensorInfo
 from dppa_core.errors import MissingCheckpoint, Unreachable
-from dppa_core.preflight_checks.collect_local import (
-    SMALL,
-    LookNotes,
-    bases_in,
-    local_tensors,
-    look_at_folder,
-    tokenizer_in,
-)
 from dppa_core.preflight_checks.facts import (
     AdapterFacts,
     CollectedFacts,
@@ -32,6 +24,14 @@ from dppa_core.preflight_checks.facts import (
     TokenizerFacts,
     blocker,
     note,
+)
+from dppa_core.preflight_checks.local_facts import (
+    SMALL,
+    LookNotes,
+    bases_in,
+    local_tensors,
+    look_at_folder,
+    tokenizer_in,
 )
 from dppa_core.preflight_checks.provenance import licence_in
 
@@ -61,7 +61,7 @@ def adapter_facts(reference: str, folder: Path, licence: str | None) -> AdapterF
     return AdapterFacts(reference, base if isinstance(base, str) else "", config.r, licence)
 
 
-def hub_facts(reference: str, model: HubModel, revision: str) -> CollectedFacts:
+def facts_from_hub(reference: str, model: HubModel, revision: str) -> CollectedFacts:
     """All facts about a Hub model; errors become findings."""
     notes = LookNotes(reference)
     folder = notes.attempt(lambda: _settings(model), None)

@@ -1,6 +1,6 @@
 """Findings about a base and a domain model: whether there is a delta between them.
 
-Pure functions of facts. The rules are those of `pairs.match_tensors`, which sees the weights.
+Pure functions of facts. The rules are those of `matching.match_tensors`, which sees the weights.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dppa_core.checkpoints.matching import HEADS_REMEDY
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.errors import many
 from dppa_core.preflight_checks.facts import Finding, ModelFacts, listed
-from dppa_core.preflight_checks.of_vocabulary import about_template, about_vocabulary
+from dppa_core.preflight_checks.vocabulary_findings import about_template, about_vocabulary
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.tensor_names import (
     find_embedding,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dppa_core.preflight_checks.facts import Finding, ModelFacts, Severity, counted, in_bytes
-from dppa_core.preflight_checks.of_model import about_model
+from dppa_core.preflight_checks.model_findings import about_model
 from tests.helpers.preflight_facts import SHAPE, model, of, tensors, topics
 from tests.helpers.tiny_models import Shape
 

@@ -9,10 +9,10 @@ import pytest
 
 from dppa_core.checkpoints.in_memory import MemoryCheckpoint
 from dppa_core.errors import Cancelled
-from dppa_core.preflight_checks import of_weights
+from dppa_core.preflight_checks import weight_findings
 from dppa_core.preflight_checks.facts import Severity
-from dppa_core.preflight_checks.of_weights import rounding_loss
 from dppa_core.preflight_checks.preflight_report import preflight_models
+from dppa_core.preflight_checks.weight_findings import rounding_loss
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import TinyLlama, random_llama, tuned_llama
@@ -45,7 +45,7 @@ def test_a_sample_of_a_large_tensor_tells_the_loss_of_the_whole(
     new = old + rng.normal(0, 0.0002, old.shape).astype(np.float32)
     sides = MemoryCheckpoint({NAME: old}, "F32"), MemoryCheckpoint({NAME: new}, "F32")
     sample = rounding_loss(*sides, "bfloat16")
-    monkeypatch.setattr(of_weights, "BLOCKS", 1000)
+    monkeypatch.setattr(weight_findings, "BLOCKS", 1000)
     whole = rounding_loss(*sides, "bfloat16")
     assert sample and whole and sample.share == pytest.approx(whole.share, rel=0.1)
     assert 0.2 < whole.share < 0.6 and sample.share != whole.share
@@ -120,7 +120,7 @@ def test_nan_is_found_without_measuring(
 def test_of_a_large_model_preflight_says_that_it_read_a_sample(
     dppa: Command, models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(of_weights, "MAX_WHOLE_BYTES", 0)
+    monkeypatch.setattr(weight_findings, "MAX_WHOLE_BYTES", 0)
     assert dppa("preflight", *models) == 0
     assert "weights that were read is NaN or infinite; the others were not read." in dppa.out
     assert dppa("preflight", *models, "--measure") == 0
@@ -136,7 +136,7 @@ def test_looking_for_nan_ends_at_the_next_tensor_once_stopped(
         tensors.append(name)
         stop.set()
 
-    monkeypatch.setattr(of_weights, "check_finite", counted)
+    monkeypatch.setattr(weight_findings, "check_finite", counted)
     base, math = map(str, models)
     with pytest.raises(Cancelled):
         preflight_models(base, [math], stop=stop)

@@ -107,7 +107,7 @@ def _different(
 
 
 def about_template(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
-    """The owner of the merge's chat template, if that is not plain."""
+    """Finding on the owner of the merge's chat template, if the two differ."""
     base_template, tuned_template = base.tokenizer.template, tuned.tokenizer.template
     if not tuned_template or base_template == tuned_template:
         return

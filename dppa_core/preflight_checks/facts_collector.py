@@ -13,15 +13,15 @@ from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.checkpoints.sources.zoo import needs_fetch, zoo_base, zoo_folder
 from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary
 from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
-from dppa_core.preflight_checks.collect_hub import (
+from dppa_core.preflight_checks.facts import AdapterFacts, CollectedFacts, ModelFacts
+from dppa_core.preflight_checks.hub_facts import (
     adapter_facts,
     facts_from_disk,
+    facts_from_hub,
     hub_adapter,
-    hub_facts,
     hub_vocabulary,
 )
-from dppa_core.preflight_checks.collect_local import LookNotes, look_at_folder, trouble
-from dppa_core.preflight_checks.facts import AdapterFacts, CollectedFacts, ModelFacts
+from dppa_core.preflight_checks.local_facts import LookNotes, look_at_folder, trouble
 from dppa_core.preflight_checks.provenance import parent_of
 
 
@@ -65,7 +65,7 @@ class FactsCollector:
             return self._look_at_adapter(self._look(reference, ref.base), replace(ref, base=None))
         try:
             if ref.source == "hub":
-                return hub_facts(reference, self._find(ref), ref.revision)
+                return facts_from_hub(reference, self._find(ref), ref.revision)
             return look_at_folder(reference, local_folder(ref), ref.source)
         except DppaError as error:
             if ref.source == "hub" and isinstance(error, Unreachable):

@@ -25,8 +25,12 @@ from dppa_core.preflight_checks.estimate import (
     memory_to_chat,
 )
 from dppa_core.preflight_checks.facts import AdapterFacts, Finding, Severity, TokenizerFacts
-from dppa_core.preflight_checks.of_merge import about_licences, about_resources, sizes_of
-from dppa_core.preflight_checks.of_weights import BaseDistance, about_distance, measure_distance
+from dppa_core.preflight_checks.merge_findings import about_licences, about_resources, sizes_of
+from dppa_core.preflight_checks.weight_findings import (
+    BaseDistance,
+    about_distance,
+    measure_distance,
+)
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.module_groups import Module
 from dppa_core.system import machine

@@ -18,8 +18,8 @@ from numpy import ndarray
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.errors import Cancelled, DppaError
-from dppa_core.preflight_checks.collect_local import trouble
 from dppa_core.preflight_checks.facts import Finding, Severity, counted, note, ok, warning
+from dppa_core.preflight_checks.local_facts import trouble
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS, from_float32, to_float32

@@ -18,7 +18,7 @@ from dppa_core.preflight_checks.facts import (
     warning,
 )
 from dppa_core.preflight_checks.licences import merged_licence
-from dppa_core.preflight_checks.of_vocabulary import same_tokens
+from dppa_core.preflight_checks.vocabulary_findings import same_tokens
 from dppa_core.pruning.tensor_names import token_tensors
 from dppa_core.system.machine import Machine
 

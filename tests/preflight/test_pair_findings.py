@@ -12,7 +12,6 @@ from dppa_core.checkpoints.matching import match_tensors
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
 from dppa_core.errors import CheckpointError
-from dppa_core.preflight_checks.collect_local import look_at_folder
 from dppa_core.preflight_checks.facts import (
     AdapterFacts,
     Finding,
@@ -20,8 +19,9 @@ from dppa_core.preflight_checks.facts import (
     Severity,
     TokenizerFacts,
 )
-from dppa_core.preflight_checks.of_model import about_model
-from dppa_core.preflight_checks.of_pair import about_pair
+from dppa_core.preflight_checks.local_facts import look_at_folder
+from dppa_core.preflight_checks.model_findings import about_model
+from dppa_core.preflight_checks.pair_findings import about_pair
 from tests.helpers.preflight_facts import SHAPE, base, model, of, tensors
 from tests.helpers.tiny_models import Shape, TinyLlama, random_llama
 
