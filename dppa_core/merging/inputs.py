@@ -19,7 +19,7 @@ from dppa_core.merging.passes.combined_pass import CalibrationFacts
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import Method
 from dppa_core.preflight_checks.provenance import Parent, parent_of
-from dppa_core.preflight_checks.weight_sample import RoundingLoss, rounding_loss
+from dppa_core.preflight_checks.weight_findings import RoundingLoss, rounding_loss
 from dppa_core.profiling.calibration.statistics import Statistics
 from dppa_core.profiling.profile import ProfileOptions, kept_profiles
 from dppa_core.profiling.reader import TunedModel
