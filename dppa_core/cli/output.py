@@ -64,12 +64,12 @@ FrameOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write a table too: a .csv or .parquet file."),
 ]
-_ENDS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
+_SIGNALS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
 
 
 @contextmanager
 def terminal() -> Iterator[None]:
-    """Make a command end cleanly whatever its terminal does.
+    """Make a command end cleanly on signals, closed streams and other encodings.
 
     A signal unwinds the command, so that nothing half-written is left, and the exit code is
     128 plus its number. A stream that was closed cannot be written to, but nothing else takes its
@@ -77,7 +77,7 @@ def terminal() -> Iterator[None]:
     """
     _open_streams()
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # retries are logged; our one line says it
-    heeded = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]  # nohup
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup
     before = {number: signal.signal(number, _unwind) for number in heeded}
     try:
         yield
@@ -98,8 +98,8 @@ def check_here() -> None:
 
 
 def _unwind(number: int, frame: FrameType | None) -> None:
-    for other in _ENDS:  # a second one must not interrupt the cleaning
-        signal.signal(other, signal.SIG_IGN)
+    for end_signal in _SIGNALS:  # a second one must not interrupt the cleaning
+        signal.signal(end_signal, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
@@ -141,15 +141,15 @@ def recipe_or_models(
         words: RECIPE, or references.
         recipe: The older option --recipe.
     """
-    given = tuple(words or ())
-    if len(given) == 1 and recipe is None:
-        path = Path(given[0])
+    names = tuple(words or ())
+    if len(names) == 1 and recipe is None:
+        path = Path(names[0])
         if _is_recipe(path) or path.is_file():
             return path, ()
-    for one in given:
-        if _is_recipe(Path(one)):
-            raise typer.BadParameter(f"give one recipe ({one}), or models, not both")
-    return recipe, given
+    for name in names:
+        if _is_recipe(Path(name)):
+            raise typer.BadParameter(f"give one recipe ({name}), or models, not both")
+    return recipe, names
 
 
 def _is_recipe(path: Path) -> bool:
@@ -158,10 +158,10 @@ def _is_recipe(path: Path) -> bool:
 
 def base_and_model(names: Sequence[str], base: str | None) -> tuple[str, str]:
     """Base and model of `[BASE] MODEL`, or of MODEL with the older option --base."""
-    given = [*([base] if base is not None else []), *names]
-    if not names or len(given) > 2:
+    pair = [*([base] if base is not None else []), *names]
+    if not names or len(pair) > 2:
         raise typer.BadParameter("give RECIPE, or [BASE] MODEL")
-    return (given[0], given[1]) if len(given) == 2 else ("zoo:base", given[0])
+    return (pair[0], pair[1]) if len(pair) == 2 else ("zoo:base", pair[0])
 
 
 NO_DOMAIN = "--tasks names no domain. Without --tasks the models' own are taken."
@@ -182,21 +182,20 @@ def domains_in(
     nothing: str = NO_DOMAIN,
 ) -> list[str] | None:
     """Domains of --tasks, and of --items behind them unless they are named there; None if unset."""
-    named = names_in(tasks, nothing)
+    names = names_in(tasks, nothing)
     if scorer is not None and not files:
         raise InvalidValue("--scorer says how --items are scored; name a file of them.")
-    own = [own_domain(one, scorer) for one in files or ()]
-    if len(set(own)) < len(own):
+    domains = [own_domain(file, scorer) for file in files or ()]
+    if len(set(domains)) < len(domains):
         raise InvalidValue(
-            f"--items: two files have the name {max(own, key=own.count)}. Name one: --items "
-            "other=FILE."
+            f"--items: two files have the name {max(domains, key=domains.count)}. Name one: "
+            "--items other=FILE."
         )
-    if not own:
-        return named
-    by_name = {str(one): one for one in own}
-    return [by_name.get(name, name) for name in named or ()] + [
-        one for one in own if one not in (named or ())
-    ]
+    if not domains:
+        return names
+    by_name = {str(domain): domain for domain in domains}
+    listed = [by_name.get(name, name) for name in names or ()]
+    return [*listed, *(domain for domain in domains if domain not in listed)]
 
 
 def check_target(out: Path, *, overwrite: bool) -> None:
@@ -227,8 +226,8 @@ def teller(*, quiet: bool) -> Callable[[str], None]:
 
 
 @contextmanager
-def told_if_stopped(text: Callable[[], str]) -> Iterator[None]:
-    """Say what a stopped command leaves, and how to resume it, before it ends."""
+def message_if_stopped(text: Callable[[], str]) -> Iterator[None]:
+    """Write how to resume a stopped command before it ends."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):  # the terminal turns a signal into the latter
@@ -240,7 +239,7 @@ def told_if_stopped(text: Callable[[], str]) -> Iterator[None]:
 def progress_line() -> Iterator[Progress | None]:
     """A line on stderr that is redrawn, and wiped at the end; None without a terminal.
 
-    From the third second of each part of the work on, it says how long the rest of that part takes.
+    After three seconds of a part of the work it shows the time that the rest of that part takes.
     """
     stream = sys.stderr  # harness tasks are asked with another one in its place
     if not stream.isatty():
@@ -248,13 +247,13 @@ def progress_line() -> Iterator[Progress | None]:
         return
     began, before = time.monotonic(), (0, 0)
 
-    def draw(done: int, total: int, what: str) -> None:
+    def draw(count: int, total: int, item: str) -> None:
         nonlocal began, before
-        if done < before[0] or total != before[1]:  # another part of the work
+        if count < before[0] or total != before[1]:  # another part of the work
             began = time.monotonic()
-        before, spent = (done, total), time.monotonic() - began
-        left = f", {in_time(spent / done * (total - done))} left" if done and spent > 3 else ""
-        stream.write(f"\r\x1b[K{done}/{total} {printable(what)}{left}")
+        before, spent = (count, total), time.monotonic() - began
+        left = f", {in_time(spent / count * (total - count))} left" if count and spent > 3 else ""
+        stream.write(f"\r\x1b[K{count}/{total} {printable(item)}{left}")
         stream.flush()
 
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dppa_core.cli.main import main
-from dppa_core.cli.output import emit, progress_line, teller, terminal, told_if_stopped
+from dppa_core.cli.output import emit, message_if_stopped, progress_line, teller, terminal
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,7 +171,7 @@ def test_no_text_of_others_controls_a_terminal(
     text = "a\x1b[2Jb\x9b2Jc\r\u202ed\te\nत्‍र"
     emit([text], text, as_json=as_json)
     teller(quiet=False)(text)
-    with pytest.raises(KeyboardInterrupt), told_if_stopped(lambda: text):
+    with pytest.raises(KeyboardInterrupt), message_if_stopped(lambda: text):
         raise KeyboardInterrupt
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     with progress_line() as drawn:

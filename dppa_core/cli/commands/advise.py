@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def advise(
-    what: Annotated[
+    references: Annotated[
         list[str],
         typer.Argument(metavar="RECIPE|BASE MODEL…", help="A recipe file, or base and models."),
     ],
@@ -46,44 +46,44 @@ def advise(
 
     Models with a known domain answer search items with DARE at 90 %; others are only profiled.
     """
-    given, listed = _recipe(what), domains_in(tasks, items, scorer)
+    recipe, domains = _recipe(references), domains_in(tasks, items, scorer)
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
     from dppa_core.tuning.advice.advice import advise as judge  # noqa: PLC0415  (imports torch, below)
     from dppa_core.tuning.advice.run import gather  # noqa: PLC0415
 
     with progress_line() as progress:
         facts = gather(
-            *(given, Examiner(fresh=fresh)),
-            tasks=listed,
+            *(recipe, Examiner(fresh=fresh)),
+            tasks=domains,
             limit=limit,
             neighbours=neighbours,
             workers=workers,
             progress=progress,
         )
-    found = judge(facts)
-    value = {**asdict(found), "facts": [asdict(one) for one in facts]}
-    emit(value, advice_text(found), as_json=as_json)
+    advice = judge(facts)
+    value = {**asdict(advice), "facts": [asdict(fact) for fact in facts]}
+    emit(value, advice_text(advice), as_json=as_json)
 
 
-def advice_text(found: Advice) -> str:
+def advice_text(advice: Advice) -> str:
     """Model by model, then the signs."""
     lines = []
-    for one in found.models:
-        lines.append(f"{one.model}: {one.advice} (by the {one.by})")
-        lines += [f"  {why}" for why in one.why]
-    if found.signs:
+    for model in advice.models:
+        lines.append(f"{model.model}: {model.advice} (by the {model.by})")
+        lines += [f"  {reason}" for reason in model.why]
+    if advice.signs:
         lines.append("failure signs of the recipe:")
-    for sign in found.signs:
+    for sign in advice.signs:
         about = f", {sign.model}" if sign.model else ""
         lines += [f"  {sign.name}{about}: {sign.found}", f"    {sign.why}"]
     return "\n".join(lines)
 
 
-def _recipe(what: list[str]) -> MergeRecipe:
+def _recipe(references: list[str]) -> MergeRecipe:
     """The recipe of a file, or base and models with their whole deltas."""
-    recipe, named = recipe_or_models(what)
+    recipe, names = recipe_or_models(references)
     if recipe is not None:
         return load_recipe(recipe)
-    if len(named) > 1:
-        return MergeRecipe(named[0], tuple(map(DomainModel, named[1:])), method="task_arithmetic")
+    if len(names) > 1:
+        return MergeRecipe(names[0], tuple(map(DomainModel, names[1:])), method="task_arithmetic")
     raise typer.BadParameter("name a recipe file, or the base and then at least one domain model")

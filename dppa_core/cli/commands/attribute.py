@@ -32,41 +32,43 @@ def attribute(
     as_json: JsonFlag = False,
 ) -> None:
     """Show how an answer's loss changes without the delta of each layer, or module."""
-    given = load_recipe(recipe)
+    merge = load_recipe(recipe)
     if by not in CHOICES:  # before a model is loaded
         raise InvalidValue(f"--by must be one of {', '.join(CHOICES)}, got {shown(by)}.")
     from dppa_core.evaluation.analysis.attribution_run import attribute as run  # noqa: PLC0415  (imports torch)
     from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415  (imports torch)
 
     with progress_line() as progress:
-        resident = ModelPool().get(given, progress=progress)
-        found = run(given, resident, prompt, answer, by=by, progress=progress)
-    emit(found.to_json(), attribution_text(found), as_json=as_json)
+        resident = ModelPool().get(merge, progress=progress)
+        attribution = run(merge, resident, prompt, answer, by=by, progress=progress)
+    emit(attribution.to_json(), attribution_text(attribution), as_json=as_json)
 
 
-def attribution_text(found: Attribution) -> str:
+def attribution_text(attribution: Attribution) -> str:
     """The answer, its loss, and the change without each part, in nats per token."""
-    own = "the merge's own answer" if found.own else "the answer"
-    base = "" if found.base_loss is None else f", of the base {found.base_loss:.4f}"
+    by, base_loss = attribution.by, attribution.base_loss
+    label = "the merge's own answer" if attribution.own else "the answer"
+    answer, tokens = " ".join(attribution.answer.split()), many(attribution.tokens, "token")
+    base = "" if base_loss is None else f", of the base {base_loss:.4f}"
     lines = [
-        f"{own}: {' '.join(found.answer.split())!r} ({many(found.tokens, 'token')})",
-        f"loss of the merge {found.loss:.4f} nats per token{base}",
-        f"change of the loss, in nats per token, without the delta of each {found.by}:",
+        f"{label}: {answer!r} ({tokens})",
+        f"loss of the merge {attribution.loss:.4f} nats per token{base}",
+        f"change of the loss, in nats per token, without the delta of each {by}:",
     ]
-    rows = _by_layer(found) if found.by == "layer" else _by_module(found)
-    return "\n".join([*lines, rows, attribution_sentence(found)])
+    table = _by_layer(attribution) if by == "layer" else _by_module(attribution)
+    return "\n".join([*lines, table, attribution_sentence(attribution)])
 
 
-def _by_layer(found: Attribution) -> str:
+def _by_layer(attribution: Attribution) -> str:
     rows = [
-        [OUTSIDE if e.part.layer is None else str(e.part.layer), f"{e.change:+.4f}"]
-        for e in found.effects
+        [OUTSIDE if effect.part.layer is None else str(effect.part.layer), f"{effect.change:+.4f}"]
+        for effect in attribution.effects
     ]
     return text_table(["layer", "change"], rows)
 
 
-def _by_module(found: Attribution) -> str:
-    changes = {(e.part.layer, e.part.kind): f"{e.change:+.4f}" for e in found.effects}
+def _by_module(attribution: Attribution) -> str:
+    changes = {(e.part.layer, e.part.kind): f"{e.change:+.4f}" for e in attribution.effects}
     kinds = order_kinds(kind for _, kind in changes if kind)
     layers = dict.fromkeys(layer for layer, _ in changes)
     rows = [[str(layer), *(changes.get((layer, kind), "-") for kind in kinds)] for layer in layers]

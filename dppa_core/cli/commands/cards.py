@@ -36,8 +36,8 @@ def card(
 ) -> None:
     """Show the model card of a merged folder, or the one that a merge of a recipe would get."""
     if source.is_dir():
-        found = check_merge(source) if check else read_merge(source)
-        recipe, record = found.recipe, found.record
+        merged = check_merge(source) if check else read_merge(source)
+        recipe, record = merged.recipe, merged.record
     elif check:
         raise typer.BadParameter("--check is for a merged folder; a recipe has no weights yet")
     else:
@@ -53,9 +53,9 @@ def _planned(path: Path) -> tuple[MergeRecipe, MergeRecord]:
     loaded = load_recipe(path)
     with progress_line() as progress:
         inputs = open_inputs(loaded, progress=progress)
-        plan, beside = plan_merge(inputs), inputs.companions()
-        known = inputs.parents(), plan.plans, beside.origins, plan.warnings
-        return plan.recipe, planned_record(*known, pipeline_tag(beside.config))
+        plan, files = plan_merge(inputs), inputs.companions()
+        parts = inputs.parents(), plan.plans, files.origins, plan.warnings
+        return plan.recipe, planned_record(*parts, pipeline_tag(files.config))
 
 
 def _write(recipe: MergeRecipe, record: MergeRecord, out: Path, *, overwrite: bool) -> None:

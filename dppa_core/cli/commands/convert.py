@@ -26,7 +26,7 @@ def convert(
 ) -> None:
     """Write a model as a folder of safetensors: PyTorch's .bin files, or a base with an adapter."""
     with progress_line() as progress:
-        done = convert_to_folder(
+        report = convert_to_folder(
             model,
             out,
             dtype=dtype,
@@ -35,10 +35,10 @@ def convert(
             sync=sync,
             progress=progress,
         )
-    many = f" in {len(done.files)} files" if len(done.files) > 1 else ""
+    files = f" in {len(report.files)} files" if len(report.files) > 1 else ""
     lines = [
-        f"{out}: {done.tensors} tensors, {done.parameters} parameters of {done.source} as "
-        f"{', '.join(done.dtypes)}{many}",
-        *done.notes,
+        f"{out}: {report.tensors} tensors, {report.parameters} parameters of {report.source} as "
+        f"{', '.join(report.dtypes)}{files}",
+        *report.notes,
     ]
-    emit({"folder": str(out), **asdict(done)}, "\n".join(lines), as_json=as_json)
+    emit({"folder": str(out), **asdict(report)}, "\n".join(lines), as_json=as_json)

@@ -13,7 +13,7 @@ from dppa_core.cli.output import JsonFlag, WorkersOption, emit, progress_line
 from dppa_core.evaluation.diff.model_diff import ModelDiff, TensorDistance, diff_models
 from dppa_core.evaluation.tables import text_table
 
-_LONGEST_NAME = 33
+_MAX_NAME_CHARACTERS = 33
 _PREFIX = re.compile(r"^.*?(?=layers?\.\d|h\.\d|blocks?\.\d)|^(model|transformer)\.")
 
 
@@ -28,23 +28,23 @@ def diff(
 ) -> None:
     """Show how far two models are apart, module by module."""
     with progress_line() as progress:
-        found = diff_models(first, second, base, workers=workers, progress=progress)
-    emit(asdict(found), diff_text(found), as_json=as_json)
+        distances = diff_models(first, second, base, workers=workers, progress=progress)
+    emit(asdict(distances), diff_text(distances), as_json=as_json)
 
 
-def diff_text(found: ModelDiff) -> str:
+def diff_text(diff: ModelDiff) -> str:
     """One line a module and other tensor, then the totals; 80 columns at most."""
     head = ["tensor", "changed", "‖d‖/‖A‖", "cosine"]
-    lines = [f"A {found.first}", f"B {found.second}", "d = B - A"]
-    if found.base is not None:
+    lines = [f"A {diff.first}", f"B {diff.second}", "d = B - A"]
+    if diff.base is not None:
         head += ["cos of Δ", "signs"]
-        lines.append(f"Δ = A and B less {found.base}; signs: share in which both Δ agree")
-    lines += found.notes
-    named = (*found.modules, *found.others)
-    rows = [_row(item, len(head)) for item in (*named, *found.totals)]
+        lines.append(f"Δ = A and B less {diff.base}; signs: share in which both Δ agree")
+    lines += diff.notes
+    named = (*diff.modules, *diff.others)
+    rows = [_row(item, len(head)) for item in (*named, *diff.totals)]
     text = text_table(head, rows).splitlines()
     rule = "-" * max(map(len, text))
-    return "\n".join([*lines, *text[: -len(found.totals)], rule, *text[-len(found.totals) :]])
+    return "\n".join([*lines, *text[: -len(diff.totals)], rule, *text[-len(diff.totals) :]])
 
 
 def _row(item: TensorDistance, columns: int) -> Sequence[str]:
@@ -65,7 +65,7 @@ def _number(value: float | None, form: str) -> str:
 
 def _short(name: str) -> str:
     name = _PREFIX.sub("", name).removesuffix(".weight")
-    if len(name) <= _LONGEST_NAME:
+    if len(name) <= _MAX_NAME_CHARACTERS:
         return name
-    half = _LONGEST_NAME // 2
+    half = _MAX_NAME_CHARACTERS // 2
     return f"{name[:half]}…{name[-half:]}"

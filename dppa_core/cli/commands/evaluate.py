@@ -120,8 +120,8 @@ def evaluate(options: EvaluateOptions) -> None:
             value["lm_eval"] = harness_rows(examiner, entrants, harness, progress=progress)
     if options.frame is not None:
         write_frame(to_frame(), options.frame)
-    own = [domain for domain in domains if isinstance(domain, OwnDomain)]
-    notes = [_split_note(domain, options.split) for domain in own]
+    own_domains = [domain for domain in domains if isinstance(domain, OwnDomain)]
+    notes = [_split_note(domain, options.split) for domain in own_domains]
     emit(value, "\n".join([evaluated_text(value), *notes]), as_json=options.as_json)
 
 
@@ -180,9 +180,11 @@ def _entrants(
     if recipe is None or not beside:
         return (Entrant("recipe" if recipe else target, Path(target).stem, recipe or target),)
     # As many files as models: one for each, in the recipe's order.
-    own = [domain for domain in domains if isinstance(domain, OwnDomain)]
+    own_domains = [domain for domain in domains if isinstance(domain, OwnDomain)]
     models = [model.model for model in recipe.models]
-    trained_for = dict(zip(models, own, strict=True)) if len(own) == len(models) else {}
+    trained_for = (
+        dict(zip(models, own_domains, strict=True)) if len(own_domains) == len(models) else {}
+    )
     return entrants(recipe, load_recipe(against) if against else None, trained_for)
 
 

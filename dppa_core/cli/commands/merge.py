@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.cli.cluster import RayOption
+from dppa_core.cli.options import dataclass_command
 from dppa_core.cli.output import (
     JsonFlag,
     OverwriteFlag,
@@ -31,70 +32,71 @@ from dppa_core.system.byte_sizes import memory_budget, parse_size, use_budget
 from dppa_core.system.threads import worker_count
 
 
-def merge(
-    recipe: RecipeFile,
-    out: Annotated[Path, typer.Option(help="The checkpoint folder to make.")],
-    backend: Annotated[
-        str, typer.Option(help="auto, numba, torch (slow, same bytes) or cuda.")
-    ] = "auto",
+@dataclass(frozen=True)
+class MergeOptions:
+    """The options of `dppa merge`."""
+
+    recipe: RecipeFile
+    out: Annotated[Path, typer.Option(help="The checkpoint folder to make.")]
+    backend: Annotated[str, typer.Option(help="auto, numba, torch (slow, same bytes) or cuda.")] = (
+        "auto"
+    )
     gguf: Annotated[
         Path | None, typer.Option(help="Write the merge as this GGUF file, too, for llama.cpp.")
-    ] = None,
-    overwrite: OverwriteFlag = False,
-    shard_size: Annotated[str, typer.Option(help="Largest weight file, as 5GB.")] = "5GB",
-    sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
-    workers: WorkersOption = None,
+    ] = None
+    overwrite: OverwriteFlag = False
+    shard_size: Annotated[str, typer.Option(help="Largest weight file, as 5GB.")] = "5GB"
+    sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True
+    workers: WorkersOption = None
     memory: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="Most memory, as 1GB: fewer threads; the same bytes."),
-    ] = None,
-    ray: RayOption = None,
-    as_json: JsonFlag = False,
-) -> None:
+    ] = None
+    ray: RayOption = None
+    as_json: JsonFlag = False
+
+
+@dataclass_command
+def merge(options: MergeOptions) -> None:
     """Merge the models of a recipe into a folder that transformers loads."""
-    given = load_recipe(recipe)
-    if memory is not None:
-        workers = _threads(memory, workers, ray)
+    recipe, workers = load_recipe(options.recipe), _workers(options)
+    out, gguf = options.out, options.gguf
     if gguf is not None:
-        check_target(gguf, overwrite=overwrite)  # before the long work
-        check_source(open_checkpoint(given.base))
-    how: dict[str, Any] = {
-        "overwrite": overwrite,
-        "shard_size": parse_size(shard_size),
-        "sync": sync,
+        check_target(gguf, overwrite=options.overwrite)  # before the long work
+        check_source(open_checkpoint(recipe.base))
+    settings: dict[str, Any] = {
+        "overwrite": options.overwrite,
+        "shard_size": parse_size(options.shard_size),
+        "sync": options.sync,
     }
     with progress_line() as progress:
-        if ray is None:
-            how |= {"backend": backend, "workers": workers}
-            done = merge_to_folder(given, out, **how, progress=progress)
+        settings["progress"] = progress
+        if options.ray is None:
+            settings |= {"backend": options.backend, "workers": workers}
+            report = merge_to_folder(recipe, out, **settings)
         else:
-            done = _on_cluster(given, out, ray, backend, workers, how | {"progress": progress})
-    lines = [
-        f"{out}: recipe {done.recipe_hash[:6]} merged in {done.seconds:.1f} s"
-        f"{f' into {len(done.files)} files' if len(done.files) > 1 else ''}{_kept(given, done)}",
-        f"tokenizer: {done.tokenizer}; chat template: {done.chat_template}; generation config: "
-        f"{done.generation_config}",
-        f"dtype: {done.dtype}{_rounding(done)}",
-        *(f"calibrated: {model} on {text}" for model, text in done.calibration.items()),
-        *(f"warning: {warning}" for warning in done.warnings),
-    ]
-    told = {"folder": str(out), **asdict(done)}
+            cluster = {"address": options.ray, "threads": workers or 1}
+            report = _on_cluster(recipe, out, options.backend, settings | cluster)
+    lines = _report_lines(recipe, out, report)
+    value = {"folder": str(out), **asdict(report)}
     if gguf is not None:
-        told["gguf"] = asdict(write_gguf(out, gguf))
+        value["gguf"] = asdict(write_gguf(out, gguf))
         lines.append(f"{gguf}: {in_bytes(gguf.stat().st_size)} for llama.cpp")
-    emit(told, "\n".join(lines), as_json=as_json)
+    emit(value, "\n".join(lines), as_json=options.as_json)
 
 
-def _threads(memory: str, workers: int | None, ray: str | None) -> int:
-    """Threads that fit into the memory."""
-    if ray is not None:
+def _workers(options: MergeOptions) -> int | None:
+    """Threads of the merge; as many as fit into the memory, if it is limited."""
+    if options.memory is None:
+        return options.workers
+    if options.ray is not None:
         raise typer.BadParameter("--memory is of this machine; a cluster takes --workers")
-    use_budget(memory)  # models that rank or weigh by a text
-    return threads_within(memory_budget(), worker_count(workers))
+    use_budget(options.memory)  # models that rank or weigh by a text
+    return threads_within(memory_budget(), worker_count(options.workers))
 
 
 def _on_cluster(
-    recipe: MergeRecipe, out: Path, ray: str, backend: str, workers: int | None, how: dict[str, Any]
+    recipe: MergeRecipe, out: Path, backend: str, settings: dict[str, Any]
 ) -> MergeReport:
     """A merge on a Ray cluster; one core per task by default."""
     from dppa_core.merging.cluster.merge import merge_on_cluster  # noqa: PLC0415  (what no other merge needs)
@@ -104,19 +106,28 @@ def _on_cluster(
             f"On a cluster the backend is numba, got {backend}. The bytes are equal."
         )
     with redirect_stdout(sys.stderr):  # Ray prints messages about lost nodes
-        return merge_on_cluster(recipe, out, address=ray, threads=workers or 1, **how)
+        return merge_on_cluster(recipe, out, **settings)
 
 
-def _rounding(done: MergeReport) -> str:
-    """What rounding to the dtype takes of each delta; empty if it takes nothing."""
-    lost = ", ".join(f"{share:.2g} of ‖d‖ of {model}" for model, share in done.rounding.items())
-    return f"; rounding takes {lost}" if lost else ""
+def _report_lines(recipe: MergeRecipe, out: Path, report: MergeReport) -> list[str]:
+    files = f" into {len(report.files)} files" if len(report.files) > 1 else ""
+    losses = [f"{share:.2g} of ‖d‖ of {model}" for model, share in report.rounding.items()]
+    rounding = f"; rounding takes {', '.join(losses)}" if losses else ""
+    return [
+        f"{out}: recipe {report.recipe_hash[:6]} merged in {report.seconds:.1f} s{files}"
+        f"{_kept(recipe, report)}",
+        f"tokenizer: {report.tokenizer}; chat template: {report.chat_template}; generation config: "
+        f"{report.generation_config}",
+        f"dtype: {report.dtype}{rounding}",
+        *(f"calibrated: {model} on {text}" for model, text in report.calibration.items()),
+        *(f"warning: {warning}" for warning in report.warnings),
+    ]
 
 
-def _kept(recipe: MergeRecipe, done: MergeReport) -> str:
-    """What was kept of the deltas; empty if a method combines them whole."""
+def _kept(recipe: MergeRecipe, report: MergeReport) -> str:
+    """Share of the deltas that was kept; empty if a method combines them whole."""
     combines = get_method(recipe.method).combination is not None
-    if combines and all(density == 1 for density in done.densities):
+    if combines and all(density == 1 for density in report.densities):
         return ""
-    kept = ", ".join(f"{density:.2%}" for density in done.densities)
+    kept = ", ".join(f"{density:.2%}" for density in report.densities)
     return f"; of the deltas {kept} {'went into the combination' if combines else 'kept'}"

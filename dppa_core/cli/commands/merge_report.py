@@ -39,24 +39,24 @@ def report(
             f"A report needs plotly, which is not installed: {install_command('app')}."
         ) from error
     check_target(out, overwrite=overwrite)
-    found, warnings = _merged(source, out)
-    plans = plan_merge(open_inputs(found.recipe)).plans
-    replace_file(out, report_html(Reported(found.recipe, found.record, plans, warnings)))
+    merged, warnings = _merged(source, out)
+    plans = plan_merge(open_inputs(merged.recipe)).plans
+    replace_file(out, report_html(Reported(merged.recipe, merged.record, plans, warnings)))
     size = out.stat().st_size
-    value = {"out": str(out), "digest": found.record.digest, "bytes": size}
+    value = {"out": str(out), "digest": merged.record.digest, "bytes": size}
     emit(value, f"{out}: {in_bytes(size)}", as_json=as_json)
 
 
 def _merged(source: Path, out: Path) -> tuple[MergeFolder, tuple[str, ...]]:
-    """A merged folder's recipe and record, or those of a recipe, and what the merge warns of."""
+    """A merged folder's recipe and record, or those of a recipe, and the merge's warnings."""
     if source.is_dir():
-        found = read_merge(source)
-        return found, found.record.warnings
+        merged = read_merge(source)
+        return merged, merged.record.warnings
     recipe = load_recipe(source)
     with (
         tempfile.TemporaryDirectory(prefix=".dppa-report-", dir=out.parent) as folder,
         progress_line() as progress,
     ):
         target = Path(folder) / "merged"
-        done = merge_to_folder(recipe, target, sync=False, progress=progress)
-        return read_merge(target), done.warnings
+        report = merge_to_folder(recipe, target, sync=False, progress=progress)
+        return read_merge(target), report.warnings

@@ -42,15 +42,15 @@ def import_recipe(
         local = places.get(base, base)
         return tuple(_shapes(_local(local))) if layers is None else llama_names(layers)
 
-    found = load_text(recipe, lambda text: import_mergekit(text, names))
-    unknown = sorted(places.keys() - set(references(found.recipe)))
+    imported = load_text(recipe, lambda text: import_mergekit(text, names))
+    models = references(imported.recipe)
+    unknown = sorted(places.keys() - set(models))
     if unknown:
-        known = ", ".join(references(found.recipe))
         raise UnknownName(
-            f"--model {shown(unknown[0])}: {recipe} names no such model, but {known}."
+            f"--model {shown(unknown[0])}: {recipe} names no such model, but {', '.join(models)}."
         )
-    written = dump_recipe(renamed(found.recipe, places))
-    _hand_over("recipe", written, found.notes, out, as_json)
+    text = dump_recipe(renamed(imported.recipe, places))
+    _write("recipe", text, imported.notes, out, as_json)
 
 
 def export_recipe(
@@ -64,28 +64,26 @@ def export_recipe(
     """Write a recipe as one of mergekit; differences are reported on stderr."""
     if not mergekit:
         raise typer.BadParameter("say which format: --mergekit")
-    given = load_recipe(recipe)
-    base = _local(given.base)
+    loaded = load_recipe(recipe)
+    base = _local(loaded.base)
     if base is not None:
-        given = with_dtype(given, base)
-    found = export_mergekit(given, shapes=_shapes(base), place=_place)
-    _hand_over("mergekit", found.text, found.notes, out, as_json)
+        loaded = with_dtype(loaded, base)
+    exported = export_mergekit(loaded, shapes=_shapes(base), place=_place)
+    _write("mergekit", exported.text, exported.notes, out, as_json)
 
 
 def _places(pairs: Sequence[str]) -> dict[str, str]:
     """Name in mergekit's recipe -> the reference in ours."""
-    found = {}
+    places = {}
     for pair in pairs:
         name, equals, place = pair.partition("=")
         if not (name and equals and place):
             raise typer.BadParameter(f"--model wants NAME=FOLDER, got {pair!r}")
-        found[name] = place
-    return found
+        places[name] = place
+    return places
 
 
-def _hand_over(
-    key: str, text: str, notes: tuple[str, ...], out: Path | None, as_json: bool
-) -> None:
+def _write(key: str, text: str, notes: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     if out is not None:
         write_text(out, text)
     if as_json:

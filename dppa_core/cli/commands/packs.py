@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from dppa_core.cli.options import dataclass_command
 from dppa_core.cli.output import (
     JsonFlag,
     OverwriteFlag,
@@ -19,94 +19,84 @@ from dppa_core.cli.output import (
     teller,
 )
 from dppa_core.evaluation.tables import text_table
-from dppa_core.merging.to_pack import PackReport, pack_models
+from dppa_core.merging.to_pack import pack_models
 from dppa_core.merging.to_patch import patch_base
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 
 
-def pack(
-    recipe: RecipeFile,
-    out: Annotated[Path, typer.Option(help="The folder to make, one file a domain model.")],
+@dataclass(frozen=True)
+class PackOptions:
+    """The options of `dppa pack`."""
+
+    recipe: RecipeFile
+    out: Annotated[Path, typer.Option(help="The folder to make, one file a domain model.")]
     model: Annotated[
         str | None, typer.Option(help="Only this domain model: its reference, or its short name.")
-    ] = None,
+    ] = None
     coefficient: Annotated[
         float | None,
         typer.Option(help="Instead of the recipe's; 1 for packs that get theirs when merged."),
-    ] = None,
+    ] = None
     form: Annotated[
         str, typer.Option("--format", help="dppa, or vllm: one patch of the base, for a server.")
-    ] = "dppa",
-    overwrite: OverwriteFlag = False,
-    sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
-    workers: WorkersOption = None,
-    as_json: JsonFlag = False,
-) -> None:
+    ] = "dppa"
+    overwrite: OverwriteFlag = False
+    sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True
+    workers: WorkersOption = None
+    as_json: JsonFlag = False
+
+
+@dataclass_command
+def pack(options: PackOptions) -> None:
     """Write what a recipe leaves of each delta as a small file; BASE+FILE is then a model."""
-    given = load_recipe(recipe)
+    recipe, form = load_recipe(options.recipe), options.form
     if form not in ("dppa", "vllm"):
         raise typer.BadParameter(f"{form!r} is no format; allowed are dppa and vllm")
-    if form == "vllm":
-        _patch(given, out, model, coefficient, overwrite, sync, workers, as_json)
-        return
+    write = _write_patch if form == "vllm" else _write_packs
     with progress_line() as progress:
-        found = pack_models(
-            given,
-            out,
-            model=model,
-            coefficient=coefficient,
-            overwrite=overwrite,
-            sync=sync,
-            workers=workers,
-            progress=progress,
-        )
-    packs = [{**asdict(one), "reference": _reference(out, one)} for one in found]
-    values: dict[str, Any] = {"folder": str(out), "packs": packs}
-    emit(values, _text(out, found), as_json=as_json)
+        settings: dict[str, Any] = {
+            "overwrite": options.overwrite,
+            "sync": options.sync,
+            "workers": options.workers,
+            "progress": progress,
+        }
+        value, text = write(options, recipe, settings)
+    emit({"folder": str(options.out), **value}, text, as_json=options.as_json)
 
 
-def _patch(
-    recipe: MergeRecipe,
-    out: Path,
-    model: str | None,
-    coefficient: float | None,
-    overwrite: bool,
-    sync: bool,
-    workers: int | None,
-    as_json: bool,
-) -> None:
-    if model is not None or coefficient is not None:
+def _write_packs(
+    options: PackOptions, recipe: MergeRecipe, settings: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    out = options.out
+    settings |= {"model": options.model, "coefficient": options.coefficient}
+    reports = pack_models(recipe, out, **settings)
+    references = [f"{report.base}+{out / report.file}" for report in reports]
+    packs = [
+        {**asdict(report), "reference": reference}
+        for report, reference in zip(reports, references, strict=True)
+    ]
+    rows = [
+        [
+            report.file,
+            f"{report.nbytes / 1e6:.2f} MB",
+            f"{report.stored / max(report.numel, 1):.2%}",
+            f"{report.nbytes / max(report.bound, 1):.3f}",
+        ]
+        for report in reports
+    ]
+    table = text_table(["pack", "size", "weights in it", "size ÷ bound"], rows)
+    return {"packs": packs}, f"{table}\nas a model: {references[0]}"
+
+
+def _write_patch(
+    options: PackOptions, recipe: MergeRecipe, settings: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    if options.model is not None or options.coefficient is not None:
         raise typer.BadParameter(
             "--model and --coefficient are for packs; a patch is the whole merge"
         )
     say = teller(quiet=False)
-    with progress_line() as progress:
-        found = patch_base(
-            *(recipe, out),
-            overwrite=overwrite,
-            sync=sync,
-            workers=workers,
-            announce=lambda size: say(size.text),
-            progress=progress,
-        )
-    head = f"{out / found.file}: {found.nbytes / 1e6:.2f} MB"
-    share = f"{found.stored / max(found.numel, 1):.2%} of the weights of {found.base}"
-    emit({"folder": str(out), "patch": asdict(found)}, f"{head}, {share}", as_json=as_json)
-
-
-def _reference(out: Path, one: PackReport) -> str:
-    return f"{one.base}+{out / one.file}"
-
-
-def _text(out: Path, found: Sequence[PackReport]) -> str:
-    rows = [
-        [
-            one.file,
-            f"{one.nbytes / 1e6:.2f} MB",
-            f"{one.stored / max(one.numel, 1):.2%}",
-            f"{one.nbytes / max(one.bound, 1):.3f}",
-        ]
-        for one in found
-    ]
-    head = ["pack", "size", "weights in it", "size ÷ bound"]
-    return f"{text_table(head, rows)}\nas a model: {_reference(out, found[0])}"
+    patch = patch_base(recipe, options.out, announce=lambda size: say(size.text), **settings)
+    size = f"{options.out / patch.file}: {patch.nbytes / 1e6:.2f} MB"
+    share = f"{patch.stored / max(patch.numel, 1):.2%} of the weights of {patch.base}"
+    return {"patch": asdict(patch)}, f"{size}, {share}"

@@ -50,27 +50,27 @@ def preflight(
     with progress_line() as progress:
         settings: dict[str, Any] = {"measure": measure, "workers": workers, "progress": progress}
         if models is not None:
-            found = preflight_models(models[0], models[1:], **settings)
+            report = preflight_models(models[0], models[1:], **settings)
         else:
-            found = preflight_recipe(load_recipe(Path(str(recipe))), **settings)
-    emit(found.to_json(), report_text(found), as_json=as_json)
-    if found.blockers:
-        count = many(len(found.blockers), "finding stands", "findings stand")
+            report = preflight_recipe(load_recipe(Path(str(recipe))), **settings)
+    emit(report.to_json(), report_text(report), as_json=as_json)
+    if report.blockers:
+        count = many(len(report.blockers), "finding stands", "findings stand")
         sys.stderr.write(f"dppa: {count} in the way of this merge.\n")
         raise typer.Exit(1)
 
 
-def report_text(found: PreflightReport) -> str:
+def report_text(report: PreflightReport) -> str:
     """The findings model by model, the weightiest first, each with its reason and remedy."""
     lines = []
-    for model in dict.fromkeys((found.base, *found.models, *(f.model for f in found.findings))):
-        own = [finding for finding in found.findings if finding.model == model]
-        if own and model:
-            lines += [model, *(line for finding in own for line in _lines(finding)), ""]
-    whole = [finding for finding in found.findings if not finding.model]
-    if whole:
-        lines += ["the merge", *(line for finding in whole for line in _lines(finding)), ""]
-    return "\n".join([*lines, _summary(found)])
+    findings = report.findings
+    models = dict.fromkeys((report.base, *report.models, *(f.model for f in findings)))
+    models.pop("", None)
+    for model, heading in (*((model, model) for model in models), ("", "the merge")):
+        details = [line for f in findings if f.model == model for line in _lines(f)]
+        if details:
+            lines += [heading, *details, ""]
+    return "\n".join([*lines, _summary(report)])
 
 
 def _lines(finding: Finding) -> list[str]:
@@ -88,15 +88,15 @@ def _several(count: int, severity: Severity) -> str:
     return f"{count} {severity.value}{plural}"
 
 
-def _summary(found: PreflightReport) -> str:
+def _summary(report: PreflightReport) -> str:
     counts = {
-        severity: sum(finding.severity is severity for finding in found.findings)
+        severity: sum(finding.severity is severity for finding in report.findings)
         for severity in reversed(ORDER)
     }
-    told = ", ".join(f"{_several(count, severity)}" for severity, count in counts.items() if count)
-    models = " + ".join(short_name(model) for model in found.models)
+    totals = ", ".join(_several(count, severity) for severity, count in counts.items() if count)
+    models = " + ".join(short_name(model) for model in report.models)
     warnings = counts[Severity.WARNING]
-    ready = "cannot be merged as they are" if found.blockers else "can be merged"
-    if warnings and not found.blockers:
+    ready = "cannot be merged as they are" if report.blockers else "can be merged"
+    if warnings and not report.blockers:
         ready += f", with {_several(warnings, Severity.WARNING)}"
-    return f"{short_name(found.base)} and {models} {ready}: {told}."
+    return f"{short_name(report.base)} and {models} {ready}: {totals}."

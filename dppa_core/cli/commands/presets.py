@@ -17,12 +17,12 @@ def presets(as_json: JsonFlag = False) -> None:
     from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
 
     machine = this_machine(Path(constants.HF_HUB_CACHE))
-    found = [preset_json(preset, machine) for preset in fetchable_sets()]
-    value = {"memory": machine.memory, "disk": machine.disk, "presets": found}
-    emit(value, presets_text(found), as_json=as_json)
+    sets = [preset_json(preset, machine) for preset in fetchable_sets()]
+    value = {"memory": machine.memory, "disk": machine.disk, "presets": sets}
+    emit(value, presets_text(sets), as_json=as_json)
 
 
-def presets_text(found: list[dict[str, Any]]) -> str:
+def presets_text(sets: list[dict[str, Any]]) -> str:
     """A table, then the models and the remarks set by set."""
     rows = [
         [
@@ -32,24 +32,25 @@ def presets_text(found: list[dict[str, Any]]) -> str:
             in_bytes(entry["missing_bytes"]) if entry["missing_bytes"] else "here",
             in_bytes(entry["estimate"]["merge_memory"]),
             in_bytes(entry["estimate"]["model_memory"]),
-            _where(entry),
+            _runs_here(entry),
         ]
-        for entry in found
+        for entry in sets
     ]
     head = ["preset", "parameters", "models", "to fetch", "to merge", "to chat", "runs here"]
     lines = [text_table(head, rows), ""]
-    for entry in found:
-        lines += [f"{entry['name']}: {entry['title']}", *(f"  {line}" for line in _told(entry)), ""]
+    for entry in sets:
+        details = (f"  {line}" for line in _details(entry))
+        lines += [f"{entry['name']}: {entry['title']}", *details, ""]
     lines.append("`dppa preflight --preset NAME` asks the Hub, before anything is fetched.")
     return "\n".join(lines)
 
 
-def _where(entry: dict[str, Any]) -> str:
+def _runs_here(entry: dict[str, Any]) -> str:
     word = str(entry["runs_here"])
     return f"{word}, with a login" if entry["gated"] and word != "no" else word
 
 
-def _told(entry: dict[str, Any]) -> list[str]:
+def _details(entry: dict[str, Any]) -> list[str]:
     lines = [entry["base"], *entry["models"], f"licence: {', '.join(entry['licences'])}"]
     if entry["gated"]:
         lines.append(f"gated: {', '.join(entry['gated'])}")

@@ -35,10 +35,10 @@ def profile(
     base, model = base_and_model(models, base)
     check_frame_file(frame)
     with progress_line() as progress:
-        found = cached_profile(base, model, workers=workers, progress=progress)
+        measured = cached_profile(base, model, workers=workers, progress=progress)
     if frame is not None:
-        write_frame(found.to_frame(), frame)
-    emit(_values(found), _text(found), as_json=as_json)
+        write_frame(measured.to_frame(), frame)
+    emit(_values(measured), _text(measured), as_json=as_json)
 
 
 def _values(profile: DeltaProfile) -> dict[str, Any]:

@@ -29,21 +29,22 @@ def push(
 ) -> None:
     """Upload a merged folder to the Hub, once everything was checked."""
     with progress_line() as progress:
-        done = push_folder(
+        upload = push_folder(
             folder, name, private=private, overwrite=overwrite, dry_run=dry_run, progress=progress
         )
-    emit(asdict(done), _text(done), as_json=as_json)
+    emit(asdict(upload), _text(upload), as_json=as_json)
 
 
-def _text(done: Push) -> str:
-    size = sum(done.files.values()) / 1e6
-    what = f"{many(len(done.files), 'file')}, {size:,.1f} MB"
-    if not done.commit:
-        lines = [f"{done.name}: nothing was uploaded; {what} would be"]
-        lines += [f"  {bytes_:>14,}  {file}" for file, bytes_ in done.files.items()]
+def _text(upload: Push) -> str:
+    size = sum(upload.files.values()) / 1e6
+    files = f"{many(len(upload.files), 'file')}, {size:,.1f} MB"
+    if not upload.commit:
+        lines = [f"{upload.name}: nothing was uploaded; {files} would be"]
+        lines += [f"  {nbytes:>14,}  {name}" for name, nbytes in upload.files.items()]
     else:
-        place = f"a new {'private ' if done.private else ''}repository" if done.created else "there"
-        lines = [f"{done.url}: {what}, {place}, commit {done.commit[:12]}"]
-    if done.removed:
-        lines.append(f"  removed there: {', '.join(done.removed)}")
-    return "\n".join([*lines, *(f"note: {note}" for note in done.notes)])
+        new = f"a new {'private ' if upload.private else ''}repository"
+        place = new if upload.created else "there"
+        lines = [f"{upload.url}: {files}, {place}, commit {upload.commit[:12]}"]
+    if upload.removed:
+        lines.append(f"  removed there: {', '.join(upload.removed)}")
+    return "\n".join([*lines, *(f"note: {note}" for note in upload.notes)])

@@ -23,9 +23,9 @@ from dppa_core.cli.output import (
     check_target,
     domains_in,
     emit,
+    message_if_stopped,
     progress_line,
     teller,
-    told_if_stopped,
 )
 from dppa_core.cli.search_options import check_study, search_in_lines, settled_options
 from dppa_core.cli.search_text import search_text
@@ -146,7 +146,7 @@ def search(options: SearchCommand) -> None:
     say = teller(quiet=options.as_json)
     if settings.in_study:
         options_for(settings, recipe)  # a mistake is reported before any model is read
-    with exam_place(options.ray, recipe) as place, told_if_stopped(lambda: _left(state)):
+    with exam_place(options.ray, recipe) as place, message_if_stopped(lambda: _left(state)):
         result = search_in_lines(recipe, settings, place, domains, say, state, options.name)
         verdict, baselines = _verdict(place, result.recipe, recipe, domains, options.test_limit)
         for baseline in baselines:

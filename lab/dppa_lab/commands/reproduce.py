@@ -17,9 +17,9 @@ from dppa_core.cli.output import (
     ScorerOption,
     domains_in,
     emit,
+    message_if_stopped,
     names_in,
     teller,
-    told_if_stopped,
 )
 from dppa_core.errors import InvalidValue
 
@@ -97,7 +97,7 @@ def reproduce(
         search=search_limit,
         sizes=sizes,
     )
-    with told_if_stopped(lambda: "Stopped. Answers are kept: run the same command to continue."):
+    with message_if_stopped(lambda: "Stopped. Answers are kept: run the same command to continue."):
         report = _run(selected, setting, out, workers if ask else 0, teller(quiet=as_json))
     from dppa_core.charts.report import report_json  # noqa: PLC0415
 
