@@ -80,8 +80,11 @@ def look_closely(
     everything = Reach([Cut(0.0, 0)], tensor_seed(matrix.tensor))
     reach = everything if selection is None else tensor.reach([selection])
     columns = matrix.shape[-1]
-    sums = _Sums((matrix.numel // columns, columns))
-    return sums.add(tensor, reach, stop).closeup(matrix.name, top)
+    shape = matrix.numel // columns, columns
+    squares, counts = _line_sums(tensor, reach, shape, stop)
+    total = math.fsum(squares[0])
+    lines = [_strongest(*sums, total, top) for sums in zip(squares, counts, strict=True)]
+    return MatrixCloseup(matrix.name, shape, int(counts[0].sum()), total, *lines)
 
 
 def find_module(base: Checkpoint, name: str) -> Module:
@@ -93,41 +96,28 @@ def find_module(base: Checkpoint, name: str) -> Module:
     return modules[name]
 
 
-class _Sums:
-    """Number and d² of kept elements, by rows and by columns."""
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self._shape = shape
-        self._squares = tuple(np.zeros(length) for length in shape)
-        self._counts = tuple(np.zeros(length, np.int64) for length in shape)
-
-    def add(self, tensor: RankedTensor, reach: Reach, stop: Stop | None) -> _Sums:
-        """Read the tensor once, some rows at a time."""
-        rows, columns = self._shape
-        block = max(CHUNK // columns, 1)
-        for first in range(0, rows, block):
-            check(stop)
-            last = min(first + block, rows)
-            parts = [
-                _kept(tensor, reach, start, min(start + CHUNK, last * columns))
-                for start in range(first * columns, last * columns, CHUNK)
-            ]
-            kept = np.concatenate(parts).reshape(last - first, columns)
-            squares, inside = kept * kept, kept != 0
-            self._squares[0][first:last] = squares.sum(axis=1)
-            self._squares[1][:] += squares.sum(axis=0)
-            self._counts[0][first:last] = inside.sum(axis=1)
-            self._counts[1][:] += inside.sum(axis=0)
-        return self
-
-    def closeup(self, name: str, top: int) -> MatrixCloseup:
-        """The rows and columns with most kept d²."""
-        total = math.fsum(self._squares[0])
-        rows, columns = (
-            _strongest(squares, counts, total, top)
-            for squares, counts in zip(self._squares, self._counts, strict=True)
-        )
-        return MatrixCloseup(name, self._shape, int(self._counts[0].sum()), total, rows, columns)
+def _line_sums(
+    tensor: RankedTensor, reach: Reach, shape: tuple[int, int], stop: Stop | None
+) -> tuple[list[Float64[ndarray, " n"]], list[Int64[ndarray, " n"]]]:
+    """d² and number of the kept elements, by rows and by columns; reads the tensor once."""
+    rows, columns = shape
+    squares = [np.zeros(length) for length in shape]
+    counts = [np.zeros(length, np.int64) for length in shape]
+    block = max(CHUNK // columns, 1)
+    for first in range(0, rows, block):
+        check(stop)
+        last = min(first + block, rows)
+        parts = [
+            _kept(tensor, reach, start, min(start + CHUNK, last * columns))
+            for start in range(first * columns, last * columns, CHUNK)
+        ]
+        kept = np.concatenate(parts).reshape(last - first, columns)
+        square, inside = kept * kept, kept != 0
+        squares[0][first:last] = square.sum(axis=1)
+        squares[1] += square.sum(axis=0)
+        counts[0][first:last] = inside.sum(axis=1)
+        counts[1] += inside.sum(axis=0)
+    return squares, counts
 
 
 def _kept(tensor: RankedTensor, reach: Reach, start: int, end: int) -> Float64[ndarray, " n"]:

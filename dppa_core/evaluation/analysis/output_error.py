@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64, Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import TensorPair
@@ -122,7 +122,8 @@ def output_errors(
     gram = np.asarray(inputs.arrays[place], np.float64)
     # Errors of the module's pruned delta on these inputs.
     tensor = ranked.tensor(matrix.tensor)
-    weights = _ModuleWeights.of(tensor.pair, matrix.shape, gram, across=inputs.axes[place] == 0)
+    across = inputs.axes[place] == 0
+    weights = _ModuleWeights(tensor.pair, matrix.shape[-1], gram, across=across)
     module_profile = next(item for item in profile.modules if item.module.name == matrix.name)
     halves = _kept_halves(module_profile, tensor, rates)
     rows = []
@@ -159,77 +160,65 @@ def _delta(pair: TensorPair) -> Float32[ndarray, " n"]:
     return delta
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _ModuleWeights:
-    """One module: delta and weights as outputs x inputs, and the Gram matrix of its inputs."""
+    """Delta and weight of one module as outputs x inputs, and the Gram matrix of its inputs.
 
-    shape: tuple[int, ...]
-    across: bool
-    """True if rows on disk are inputs (GPT-2)."""
-    delta: Matrix
-    weight: Matrix
-    gram: Float64[ndarray, "inputs inputs"]
-    delta_gram: Matrix
-    """delta · G."""
-    square: float
-    """Σ ‖d x‖²."""
-    effect: float
+    Args:
+        across: True if rows on disk are inputs (GPT-2).
+    """
 
-    @staticmethod
-    def of(
-        pair: TensorPair, shape: tuple[int, ...], gram: Float64[ndarray, "i i"], *, across: bool
-    ) -> _ModuleWeights:
-        def matrix(flat: ndarray) -> Matrix:
-            rows = flat.reshape(-1, shape[-1]).astype(np.float64)
-            return rows.T if across else rows
-
-        delta = matrix(_delta(pair))
-        weight = matrix(to_float32(pair.finetuned, pair.finetuned_dtype))
-        if gram.shape != (delta.shape[1],) * 2:
+    def __init__(
+        self, pair: TensorPair, columns: int, gram: Float64[ndarray, "i i"], *, across: bool
+    ) -> None:
+        self._columns, self._across, self._gram = columns, across, gram
+        self._delta = self._matrix(_delta(pair).astype(np.float64))
+        weight = to_float32(pair.finetuned, pair.finetuned_dtype).astype(np.float64)
+        self._weight = self._matrix(weight)
+        inputs = self._delta.shape[1]
+        if gram.shape != (inputs, inputs):
             raise InvalidValue(
-                f"{pair.name}: {gram.shape[0]} inputs were measured, but it takes "
-                f"{delta.shape[1]}. Several experts in one tensor are the usual cause."
+                f"{pair.name}: {gram.shape[0]} inputs were measured, but it takes {inputs}. "
+                "Several experts in one tensor are the usual cause."
             )
-        delta_gram = delta @ gram
-        square = float(np.sum(delta_gram * delta))
-        output_square = float(np.sum((weight @ gram) * weight))
-        if not square > 0 or not output_square > 0:
+        self._delta_gram = self._delta @ gram
+        self._square = float(np.sum(self._delta_gram * self._delta))  # Σ ‖d x‖²
+        output_square = self._output_square(self._weight)
+        if not self._square > 0 or not output_square > 0:
             raise InvalidValue(f"{pair.name}: its delta changes no output on this text.")
-        effect = float(np.sqrt(square / output_square))
-        return _ModuleWeights(shape, across, delta, weight, gram, delta_gram, square, effect)
+        self.effect = float(np.sqrt(self._square / output_square))
 
     def errors(
         self, rate: float, halves: Int64[ndarray, " n"], drawn: Bool[ndarray, " n"]
     ) -> RateErrors:
         """The errors at one rate."""
-        parts = [np.where(self._matrix(halves == n), self.delta, 0.0) for n in (1, 2)]
-        both = np.array([np.sum(self.delta_gram * part) for part in parts])
-        grams = [part @ self.gram for part in parts]
+        parts = [np.where(self._matrix(halves == n), self._delta, 0.0) for n in (1, 2)]
+        grams = [part @ self._gram for part in parts]
+        both = np.array([np.sum(self._delta_gram * part) for part in parts])
         left = np.array([[np.sum(gram * part) for part in parts] for gram in grams])
         factors = np.linalg.lstsq(left, both, rcond=1e-12)[0]
-        square = self.square - 2 * factors @ both + factors @ left @ factors
-        random = np.where(self._matrix(drawn), self.delta, 0.0)
+        square = self._square - 2 * factors @ both + factors @ left @ factors
+        random = np.where(self._matrix(drawn), self._delta, 0.0)
+        random_both = float(np.sum(self._delta_gram * random))
         return RateErrors(
             rate=rate,
-            largest=DeltaFit(self.square, float(both.sum()), float(left.sum())),
-            drawn=DeltaFit(
-                self.square,
-                float(np.sum(self.delta_gram * random)),
-                float(np.sum((random @ self.gram) * random)),
-            ),
+            largest=DeltaFit(self._square, float(both.sum()), float(left.sum())),
+            drawn=DeltaFit(self._square, random_both, self._output_square(random)),
             halves=(float(factors[0]), float(factors[1])),
-            halved=float(np.sqrt(max(square, 0.0) / self.square)),
+            halved=float(np.sqrt(max(square, 0.0) / self._square)),
             weights=self._pruned_weights_error(rate),
         )
 
     def _pruned_weights_error(self, rate: float) -> float:
-        size = np.abs(self.weight)
+        size = np.abs(self._weight)
         dropped = round(size.size * rate)
         edge = np.partition(size, dropped, axis=None)[dropped] if dropped else 0.0
-        lost = np.where(size < edge, self.weight, 0.0)
-        square = float(np.sum((lost @ self.gram) * lost))
-        return float(np.sqrt(square / (self.square / self.effect**2)))
+        lost = self._output_square(np.where(size < edge, self._weight, 0.0))
+        return float(np.sqrt(lost / (self._square / self.effect**2)))
 
-    def _matrix(self, mask: Bool[ndarray, " n"]) -> Bool[ndarray, "o i"]:
-        rows = mask.reshape(-1, self.shape[-1])
-        return rows.T if self.across else rows
+    def _output_square(self, matrix: Matrix) -> float:
+        """Σ ‖E x‖² over the inputs x."""
+        return float(np.sum((matrix @ self._gram) * matrix))
+
+    def _matrix(self, flat: Shaped[ndarray, " n"]) -> Shaped[ndarray, "o i"]:
+        rows = flat.reshape(-1, self._columns)
+        return rows.T if self._across else rows

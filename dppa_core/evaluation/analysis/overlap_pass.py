@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
@@ -69,34 +69,30 @@ def count_meetings(
             f"Conflict is counted between two or more domain models, got {', '.join(models)}. "
             "Naming one model twice is the usual cause."
         )
-    settings = _Settings(parameters or PruningParameters(), dict(overrides or {}))
-    ranked_by, control = settings.parameters.significance, RunControl(progress=progress, stop=stop)
-    aligned, scores = _open(base, models, ranked_by, public, control)
+    parameters, overrides = parameters or PruningParameters(), overrides or {}
+    control = RunControl(progress=progress, stop=stop)
+    aligned, scores = _open(base, models, parameters.significance, public, control)
+    values = {name: asdict(override) for name, override in overrides.items()}
+    settings = {"parameters": told_values(parameters), "overrides": values}
     pairs = tuple(combinations(range(len(models)), 2))
     paths = {pair: _path(aligned, pair, scores, settings) for pair in pairs}
     names = {pair: (models[pair[0]], models[pair[1]]) for pair in pairs}
     meetings = {pair: _load(paths[pair], names[pair]) for pair in pairs}
     missing = [pair for pair in pairs if meetings[pair] is None]
     if missing:
-        ranked = {
-            index: _RankedModel.of(
-                aligned, index, (base, models[index]), scores[index], settings, stop
-            )
-            for index in sorted({index for pair in missing for index in pair})
-        }
-        counts = _Pass(ranked, missing, stop).run(progress)
-        for pair, (kept, both, opposed) in zip(missing, counts, strict=True):
-            meetings[pair] = Meeting(*names[pair], kept, both, opposed)
-            _save(paths[pair], kept, both, opposed)
+        ranked = {}
+        for index in sorted(set(chain(*missing))):
+            pair = RankedPair(aligned.base, aligned.tuned[index], models[index], scores[index])
+            sides = base, models[index]
+            ranked[index] = _ranked_model(pair, sides, parameters, overrides, stop)
+        for places, counts in zip(missing, _count(ranked, missing, control), strict=True):
+            meetings[places] = Meeting(*names[places], *counts)
+            _save(paths[places], counts)
     return tuple(meeting for meeting in meetings.values() if meeting is not None)
 
 
 def _open(
-    base: str,
-    models: Sequence[str],
-    significance: str,
-    public: bool,
-    control: RunControl,
+    base: str, models: Sequence[str], significance: str, public: bool, control: RunControl
 ) -> tuple[Alignment, list[Score | None]]:
     """The aligned models, and the score that ranks the elements of each."""
     root, *tuned = (open_checkpoint(name, public=public, **control) for name in (base, *models))
@@ -108,115 +104,98 @@ def _open(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    parameters: PruningParameters
-    overrides: dict[str, Override]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _RankedModel:
     pair: RankedPair
     modules: tuple[Module, ...]
     selections: tuple[tuple[Selection, ...], ...]
 
-    @staticmethod
-    def of(
-        aligned: Alignment,
-        index: int,
-        names: tuple[str, str],
-        score: Score | None,
-        settings: _Settings,
-        stop: Stop | None,
-    ) -> _RankedModel:
-        pair = RankedPair(aligned.base, aligned.tuned[index], names[1], score)
-        profile = kept_profile(
-            pair.base, pair.tuned, names=names, workers=1, stop=stop, score=score
-        )
-        selections = grid_selections(profile, settings.parameters, settings.overrides)
-        return _RankedModel(pair, tuple(item.module for item in profile.modules), selections)
+
+def _ranked_model(
+    pair: RankedPair,
+    names: tuple[str, str],
+    parameters: PruningParameters,
+    overrides: Mapping[str, Override],
+    stop: Stop | None,
+) -> _RankedModel:
+    score = pair.score
+    profile = kept_profile(pair.base, pair.tuned, names=names, workers=1, stop=stop, score=score)
+    selections = grid_selections(profile, parameters, overrides)
+    return _RankedModel(pair, tuple(item.module for item in profile.modules), selections)
 
 
 Counts = tuple[Int64[ndarray, "two N R"], Int64[ndarray, "N R"], Int64[ndarray, "N R"]]
+"""Elements kept by each of two models, by both, and by both with opposite signs."""
 
 
-class _Pass:
-    """One pass over the modules of several models, each read once for all its pairs."""
+def _count(
+    models: Mapping[int, _RankedModel], pairs: Sequence[tuple[int, int]], control: RunControl
+) -> Iterator[Counts]:
+    """The counts of each pair, in order, from one pass over the models."""
+    progress, stop = control.get("progress"), control.get("stop")
+    modules = next(iter(models.values())).modules
+    reaches, meetings = [], []
+    for number, module in enumerate(modules):
+        report(progress, number, len(modules), module.name)
+        alone, together = _count_module(models, pairs, number, stop)
+        reaches.append(alone)
+        meetings.append(together)
+    report(progress, len(modules), len(modules), "conflict counted")
+    kept = {index: kept_at(np.stack([counts[index] for counts in reaches])) for index in models}
+    for number, (first, second) in enumerate(pairs):
+        signs = kept_at(np.stack([counts[number] for counts in meetings]))
+        yield np.stack([kept[first], kept[second]]), signs.sum(axis=1), signs[:, 1]
 
-    def __init__(
-        self, models: dict[int, _RankedModel], pairs: Sequence[tuple[int, int]], stop: Stop | None
-    ) -> None:
-        self._models, self._pairs, self._stop = models, pairs, stop
-        self._modules = next(iter(models.values())).modules
 
-    def run(self, progress: Progress | None) -> list[Counts]:
-        """(kept by each model, by both, by both with opposite signs) for each pair, in order."""
-        reaches, meetings = [], []
-        for number, module in enumerate(self._modules):
-            report(progress, number, len(self._modules), module.name)
-            alone, together = self._module(module, number)
-            reaches.append(alone)
-            meetings.append(together)
-        report(progress, len(self._modules), len(self._modules), "conflict counted")
-        kept = {
-            index: kept_at(np.stack([module[index] for module in reaches]))
-            for index in self._models
-        }
-        counts = []
-        for number, (first, second) in enumerate(self._pairs):
-            signs = kept_at(np.stack([module[number] for module in meetings]))
-            both, opposed = signs.sum(axis=1), signs[:, 1]
-            counts.append((np.stack([kept[first], kept[second]]), both, opposed))
-        return counts
-
-    def _module(
-        self, module: Module, number: int
-    ) -> tuple[dict[int, Int64[ndarray, " edges"]], list[Int64[ndarray, "two edges"]]]:
-        tensors = {index: model.pair.tensor(module.tensor) for index, model in self._models.items()}
-        reaches = {
-            index: tensors[index].reach(model.selections[number])
-            for index, model in self._models.items()
-        }
-        alone = {index: np.zeros(RATES + 1, np.int64) for index in self._models}
-        together = [np.zeros((2, RATES + 1), np.int64) for _ in self._pairs]
-        for start in range(0, module.numel, CHUNK):
-            check(self._stop)
-            reach, negative = {}, {}
-            for index, tensor in tensors.items():
-                delta, magnitudes = tensor.chunk(start, min(start + CHUNK, module.numel))
-                reach[index] = reaches[index].of(magnitudes, start)
-                negative[index] = np.signbit(delta)
-                alone[index] += count_reaches(reach[index])
-            for counts, (first, second) in zip(together, self._pairs, strict=True):
-                opposite = negative[first] != negative[second]
-                counts += meet(reach[first], reach[second], opposite)
-        return alone, together
+def _count_module(
+    models: Mapping[int, _RankedModel],
+    pairs: Sequence[tuple[int, int]],
+    number: int,
+    stop: Stop | None,
+) -> tuple[dict[int, Int64[ndarray, " edges"]], list[Int64[ndarray, "two edges"]]]:
+    """Elements of one module by reach: of each model, and of each pair by sign."""
+    module = next(iter(models.values())).modules[number]
+    tensors = {index: model.pair.tensor(module.tensor) for index, model in models.items()}
+    reaches = {i: tensors[i].reach(model.selections[number]) for i, model in models.items()}
+    alone = {index: np.zeros(RATES + 1, np.int64) for index in models}
+    together = [np.zeros((2, RATES + 1), np.int64) for _ in pairs]
+    for start in range(0, module.numel, CHUNK):
+        check(stop)
+        reach, negative = {}, {}
+        for index, tensor in tensors.items():
+            delta, magnitudes = tensor.chunk(start, min(start + CHUNK, module.numel))
+            reach[index] = reaches[index].of(magnitudes, start)
+            negative[index] = np.signbit(delta)
+            alone[index] += count_reaches(reach[index])
+        for counts, (first, second) in zip(together, pairs, strict=True):
+            counts += meet(reach[first], reach[second], negative[first] != negative[second])
+    return alone, together
 
 
 def _path(
-    aligned: Alignment, pair: tuple[int, int], scores: Sequence[Score | None], settings: _Settings
+    aligned: Alignment,
+    pair: tuple[int, int],
+    scores: Sequence[Score | None],
+    settings: Mapping[str, Any],
 ) -> Path:
     parts = [str(_FORMAT), aligned.base.content_hash()]
     for index in pair:
         score = scores[index]
         parts += [aligned.tuned[index].content_hash(), score.key if score else ""]
-    values = asdict(settings) | {"parameters": told_values(settings.parameters)}
-    parts.append(json.dumps(values, sort_keys=True))
+    parts.append(json.dumps(settings, sort_keys=True))
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return cache_folder("conflicts") / f"{key}.npz"
 
 
-def _save(
-    path: Path,
-    kept: Int64[ndarray, "two N R"],
-    both: Int64[ndarray, "N R"],
-    opposed: Int64[ndarray, "N R"],
-) -> None:
+_ARRAYS = ("kept", "both", "opposed")
+
+
+def _save(path: Path, counts: Counts) -> None:
     """Store the counts; write errors are ignored."""
-    kind = np.uint32 if kept.max(initial=0) < 2**32 else np.int64
-    arrays: dict[str, Any] = {"kept": kept, "both": both, "opposed": opposed}
+    kind = np.uint32 if counts[0].max(initial=0) < 2**32 else np.int64
     file = io.BytesIO()
-    np.savez(file, **{name: array.astype(kind) for name, array in arrays.items()})
+    arrays = (array.astype(kind) for array in counts)
+    np.savez(file, **dict(zip(_ARRAYS, arrays, strict=True)))
     store(path, file.getvalue())
 
 
@@ -226,7 +205,7 @@ def _load(path: Path, names: tuple[str, str]) -> Meeting | None:
         return None
     try:
         with np.load(io.BytesIO(stored), allow_pickle=False) as data:
-            arrays = [data[name].astype(np.int64) for name in ("kept", "both", "opposed")]
+            arrays = [data[name].astype(np.int64) for name in _ARRAYS]
     except (ValueError, KeyError):  # written by another version
         return None
     return Meeting(*names, *arrays)
