@@ -29,17 +29,17 @@ def test_a_merge_takes_as_many_threads_as_fit_into_its_memory(
     dppa: Command, recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DPPA_MEMORY", "")
-    seen: list[int | None] = []
+    workers: list[int | None] = []
 
     def merging(recipe: object, out: object, **how: Any) -> MergeReport:
-        seen.append(how["workers"])
+        workers.append(how["workers"])
         return merge_to_folder(recipe, out, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(merge_command, "merge_to_folder", merging)
     for name, memory in (("one", "390MB"), ("three", "470MB"), ("four", "9GB")):
         words = ("merge", recipe_file, "--out", tmp_path / name, "--workers", 4)
         assert dppa(*words, "--memory", memory) == 0
-    assert seen == [1, 3, 4] and len({_sha256(tmp_path / n) for n in ("one", "three")}) == 1
+    assert workers == [1, 3, 4] and len({_sha256(tmp_path / n) for n in ("one", "three")}) == 1
     assert dppa("merge", recipe_file, "--out", tmp_path / "none", "--memory", "100MB") == 1
     assert "takes 380 MB in one thread" in dppa.err and not (tmp_path / "none").exists()
 
@@ -102,31 +102,31 @@ def test_merge(dppa: Command, recipe_file: Path, tmp_path: Path) -> None:
 def test_a_merge_with_another_base_is_warned_of(
     dppa: Command, zoo_env: Path, tmp_path: Path, prune: Pruning | None
 ) -> None:
-    other = random_llama(7).save(tmp_path / "other")
-    models = (DomainModel("zoo:math", (0.5,)), DomainModel(str(other), (0.5,)))
+    another_base = random_llama(7).save(tmp_path / "other")
+    models = (DomainModel("zoo:math", (0.5,)), DomainModel(str(another_base), (0.5,)))
     path = tmp_path / "recipe.yaml"
     method = "ties" if prune else "dppa"
     path.write_text(dump_recipe(MergeRecipe("zoo:base", models, method, prune=prune)))
     assert dppa("merge", path, "--out", tmp_path / "out") == 0
-    (told,) = [line for line in dppa.out.splitlines() if "this is another base" in line]
-    assert told.startswith(f"warning: {other}: Its delta is 1.4 times as large")
+    (warning,) = [line for line in dppa.out.splitlines() if "this is another base" in line]
+    assert warning.startswith(f"warning: {another_base}: Its delta is 1.4 times as large")
     assert "this is another base" in (tmp_path / "out" / "README.md").read_text("utf-8")
     assert dppa("card", path) == 0 and "this is another base" in dppa.out
-    assert dppa("preflight", "zoo:base", other, "--measure") == 0
+    assert dppa("preflight", "zoo:base", another_base, "--measure") == 0
     assert re.search(r"can be merged, with \d+ warnings?: ", dppa.out.splitlines()[-1])
 
 
-@pytest.mark.parametrize(("method", "told"), [("ties", False), ("dppa", True)])
+@pytest.mark.parametrize(("method", "pruned"), [("ties", False), ("dppa", True)])
 def test_what_was_kept_is_told_where_something_was_pruned(
-    dppa: Command, zoo_env: Path, tmp_path: Path, method: str, told: bool
+    dppa: Command, zoo_env: Path, tmp_path: Path, method: str, pruned: bool
 ) -> None:
     models = tuple(
-        DomainModel(name, (0.5,) if told else (0.0,)) for name in ("zoo:math", "zoo:law")
+        DomainModel(name, (0.5,) if pruned else (0.0,)) for name in ("zoo:math", "zoo:law")
     )
     path = tmp_path / "recipe.yaml"
     path.write_text(dump_recipe(MergeRecipe("zoo:base", models, method)))
     assert dppa("merge", path, "--out", tmp_path / "out") == 0
-    assert ("of the deltas" in dppa.out) == told
+    assert ("of the deltas" in dppa.out) == pruned
 
 
 @pytest.mark.parametrize(
@@ -212,10 +212,10 @@ def test_a_sharded_merge_says_so(dppa: Command, recipe_file: Path, tmp_path: Pat
     assert len(dppa.json["files"]) == 3
 
 
-def _lasting(told: dict[str, Any]) -> dict[str, Any]:
+def _lasting(value: dict[str, Any]) -> dict[str, Any]:
     """What a command says, without the free memory and disk of the moment."""
-    found = [one for one in told.get("findings", ()) if one["topic"] not in ("memory", "disk")]
-    return {**told, "findings": found}
+    findings = [f for f in value.get("findings", ()) if f["topic"] not in ("memory", "disk")]
+    return {**value, "findings": findings}
 
 
 def test_the_recipe_is_an_argument_and_the_base_stands_before_the_model(

@@ -34,9 +34,9 @@ def test_a_recipe_with_the_coefficients_and_a_log_are_written(dppa: Command, rec
     ]
     log = json.loads(out.with_name("found.log.json").read_text("utf-8"))
     assert len(log["snapshots"]) == 3 and len(log["objectives"]) == 2
-    found = load_recipe(out)
-    given = [list(model.coefficient.values()) for model in found.models]  # type: ignore[union-attr]
-    assert given == log["best"]["coefficients"] and len(given[0]) == 2
+    recipe_out = load_recipe(out)
+    coefficients = [list(model.coefficient.values()) for model in recipe_out.models]  # type: ignore[union-attr]
+    assert coefficients == log["best"]["coefficients"] and len(coefficients[0]) == 2
     assert out.name in dppa.out and "coefficient by layer" in dppa.out
     names = {path.name for path in recipe.parent.iterdir()}
     assert names == {"recipe.yaml", "found.yaml", "found.log.json"}
@@ -104,20 +104,20 @@ def test_a_stopped_command_goes_on_where_it_was(
     import dppa_core.tuning.adamerging.adamerge as module  # noqa: PLC0415  (imports torch)
 
     stop, whole = threading.Event(), module.adamerge
-    out, other = recipe.with_name("found.yaml"), recipe.with_name("other.yaml")
-    assert dppa("adamerge", recipe, "--out", other, *QUICK) == 0
+    out, other_out = recipe.with_name("found.yaml"), recipe.with_name("other.yaml")
+    assert dppa("adamerge", recipe, "--out", other_out, *QUICK) == 0
 
-    def stopped(*given: object, **options: object) -> object:
+    def stopped(*arguments: object, **options: object) -> object:
         def watch(snapshot: object) -> None:
             stop.set()
 
-        return whole(*given, **{**options, "watch": watch, "stop": stop})  # type: ignore[arg-type]
+        return whole(*arguments, **{**options, "watch": watch, "stop": stop})  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "adamerge", stopped)
     assert dppa("adamerge", recipe, "--out", out, *QUICK) == 1
     assert "found.state.json is kept" in dppa.err and not out.exists()
     monkeypatch.setattr(module, "adamerge", whole)
     assert dppa("adamerge", recipe, "--out", out, *QUICK) == 0
-    assert out.read_bytes() == other.read_bytes()
-    logs = [path.with_name(path.stem + ".log.json").read_bytes() for path in (out, other)]
+    assert out.read_bytes() == other_out.read_bytes()
+    logs = [path.with_name(path.stem + ".log.json").read_bytes() for path in (out, other_out)]
     assert logs[0] == logs[1] and not out.with_name("found.state.json").exists()

@@ -39,9 +39,9 @@ def test_a_recipe_can_be_scored_alone(dppa: Command, recipe: Path) -> None:
 def test_a_recipe_stands_beside_its_models_and_two_plain_merges(
     dppa: Command, recipe: Path, tmp_path: Path
 ) -> None:
-    other = tmp_path / "other.yaml"
-    other.write_text(dump_recipe(replace(RECIPE, seed=1)))
-    options = ["--against", other, "--tasks", "law,math", "--limit", 3]
+    second = tmp_path / "other.yaml"
+    second.write_text(dump_recipe(replace(RECIPE, seed=1)))
+    options = ["--against", second, "--tasks", "law,math", "--limit", 3]
     assert dppa("evaluate", recipe, *options, "--json") == 0
     value = dppa.json
     assert [row["key"] for row in value["rows"]] == [

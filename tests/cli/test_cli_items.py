@@ -33,14 +33,14 @@ def written(folder: Path, models: tuple[DomainModel, ...] = MODELS) -> Path:
 def test_a_model_answers_questions_of_a_file(embedded: Command, tmp_path: Path) -> None:
     path = write_apples(tmp_path)
     assert embedded("evaluate", "zoo:math", "--items", path, "--json") == 0
-    (name, found), *others = embedded.json["domains"].items()
-    assert name == "apples" and not others and found["n"] == 3 and found["accuracy"] > 0
-    assert found["tasks"] == {"number": {"accuracy": found["accuracy"], "n": 3}}
+    (name, score), *others = embedded.json["domains"].items()
+    assert name == "apples" and not others and score["n"] == 3 and score["accuracy"] > 0
+    assert score["tasks"] == {"number": {"accuracy": score["accuracy"], "n": 3}}
     # Another order is the same exam; another answer is another one, although its name is the same.
     first, *lines = APPLES.splitlines()
     path.write_text("\n".join([first, *reversed(lines)]))
     assert embedded("evaluate", "zoo:math", "--items", path, "--json") == 0
-    assert embedded.json["domains"]["apples"] == found
+    assert embedded.json["domains"]["apples"] == score
     wrong = [f'{line.partition(", ")[0]}, "answer": 990}}' for line in lines]
     path.write_text("\n".join([first, *wrong]))
     assert embedded("evaluate", "zoo:math", "--items", path, "--json") == 0
@@ -49,23 +49,23 @@ def test_a_model_answers_questions_of_a_file(embedded: Command, tmp_path: Path) 
 
 def test_own_questions_stand_beside_embedded_ones(dppa: Command, tmp_path: Path) -> None:
     recipe, apples, clauses = written(tmp_path), write_apples(tmp_path), write_clauses(tmp_path)
-    given = ["--items", apples, "--items", f"terms={clauses}", "--limit", 1, "--split", "search"]
-    assert dppa("evaluate", recipe, "--tasks", "math", *given, "--json") == 0
+    options = ["--items", apples, "--items", f"terms={clauses}", "--limit", 1, "--split", "search"]
+    assert dppa("evaluate", recipe, "--tasks", "math", *options, "--json") == 0
     value = dppa.json
     assert value["items"] == {"math": 1, "apples": 1, "terms": 1}
-    assert dppa("evaluate", recipe, *given, "--json") == 0
+    assert dppa("evaluate", recipe, *options, "--json") == 0
     assert list(dppa.json["items"]) == ["apples", "terms"]
-    assert dppa("evaluate", recipe, *given) == 0
+    assert dppa("evaluate", recipe, *options) == 0
     assert "apples: 3 of 6 questions are of the search split; --split test asks" in dppa.out
 
 
 def test_all_questions_of_a_file_are_asked_on_request(dppa: Command, tmp_path: Path) -> None:
-    recipe, given = written(tmp_path), ["--items", write_apples(tmp_path), "--split", "all"]
-    assert dppa("evaluate", recipe, *given) == 0
+    recipe, options = written(tmp_path), ["--items", write_apples(tmp_path), "--split", "all"]
+    assert dppa("evaluate", recipe, *options) == 0
     assert "apples: all 6 questions, those for searches too" in dppa.out
-    assert dppa("evaluate", recipe, *given, "--json") == 0
+    assert dppa("evaluate", recipe, *options, "--json") == 0
     assert dppa.json["items"] == {"apples": 6} and dppa.json["split"] == "all"
-    assert dppa("evaluate", recipe, *given, "--tasks", "law") == 1
+    assert dppa("evaluate", recipe, *options, "--tasks", "law") == 1
     assert "split must be one of train, search, test, got 'all'" in dppa.err
 
 
@@ -91,8 +91,8 @@ def test_a_pattern_that_would_take_the_memory_is_refused(
 
 def test_a_search_tells_how_many_questions_it_asked(dppa: Command, tmp_path: Path) -> None:
 
-    own = own_domain(str(write_apples(tmp_path)), None)
-    assert asked_range([own], 64) == (3, 3) and asked_range([own, "law"], 64) == (3, 64)
+    domain = own_domain(str(write_apples(tmp_path)), None)
+    assert asked_range([domain], 64) == (3, 3) and asked_range([domain, "law"], 64) == (3, 64)
     recipe, out = written(tmp_path), tmp_path / "out.yaml"
     for option in (("--trials", 2), ("--sampler", "random"), ("--objective", "worst")):
         assert dppa("search", recipe, "--out", out, *option) == 1
@@ -103,14 +103,14 @@ def test_retention_is_by_the_model_in_the_place_of_the_file(
     embedded: Command, tmp_path: Path
 ) -> None:
     recipe, apples = written(tmp_path), write_apples(tmp_path)
-    given = ["--items", apples, "--items", write_clauses(tmp_path), "--split", "search"]
-    assert embedded("evaluate", recipe, *given, "--json") == 0
+    options = ["--items", apples, "--items", write_clauses(tmp_path), "--split", "search"]
+    assert embedded("evaluate", recipe, *options, "--json") == 0
     cells = {row["key"]: row["domains"]["apples"] for row in embedded.json["rows"]}
-    own = cells["zoo:math"]["accuracy"]
-    assert cells["recipe"]["retention"]["value"] == cells["recipe"]["accuracy"] / own
+    own_accuracy = cells["zoo:math"]["accuracy"]
+    assert cells["recipe"]["retention"]["value"] == cells["recipe"]["accuracy"] / own_accuracy
     assert cells["zoo:law"]["forgetting"] and not cells["zoo:math"]["forgetting"]
     # One file for two models: the better of them is what is kept.
-    assert embedded("evaluate", recipe, *given[:2], "--split", "search", "--json") == 0
+    assert embedded("evaluate", recipe, *options[:2], "--split", "search", "--json") == 0
     cells = {row["key"]: row["domains"]["apples"] for row in embedded.json["rows"]}
     best = max(cells["zoo:math"]["accuracy"], cells["zoo:law"]["accuracy"])
     assert cells["recipe"]["retention"]["value"] == cells["recipe"]["accuracy"] / best
@@ -134,8 +134,8 @@ def test_every_search_goes_by_own_questions(
     recipe, apples, out = written(tmp_path, MODELS[:1]), write_apples(tmp_path), tmp_path / "o.yaml"
     how = ["search", recipe, "--out", out, "--items", apples, *way, "--json"]
     assert embedded(*how) == 0, embedded.err
-    (found,) = embedded.json["test"]
-    assert found["domain"] == "apples" and found["merged"]["n"] == 3
+    (verdict,) = embedded.json["test"]
+    assert verdict["domain"] == "apples" and verdict["merged"]["n"] == 3
 
 
 def test_a_state_of_a_search_on_other_contents_is_refused(
@@ -151,9 +151,9 @@ def test_a_state_of_a_search_on_other_contents_is_refused(
 
 def test_tasks_name_files_in_the_order_of_the_models(embedded: Command, tmp_path: Path) -> None:
     recipe, clauses = written(tmp_path), write_clauses(tmp_path)
-    given = ["--tasks", "math,clauses", "--items", clauses, "--limit", 2, "--no-neighbours"]
-    assert embedded("advise", recipe, *given, "--json") == 0, embedded.err
-    assert [one["probe"]["domain"] for one in embedded.json["facts"]] == ["math", "clauses"]
+    options = ["--tasks", "math,clauses", "--items", clauses, "--limit", 2, "--no-neighbours"]
+    assert embedded("advise", recipe, *options, "--json") == 0, embedded.err
+    assert [fact["probe"]["domain"] for fact in embedded.json["facts"]] == ["math", "clauses"]
 
 
 def test_adamerging_scores_held_out_own_items(dppa: Command, tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_adamerging_scores_held_out_own_items(dppa: Command, tmp_path: Path) -> 
 
 
 def test_a_soup_is_found_by_own_questions(dppa: Command, tmp_path: Path) -> None:
-    given = ["--out", tmp_path / "o.yaml", "--items", write_apples(tmp_path), "--json"]
-    assert dppa("soup", written(tmp_path), *given) == 0, dppa.err
+    options = ["--out", tmp_path / "o.yaml", "--items", write_apples(tmp_path), "--json"]
+    assert dppa("soup", written(tmp_path), *options) == 0, dppa.err
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,11 @@ def test_a_soup_is_found_by_own_questions(dppa: Command, tmp_path: Path) -> None
     ],
 )
 def test_what_does_not_fit_is_told_before_a_model_is_read(
-    dppa: Command, tmp_path: Path, given: list[str], message: str
+    dppa: Command, tmp_path: Path, options: list[str], message: str
 ) -> None:
     path = str(write_apples(tmp_path))
-    assert dppa("evaluate", "zoo:math", *(one.replace("APPLES", path) for one in given)) == 1
+    options = [option.replace("APPLES", path) for option in options]
+    assert dppa("evaluate", "zoo:math", *options) == 1
     assert message in dppa.err and dppa.err.count("\n") == 1
 
 
@@ -196,8 +197,8 @@ def test_one_file_serves_all_models_and_the_best_of_them_is_what_is_kept(
     embedded: Command, tmp_path: Path, way: tuple[object, ...]
 ) -> None:
     recipe, apples = written(tmp_path), write_apples(tmp_path)
-    given = ["search", recipe, "--out", tmp_path / "o.yaml", "--items", apples, "--trials", 1]
-    assert embedded(*given, *way, "--json") == 0, embedded.err
+    command = ["search", recipe, "--out", tmp_path / "o.yaml", "--items", apples, "--trials", 1]
+    assert embedded(*command, *way, "--json") == 0, embedded.err
     value = embedded.json
     math, law = value["test"]
     assert (math["model"], law["model"]) == ("zoo:math", "zoo:law")

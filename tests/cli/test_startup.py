@@ -37,7 +37,7 @@ def test_a_command_loads_nothing_heavy(
     models = tuple(DomainModel(f"zoo:{name}", (0.9, 0.8), (1.2, 1.0)) for name in ("math", "law"))
     (tmp_path / "recipe.yaml").write_text(dump_recipe(MergeRecipe("zoo:base", models)), "utf-8")
     paths = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", RUN, *command],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": paths, "DPPA_CACHE": str(tmp_path / "cache")},
@@ -45,5 +45,5 @@ def test_a_command_loads_nothing_heavy(
         text=True,
         check=True,
     )
-    loaded = set(done.stdout.rpartition("loaded:")[2].split())
+    loaded = set(process.stdout.rpartition("loaded:")[2].split())
     assert "numpy" in loaded and not loaded & HEAVY

@@ -58,12 +58,12 @@ def by_hand(folder: Path, prompt: str, answer: str) -> float:
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     turns = [{"role": "user", "content": prompt}]
     text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    asked = tokenizer(text, add_special_tokens=False)["input_ids"]
-    said = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    prompt_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    reply_ids = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
     with torch.no_grad():
-        logits = model(torch.tensor([asked + said])).logits[0].double().log_softmax(-1)
-    at = len(asked) - 1
-    return -sum(float(logits[at + i, token]) for i, token in enumerate(said)) / len(said)
+        logits = model(torch.tensor([prompt_ids + reply_ids])).logits[0].double().log_softmax(-1)
+    at = len(prompt_ids) - 1
+    return -sum(float(logits[at + i, token]) for i, token in enumerate(reply_ids)) / len(reply_ids)
 
 
 def without(folder: Path, base: Path, parts: list[str], target: Path) -> Path:
@@ -86,42 +86,46 @@ def without(folder: Path, base: Path, parts: list[str], target: Path) -> Path:
 def test_every_change_is_that_of_a_merge_with_the_base_in_that_place(
     by: str, method: str, zoo_env: Path, tmp_path: Path
 ) -> None:
-    made = recipe(method)
-    merge_to_folder(made, tmp_path / "whole", sync=False)
+    merge = recipe(method)
+    merge_to_folder(merge, tmp_path / "whole", sync=False)
     loss = by_hand(tmp_path / "whole", PROMPT, ANSWER)
-    with ModelPool().lend(made) as resident:
-        found = attribute(made, resident, PROMPT, ANSWER, by=by)
-    assert found.loss == pytest.approx(loss, abs=2e-6)
+    with ModelPool().lend(merge) as resident:
+        attribution = attribute(merge, resident, PROMPT, ANSWER, by=by)
+    assert attribution.loss == pytest.approx(loss, abs=2e-6)
     groups = LAYERS if by == "layer" else [[name] for name in MODULES]
-    assert len(found.effects) == len(groups)
-    for number, (group, effect) in enumerate(zip(groups, found.effects, strict=True)):
+    assert len(attribution.effects) == len(groups)
+    for number, (group, effect) in enumerate(zip(groups, attribution.effects, strict=True)):
         folder = without(tmp_path / "whole", zoo_env / "base", group, tmp_path / str(number))
         slow = by_hand(folder, PROMPT, ANSWER)
         assert effect.loss == pytest.approx(slow, abs=2e-6), effect.part
         assert effect.change == pytest.approx(slow - loss, abs=4e-6), effect.part
-    assert found.base_loss == pytest.approx(by_hand(zoo_env / "base", PROMPT, ANSWER), abs=2e-6)
+    assert attribution.base_loss == pytest.approx(
+        by_hand(zoo_env / "base", PROMPT, ANSWER), abs=2e-6
+    )
 
 
 @pytest.mark.parametrize("part", ["layers.1", "layers.0.mlp.up_proj"])
 def test_it_is_what_a_recipe_says_whose_coefficients_are_0_there(part: str) -> None:
-    made, pool = recipe(), ModelPool()
+    merge, pool = recipe(), ModelPool()
     parts = (Weight(part, 0.0), Weight(None, 0.8))
-    models = tuple(DomainModel(m.model, m.levels, m.amplification, parts) for m in made.models)
+    models = tuple(DomainModel(m.model, m.levels, m.amplification, parts) for m in merge.models)
     zeroed = MergeRecipe("zoo:base", models)
     by = "module" if "mlp" in part else "layer"
-    found = attribute(made, pool.get(made), PROMPT, ANSWER, by=by)
+    attribution = attribute(merge, pool.get(merge), PROMPT, ANSWER, by=by)
     expected = attribute(zeroed, pool.get(zeroed), PROMPT, ANSWER, by=by)
-    (effect,) = [e for e in found.effects if any(f".{part}." in f".{t}" for t in e.part.tensors)]
+    (effect,) = [
+        e for e in attribution.effects if any(f".{part}." in f".{t}" for t in e.part.tensors)
+    ]
     assert effect.loss == expected.loss
     assert effect.change != 0
 
 
 def test_the_merge_in_memory_is_not_touched(zoo_env: Path) -> None:
-    made = recipe()
-    resident = ModelPool().get(made)
+    merge = recipe()
+    resident = ModelPool().get(merge)
     before = {name: value.clone() for name, value in resident.model.state_dict().items()}
     addresses = {name: value.data_ptr() for name, value in resident.model.state_dict().items()}
-    attribute(made, resident, PROMPT, by="module")
+    attribute(merge, resident, PROMPT, by="module")
     for name, value in resident.model.state_dict().items():
         assert torch.equal(value, before[name]) and value.data_ptr() == addresses[name]
 
@@ -130,19 +134,21 @@ def test_the_answer_is_the_merges_own_where_none_is_given() -> None:
     from dppa_core.models.generate import stream_reply  # noqa: PLC0415
     from dppa_core.models.reply import GenerationSettings  # noqa: PLC0415
 
-    made = recipe()
-    resident = ModelPool().get(made)
-    found = attribute(made, resident, PROMPT)
-    assert found.own and found.recipe == recipe_hash(made)
-    assert found.answer == list(stream_reply(resident, PROMPT, GenerationSettings(96)))[-1]
+    merge = recipe()
+    resident = ModelPool().get(merge)
+    attribution = attribute(merge, resident, PROMPT)
+    assert attribution.own and attribution.recipe == recipe_hash(merge)
+    assert attribution.answer == list(stream_reply(resident, PROMPT, GenerationSettings(96)))[-1]
 
 
 def test_a_lone_model_that_is_the_base_changes_nothing() -> None:
-    made = recipe("task_arithmetic", ("base",))
-    found = attribute(made, ModelPool().get(made), PROMPT, ANSWER)
-    assert [effect.change for effect in found.effects] == [0.0] * 3
-    assert found.base_loss == found.loss
-    assert attribution_sentence(found).startswith("No layer matters for this answer by itself")
+    merge = recipe("task_arithmetic", ("base",))
+    attribution = attribute(merge, ModelPool().get(merge), PROMPT, ANSWER)
+    assert [effect.change for effect in attribution.effects] == [0.0] * 3
+    assert attribution.base_loss == attribution.loss
+    assert attribution_sentence(attribution).startswith(
+        "No layer matters for this answer by itself"
+    )
 
 
 def test_an_untied_head_is_part_of_what_lies_outside(
@@ -151,14 +157,14 @@ def test_an_untied_head_is_part_of_what_lies_outside(
     base = random_llama(shape=Shape(tied=False))
     base.save(tmp_path / "base")
     tuned_llama(base, 5).save(tmp_path / "math")
-    made = MergeRecipe(
+    merge = MergeRecipe(
         str(tmp_path / "base"), (DomainModel(str(tmp_path / "math")),), "task_arithmetic"
     )
-    found = attribute(made, ModelPool().get(made), PROMPT, ANSWER)
-    assert found.effects[-1].part == TensorGroup(
+    attribution = attribute(merge, ModelPool().get(merge), PROMPT, ANSWER)
+    assert attribution.effects[-1].part == TensorGroup(
         None, "outside", ("lm_head.weight", "model.embed_tokens.weight", "model.norm.weight")
     )
-    assert found.effects[-1].change != 0
+    assert attribution.effects[-1].change != 0
 
 
 def test_experts_stacked_in_memory_are_exchanged_one_by_one(tmp_path: Path) -> None:
@@ -170,10 +176,10 @@ def test_experts_stacked_in_memory_are_exchanged_one_by_one(tmp_path: Path) -> N
         model.save_pretrained(tmp_path / name)
         save_tokenizer(tmp_path / name)
     models = (DomainModel(str(tmp_path / "math")),)
-    made = MergeRecipe(str(tmp_path / "base"), models, "task_arithmetic", dtype="float32")
-    merge_to_folder(made, tmp_path / "whole", sync=False)
-    found = attribute(made, ModelPool().get(made), PROMPT, ANSWER, by="module")
-    (effect,) = [e for e in found.effects if (e.part.layer, e.part.kind) == (0, "down")]
+    merge = MergeRecipe(str(tmp_path / "base"), models, "task_arithmetic", dtype="float32")
+    merge_to_folder(merge, tmp_path / "whole", sync=False)
+    attribution = attribute(merge, ModelPool().get(merge), PROMPT, ANSWER, by="module")
+    (effect,) = [e for e in attribution.effects if (e.part.layer, e.part.kind) == (0, "down")]
     assert len(effect.part.tensors) > 1
     parts = [tensor.removesuffix(".weight") for tensor in effect.part.tensors]
     folder = without(tmp_path / "whole", tmp_path / "base", parts, tmp_path / "without")
@@ -185,18 +191,18 @@ def test_experts_stacked_in_memory_are_exchanged_one_by_one(tmp_path: Path) -> N
 
 
 def test_it_tells_how_far_it_is_and_stops_between_two_parts() -> None:
-    made, told, stop = recipe(), list[tuple[int, int, str]](), threading.Event()
+    merge, reports, stop = recipe(), list[tuple[int, int, str]](), threading.Event()
 
-    def tell(done: int, total: int, what: str) -> None:
-        told.append((done, total, what))
-        if done == 3:
+    def tell(number: int, total: int, part: str) -> None:
+        reports.append((number, total, part))
+        if number == 3:
             stop.set()
 
-    resident = ModelPool().get(made)
+    resident = ModelPool().get(merge)
     with pytest.raises(Cancelled):
-        attribute(made, resident, PROMPT, by="module", progress=tell, stop=stop)
-    assert [done for done, _, _ in told] == [0, 0, 1, 2, 3]
-    assert told[1] == (0, 14, "the q module of layer 0")
+        attribute(merge, resident, PROMPT, by="module", progress=tell, stop=stop)
+    assert [number for number, _, _ in reports] == [0, 0, 1, 2, 3]
+    assert reports[1] == (0, 14, "the q module of layer 0")
 
 
 @pytest.mark.parametrize(
@@ -211,15 +217,15 @@ def test_it_tells_how_far_it_is_and_stops_between_two_parts() -> None:
     ],
 )
 def test_bad_input_is_named(prompt: str, answer: str | None, by: str, says: str) -> None:
-    made = recipe()
+    merge = recipe()
     with pytest.raises(InvalidValue, match=says):
-        attribute(made, ModelPool().get(made), prompt, answer, by=by)
+        attribute(merge, ModelPool().get(merge), prompt, answer, by=by)
 
 
 def test_strangers_name_no_folder(tmp_path: Path, zoo_env: Path) -> None:
-    made = MergeRecipe(str(zoo_env / "base"), (DomainModel("zoo:math"),), "task_arithmetic")
+    merge = MergeRecipe(str(zoo_env / "base"), (DomainModel("zoo:math"),), "task_arithmetic")
     with pytest.raises(NotAllowed):
-        attribute(made, ModelPool().get(made), PROMPT, public=True)
+        attribute(merge, ModelPool().get(merge), PROMPT, public=True)
 
 
 def test_a_tensor_that_is_nowhere_in_memory_is_named() -> None:

@@ -34,27 +34,27 @@ def test_a_merge_in_memory_is_what_its_folder_holds(tmp_path: Path) -> None:
     base, law = open_checkpoint("zoo:base"), open_checkpoint("zoo:law")
     written = diff_cells([SafetensorsCheckpoint(tmp_path / "out"), law, base], ("a", "b", "c"))
     with ModelPool().lend(RECIPE) as resident:
-        seen = diff_cells([ModelTensors(resident.model, base), law, base], ("a", "b", "c"))
-    assert seen == written
-    assert len(seen.cells) == 14
+        resident_diff = diff_cells([ModelTensors(resident.model, base), law, base], ("a", "b", "c"))
+    assert resident_diff == written
+    assert len(resident_diff.cells) == 14
 
 
 def test_every_number_of_a_cell_is_what_numpy_says(zoo_env: Path) -> None:
-    found = compared("zoo:math", "zoo:law", "zoo:base")
-    cell = next(one for one in found.cells if (one.layer, one.kind) == (1, "up"))
+    diff = compared("zoo:math", "zoo:law", "zoo:base")
+    cell = next(cell for cell in diff.cells if (cell.layer, cell.kind) == (1, "up"))
     name = "model.layers.1.mlp.up_proj.weight"
     a, b, c = (
         to_float32(m.raw(name), m.dtype(name)).astype(np.float64)
         for m in (SafetensorsCheckpoint(zoo_env / n) for n in ("math", "law", "base"))
     )
-    one, other = a - c, b - c
-    found_ = cell.distance
-    assert found_.over_base == pytest.approx(np.linalg.norm(b - a) / np.linalg.norm(c))
-    cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
-    assert found_.delta_cosine == pytest.approx(cosine, abs=1e-12)
-    assert found_.first_only == ((one != 0) & (other == 0)).mean()
-    assert found_.second_only == ((one == 0) & (other != 0)).mean()
-    assert found_.first_only > 0
+    first, second = a - c, b - c
+    distance = cell.distance
+    assert distance.over_base == pytest.approx(np.linalg.norm(b - a) / np.linalg.norm(c))
+    cosine = first @ second / np.linalg.norm(first) / np.linalg.norm(second)
+    assert distance.delta_cosine == pytest.approx(cosine, abs=1e-12)
+    assert distance.first_only == ((first != 0) & (second == 0)).mean()
+    assert distance.second_only == ((first == 0) & (second != 0)).mean()
+    assert distance.first_only > 0
 
 
 def test_what_one_merge_keeps_and_the_other_does_not() -> None:
@@ -65,17 +65,17 @@ def test_what_one_merge_keeps_and_the_other_does_not() -> None:
         for rate in (0.9, 0.8)
     )
     with pool.lend(narrow) as first, pool.lend(wide) as second:
-        models = [ModelTensors(one.model, base) for one in (first, second)]
-        found = diff_cells([*models, base], ("a", "b", "base"))
-    assert found.modules.first_only == 0
-    assert found.modules.second_only == pytest.approx(0.1, abs=0.002)
-    assert found.modules.sign_agreement == 1.0
+        models = [ModelTensors(resident.model, base) for resident in (first, second)]
+        diff = diff_cells([*models, base], ("a", "b", "base"))
+    assert diff.modules.first_only == 0
+    assert diff.modules.second_only == pytest.approx(0.1, abs=0.002)
+    assert diff.modules.sign_agreement == 1.0
 
 
 def test_the_base_and_itself_differ_nowhere() -> None:
-    found = compared("zoo:base", "zoo:base", "zoo:base")
-    assert {cell.distance.over_base for cell in found.cells} == {0.0}
-    assert {cell.distance.delta_cosine for cell in found.cells} == {None}
+    diff = compared("zoo:base", "zoo:base", "zoo:base")
+    assert {cell.distance.over_base for cell in diff.cells} == {0.0}
+    assert {cell.distance.delta_cosine for cell in diff.cells} == {None}
 
 
 def test_it_can_be_stopped() -> None:

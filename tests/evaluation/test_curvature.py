@@ -35,7 +35,7 @@ def whole(recipe: MergeRecipe) -> MergeRecipe:
 
 
 @pytest.fixture(scope="module")
-def found(recipe: MergeRecipe) -> Curvature:
+def measured(recipe: MergeRecipe) -> Curvature:
     return curvature(recipe, ITEMS, FACTORS)
 
 
@@ -59,7 +59,7 @@ def test_of_nothing_kept_no_factor_is_better() -> None:
 def loss_of(recipe: MergeRecipe) -> float:
     resident = ModelPool().get(recipe)
     with torch.inference_mode():
-        read = [surprise(*reply_logits(resident.model, [one])) for one in _read(resident)]
+        read = [surprise(*reply_logits(resident.model, [exchange])) for exchange in _read(resident)]
     return float(torch.cat(read).mean())
 
 
@@ -68,19 +68,19 @@ def _read(resident: Any) -> Any:
 
 
 def test_measured_losses_are_those_of_merges(
-    recipe: MergeRecipe, whole: MergeRecipe, found: Curvature
+    recipe: MergeRecipe, whole: MergeRecipe, measured: Curvature
 ) -> None:
     amplified = [
         replace(recipe, models=(replace(recipe.models[0], amplification=(factor,)),))
         for factor in FACTORS
     ]
-    assert found.quadratic.loss == pytest.approx(loss_of(whole), rel=1e-5)
-    assert found.losses == pytest.approx([loss_of(one) for one in amplified], rel=1e-5)
+    assert measured.quadratic.loss == pytest.approx(loss_of(whole), rel=1e-5)
+    assert measured.losses == pytest.approx(list(map(loss_of, amplified)), rel=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 def test_products_are_those_of_automatic_differentiation(
-    recipe: MergeRecipe, whole: MergeRecipe, found: Curvature
+    recipe: MergeRecipe, whole: MergeRecipe, measured: Curvature
 ) -> None:
     resident = ModelPool().get(whole)
     resident.model.set_attn_implementation("eager")
@@ -91,8 +91,8 @@ def test_products_are_those_of_automatic_differentiation(
     kept = {n: (pruned[n] - base[n].float()).detach() for n in modules}
     removed = {n: (all_[n] - pruned[n]).detach() for n in modules}
     pieces: dict[str, list[torch.Tensor]] = {"kk": [], "kr": [], "rr": [], "gk": [], "gr": []}
-    for one in _read(resident):
-        ids, first = torch.tensor([one.prompt + one.reply]), len(one.prompt)
+    for exchange in _read(resident):
+        ids, first = torch.tensor([exchange.prompt + exchange.reply]), len(exchange.prompt)
 
         def logits(weights: dict[str, torch.Tensor], ids: Any = ids, first: int = first) -> Any:
             held = {**all_, **weights}
@@ -105,21 +105,21 @@ def test_products_are_those_of_automatic_differentiation(
         p = z.softmax(-1)
         for key, a, b in (("kk", k, k), ("kr", k, r), ("rr", r, r)):
             pieces[key].append((p * a * b).sum(-1) - (p * a).sum(-1) * (p * b).sum(-1))
-        right = torch.tensor(one.reply).unsqueeze(-1)
+        right = torch.tensor(exchange.reply).unsqueeze(-1)
         for key, a in (("gk", k), ("gr", r)):
             pieces[key].append((p * a).sum(-1) - a.gather(-1, right).squeeze(-1))
-    means = {key: float(torch.cat(each).mean()) for key, each in pieces.items()}
-    quadratic = found.quadratic
-    told = (quadratic.kept, quadratic.crossed, quadratic.removed)
-    assert told == pytest.approx([means[key] for key in ("kk", "kr", "rr")], rel=0.01)
+    means = {key: float(torch.cat(parts).mean()) for key, parts in pieces.items()}
+    quadratic = measured.quadratic
+    products = (quadratic.kept, quadratic.crossed, quadratic.removed)
+    assert products == pytest.approx([means[key] for key in ("kk", "kr", "rr")], rel=0.01)
     slopes = (quadratic.slope_kept, quadratic.slope_removed)
     assert slopes == pytest.approx([means["gk"], means["gr"]], rel=0.01, abs=1e-4)
 
 
 def test_the_kept_share_is_that_of_the_squares(
-    recipe: MergeRecipe, whole: MergeRecipe, found: Curvature
+    recipe: MergeRecipe, whole: MergeRecipe, measured: Curvature
 ) -> None:
-    one, all_, base = (
+    pruned, all_, base = (
         dict(ModelPool().get(target).model.named_parameters())
         for target in (recipe, whole, recipe.base)
     )
@@ -129,9 +129,9 @@ def test_the_kept_share_is_that_of_the_squares(
             for n in base
             if "proj" in n
         )
-        for by in (one, all_)
+        for by in (pruned, all_)
     )
-    assert found.energy == pytest.approx(kept / delta, rel=1e-5)
+    assert measured.energy == pytest.approx(kept / delta, rel=1e-5)
 
 
 def test_it_takes_one_model(recipe: MergeRecipe) -> None:

@@ -21,11 +21,11 @@ def test_sums_by_hand() -> None:
     sums = sum_chunk(a, b)
     assert (sums.numel, sums.changed) == (4, 2)
     assert (sums.difference, sums.first, sums.second, sums.product) == (5.0, 26.0, 29.0, 25.0)
-    found = distance("x", sums, with_base=False)
-    assert found.changed == 0.5
-    assert found.relative == pytest.approx((5 / 26) ** 0.5)
-    assert found.cosine == pytest.approx(25 / (26 * 29) ** 0.5)
-    assert found.delta_cosine is None and found.sign_agreement is None
+    item = distance("x", sums, with_base=False)
+    assert item.changed == 0.5
+    assert item.relative == pytest.approx((5 / 26) ** 0.5)
+    assert item.cosine == pytest.approx(25 / (26 * 29) ** 0.5)
+    assert item.delta_cosine is None and item.sign_agreement is None
 
 
 def test_deltas_by_hand() -> None:
@@ -33,15 +33,15 @@ def test_deltas_by_hand() -> None:
     base = np.array([1.0, 1.0, 1.0, 1.0])
     sums = sum_chunk(base + [2, -1, 0, 1], base + [1, 1, 3, 2], base)
     assert (sums.both, sums.agreeing, sums.delta_product) == (3, 2, 3.0)
-    found = distance("x", sums, with_base=True)
-    assert found.delta_cosine == pytest.approx(3 / (6 * 15) ** 0.5)
-    assert found.sign_agreement == pytest.approx(2 / 3)
+    item = distance("x", sums, with_base=True)
+    assert item.delta_cosine == pytest.approx(3 / (6 * 15) ** 0.5)
+    assert item.sign_agreement == pytest.approx(2 / 3)
 
 
 def test_what_is_zero_has_no_cosine() -> None:
-    found = distance("x", sum_chunk(np.zeros(3), np.ones(3), np.zeros(3)), with_base=True)
-    assert (found.relative, found.cosine, found.delta_cosine) == (None, None, None)
-    assert found.changed == 1.0 and found.sign_agreement is None
+    item = distance("x", sum_chunk(np.zeros(3), np.ones(3), np.zeros(3)), with_base=True)
+    assert (item.relative, item.cosine, item.delta_cosine) == (None, None, None)
+    assert item.changed == 1.0 and item.sign_agreement is None
 
 
 def test_minus_zero_is_no_change() -> None:
@@ -49,32 +49,32 @@ def test_minus_zero_is_no_change() -> None:
 
 
 def test_every_number_of_a_model_is_what_numpy_says(zoo_env: Path) -> None:
-    found = diff_models("zoo:math", "zoo:law", "zoo:base")
+    diff = diff_models("zoo:math", "zoo:law", "zoo:base")
     models = [SafetensorsCheckpoint(zoo_env / name) for name in ("math", "law", "base")]
-    items = [*found.modules, *found.others]
+    items = [*diff.modules, *diff.others]
     assert len(items) == len(models[0].names())
     for item in items:
-        name = item.name if item in found.others else f"model.{item.name}.weight"
+        name = item.name if item in diff.others else f"model.{item.name}.weight"
         a, b, c = (to_float32(m.raw(name), m.dtype(name)).astype(np.float64) for m in models)
         assert item.numel == a.size
         assert item.changed == (a != b).mean()
         assert item.relative == pytest.approx(np.linalg.norm(b - a) / np.linalg.norm(a), rel=1e-12)
         cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
         assert item.cosine == pytest.approx(cosine, rel=1e-12)
-        one, other = a - c, b - c
-        cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+        first, second = a - c, b - c
+        cosine = first @ second / np.linalg.norm(first) / np.linalg.norm(second)
         assert item.delta_cosine == pytest.approx(cosine, rel=1e-9, abs=1e-12)
-        both = (one != 0) & (other != 0)
-        agreeing = (np.sign(one) == np.sign(other))[both].mean()
+        both = (first != 0) & (second != 0)
+        agreeing = (np.sign(first) == np.sign(second))[both].mean()
         assert item.sign_agreement == pytest.approx(agreeing)
 
 
 def test_totals_are_of_all_elements(zoo_env: Path) -> None:
-    found = diff_models("zoo:base", "zoo:math")
-    modules, others, everything = found.totals
-    assert modules.numel == sum(item.numel for item in found.modules)
+    diff = diff_models("zoo:base", "zoo:math")
+    modules, others, everything = diff.totals
+    assert modules.numel == sum(item.numel for item in diff.modules)
     assert everything.numel == modules.numel + others.numel
-    changed = sum(item.changed * item.numel for item in (*found.modules, *found.others))
+    changed = sum(item.changed * item.numel for item in (*diff.modules, *diff.others))
     assert everything.changed == pytest.approx(changed / everything.numel)
 
 
@@ -89,8 +89,8 @@ def test_workers_and_shards_do_not_change_a_bit(tmp_path: Path) -> None:
     base.save(tmp_path / "a", shards=1)
     tuned_llama(base, 1).save(tmp_path / "b", shards=3)
     names = (str(tmp_path / "a"), str(tmp_path / "b"))
-    found = [asdict(diff_models(*names, workers=workers)) for workers in (1, 2, 4)]
-    assert found[0] == found[1] == found[2]
+    diffs = [asdict(diff_models(*names, workers=workers)) for workers in (1, 2, 4)]
+    assert diffs[0] == diffs[1] == diffs[2]
 
 
 def test_models_of_other_tensors_are_told(zoo_env: Path, tmp_path: Path) -> None:
@@ -114,9 +114,9 @@ def test_rows_that_both_have_are_compared_and_the_others_counted(tmp_path: Path)
     ):
         model.save(tmp_path / folder)
     a, b, longer = (str(tmp_path / folder) for folder in ("a", "b", "longer"))
-    found, plain = diff_models(a, longer, a), diff_models(a, b, a)
-    assert found.totals == plain.totals and not plain.notes
-    assert found.notes == (
+    diff, plain = diff_models(a, longer, a), diff_models(a, b, a)
+    assert diff.totals == plain.totals and not plain.notes
+    assert diff.notes == (
         f"{longer}: the last 3 rows of embedding and head have no counterpart and are not "
         "compared.",
     )

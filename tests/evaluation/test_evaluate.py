@@ -52,14 +52,14 @@ def test_retention_is_merged_over_own() -> None:
 
 @pytest.mark.usefixtures("zoo_env")
 def test_evaluating_asks_every_item_and_reports_progress() -> None:
-    seen: list[tuple[int, int, str]] = []
+    reports: list[tuple[int, int, str]] = []
     scores = Examiner().evaluation(
-        "zoo:base", ("math", "law"), limit=6, progress=lambda *told: seen.append(told)
+        "zoo:base", ("math", "law"), limit=6, progress=lambda *report: reports.append(report)
     )
     assert scores.target == "zoo:base"
     assert {name: domain.n for name, domain in scores.domains.items()} == {"math": 6, "law": 6}
-    assert seen[-1] == (12, 12, "law")
-    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+    assert reports[-1] == (12, 12, "law")
+    assert [number for number, _, _ in reports] == sorted(number for number, _, _ in reports)
     assert scores.to_json()["domains"]["math"]["n"] == 6
 
 

@@ -35,20 +35,20 @@ def test_what_was_asked_before_is_remembered_and_needs_no_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
-    told: list[tuple[int, int]] = []
-    who = (entrants(RECIPE)[0], entrants(RECIPE)[-1])
+    counts: list[tuple[int, int]] = []
+    sides = (entrants(RECIPE)[0], entrants(RECIPE)[-1])
     examiner, exam = Examiner(), Exam(RECIPE, "math", "test", 3)
     assert examiner.known(exam) is None
     first = measure(
         examiner,
-        who,
+        sides,
         ("math", "law"),
         limit=3,
-        progress=lambda done, total, what: told.append((done, total)),
+        progress=lambda count, total, item: counts.append((count, total)),
     )
-    assert told[-1] == (12, 12) and [done for done, _ in told] == sorted(done for done, _ in told)
+    assert counts[-1] == (12, 12) and counts == sorted(counts)
     again = Examiner()
-    assert measure(again, who, ("math", "law"), limit=3) == first
+    assert measure(again, sides, ("math", "law"), limit=3) == first
     assert not again.pool.loaded() and again.known(exam) == first.marks["recipe", "math"]
     assert Examiner(fresh=True).known(exam) is None
     assert Examiner(keep=False).known(exam) is None
@@ -62,14 +62,14 @@ def test_the_time_to_expect_is_told_first_and_only_of_what_is_asked(
 ) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
     monkeypatch.setattr(entrant_measurements, "ANNOUNCED_SECONDS", 0.0)
-    told: list[tuple[int, int, str]] = []
-    who, exam = entrants(RECIPE)[:1], Exam("zoo:base", "math", "test", 3)
+    reports: list[tuple[int, int, str]] = []
+    sides, exam = entrants(RECIPE)[:1], Exam("zoo:base", "math", "test", 3)
     seconds = expected_seconds(Examiner(), [exam])
     assert expected_seconds(Examiner(), [exam, replace(exam, target="zoo:math")]) == 2 * seconds > 0
-    measure(Examiner(), who, ("math",), limit=3, progress=lambda *now: told.append(now))
-    assert told[0][:2] == (0, 3) and told[0][2].startswith("about ")
-    known = replace(exam, target=who[0].target)
-    assert expected_seconds(Examiner(), [known]) == 0, "it was answered"
+    measure(Examiner(), sides, ("math",), limit=3, progress=lambda *report: reports.append(report))
+    assert reports[0][:2] == (0, 3) and reports[0][2].startswith("about ")
+    answered = replace(exam, target=sides[0].target)
+    assert expected_seconds(Examiner(), [answered]) == 0, "it was answered"
 
 
 def test_answers_in_bfloat16_are_others_than_those_in_float32(
@@ -116,9 +116,9 @@ def test_models_of_equal_weights_are_asked_once(
 
     models, mark = list[str](), module.mark
 
-    def counted(resident: Resident, *given: Any, **how: Any) -> Any:
+    def counted(resident: Resident, *arguments: Any, **options: Any) -> Any:
         models.append(resident.key)
-        return mark(resident, *given, **how)
+        return mark(resident, *arguments, **options)
 
     monkeypatch.setattr(module, "mark", counted)
     monkeypatch.setattr(entrant_measurements, "_parallel_exams", lambda *_: workers)
@@ -134,18 +134,18 @@ def test_models_of_equal_weights_are_asked_once(
 def test_prompts_are_tokenised_once_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
     import dppa_core.evaluation.examiner as module  # noqa: PLC0415
 
-    asked: list[int] = []
+    lengths: list[int] = []
     exchanges = module.exchanges
 
     def counted(resident, items):  # type: ignore[no-untyped-def]
-        asked.append(len(items))
+        lengths.append(len(items))
         return exchanges(resident, items)
 
     monkeypatch.setattr(module, "exchanges", counted)
     examiner = Examiner(keep=False)
     for target in ("zoo:base", "zoo:math", RECIPE):
         examiner.marks(Exam(target, "math", "test", 2))
-    assert asked == [2]
+    assert lengths == [2]
 
 
 def test_marks_of_own_questions_are_kept_by_content_and_those_of_embedded_ones_as_before(
@@ -154,12 +154,12 @@ def test_marks_of_own_questions_are_kept_by_content_and_those_of_embedded_ones_a
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
     examiner, embedded = Examiner(), Exam("zoo:math", "math", "test", 2)
     examiner.marks(embedded)
-    asked = [[item.prompt, item.answer] for item in embedded.items()]
-    told = json.dumps([identity("zoo:math"), asked]).encode()
+    questions = [[item.prompt, item.answer] for item in embedded.items()]
+    key = json.dumps([identity("zoo:math"), questions]).encode()
     (path,) = (tmp_path / "item-marks").rglob("*.json")
-    assert path.stem == hashlib.sha256(told).hexdigest()
-    own = read_items(APPLES.encode(), "apples.jsonl")
-    exam = Exam("zoo:math", own, "test")
+    assert path.stem == hashlib.sha256(key).hexdigest()
+    apples = read_items(APPLES.encode(), "apples.jsonl")
+    exam = Exam("zoo:math", apples, "test")
     first = examiner.marks(exam)
     assert Examiner().known(exam) == first
     changed = {
@@ -173,26 +173,26 @@ def test_marks_of_own_questions_are_kept_by_content_and_those_of_embedded_ones_a
         for name, text in changed.items()
     }
     assert same == {"order": first, "answer": None, "scorer": None, "length of replies": None}
-    assert not any(isinstance(item, OwnItem) for _, item in examiner._read)
+    assert not any(isinstance(item, OwnItem) for _, item in examiner._exchanges)
 
 
 @pytest.mark.parametrize(
-    ("fresh", "own", "times"), [(False, False, 1), (True, False, 2), (False, True, 1)]
+    ("fresh", "own_questions", "times"), [(False, False, 1), (True, False, 2), (False, True, 1)]
 )
 def test_equal_models_are_asked_once_unless_an_exam_is_fresh(
-    monkeypatch: pytest.MonkeyPatch, fresh: bool, own: bool, times: int
+    monkeypatch: pytest.MonkeyPatch, fresh: bool, own_questions: bool, times: int
 ) -> None:
     import dppa_core.evaluation.examiner as module  # noqa: PLC0415
 
     models, mark = list[str](), module.mark
 
-    def counted(resident: Resident, *given: Any, **how: Any) -> Any:
+    def counted(resident: Resident, *arguments: Any, **options: Any) -> Any:
         models.append(resident.key)
-        return mark(resident, *given, **how)
+        return mark(resident, *arguments, **options)
 
     monkeypatch.setattr(module, "mark", counted)
     examiner = Examiner(keep=False, fresh=fresh)
-    questions = read_items(APPLES.encode(), "apples.jsonl") if own else "math"
+    questions = read_items(APPLES.encode(), "apples.jsonl") if own_questions else "math"
     exam = Exam("zoo:math", questions, "test", 2)
     assert examiner.marks(exam) == examiner.marks(exam) and len(models) == times
 

@@ -57,14 +57,15 @@ def likeliest(resident: Resident, question: str, choices: list[str]) -> int:
 
 def test_a_task_of_ours_gets_the_numbers_of_a_plain_loop() -> None:
     resident = ModelPool().get("zoo:math")
-    (found,) = Harness(["dppa_sums"], FOLDER).ask(resident)
-    asked = [json.loads(line) for line in (FOLDER / "sums.jsonl").read_text().splitlines()]
+    (result,) = Harness(["dppa_sums"], FOLDER).ask(resident)
+    items = [json.loads(line) for line in (FOLDER / "sums.jsonl").read_text().splitlines()]
     hits = tuple(
-        float(likeliest(resident, one["question"], one["choices"]) == one["right"]) for one in asked
+        float(likeliest(resident, item["question"], item["choices"]) == item["right"])
+        for item in items
     )
     share = sum(hits) / len(hits)
     interval = wilson(int(sum(hits)), 6)
-    assert found == TaskResult("dppa_sums", "acc", share, interval, 6, True, hits)
+    assert result == TaskResult("dppa_sums", "acc", share, interval, 6, True, hits)
 
 
 def test_a_model_on_disk_answers_as_one_in_memory() -> None:
@@ -80,11 +81,8 @@ def test_the_command_asks_it_of_everybody(dppa: Command, tmp_path: Path) -> None
     text.write_text("The term is fair. " * 5)
     assert dppa("evaluate", "zoo:law", *options, "--text", text, "--json") == 0
     (row,) = dppa.json["lm_eval"]
-    assert (
-        row["key"] == "zoo:law"
-        and row["results"][0]["n"] == 2
-        and "documents" not in row["results"]
-    )
+    (result,) = row["results"]
+    assert row["key"] == "zoo:law" and result["n"] == 2 and "documents" not in result
     assert dppa.json["text"][0]["tokens"] == 89 and dppa.json["text"][0]["dtype"] == "float32"
     assert "domains" not in dppa.json
     assert dppa("evaluate", "zoo:law", *options, "--text", text) == 0
@@ -98,25 +96,25 @@ def test_the_terminal_shows_the_requests_as_they_are_answered(
     options = ["--lm-eval", "dppa_sums", "--lm-eval-tasks", FOLDER, "--limit", 1]
     assert dppa("evaluate", "zoo:law", *options, "--fresh") == 0
     drawn = dppa.err.split("\r\x1b[K")
-    shown = [one for one in drawn if one.partition(",")[0].endswith("answered")]
-    (asked,) = (FOLDER / "sums.jsonl").read_text().splitlines()[:1]
-    assert len(shown) == len(json.loads(asked)["choices"])
-    assert "1 request answered" in shown[0]
-    assert all(one.startswith("0/1 ") for one in shown)  # and not the package's own bars
+    counts = [line for line in drawn if line.partition(",")[0].endswith("answered")]
+    (item,) = (FOLDER / "sums.jsonl").read_text().splitlines()[:1]
+    assert len(counts) == len(json.loads(item)["choices"])
+    assert "1 request answered" in counts[0]
+    assert all(line.startswith("0/1 ") for line in counts)  # and not the package's own bars
 
 
 def test_what_was_asked_before_is_remembered_until_something_differs(
     dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    calls: list[str] = []
     ask, read = Harness.ask, entrant_measurements.perplexity
 
-    def counted(self: Harness, *given: Any) -> tuple[TaskResult, ...]:
-        asked.append("task")
-        return ask(self, *given)
+    def counted(self: Harness, *arguments: Any) -> tuple[TaskResult, ...]:
+        calls.append("task")
+        return ask(self, *arguments)
 
     def foreseen(*args: Any, **options: Any) -> Perplexity:
-        asked.append("text")
+        calls.append("text")
         return read(*args, **options)
 
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
@@ -131,21 +129,21 @@ def test_what_was_asked_before_is_remembered_until_something_differs(
     task.write_text(task.read_text().replace("doc_to_target: right", f"doc_to_target: {examples}"))
     options = ["--lm-eval", "dppa_sums", "--lm-eval-tasks", folder, "--text", text]
 
-    def told(*more: object) -> tuple[list[str], object]:
-        asked.clear()
+    def evaluated(*more: object) -> tuple[list[str], object]:
+        calls.clear()
         assert dppa("evaluate", "zoo:law", *options, *more, "--json") == 0
-        return list(asked), dppa.json
+        return list(calls), dppa.json
 
-    first = told()
+    first = evaluated()
     assert first[0] == ["text", "task"]
-    assert told() == ([], first[1])
-    assert told("--fresh") == first
-    assert told("--limit", 2)[0] == ["task"]
-    assert told("--window", 64)[0] == ["text"]
+    assert evaluated() == ([], first[1])
+    assert evaluated("--fresh") == first
+    assert evaluated("--limit", 2)[0] == ["task"]
+    assert evaluated("--window", 64)[0] == ["text"]
     text.write_text("The term is unfair. " * 5)
-    assert told()[0] == ["text"]
+    assert evaluated()[0] == ["text"]
     code.write_text(code.read_text().replace("['right']", "['right'] * 1"))
-    assert told()[0] == ["task"]
+    assert evaluated()[0] == ["task"]
 
 
 def test_what_cannot_be_asked_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,10 +193,10 @@ def test_the_papers_tasks_ask_their_data_sets_by_name(monkeypatch: pytest.Monkey
         else:
             assert text == docs[0]["input"] and choices == ["Positive", "Negative", "Neutral"]
     counts: list[int] = []
-    found = harness.ask(ModelPool().get("zoo:law"), counts.append)
+    results = harness.ask(ModelPool().get("zoo:law"), counts.append)
     metrics = [("fpb", "acc"), ("fiqa", "acc"), ("casehold", "acc"), ("casehold", "acc_norm")]
-    assert [(one.task, one.metric) for one in found] == metrics
-    assert {one.n for one in found} == {2}
+    assert [(result.task, result.metric) for result in results] == metrics
+    assert {result.n for result in results} == {2}
     assert counts == list(range(1, 2 * (3 + 3 + 5) + 1))
 
 
@@ -236,7 +234,7 @@ def test_a_public_page_runs_no_code_of_a_task(
 def test_a_template_of_a_public_page_reaches_no_code(tmp_path: Path, key: str) -> None:
     code = "{{ cycler.__init__.__globals__.os.mkdir('ran') }}"
     lines = (FOLDER / "sums.yaml").read_text().splitlines()
-    kept = [one for one in lines if not one.startswith(f"{key}:")]
+    kept = [line for line in lines if not line.startswith(f"{key}:")]
     ran, task = tmp_path / "ran", "\n".join([*kept, f'{key}: "{code}"'])
     (tmp_path / "sums.yaml").write_text(task.replace("'ran'", f"'{ran}'"))
     usual = lm_eval.utils.env
@@ -261,7 +259,7 @@ def test_asking_stops_between_two_tokens(tmp_path: Path) -> None:
     harness = Harness(["dppa_sums"], write_task(tmp_path, *changes, more=options), 2)
     stop, resident, tokens = threading.Event(), ModelPool().get("zoo:math"), list[None]()
 
-    def count(_module: Any, _given: Any) -> None:
+    def count(_module: Any, _inputs: Any) -> None:
         tokens.append(None)
         if len(tokens) == 3:
             stop.set()
@@ -274,7 +272,7 @@ def test_asking_stops_between_two_tokens(tmp_path: Path) -> None:
 
 
 def test_data_that_cannot_be_fetched_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(**_given: Any) -> Any:
+    def absent(**_options: Any) -> Any:
         raise ConnectionError("Couldn't reach 'AdaptLLM/finance-tasks' on the Hub")
 
     monkeypatch.setattr(datasets, "load_dataset", absent)

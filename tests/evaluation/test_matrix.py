@@ -28,30 +28,30 @@ def test_rows_and_columns_of_a_change_by_hand(
         arrays[TENSOR][row, column] = base.arrays[TENSOR][row, column] + step
     TinyLlama(base.shape, arrays).save(tmp_path / "tuned", dtype="F32")
     base.save(tmp_path / "base", dtype="F32")
-    found = look_closely(str(tmp_path / "base"), str(tmp_path / "tuned"), NAME)
-    assert found.shape == (32, 48) and found.kept == 3
-    assert found.square == pytest.approx(169, rel=1e-5)
-    assert [(line.index, line.kept) for line in found.rows] == [(7, 1), (5, 2)]
-    assert [(line.index, line.kept) for line in found.columns] == [(2, 2), (1, 1)]
-    assert [line.share for line in found.columns] == pytest.approx([160 / 169, 9 / 169], rel=1e-5)
+    closeup = look_closely(str(tmp_path / "base"), str(tmp_path / "tuned"), NAME)
+    assert closeup.shape == (32, 48) and closeup.kept == 3
+    assert closeup.square == pytest.approx(169, rel=1e-5)
+    assert [(line.index, line.kept) for line in closeup.rows] == [(7, 1), (5, 2)]
+    assert [(line.index, line.kept) for line in closeup.columns] == [(2, 2), (1, 1)]
+    assert [line.share for line in closeup.columns] == pytest.approx([160 / 169, 9 / 169], rel=1e-5)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.8, 0.97])
 def test_what_a_plan_keeps_is_what_sorting_keeps(zoo_env: Path, rate: float) -> None:
     plan = plan_pruning(cached_profile("zoo:base", "zoo:math"), (rate,))
     module = next(item for item in plan.modules if item.name == NAME)
-    found = look_closely("zoo:base", "zoo:math", NAME, module.levels[-1].selection, top=48)
+    closeup = look_closely("zoo:base", "zoo:math", NAME, module.levels[-1].selection, top=48)
     weights = slow.read(zoo_env / "base"), slow.read(zoo_env / "math")
-    slowly = next(one for one in slow.plan(*weights, [rate]) if one.module.name == NAME)
+    slowly = next(plan for plan in slow.plan(*weights, [rate]) if plan.module.name == NAME)
     kept = np.where(slowly.masks[0], slowly.module.d, 0).astype(np.float64).reshape(32, 48)
-    assert found.kept == module.kept == np.count_nonzero(kept)
-    assert found.square == pytest.approx((kept**2).sum(), rel=1e-9)
+    assert closeup.kept == module.kept == np.count_nonzero(kept)
+    assert closeup.square == pytest.approx((kept**2).sum(), rel=1e-9)
     by_column = (kept**2).sum(axis=0)
-    assert [line.index for line in found.columns] == np.argsort(-by_column)[
-        : len(found.columns)
+    assert [line.index for line in closeup.columns] == np.argsort(-by_column)[
+        : len(closeup.columns)
     ].tolist()
-    assert math.fsum(line.share for line in found.rows) == pytest.approx(1 if found.kept else 0)
-    assert sum(line.kept for line in found.rows) == found.kept
+    assert math.fsum(line.share for line in closeup.rows) == pytest.approx(1 if closeup.kept else 0)
+    assert sum(line.kept for line in closeup.rows) == closeup.kept
 
 
 def test_another_score_decides_what_is_kept(zoo_env: Path) -> None:
@@ -61,9 +61,9 @@ def test_another_score_decides_what_is_kept(zoo_env: Path) -> None:
     plan = plan_pruning(profile, (0.8,), PruningParameters(significance="random"))
     module = next(item for item in plan.modules if item.name == NAME)
     selection = module.levels[-1].selection
-    found = look_closely("zoo:base", "zoo:math", NAME, selection, significance="random")
-    assert found.kept == module.kept
-    assert found.square < look_closely("zoo:base", "zoo:math", NAME).square
+    closeup = look_closely("zoo:base", "zoo:math", NAME, selection, significance="random")
+    assert closeup.kept == module.kept
+    assert closeup.square < look_closely("zoo:base", "zoo:math", NAME).square
 
 
 def test_what_is_not_there_is_named(zoo_env: Path) -> None:

@@ -29,42 +29,43 @@ def recipe(method: str, *coefficients: float) -> MergeRecipe:
 
 @pytest.mark.parametrize("coefficient", [1.0, 0.5, -1.0])
 def test_a_lone_delta_is_in_the_merge_as_often_as_its_coefficient_says(coefficient: float) -> None:
-    made = recipe("task_arithmetic", coefficient)
-    outcome = merge_outcome(made, ModelPool().get(made).model)
+    merge = recipe("task_arithmetic", coefficient)
+    outcome = merge_outcome(merge, ModelPool().get(merge).model)
     assert outcome.models == ("zoo:math",) and outcome.modules
     for module in outcome.modules:
         assert module.along[0] / module.squares[0] == pytest.approx(coefficient, rel=1e-4)
 
 
 def test_the_sums_are_those_of_the_weights() -> None:
-    made = recipe("ties", 1.0, 1.0, 1.0)
-    outcome, merger = merge_outcome(made, ModelPool().get(made).model), open_merger(made)
+    merge = recipe("ties", 1.0, 1.0, 1.0)
+    outcome, merger = merge_outcome(merge, ModelPool().get(merge).model), open_merger(merge)
 
     def values(name: str, tensor: str) -> np.ndarray:
         checkpoint = open_checkpoint(name)
         return to_float32(checkpoint.raw(tensor), checkpoint.dtype(tensor)).astype(np.float64)
 
-    for module, seen in zip(merger.plan.modules, outcome.modules, strict=True):
-        assert (seen.layer, seen.kind, seen.numel) == (module.layer, module.kind, module.numel)
+    for module, module_outcome in zip(merger.plan.modules, outcome.modules, strict=True):
+        names = ("layer", "kind", "numel")
+        assert all(getattr(module_outcome, name) == getattr(module, name) for name in names)
         dtype, _, raw = merger.tensor(module.tensor)
         base = values("zoo:base", module.tensor)
         moved = to_float32(raw, dtype).astype(np.float64) - base
         law = values("zoo:law", module.tensor) - base
-        assert seen.changed == np.count_nonzero(moved)
-        assert seen.total == pytest.approx(np.abs(moved).sum(), rel=1e-5)
-        assert seen.along[1] == pytest.approx((moved * law).sum(), rel=1e-4, abs=1e-9)
-        assert seen.squares[1] == pytest.approx((law**2).sum(), rel=1e-5)
+        assert module_outcome.changed == np.count_nonzero(moved)
+        assert module_outcome.total == pytest.approx(np.abs(moved).sum(), rel=1e-5)
+        assert module_outcome.along[1] == pytest.approx((moved * law).sum(), rel=1e-4, abs=1e-9)
+        assert module_outcome.squares[1] == pytest.approx((law**2).sum(), rel=1e-5)
 
 
 def test_nothing_is_in_a_merge_without_deltas(zoo_env: Path) -> None:
-    made = recipe("task_arithmetic", 0.0)
-    outcome = merge_outcome(made, ModelPool().get(made).model)
+    merge = recipe("task_arithmetic", 0.0)
+    outcome = merge_outcome(merge, ModelPool().get(merge).model)
     assert {(module.changed, module.total) for module in outcome.modules} == {(0, 0.0)}
 
 
 def test_it_can_be_stopped() -> None:
-    made, stop = recipe("ties", 1.0, 1.0), threading.Event()
-    model = ModelPool().get(made).model
+    merge, stop = recipe("ties", 1.0, 1.0), threading.Event()
+    model = ModelPool().get(merge).model
     stop.set()
     with pytest.raises(Cancelled):
-        merge_outcome(made, model, stop=stop)
+        merge_outcome(merge, model, stop=stop)

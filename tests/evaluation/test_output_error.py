@@ -26,7 +26,7 @@ def test_a_fit_by_hand() -> None:
 
 def test_errors_are_those_of_real_outputs(zoo_env: Path) -> None:
     base, tuned = open_checkpoint("zoo:base"), open_checkpoint("zoo:math")
-    found = output_errors(
+    errors = output_errors(
         "zoo:base", "zoo:math", MODULE, cached_profile("zoo:base", "zoo:math"), (0.0, 0.5, 0.9)
     )
     name = f"model.{MODULE}.weight"
@@ -34,25 +34,30 @@ def test_errors_are_those_of_real_outputs(zoo_env: Path) -> None:
     values, vectors = np.linalg.eigh(np.asarray(read.arrays[name], np.float64))
     inputs = vectors * np.sqrt(np.maximum(values, 0))  # some inputs with this Gram matrix
     before, after = (
-        to_float32(one.raw(name), one.dtype(name)).reshape(one.shape(name)).astype(np.float64)
-        for one in (base, tuned)
+        to_float32(checkpoint.raw(name), checkpoint.dtype(name))
+        .reshape(checkpoint.shape(name))
+        .astype(np.float64)
+        for checkpoint in (base, tuned)
     )
     delta = after - before
     length = np.linalg.norm
     whole = length(delta @ inputs)
-    assert found.effect == pytest.approx(whole / length(after @ inputs), rel=1e-6)
-    for one in found.rates:
-        count = round(delta.size * (1 - one.rate))
+    assert errors.effect == pytest.approx(whole / length(after @ inputs), rel=1e-6)
+    for rate_errors in errors.rates:
+        count = round(delta.size * (1 - rate_errors.rate))
         edge = np.sort(np.abs(delta), axis=None)[delta.size - count]
         low, high = (  # with ties at the edge, what a merge keeps lies between
             length((delta - np.where(mask, delta, 0)) @ inputs) / whole
             for mask in (np.abs(delta) >= edge, np.abs(delta) > edge)
         )
-        assert min(low, high) - 0.02 <= one.largest.error(1.0) <= max(low, high) + 0.02
-        best = one.largest.error(one.largest.best)
-        assert one.halved <= best + 1e-9 <= one.largest.error(1.0) + 2e-9
-        assert one.drawn.error(one.drawn.best) <= one.drawn.error(1 / (1 - one.rate)) + 1e-9
-    nothing = found.rates[0]
+        assert min(low, high) - 0.02 <= rate_errors.largest.error(1.0) <= max(low, high) + 0.02
+        best = rate_errors.largest.error(rate_errors.largest.best)
+        assert rate_errors.halved <= best + 1e-9 <= rate_errors.largest.error(1.0) + 2e-9
+        assert (
+            rate_errors.drawn.error(rate_errors.drawn.best)
+            <= rate_errors.drawn.error(1 / (1 - rate_errors.rate)) + 1e-9
+        )
+    nothing = errors.rates[0]
     assert [nothing.largest.error(1), nothing.drawn.error(1), nothing.weights] == pytest.approx(
         [0, 0, 0], abs=1e-6
     )

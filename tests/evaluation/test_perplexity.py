@@ -22,8 +22,8 @@ def resident() -> Resident:
 
 
 def test_windows_of_4_by_2_over_9_tokens() -> None:
-    found = list(windows(9, 4, 2))
-    assert found == [(0, 1, 4), (2, 4, 6), (4, 6, 8), (6, 8, 9)]
+    spans = list(windows(9, 4, 2))
+    assert spans == [(0, 1, 4), (2, 4, 6), (4, 6, 8), (6, 8, 9)]
 
 
 @pytest.mark.parametrize(("n", "window", "stride"), [(2, 2, 1), (7, 4, 3), (50, 8, 1), (5, 9, 4)])
@@ -43,12 +43,12 @@ def test_the_loss_is_that_of_a_loop_over_tokens(resident: Resident) -> None:
             with torch.inference_mode():
                 logits = resident.model(torch.tensor([ids[start:at]])).logits[0, -1]
             total -= float(logits.log_softmax(-1)[ids[at]])
-    found = perplexity(resident, TEXT, window=16, stride=5)
-    assert found.tokens == len(ids) - 1 and found.bytes == len(TEXT)
-    assert found.loss.value == pytest.approx(total / found.tokens, rel=1e-5)
-    assert found.perplexity.value == pytest.approx(math.exp(total / found.tokens), rel=1e-5)
-    assert found.bits_per_byte == pytest.approx(total / math.log(2) / len(TEXT), rel=1e-5)
-    assert found.loss.low <= found.loss.value <= found.loss.high
+    result = perplexity(resident, TEXT, window=16, stride=5)
+    assert result.tokens == len(ids) - 1 and result.bytes == len(TEXT)
+    assert result.loss.value == pytest.approx(total / result.tokens, rel=1e-5)
+    assert result.perplexity.value == pytest.approx(math.exp(total / result.tokens), rel=1e-5)
+    assert result.bits_per_byte == pytest.approx(total / math.log(2) / len(TEXT), rel=1e-5)
+    assert result.loss.low <= result.loss.value <= result.loss.high
 
 
 def test_a_window_ends_where_the_models_positions_end(resident: Resident) -> None:

@@ -32,8 +32,8 @@ def test_a_change_below_half_a_step_is_lost(
     TinyLlama(tiny_models["base"].shape, arrays).save(tmp_path / "tuned", dtype="F32")
     profile = cached_profile(str(tmp_path / "base"), str(tmp_path / "tuned"))
     plan = plan_pruning(profile, (0.0,))
-    found = count_rounded(plan, [1.0])
-    assert found.kept.sum() == 2 and found.lost.sum() == 1
+    rounded = count_rounded(plan, [1.0])
+    assert rounded.kept.sum() == 2 and rounded.lost.sum() == 1
     assert count_rounded(plan, [1.0], dtype="float32").lost.sum() == 0
     assert count_rounded(plan, [4.0]).lost.sum() == 0
     assert count_rounded(plan, [0.1]).lost.sum() == 2
@@ -44,18 +44,18 @@ def test_a_change_below_half_a_step_is_lost(
 def test_counts_are_those_of_adding_everything(zoo_env: Path, coefficient: Coefficient) -> None:
     levels, factors = (0.9, 0.5), (0.7, 0.2)
     plan = plan_pruning(cached_profile("zoo:base", "zoo:math"), levels)
-    found = count_rounded(plan, factors, coefficient)
+    rounded = count_rounded(plan, factors, coefficient)
     base, tuned = slow.read(zoo_env / "base"), slow.read(zoo_env / "math")
-    for index, one in enumerate(slow.plan(base, tuned, levels)):
-        whole = coefficient[one.module.layer] if isinstance(coefficient, dict) else coefficient
-        old = base.arrays[one.module.tensor].ravel()
-        strong, weak = one.masks[0], one.masks[1] & ~one.masks[0]
+    for index, planned in enumerate(slow.plan(base, tuned, levels)):
+        whole = coefficient[planned.module.layer] if isinstance(coefficient, dict) else coefficient
+        old = base.arrays[planned.module.tensor].ravel()
+        strong, weak = planned.masks[0], planned.masks[1] & ~planned.masks[0]
         for k, (mask, factor) in enumerate(zip((strong, weak), factors, strict=True)):
-            new = old + np.float32(whole * factor) * one.module.d
+            new = old + np.float32(whole * factor) * planned.module.d
             lost = mask & (bfloat16(new) == bfloat16(old))
-            assert found.kept[index, k] == mask.sum()
-            assert found.lost[index, k] == lost.sum()
-    assert found.lost.sum() > 0
+            assert rounded.kept[index, k] == mask.sum()
+            assert rounded.lost[index, k] == lost.sum()
+    assert rounded.lost.sum() > 0
 
 
 def test_what_does_not_suit_the_plan_is_refused(zoo_env: Path) -> None:

@@ -24,16 +24,16 @@ def marks(right: int, n: int = 10) -> Marks:
 
 def table(**right: tuple[int, int]) -> SideBySide:
     """Right answers in math and law, by key with _ for : ."""
-    given = {
+    hits = {
         key.replace("_", ":", 1) if key.startswith("zoo") else key: n for key, n in right.items()
     }
-    found = {
+    all_marks = {
         (key, domain): marks(count)
-        for key, counts in given.items()
+        for key, counts in hits.items()
         for domain, count in zip(("math", "law"), counts, strict=True)
     }
     who = entrants(RECIPE_OF_TWO, replace(RECIPE_OF_TWO, seed=1))
-    return SideBySide("test", who, {"math": ITEMS, "law": ITEMS}, found)
+    return SideBySide("test", who, {"math": ITEMS, "law": ITEMS}, all_marks)
 
 
 WHOLE = table(
@@ -42,23 +42,23 @@ WHOLE = table(
 
 
 def test_base_models_and_plain_merges_stand_beside_a_recipe() -> None:
-    found = entrants(RECIPE_OF_TWO)
-    assert [one.key for one in found] == [
+    sides = entrants(RECIPE_OF_TWO)
+    assert [side.key for side in sides] == [
         *("base", "zoo:math", "zoo:law", "linear", "task_arithmetic", "recipe")
     ]
-    linear, whole = found[3].target, found[4].target
+    linear, whole = sides[3].target, sides[4].target
     assert isinstance(linear, MergeRecipe) and isinstance(whole, MergeRecipe)
-    assert (linear.method, [one.coefficient for one in linear.models]) == ("linear", [1.0, 1.0])
-    assert [one.coefficient for one in whole.models] == [0.7, 1.0]
-    assert [one.levels for one in whole.models] == [(0.0,), (0.0,)]
-    assert [one.domains for one in found] == [
+    assert (linear.method, [model.coefficient for model in linear.models]) == ("linear", [1.0, 1.0])
+    assert [model.coefficient for model in whole.models] == [0.7, 1.0]
+    assert [model.levels for model in whole.models] == [(0.0,), (0.0,)]
+    assert [side.domains for side in sides] == [
         *((), ("math",), ("law",), ("math", "law"), ("math", "law"), ("math", "law"))
     ]
 
 
 def test_retention_is_of_the_domains_own_model() -> None:
     kept = [WHOLE.retention(RECIPE, domain) for domain in ("math", "law")]
-    assert [one and one.value for one in kept] == pytest.approx([6 / 8, 9 / 10])
+    assert [retention and retention.value for retention in kept] == pytest.approx([6 / 8, 9 / 10])
     mean = WHOLE.mean_retention(RECIPE)
     assert mean is not None and mean.value == pytest.approx((0.75 * 0.9) ** 0.5)
     assert WHOLE.mean_retention("task_arithmetic") is None  # not asked yet
@@ -66,8 +66,8 @@ def test_retention_is_of_the_domains_own_model() -> None:
 
 def test_of_models_whose_domain_nobody_knows_the_best_is_the_own() -> None:
     who = entrants(MergeRecipe("zoo:base", (DomainModel("one"), DomainModel("two"))))
-    found = {("one", "math"): marks(3), ("two", "math"): marks(7)}
-    assert SideBySide("test", who, {"math": ITEMS}, found).own_model("math") == "two"
+    all_marks = {("one", "math"): marks(3), ("two", "math"): marks(7)}
+    assert SideBySide("test", who, {"math": ITEMS}, all_marks).own_model("math") == "two"
 
 
 def test_only_domains_a_model_was_not_made_for_are_forgotten() -> None:

@@ -13,8 +13,8 @@ def test_sentences_round_halves_as_stored_cells_do(sign: int) -> None:
     for share in HALVES:
         noisy = sign * (0.1 + share - 0.1)
         stored = Cell(float(f"{100 * noisy:.6g}"), 0.0, 0.0).text("points").split(" ")[0]
-        told = signed_text(noisy, (0.0, 0.0)).split(" ")[0]
-        assert told.lstrip("+") == stored.replace("−", "-")
+        text = signed_text(noisy, (0.0, 0.0)).split(" ")[0]
+        assert text.lstrip("+") == stored.replace("−", "-")
 
 
 def test_shares_round_halves_as_stored_cells_do() -> None:
