@@ -46,7 +46,7 @@ class Answerer(Protocol):
     def reading(
         self, target: str | MergeRecipe, prompt: Prompt, text: str, stop: Stop | None = None
     ) -> Reading:
-        """How a model reads a text as its reply; see `generate.read_text`."""
+        """Read a text as the model's reply; see `generate.read_text`."""
 
     def loaded(self) -> tuple[tuple[str, ...], int]:
         """References of models and hashes of merges in memory, and their bytes; never waits."""

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.errors import many
 from dppa_core.evaluation.examiner import SMALL_MODEL_BYTES, Examiner
 from dppa_core.evaluation.lm_eval_harness import Harness, TaskResult
 from dppa_core.evaluation.perplexity import perplexity
-from dppa_core.evaluation.scores import Exam, Marks, Target, references_of
+from dppa_core.evaluation.scores import Exam, Marks, Target
 from dppa_core.evaluation.side_by_side import Entrant, SideBySide
 from dppa_core.evaluation.side_by_side_values import interval_json
 from dppa_core.merging.in_memory.source import memory_of
@@ -83,7 +83,7 @@ def measure(
 
 
 def _parallel_exams(examiner: Examiner, targets: Sequence[Target]) -> int:
-    if all(4 * _numel(target, examiner.public) <= SMALL_MODEL_BYTES for target in targets):
+    if all(4 * _numel(examiner.base(target)) <= SMALL_MODEL_BYTES for target in targets):
         return available_cores()
     return min(map(examiner.at_once, targets), default=1)
 
@@ -98,20 +98,19 @@ def expected_seconds(examiner: Examiner, exams: Sequence[Exam]) -> float:
     seconds, pool = 0.0, examiner.pool
     for exam in exams:
         questions = exam.items()
-        base = open_checkpoint(references_of(exam.target)[0], public=examiner.public)
+        base = examiner.base(exam.target)
         elsewhere = pool.expected_place(base) or memory_of(base)[0] > pool.byte_budget
         if not questions or elsewhere or examiner.known(exam) is not None:
             continue
         answer = sum(len(item.answer) for item in questions) / len(questions) / 4
         prompt = sum(len(item.prompt) for item in questions) / len(questions) / 4
         reply = (answer + (exam.tokens or MAX_REPLY_TOKENS)) / 2
-        sizes = _numel(exam.target, examiner.public), len(questions)
+        sizes = _numel(base), len(questions)
         seconds += answer_seconds(*sizes, prompt + answer, reply, MAX_BATCH_QUESTIONS)
     return seconds
 
 
-def _numel(target: Target, public: bool) -> int:
-    base = open_checkpoint(references_of(target)[0], public=public)
+def _numel(base: Checkpoint) -> int:
     return sum(prod(base.shape(name)) for name in base.names())
 
 

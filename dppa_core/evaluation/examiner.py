@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.equal_models import EqualModels
 from dppa_core.evaluation.identity import identity
@@ -172,7 +173,11 @@ class Examiner:
 
     def at_once(self, target: Target) -> int:
         """Exams of such models at a time; see `ModelPool.at_once`."""
-        return self.pool.at_once(open_checkpoint(references_of(target)[0], public=self.public))
+        return self.pool.at_once(self.base(target))
+
+    def base(self, target: Target) -> Checkpoint:
+        """The checkpoint of a model, or of the base of a merge."""
+        return open_checkpoint(references_of(target)[0], public=self.public)
 
     def _cached(self, entry: Path) -> Any:
         data = load(entry) if self._keep and not self._fresh else None
@@ -194,8 +199,7 @@ class Examiner:
         self, target: Target, question: Sequence[object], place: Sequence[str] | None = None
     ) -> Path:
         """The cache file; `place` of the model that is asked, the expected one if None."""
-        base = open_checkpoint(references_of(target)[0], public=self.public)
-        dtype = self.pool.computes(base)
+        dtype = self.pool.computes(self.base(target))
         expected = self.pool.expected_place if place is None else lambda _: place
         model = identity(target, expected, public=self.public)
         text = json.dumps([model, question, *([] if dtype == "float32" else [dtype])])

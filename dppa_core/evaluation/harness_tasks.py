@@ -62,7 +62,7 @@ def find_tasks(names: Sequence[str], folder: Path | None, *, public: bool = Fals
     Args:
         names: Tasks, or groups of tasks.
         folder: The user's task files; the package's own and the paper's if None.
-        public: Whether untrusted users chose the names: tasks that run code are then refused, and
+        public: True if untrusted users chose the names: tasks that run code are then refused, and
             messages name no folder.
 
     Raises:

@@ -59,7 +59,7 @@ class Harness:
         names: Tasks, or groups of tasks.
         folder: The user's task files; the harness's own if None.
         limit: Documents per task; all if None.
-        public: Whether untrusted users chose the names; see `find_tasks`.
+        public: True if untrusted users chose the names; see `find_tasks`.
 
     Raises:
         InvalidValue, UnknownName, NotAllowed, DamagedCheckpoint: as `find_tasks`.

@@ -32,7 +32,7 @@ _USUAL_CAUSE = "A tokenizer of another model is the usual cause."
 
 @dataclass(frozen=True, slots=True)
 class Perplexity:
-    """How well a model predicts a text."""
+    """The loss of a model on a text."""
 
     loss: Interval
     """Nats per token; the bootstrap draws whole windows, since neighbouring tokens correlate."""

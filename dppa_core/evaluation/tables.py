@@ -34,7 +34,7 @@ class Cell:
     """End of the 95 % interval."""
     n: int | None = None
     note: str = ""
-    """Why there is no value, or a remark on it."""
+    """The reason for a missing value, or a remark."""
 
     def text(self, unit: str) -> str:
         """The cell as a page shows it."""

@@ -213,7 +213,7 @@ def test_a_sharded_merge_says_so(dppa: Command, recipe_file: Path, tmp_path: Pat
 
 
 def _lasting(value: dict[str, Any]) -> dict[str, Any]:
-    """What a command says, without the free memory and disk of the moment."""
+    """A command's output without the free memory and disk of the moment."""
     findings = [f for f in value.get("findings", ()) if f["topic"] not in ("memory", "disk")]
     return {**value, "findings": findings}
 

@@ -1,4 +1,4 @@
-"""How far two models differ: numbers by hand, the same for any workers, clear errors."""
+"""Distances of two models: numbers by hand, the same for any workers, clear errors."""
 
 import json
 from dataclasses import asdict, replace

@@ -16,7 +16,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far two merges differ in one tensor."""
+    """The difference of two merges in one tensor."""
 
     name: str
     numel: int

@@ -1,7 +1,7 @@
-"""How the logits of a domain model change along the parts of its delta, on right answers.
+"""Changes of a domain model's logits along the parts of its delta, on right answers.
 
-The parts are the bands that pruning keeps, the strongest first, and what it removes. Changes are
-found by differences, so that products with the Gauss-Newton matrix G of the loss need no matrix:
+The parts are the bands that pruning keeps, the strongest first, and the removed rest. Changes are
+differences, so that products with the Gauss-Newton matrix G of the loss need no matrix:
 aᵀGb is the mean over tokens of the covariance, under the model's own distribution, of the changes
 of the logits along a and along b.
 """

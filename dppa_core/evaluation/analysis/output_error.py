@@ -34,7 +34,7 @@ Matrix = Float64[ndarray, "outputs inputs"]
 
 @dataclass(frozen=True, slots=True)
 class DeltaFit:
-    """How far s · K x is from d x for any factor s, where K is the kept part of the delta d."""
+    """The error of s · K x against d x for any factor s; K is the kept part of the delta d."""
 
     whole: float
     """Σ ‖d x‖² over the inputs."""
