@@ -194,8 +194,8 @@ def _save(path: Path, counts: Counts) -> None:
     """Store the counts; write errors are ignored."""
     kind = np.uint32 if counts[0].max(initial=0) < 2**32 else np.int64
     file = io.BytesIO()
-    arrays = (array.astype(kind) for array in counts)
-    np.savez(file, **dict(zip(_ARRAYS, arrays, strict=True)))
+    arrays: dict[str, Any] = dict(zip(_ARRAYS, counts, strict=True))
+    np.savez(file, **{name: array.astype(kind) for name, array in arrays.items()})
     store(path, file.getvalue())
 
 
