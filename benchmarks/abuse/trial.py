@@ -24,12 +24,15 @@ from benchmarks.load.tab import Refused, Tab
 from benchmarks.load.visitor import Observations, Visitor
 from benchmarks.load.watch import peak, reset_peak, threads
 from benchmarks.measure import resident
+from components.work.studio import CHATS
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 NETWORK, HOST = "198.51.100", 9
 """What the proxy says of where the honest visitor is."""
-WARM_SECONDS, START_SECONDS, SETTLE_SECONDS = 20.0, 2.0, 30.0
+WARM_SECONDS, START_SECONDS, SETTLE_SECONDS = 60.0, 2.0, 30.0
 """Of the warm-up, of an attack before the first question, and after an attack."""
+LESSON_BLOCKS = ("entropy-surface", "delta-energy")
+"""Two lessons at once have all threads of their pool."""
 ASK_EVERY, PAUSE = 10.0, 0.2
 """Seconds between two questions, and between two rests of the thumb."""
 
@@ -51,8 +54,11 @@ class Trial:
         self._recipes = iter(map(good, count(1)))
 
     async def warm_up(self) -> None:
-        """Do everything once at a time, so that lasting threads exist before the attacks."""
-        events = ("on_ask", "on_score", "on_make", *HEAVY)
+        """Ask as many chats at once as the page answers, and do all else: pools have their threads.
+
+        A pool makes a thread when none is idle, and keeps it: only more than that is a leak.
+        """
+        events = (*["on_ask"] * CHATS, "on_score", "on_make", *HEAVY)
         crowd = [await self._visitor(Observations(), HOST + 1 + at) for at in range(len(events))]
 
         async def work(visitor: Visitor, event: str) -> None:
@@ -63,8 +69,15 @@ class Trial:
                 async for _ in visitor.tab.run(event):
                     pass
 
+        async def learn(visitor: Visitor, block: str) -> None:
+            asks = [{"key": "k", "what": "block", "name": block}]
+            visitor.tab.put("learn", json.dumps({"id": 1, "asks": asks}))
+            with suppress(Refused, httpx.HTTPError):
+                await visitor.tab.call("on_learn")
+
         with suppress(TimeoutError):
             async with asyncio.timeout(WARM_SECONDS):
+                await asyncio.gather(*map(learn, crowd, LESSON_BLOCKS))
                 await asyncio.gather(*map(work, crowd, events))
         await asyncio.gather(*(visitor.tab.close() for visitor in crowd))
         await asyncio.sleep(SETTLE_SECONDS)

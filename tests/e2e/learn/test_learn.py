@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import Visit
 from tests.e2e.learn.test_glossary import left
 from tests.e2e.lesson_sentences import hold_all
-from tests.e2e.test_looks import AXE
+from tests.e2e.test_looks import AXE, HEADINGS, gaps
 from tests.helpers.cases import ONE
 
 WAIT_MS = 60_000
@@ -37,7 +37,8 @@ def problems(page: Page) -> list[object]:
         "() => [...document.querySelectorAll('.figure')]"
         ".filter(one => one.textContent === '…').length"
     )
-    return [*serious, *([f"{wide} px too wide"] if wide > 0 else []), *failed] + (
+    skipped = [f"a level is missing above {text!r}" for text in gaps(page.evaluate(HEADINGS))]
+    return [*serious, *skipped, *([f"{wide} px too wide"] if wide > 0 else []), *failed] + (
         [f"{open_numbers} numbers are not there"] if open_numbers else []
     )
 
