@@ -34,12 +34,12 @@ class Numbers:
 
 def number(value: SupportsFloat) -> str:
     """A number rounded to four digits, without trailing zeros or a negative zero."""
-    given = float(value)
-    if given == 0:
+    rounded = float(value)
+    if rounded == 0:
         return "0"
-    text = f"{given:.{DIGITS}g}"
-    if "e" in text and abs(given) >= 1:
-        text = f"{given:.0f}"
+    text = f"{rounded:.{DIGITS}g}"
+    if "e" in text and abs(rounded) >= 1:
+        text = f"{rounded:.0f}"
     return text.replace("-", MINUS)
 
 

@@ -57,10 +57,10 @@ def step_delta(way: Trace, n: Numbers) -> Step:
 
 def step_significance(way: Trace, n: Numbers) -> Step:
     """S of the layers, s of the modules."""
-    mine, k = way.models[FIRST], way.parameters.k_module
-    module, layers = mine.modules[_PLACE], mine.layers
+    treated, k = way.models[FIRST], way.parameters.k_module
+    module, layers = treated.modules[_PLACE], treated.layers
     border = k * module.mean
-    size = np.abs(mine.delta).ravel()
+    size = np.abs(treated.delta).ravel()
     above = [bool(x > border) for x in size]
     cells = tuple(
         f"|d| = {n(x)}, {number(k)} {TIMES} {n(module.mean)} = {n(border)}: "
@@ -68,10 +68,11 @@ def step_significance(way: Trace, n: Numbers) -> Step:
         for x, far in zip(size, above, strict=True)
     )
     lines = tuple(
-        f"Layer {b}: mean |d| = {n(one.mean)}; {_above(one.above, one.numel)} "
-        f"{number(way.parameters.k_layer)} {TIMES} {n(one.mean)} = "
-        f"{n(way.parameters.k_layer * one.mean)}. S = {one.above}/{one.numel} = {share(one.share)}"
-        for b, one in zip(mine.significance.layers, layers, strict=True)
+        f"Layer {b}: mean |d| = {n(part.mean)}; {_above(part.above, part.numel)} "
+        f"{number(way.parameters.k_layer)} {TIMES} {n(part.mean)} = "
+        f"{n(way.parameters.k_layer * part.mean)}. "
+        f"S = {part.above}/{part.numel} = {share(part.share)}"
+        for b, part in zip(treated.significance.layers, layers, strict=True)
     )
     lines += (
         f"This matrix: mean |d| = {n(module.mean)}; {_above(module.above, module.numel)} "
@@ -86,43 +87,51 @@ def step_significance(way: Trace, n: Numbers) -> Step:
         "two layers of two matrices; yours is the first.",
         f"S = share of |d| > 3 {TIMES} mean |d| in the layer;  "
         f"s = share of |d| > 5 {TIMES} mean |d| in the matrix",
-        (grid("delta", "Delta D of model A", mine.delta, n, ("far" if x else "" for x in above)),),
+        (
+            grid(
+                "delta", "Delta D of model A", treated.delta, n, ("far" if x else "" for x in above)
+            ),
+        ),
         cells,
         lines,
         {"far": "outlier"},
-        _shares(mine),
-        _ask_outlier(mine, n, above, border),
+        _shares(treated),
+        _ask_outlier(treated, n, above, border),
     )
 
 
-def _above(count: int, of: int) -> str:
-    return f"{count} of {of} changes {'is' if count == 1 else 'are'} above"
+def _above(count: int, numel: int) -> str:
+    return f"{count} of {numel} changes {'is' if count == 1 else 'are'} above"
 
 
 def _ask_outlier(
-    mine: TreatedDelta, n: Numbers, above: list[bool], border: float
+    treated: TreatedDelta, n: Numbers, above: list[bool], border: float
 ) -> CellQuestion | None:
     """The smallest outlier or the largest other change, whichever is nearer to the border."""
-    size = np.abs(mine.delta).ravel()
+    size = np.abs(treated.delta).ravel()
     cell = int(np.abs(size - border).argmin())
     right = "yes" if above[cell] else "no"
-    told = "is above it" if above[cell] else "is not above it"
+    verdict = "is above it" if above[cell] else "is not above it"
     return ask(
         f"{place(cell).capitalize()}: |d| = {n(size[cell])}, and the mean of all 36 is "
-        f"{n(mine.modules[_PLACE].mean)}. Is it an outlier of this matrix?",
+        f"{n(treated.modules[_PLACE].mean)}. Is it an outlier of this matrix?",
         right,
         ("yes", "no"),
-        f"5 {TIMES} the mean is {n(border)}; {n(size[cell])} {told}.",
+        f"5 {TIMES} the mean is {n(border)}; {n(size[cell])} {verdict}.",
         cell,
         "delta",
         veils=True,
     )
 
 
-def _shares(mine: TreatedDelta) -> NumberTable:
+def _shares(treated: TreatedDelta) -> NumberTable:
     rows = tuple(
-        (name, f"{mine.layers[layer].above}/{mine.layers[layer].numel}", f"{one.above}/{one.numel}")
-        for name, layer, one in zip(matrix_names(), (0, 0, 1, 1), mine.modules, strict=True)
+        (
+            name,
+            f"{treated.layers[layer].above}/{treated.layers[layer].numel}",
+            f"{part.above}/{part.numel}",
+        )
+        for name, layer, part in zip(matrix_names(), (0, 0, 1, 1), treated.modules, strict=True)
     )
     return NumberTable(("matrix", "S of its layer", "its own s"), rows)
 
@@ -135,17 +144,17 @@ def matrix_names() -> tuple[str, ...]:
 
 def step_rate(way: Trace, n: Numbers) -> Step:
     """a_b + a_l, and the resulting density."""
-    mine, strength, even = way.models[FIRST], way.parameters.strength, 1 - way.settings.rate
-    found, density = mine.significance, mine.module.density
-    a_b, a_l = float(found.by_layer[_PLACE]), float(found.by_module[_PLACE])
-    shift = _shift(mine, even)
-    told = even + a_b + a_l + shift
-    held = f", held at {number(density)}" if abs(told - density) > _EQUAL else ""
+    treated, strength, even = way.models[FIRST], way.parameters.strength, 1 - way.settings.rate
+    scores, density = treated.significance, treated.module.density
+    a_b, a_l = float(scores.by_layer[_PLACE]), float(scores.by_module[_PLACE])
+    shift = _shift(treated, even)
+    wanted_density = even + a_b + a_l + shift
+    held = f", held at {number(density)}" if abs(wanted_density - density) > _EQUAL else ""
     lines = (
         *_rate_lines(way),
         f"density = {number(even)} {_plus(a_b)} {_plus(a_l)}"
         + (f" {_plus(shift)}" if abs(shift) > _EQUAL else "")
-        + f" = {number(told)}{held}, so the pruning rate is {share(1 - density)}",
+        + f" = {number(wanted_density)}{held}, so the pruning rate is {share(1 - density)}",
     )
     if abs(shift) > _EQUAL:
         lines += (
@@ -164,18 +173,18 @@ def step_rate(way: Trace, n: Numbers) -> Step:
         (),
         lines,
         {},
-        _rates(mine, way.settings.levels),
-        _ask_rate(mine, even, lines[-1] if abs(shift) <= _EQUAL else lines[-2]),
+        _rates(treated, way.settings.levels),
+        _ask_rate(treated, even, lines[-1] if abs(shift) <= _EQUAL else lines[-2]),
     )
 
 
-def _shift(mine: TreatedDelta, even: float) -> float:
+def _shift(treated: TreatedDelta, even: float) -> float:
     """The shift of all four densities that keeps their mean after clipping to 0 to 1.
 
     Taken from the largest density, which is never clipped at the rates of `HandSettings`.
     """
-    density = np.array([one.density for one in mine.plan.modules])
-    moved = even + mine.significance.by_layer + mine.significance.by_module
+    density = np.array([part.density for part in treated.plan.modules])
+    moved = even + treated.significance.by_layer + treated.significance.by_module
     largest = int(density.argmax())
     return float(density[largest] - moved[largest])
 
@@ -186,9 +195,9 @@ def _plus(value: float) -> str:
 
 
 def _rate_lines(way: Trace) -> tuple[str, ...]:
-    mine, strength = way.models[FIRST], number(way.parameters.strength)
-    found = mine.significance
-    layer, module = found.layer, found.module
+    treated, strength = way.models[FIRST], number(way.parameters.strength)
+    scores = treated.significance
+    layer, module = scores.layer, scores.module
     if layer.max() == layer.min():
         first = "a(layer) = 0: both layers have the same S."
     else:
@@ -196,22 +205,22 @@ def _rate_lines(way: Trace) -> tuple[str, ...]:
         first = (
             f"a(layer) = {strength} {TIMES} (S {MINUS} mean S) / largest such distance = "
             f"{strength} {TIMES} ({share(layer[0])} {MINUS} {share(layer.mean())}) / {share(far)} "
-            f"= {signed(found.by_layer[_PLACE])}"
+            f"= {signed(scores.by_layer[_PLACE])}"
         )
     if module.max() == module.min():
         return first, "a(matrix) = 0: all four matrices have the same s."
-    c = mine.centred
+    c = treated.centred
     return (
         first,
         f"u = s / mean s = {share(module[_PLACE])} / {share(module.mean())} = "
         f"{number(module[_PLACE] / module.mean())};  c = u {MINUS} mean u = {signed(c[_PLACE])}",
         f"a(matrix) = {strength} {TIMES} c / largest |c| = {strength} {TIMES} "
-        f"{number(c[_PLACE])} / {number(np.abs(c).max())} = {signed(found.by_module[_PLACE])}",
+        f"{number(c[_PLACE])} / {number(np.abs(c).max())} = {signed(scores.by_module[_PLACE])}",
     )
 
 
-def _rates(mine: TreatedDelta, levels: tuple[float, ...]) -> NumberTable:
-    found = mine.significance
+def _rates(treated: TreatedDelta, levels: tuple[float, ...]) -> NumberTable:
+    scores = treated.significance
     columns = (
         "matrix",
         "a(layer)",
@@ -222,19 +231,23 @@ def _rates(mine: TreatedDelta, levels: tuple[float, ...]) -> NumberTable:
     rows = tuple(
         (
             name,
-            signed(found.by_layer[i]),
-            signed(found.by_module[i]),
+            signed(scores.by_layer[i]),
+            signed(scores.by_module[i]),
             *(number(level.density) for level in plan.levels),
             f"{plan.kept} of {plan.numel}",
         )
-        for i, (name, plan) in enumerate(zip(matrix_names(), mine.plan.modules, strict=True))
+        for i, (name, plan) in enumerate(zip(matrix_names(), treated.plan.modules, strict=True))
     )
     return NumberTable(columns, rows)
 
 
-def _ask_rate(mine: TreatedDelta, even: float, why: str) -> CellQuestion | None:
+def _ask_rate(treated: TreatedDelta, even: float, why: str) -> CellQuestion | None:
     more, less, same = "more", "less", "exactly that"
-    density, layer, module = mine.module.density, mine.significance.layer, mine.significance.module
+    density, layer, module = (
+        treated.module.density,
+        treated.significance.layer,
+        treated.significance.module,
+    )
     close = abs(density - even) <= _EQUAL
     right = same if close else more if density > even else less
     return ask(

@@ -84,10 +84,10 @@ def _ask_merged(
     way: Trace, marks: list[str], n: Numbers, cells: tuple[str, ...]
 ) -> CellQuestion | None:
     """A cell that both models change, if there is one."""
-    wanted = next((m for m in ("against", "both", "one") if m in marks), None)
-    if wanted is None:
+    mark = next((m for m in ("against", "both", "one") if m in marks), None)
+    if mark is None:
         return None
-    cell = marks.index(wanted)
+    cell = marks.index(mark)
     base = float(way.mini.weights[BASE][YOURS].ravel()[cell])
     first, second = (
         way.settings.coefficients[m] * float(t.amplified.ravel()[cell])
@@ -109,7 +109,7 @@ def step_methods(way: Trace, n: Numbers) -> Step:
     kept = 1 - way.settings.rate
     titles = {name: get_method(name).title for name in SIDE_BY_SIDE}
     cells = tuple(
-        "\n".join(f"{titles[m.method]}: {_told(m, i, way.settings, n)}" for m in all_of(way))
+        "\n".join(f"{titles[m.method]}: {_change_text(m, i, way.settings, n)}" for m in all_of(way))
         for i in range(NUMEL)
     )
     return Step(
@@ -139,7 +139,7 @@ def _summary(merged: MergedMatrix, n: Numbers) -> str:
     )
 
 
-def _told(merged: MergedMatrix, cell: int, settings: HandSettings, n: Numbers) -> str:
+def _change_text(merged: MergedMatrix, cell: int, settings: HandSettings, n: Numbers) -> str:
     """The change of a cell by a method, with its calculation."""
     parts = {m: float(p.ravel()[cell]) for m, p in merged.parts.items()}
     total = n(merged.change.ravel()[cell])
@@ -153,25 +153,25 @@ def _vote(parts: Mapping[str, float], weights: Mapping[str, float], n: Numbers) 
     left = {m: float(np.sign(weights[m])) * d for m, d in parts.items() if weights[m] and d}
     if not left:
         return "nothing is left after pruning"
-    said = " and ".join(
+    terms = " and ".join(
         f"{m} {n(d)}{' (turned round)' if weights[m] < 0 else ''}" for m, d in left.items()
     )
     if len(left) == 1:
-        return f"only {said} is left, the mean of one"
+        return f"only {terms} is left, the mean of one"
     if len({d > 0 for d in left.values()}) == 1:
-        return f"{said} agree, their mean by coefficients"
+        return f"{terms} agree, their mean by coefficients"
     if sum(left.values()) == 0:
-        return f"{said} cancel out, so the sign most cells elected counts"
-    return f"{said} disagree, the larger side"
+        return f"{terms} cancel out, so the sign most cells elected counts"
+    return f"{terms} disagree, the larger side"
 
 
 def _ask_ties(way: Trace, n: Numbers) -> CellQuestion | None:
     """A cell where the trimmed models disagree, else where both remain, else where one does."""
     merged, settings = way.methods["ties"], way.settings
     first, second = (merged.parts[m].ravel() for m in (FIRST, SECOND))
-    found = [np.flatnonzero(first * second < 0), np.flatnonzero(first * second > 0)]
-    found.append(np.flatnonzero((first != 0) | (second != 0)))
-    cell = next((int(cells[0]) for cells in found if cells.size), None)
+    groups = [np.flatnonzero(first * second < 0), np.flatnonzero(first * second > 0)]
+    groups.append(np.flatnonzero((first != 0) | (second != 0)))
+    cell = next((int(cells[0]) for cells in groups if cells.size), None)
     if cell is None:
         return None
     a, b = float(first[cell]), float(second[cell])
@@ -180,7 +180,7 @@ def _ask_ties(way: Trace, n: Numbers) -> CellQuestion | None:
         "add?",
         n(merged.change.ravel()[cell]),
         (n(a + b), n((a + b) / 2), n(a), n(b), n(0)),
-        f"{_told(merged, cell, settings, n)}.",
+        f"{_change_text(merged, cell, settings, n)}.",
         cell,
         "ties",
     )

@@ -29,9 +29,9 @@ MARKS = {1: "p1", 2: "p2", 0: "out"}
 
 def step_pruned(way: Trace, n: Numbers) -> Step:
     """The threshold, and the kept changes."""
-    mine = way.models[FIRST]
-    level, kept = mine.module.levels[-1], mine.partitions.ravel() > 0
-    size = np.abs(mine.delta).ravel()
+    treated = way.models[FIRST]
+    level, kept = treated.module.levels[-1], treated.partitions.ravel() > 0
+    size = np.abs(treated.delta).ravel()
     pairs = zip(size, kept, strict=True)
     cells = tuple(_why(float(x), bool(stays), level.selection, n) for x, stays in pairs)
     ordered = [n(x) for x in np.sort(size)]
@@ -51,11 +51,19 @@ def step_pruned(way: Trace, n: Numbers) -> Step:
         "The changes with the largest |d| stay, as many as the density says. All others become 0: "
         "there the merge keeps the base.",
         "keep d where |d| > t, else 0;  where |d| = t, keep as many as are still due",
-        (grid("pruned", "What stays of D", mine.delta, n, ("kept" if x else "out" for x in kept)),),
+        (
+            grid(
+                "pruned",
+                "What stays of D",
+                treated.delta,
+                n,
+                ("kept" if x else "out" for x in kept),
+            ),
+        ),
         cells,
         lines,
         {"kept": "kept", "out": "dropped"},
-        question=_ask_kept(mine, n, cells),
+        question=_ask_kept(treated, n, cells),
     )
 
 
@@ -82,10 +90,10 @@ def _why(size: float, kept: bool, border: Selection, n: Numbers) -> str:
     )
 
 
-def _ask_kept(mine: TreatedDelta, n: Numbers, cells: tuple[str, ...]) -> CellQuestion | None:
+def _ask_kept(treated: TreatedDelta, n: Numbers, cells: tuple[str, ...]) -> CellQuestion | None:
     """The cell nearest the border, on the side with more cells that differ in size."""
-    size, kept = np.abs(mine.delta).ravel(), mine.partitions.ravel() > 0
-    border = mine.module.levels[-1]
+    size, kept = np.abs(treated.delta).ravel(), treated.partitions.ravel() > 0
+    border = treated.module.levels[-1]
     if not kept.any():
         return None
     last, first = _nearest(size, kept)
@@ -119,12 +127,12 @@ def _distinct(size: Float32[ndarray, " n"], mask: ndarray) -> ndarray:
 
 def step_partitions(way: Trace, n: Numbers) -> Step:
     """The partition of each kept cell."""
-    mine = way.models[FIRST]
-    places, levels = mine.partitions.ravel(), mine.module.levels
+    treated = way.models[FIRST]
+    places, levels = treated.partitions.ravel(), treated.module.levels
     borders = [level.selection for level in levels]
     cells = tuple(
-        _which(float(x), int(p), borders, n)
-        for x, p in zip(np.abs(mine.delta).ravel(), places, strict=True)
+        _partition_text(float(x), int(p), borders, n)
+        for x, p in zip(np.abs(treated.delta).ravel(), places, strict=True)
     )
     lines = tuple(
         f"p = {number(rate)}: density {number(level.density)}, so "
@@ -145,18 +153,18 @@ def step_partitions(way: Trace, n: Numbers) -> Step:
         "The same rule at a higher rate keeps fewer changes. They are partition 1; what only the "
         "lower rate keeps is partition 2. What the higher rate keeps, the lower one keeps, too.",
         "partition 1 = kept at p1;  partition 2 = kept at p2, but not at p1",
-        (grid("partitions", "Partitions of D", mine.delta, n, marks),),
+        (grid("partitions", "Partitions of D", treated.delta, n, marks),),
         cells,
         lines,
         {"p1": "partition 1", "p2": "partition 2", "out": "dropped"},
-        question=_ask_partition(mine, n, cells),
+        question=_ask_partition(treated, n, cells),
     )
 
 
-def _which(size: float, partition: int, borders: list[Selection], n: Numbers) -> str:
+def _partition_text(size: float, partition: int, borders: list[Selection], n: Numbers) -> str:
     """The partition of a cell, with a remark if its size equals a threshold."""
     first, second = (n(border.threshold) for border in borders)
-    told = {
+    texts = {
         1: f"inside both levels (t = {first}): partition 1",
         2: f"inside the second level only (t = {second}): partition 2",
         0: f"outside of both (t = {second}): dropped",
@@ -165,25 +173,27 @@ def _which(size: float, partition: int, borders: list[Selection], n: Numbers) ->
     order = (1,) if partition == 0 else (0, 1)
     level = next((k for k in order if size == borders[k].threshold), None)
     tie = "" if level is None else f". {_tie(borders[level], ('first', 'second')[level], n)}"
-    return f"|d| = {n(size)}, {told[partition]}{tie}"
+    return f"|d| = {n(size)}, {texts[partition]}{tie}"
 
 
 def _tie(border: Selection, level: str, n: Numbers) -> str:
     """How many of the cells of the threshold's size lie inside."""
-    said = f"{n(border.threshold)} is the threshold of the {level} level"
+    subject = f"{n(border.threshold)} is the threshold of the {level} level"
     inside = {0: "none", border.within: "all"}.get(border.share, str(border.share))
     if border.within == 1:
-        return f"{said} itself: {'inside' if border.share else 'outside'}, to keep {border.kept}"
+        return f"{subject} itself: {'inside' if border.share else 'outside'}, to keep {border.kept}"
     order = "" if border.share in (0, border.within) else ", chosen by a fixed order"
-    return f"{said}, as in {border.within} cells: {inside} of them inside{order}"
+    return f"{subject}, as in {border.within} cells: {inside} of them inside{order}"
 
 
-def _ask_partition(mine: TreatedDelta, n: Numbers, cells: tuple[str, ...]) -> CellQuestion | None:
-    places, size = mine.partitions.ravel(), np.abs(mine.delta).ravel()
-    cell = _in_partition(places, size, 2 if mine.module.kept % 2 == 0 else 1)
+def _ask_partition(
+    treated: TreatedDelta, n: Numbers, cells: tuple[str, ...]
+) -> CellQuestion | None:
+    places, size = treated.partitions.ravel(), np.abs(treated.delta).ravel()
+    cell = _in_partition(places, size, 2 if treated.module.kept % 2 == 0 else 1)
     if cell is None:
         return None
-    first, last = (level.kept for level in mine.module.levels)
+    first, last = (level.kept for level in treated.module.levels)
     options = ("in partition 1", "in partition 2", "nowhere: dropped")
     return ask(
         f"{place(cell).capitalize()} has |d| = {n(size[cell])}. Largest first, the higher "
@@ -198,28 +208,28 @@ def _ask_partition(mine: TreatedDelta, n: Numbers, cells: tuple[str, ...]) -> Ce
 
 
 def _in_partition(
-    places: Int64[ndarray, " n"], size: Float32[ndarray, " n"], wanted: int
+    places: Int64[ndarray, " n"], size: Float32[ndarray, " n"], partition: int
 ) -> int | None:
     """The smallest change of a partition, or of any partition if that one is empty."""
-    chosen = places == wanted
-    chosen = _distinct(size, chosen if chosen.any() else places > 0)
-    return int(np.where(chosen, size, np.inf).argmin()) if chosen.any() else None
+    candidates = places == partition
+    candidates = _distinct(size, candidates if candidates.any() else places > 0)
+    return int(np.where(candidates, size, np.inf).argmin()) if candidates.any() else None
 
 
 def step_amplified(way: Trace, n: Numbers) -> Step:
     """Each partition times its factor."""
-    mine, factors = way.models[FIRST], way.settings.factors
-    places = mine.partitions.ravel()
-    rows = zip(mine.delta.ravel(), mine.amplified.ravel(), places, strict=True)
+    treated, factors = way.models[FIRST], way.settings.factors
+    places = treated.partitions.ravel()
+    rows = zip(treated.delta.ravel(), treated.amplified.ravel(), places, strict=True)
     cells = tuple(
         f"partition {p}: {number(factors[p - 1])} {TIMES} {n.term(d)} = {n(a)}"
         if p
         else "dropped: 0"
         for d, a, p in rows
     )
-    before = float(np.square(mine.delta, dtype=np.float64).sum())
-    after = float(np.square(mine.amplified, dtype=np.float64).sum())
-    pruned = np.where(mine.partitions > 0, mine.delta, 0).astype(np.float64)
+    before = float(np.square(treated.delta, dtype=np.float64).sum())
+    after = float(np.square(treated.amplified, dtype=np.float64).sum())
+    pruned = np.where(treated.partitions > 0, treated.delta, 0).astype(np.float64)
     left = float(np.square(pruned).sum())
     lines = (
         f"length of the delta {n(before**0.5)}; after pruning {n(left**0.5)}; after amplifying "
@@ -233,11 +243,11 @@ def step_amplified(way: Trace, n: Numbers) -> Step:
         f"partition 2 by {number(factors[1])}. Factors are not chosen for the length: a search on "
         "held-out questions finds them, and the change may end up longer than it was.",
         f"D' = α₁ {TIMES} partition 1 + α₂ {TIMES} partition 2",
-        (grid("amplified", "Amplified delta D'", mine.amplified, n, marks),),
+        (grid("amplified", "Amplified delta D'", treated.amplified, n, marks),),
         cells,
         lines,
         {"p1": "partition 1", "p2": "partition 2", "out": "dropped"},
-        question=_ask_amplified(mine, factors, n, cells),
+        question=_ask_amplified(treated, factors, n, cells),
     )
 
 
@@ -246,9 +256,9 @@ def _beside(before: float, after: float) -> str:
 
 
 def _ask_amplified(
-    mine: TreatedDelta, factors: tuple[float, ...], n: Numbers, cells: tuple[str, ...]
+    treated: TreatedDelta, factors: tuple[float, ...], n: Numbers, cells: tuple[str, ...]
 ) -> CellQuestion | None:
-    places, delta = mine.partitions.ravel(), mine.delta.ravel()
+    places, delta = treated.partitions.ravel(), treated.delta.ravel()
     cell = _in_partition(places, np.abs(delta), 1)
     if cell is None:
         return None
@@ -256,7 +266,7 @@ def _ask_amplified(
     return ask(
         f"{place(cell).capitalize()}: d = {n(d)}, in partition {places[cell]}. The factors are "
         f"{number(factors[0])} and {number(factors[1])}. What is D' there?",
-        n(mine.amplified.ravel()[cell]),
+        n(treated.amplified.ravel()[cell]),
         (n(0), n(d), n(sum(factors) * d)),
         f"{cells[cell]}.",
         cell,

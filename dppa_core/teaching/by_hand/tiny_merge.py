@@ -81,17 +81,17 @@ def _drawn(rng: np.random.Generator, name: str, spread: float) -> ndarray:
 def _real() -> Mini:
     """The 6 x 6 block of each of four modules that the math model changed most."""
     opened = {model: open_checkpoint(reference) for model, reference in _REAL.items()}
-    found: dict[str, dict[str, Matrix]] = {model: {} for model in MODELS}
+    blocks: dict[str, dict[str, Matrix]] = {model: {} for model in MODELS}
     for tensor in TENSORS:
         layer = _REAL_LAYERS[TENSORS.index(tensor) // 2]
         name = f"model.layers.{layer}.{tensor.partition('layers.')[2][2:]}"
-        whole = {model: _matrix(one, name) for model, one in opened.items()}
+        whole = {model: _matrix(checkpoint, name) for model, checkpoint in opened.items()}
         rows, columns = _busiest(whole[FIRST] - whole[BASE])
         for model in MODELS:
-            found[model][tensor] = whole[model][rows, columns].copy()
-    typical = float(np.median(np.abs(found[FIRST][YOURS] - found[BASE][YOURS])))
+            blocks[model][tensor] = whole[model][rows, columns].copy()
+    typical = float(np.median(np.abs(blocks[FIRST][YOURS] - blocks[BASE][YOURS])))
     digits = math.floor(math.log10(typical)) - 1 if typical else 0
-    return Mini(found, float(f"1e{digits}"))  # changes of two digits before the point
+    return Mini(blocks, float(f"1e{digits}"))  # changes of two digits before the point
 
 
 def _matrix(checkpoint: Checkpoint, name: str) -> Float32[ndarray, "rows columns"]:

@@ -170,18 +170,21 @@ def _treated(
 ) -> TreatedDelta:
     base, tuned = mini.checkpoint(BASE), mini.checkpoint(model)
     profile = profile_delta(base, tuned, workers=1, names=(BASE, model))
-    found = significance(profile, parameters)
-    groups = [[one for one in profile.modules if one.module.layer == n] for n in found.layers]
-    numel = np.array([one.numel for one in profile.modules], np.float64)
+    scores = significance(profile, parameters)
+    groups = [
+        [profiled for profiled in profile.modules if profiled.module.layer == n]
+        for n in scores.layers
+    ]
+    numel = np.array([profiled.numel for profiled in profile.modules], np.float64)
     plain = DomainModel(model, levels=settings.levels, amplification=settings.factors)
     merger = cache.merger(MergeRecipe(BASE, (plain,), dtype="float32"))
     whole = MergeRecipe(BASE, (DomainModel(model),), "task_arithmetic", dtype="float32")
     delta = _parts(cache.merger(whole))[model]
     return TreatedDelta(
-        found,
+        scores,
         tuple(outliers_of(group, parameters.k_layer) for group in groups),
-        tuple(outliers_of([one], parameters.k_module) for one in profile.modules),
-        centred(found.module, numel),
+        tuple(outliers_of([profiled], parameters.k_module) for profiled in profile.modules),
+        centred(scores.module, numel),
         plan_pruning(profile, settings.levels, parameters),
         delta,
         _partitions(delta, _stack(merger).deltas[0]),
@@ -210,10 +213,10 @@ def _stack(merger: TensorMerger) -> TensorStack:
 
 def _parts(merger: TensorMerger) -> dict[str, Matrix]:
     stack = _stack(merger)
-    found = {model.model: np.zeros(NUMEL, np.float32) for model in merger.recipe.models}
-    for one in filter(None, stack.deltas):
-        add_treated(merger.loader(), stack, one, 0, found[one.model])
-    return {model: flat.reshape(SIDE, SIDE) for model, flat in found.items()}
+    parts = {model.model: np.zeros(NUMEL, np.float32) for model in merger.recipe.models}
+    for delta in filter(None, stack.deltas):
+        add_treated(merger.loader(), stack, delta, 0, parts[delta.model])
+    return {model: flat.reshape(SIDE, SIDE) for model, flat in parts.items()}
 
 
 def _merged(recipe: MergeRecipe, cache: MergeCache) -> MergedMatrix:
@@ -223,7 +226,7 @@ def _merged(recipe: MergeRecipe, cache: MergeCache) -> MergedMatrix:
         return MergedMatrix(recipe.method, change, _parts(merger))
     # With one model TIES only trims: its result is the trimmed delta.
     alone = (replace(recipe, models=(replace(m, coefficient=1.0),)) for m in recipe.models)
-    left = {one.models[0].model: _change(cache.merger(one)) for one in alone}
+    left = {trim.models[0].model: _change(cache.merger(trim)) for trim in alone}
     return MergedMatrix(recipe.method, change, left)
 
 

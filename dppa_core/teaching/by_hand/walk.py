@@ -44,12 +44,12 @@ def explain(request: object) -> dict[str, Any]:
     """
     if not isinstance(request, Mapping):
         raise InvalidValue(f"An explanation starts from a mapping, got {shown(request)}.")
-    name, given = request.get("start", "heavy"), request.get("weights") or {}
-    if not isinstance(name, str) or not isinstance(given, Mapping):
+    name, weights = request.get("start", "heavy"), request.get("weights") or {}
+    if not isinstance(name, str) or not isinstance(weights, Mapping):
         raise InvalidValue(f"A start is a name, and weights are by model, got {shown(request)}.")
     mini = _start(name)
-    if given:
-        mini = edited(mini, {str(m): _scaled(values, mini.unit) for m, values in given.items()})
+    if weights:
+        mini = edited(mini, {str(m): _scaled(values, mini.unit) for m, values in weights.items()})
     settings = HandSettings(**{key: request[key] for key in _SETTINGS if key in request})
     return way_json(name, trace(mini, settings))
 

@@ -58,7 +58,7 @@ def wrong_base(task: CaseTask, repaired: bool) -> ShownCase:
         0.9,
         "from 0.9 on: another base",
     )
-    return _asked(task, recipe, tone, (plot,), messages)
+    return _with_scores(task, recipe, tone, (plot,), messages)
 
 
 def _shuffled(base: Flat, _tuned: Flat) -> Flat:
@@ -84,7 +84,7 @@ def too_few(task: CaseTask, repaired: bool) -> ShownCase:
         for energy in [plan_pruning(profile, (rate,)).energy]
     )
     plot = Bars("Share of the squared change that stays", 1.0, bars)
-    return _asked(task, recipe, tone, (plot,))
+    return _with_scores(task, recipe, tone, (plot,))
 
 
 def too_large(task: CaseTask, repaired: bool) -> ShownCase:
@@ -94,15 +94,15 @@ def too_large(task: CaseTask, repaired: bool) -> ShownCase:
     profile = cached_profile(BASE, MODEL)
     plan = plan_pruning(profile, LEVELS)
     tone = GOOD if repaired else BAD
-    lengths = {one: _length(plan, profile, (one, 1.0)) for one in (1.0, 2.0, 6.0)}
+    lengths = {factor: _length(plan, profile, (factor, 1.0)) for factor in (1.0, 2.0, 6.0)}
     bars = tuple(
         Bar(
-            f"factor {one:g}{_THIS if one == factors[0] else ''}",
+            f"factor {factor:g}{_THIS if factor == factors[0] else ''}",
             length,
             number(round(length, 1)),
-            tone if one == factors[0] else PLAIN,
+            tone if factor == factors[0] else PLAIN,
         )
-        for one, length in lengths.items()
+        for factor, length in lengths.items()
     )
     plot = Bars(
         "Length of the treated delta beside the whole one, ‖D'‖/‖d‖",
@@ -111,7 +111,7 @@ def too_large(task: CaseTask, repaired: bool) -> ShownCase:
         1.0,
         "as long as it was",
     )
-    return _asked(task, recipe, tone, (plot,))
+    return _with_scores(task, recipe, tone, (plot,))
 
 
 def _length(plan: PruningPlan, profile: DeltaProfile, factors: tuple[float, ...]) -> float:
@@ -121,15 +121,15 @@ def _length(plan: PruningPlan, profile: DeltaProfile, factors: tuple[float, ...]
         for k in range(len(factors))
     ]
     parts = np.diff([0.0, *inside])
-    whole = sum(one.delta_square for one in profile.modules)
+    whole = sum(module.delta_square for module in profile.modules)
     return float(np.sqrt((np.square(factors) * parts).sum() / whole))
 
 
 def opposite(task: CaseTask, repaired: bool) -> ShownCase:
     """A second model that learned the opposite; summed, or with elected signs."""
-    other = task.workshop.derived("math-opposed", _opposed)
+    opposed = task.workshop.derived("math-opposed", _opposed)
     method = "ties" if repaired else "task_arithmetic"
-    recipe = MergeRecipe(BASE, (DomainModel(MODEL), DomainModel(other)), method)
+    recipe = MergeRecipe(BASE, (DomainModel(MODEL), DomainModel(opposed)), method)
     tone = GOOD if repaired else BAD
     left = _left_of_math(recipe)
     bars = (
@@ -137,7 +137,7 @@ def opposite(task: CaseTask, repaired: bool) -> ShownCase:
         Bar("both added" if not repaired else "by vote (TIES)", left, share(round(left, 2)), tone),
     )
     plot = Bars("Of the change that math made, along its own direction", 1.0, bars)
-    return _asked(task, recipe, tone, (plot,))
+    return _with_scores(task, recipe, tone, (plot,))
 
 
 def _opposed(base: Flat, tuned: Flat) -> Flat:
@@ -152,8 +152,8 @@ def _left_of_math(recipe: MergeRecipe) -> float:
     for module in merger.plan.modules:
         dtype, _, raw = merger.tensor(module.tensor)
         base, tuned = (
-            to_float32(one.raw(module.tensor), one.dtype(module.tensor)).astype(np.float64)
-            for one in (merger.base, merger.inputs.tuned[0])
+            to_float32(part.raw(module.tensor), part.dtype(module.tensor)).astype(np.float64)
+            for part in (merger.base, merger.inputs.tuned[0])
         )
         delta = tuned - base
         along += float((to_float32(raw, dtype) - base) @ delta)
@@ -176,23 +176,25 @@ def tied_twice(task: CaseTask, repaired: bool) -> ShownCase:
     for name in (EMBEDDING,) if repaired else (EMBEDDING, HEAD):
         stack = merger.stack(name, loader)
         if stack is not None:
-            for one in filter(None, stack.deltas):
-                add_treated(loader, stack, one, 0, shared)
-    mine = [to_float32(merger.tensor(name)[2], "F32") for name in (EMBEDDING, HEAD)]
+            for part in filter(None, stack.deltas):
+                add_treated(loader, stack, part, 0, shared)
+    in_shared_memory = [to_float32(merger.tensor(name)[2], "F32") for name in (EMBEDDING, HEAD)]
     tone = GOOD if repaired else BAD
     rows = tuple(
         (number(w), signed(d), number(w + d), number(s), f"{number(e)}, {number(h)}")
-        for w, d, s, e, h in zip(*(x.tolist() for x in (weight, delta, shared, *mine)), strict=True)
+        for w, d, s, e, h in zip(
+            *(x.tolist() for x in (weight, delta, shared, *in_shared_memory)), strict=True
+        )
     )
-    told = ", ".join(f"{head} is {twin}" for head, twin in merger.inputs.twins.items())
+    twins = ", ".join(f"{head} is {twin}" for head, twin in merger.inputs.twins.items())
     twice = [PartCoefficient("embed_tokens", 1.0 if repaired else 2.0), PartCoefficient(None, 1.0)]
     recipe = MergeRecipe(BASE, (DomainModel(MODEL, coefficient=tuple(twice)),), "task_arithmetic")
     columns = ("base", "delta", "base + delta", "in shared memory", "this library: embedding, head")
-    note = Message("note", f"{told}. {_DONE_ONCE if repaired else _DONE_TWICE}")
-    return _asked(task, recipe, tone, (), (note,), (columns, rows))
+    note = Message("note", f"{twins}. {_DONE_ONCE if repaired else _DONE_TWICE}")
+    return _with_scores(task, recipe, tone, (), (note,), (columns, rows))
 
 
-def _asked(
+def _with_scores(
     task: CaseTask,
     recipe: MergeRecipe,
     tone: str,
@@ -202,28 +204,34 @@ def _asked(
 ) -> ShownCase:
     """Ask base, domain model and merge, and show their scores before the other plots."""
     targets: Mapping[str, Target] = {"base": BASE, "math alone": MODEL, "the merge": recipe}
-    found: dict[str, CaseMarks] = {}
-    for done, (who, target) in enumerate(targets.items()):
+    marks_of: dict[str, CaseMarks] = {}
+    for count, (who, target) in enumerate(targets.items()):
         if task.progress:
-            task.progress(done, len(targets), f"Asking {who}")
-        found[who] = task.workshop.ask(target, task.stop)
-    merged = found["the merge"]
+            task.progress(count, len(targets), f"Asking {who}")
+        marks_of[who] = task.workshop.ask(target, task.stop)
+    merged = marks_of["the merge"]
     n = merged.score.n
     low, high = (round(100 * end) for end in merged.score.ci95)
     bars = tuple(
-        Bar(who, float(one.hits), f"{one.hits} of {n}", tone if one is merged else PLAIN)
-        for who, one in found.items()
+        Bar(who, float(marks.hits), f"{marks.hits} of {n}", tone if marks is merged else PLAIN)
+        for who, marks in marks_of.items()
     )
     answers = tuple(
-        CaseAnswer(who, one.reply or "(nothing: it ends at once)", one.right)
-        for who, one in found.items()
+        CaseAnswer(who, marks.reply or "(nothing: it ends at once)", marks.right)
+        for who, marks in marks_of.items()
         if who != "base"
     )
-    said = (
+    sentence = (
         f"The merge answers {merged.hits} of {n} questions right (95 % interval: {low} to {high} "
-        f"%), the math model alone {found['math alone'].hits}, the base {found['base'].hits}."
+        f"%), the math model alone {marks_of['math alone'].hits}, the base {marks_of['base'].hits}."
     )
     scores = Bars(f"Questions of math answered right, of {n}", float(n), bars)
     return ShownCase(
-        said, (scores, *plots), messages, merged.prompt, answers, columns=table[0], rows=table[1]
+        sentence,
+        (scores, *plots),
+        messages,
+        merged.prompt,
+        answers,
+        columns=table[0],
+        rows=table[1],
     )

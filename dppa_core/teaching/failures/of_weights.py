@@ -69,16 +69,16 @@ def spoken(task: CaseTask, spoil: Spoil) -> Chat:
 
     def answer(who: str) -> CaseAnswer:
         try:
-            said = list(stream_reply(resident, item.prompt, settings, task.stop))
+            replies = list(stream_reply(resident, item.prompt, settings, task.stop))
         except NonFiniteWeights as error:
             return CaseAnswer(who, f"(no answer) {error}", right=False)
-        reply = said[-1] if said else ""
+        reply = replies[-1] if replies else ""
         return CaseAnswer(who, reply or "(nothing: it ends at once)", score(item, reply))
 
     sound = answer("math alone")
     with torch.no_grad():
-        done = spoil(resident.model)
-    return Chat(done, item.prompt, (sound, answer("the merge")))
+        change = spoil(resident.model)
+    return Chat(change, item.prompt, (sound, answer("the merge")))
 
 
 def large_values(largest: float, dtype: torch.dtype) -> Spoil:
@@ -140,22 +140,22 @@ def overflow(task: CaseTask, repaired: bool) -> ShownCase:
         half = float(from_float32(np.array([exact], np.float32), "F16")[0])
         spread = half - half  # what the next layer does with two such outputs
         bars.append(Bar("merge", exact, f"{exact:,.0f}, as float16 {_infinite(half)}", BAD))
-        said = (
+        sentence = (
             f"{exact:,.0f} is {_infinite(half)} in float16. The library refuses. Without that the "
             f"weight would be {_infinite(half)}, the next sum {_infinite(half)} minus "
             f"{_infinite(half)} = {'NaN' if np.isnan(spread) else spread}, and nothing after it a "
             f"number. In the math model itself, {chat.done}"
         )
         return ShownCase(
-            said, (_range(bars),), (Message("refusal", str(error)),), chat.prompt, chat.answers
+            sentence, (_range(bars),), (Message("refusal", str(error)),), chat.prompt, chat.answers
         )
     stored = float(to_float32(raw[:1], code)[0])
     bars.append(Bar("merge", exact, f"{stored:,.0f}", GOOD))
-    said = (
+    sentence = (
         f"bfloat16 stores {exact:,.0f} as {stored:,.0f}: fewer digits, but far more room. In the "
         f"math model itself, {chat.done}"
     )
-    return ShownCase(said, (_range(bars),), (), chat.prompt, chat.answers)
+    return ShownCase(sentence, (_range(bars),), (), chat.prompt, chat.answers)
 
 
 def _infinite(value: float) -> str:
@@ -174,7 +174,9 @@ def tied_weights() -> tuple[TensorMerger, Float32[ndarray, " n"], Float32[ndarra
     both = {EMBEDDING: weight, HEAD: weight}
     cache = MergeCache()
     cache.models.put("base", MemoryCheckpoint(both))
-    cache.models.put("A", MemoryCheckpoint({name: one + change for name, one in both.items()}))
+    cache.models.put(
+        "A", MemoryCheckpoint({name: values + change for name, values in both.items()})
+    )
     recipe = MergeRecipe("base", (DomainModel("A"),), "task_arithmetic", dtype="float32")
     return cache.merger(recipe), weight.ravel(), change.ravel()
 
@@ -219,14 +221,14 @@ def vocabulary(task: CaseTask, repaired: bool) -> ShownCase:
             _write_words(folder, words)
     base = _WordModel(folders[0], _BASE_WORDS, 0.0)
     tuned = _WordModel(folders[1], _MODEL_WORDS, _LEARNED)
-    mine, theirs = (one.raw(EMBEDDING).reshape(-1, 3) for one in (base, tuned))
-    by_row = np.linalg.norm(theirs[: len(mine)] - mine, axis=1)
+    base_rows, tuned_rows = (model.raw(EMBEDDING).reshape(-1, 3) for model in (base, tuned))
+    by_row = np.linalg.norm(tuned_rows[: len(base_rows)] - base_rows, axis=1)
     chat = spoken(task, (lambda model: "") if repaired else moved_rows)
     try:
         aligned = align(base, (tuned,), ("the domain model",))
     except IncompatibleCheckpoints as error:
         worst = int(by_row.argmax())
-        said = (
+        sentence = (
             "The library refuses: it cannot tell which row is which word. Without that, row "
             f"{worst} would be “{_MODEL_WORDS[worst]}” minus “{_BASE_WORDS[worst]}”, a change of "
             f"{by_row[worst]:.2f}. Training changed each row by {_LEARNED * 3**0.5:.2f}. In the "
@@ -235,33 +237,33 @@ def vocabulary(task: CaseTask, repaired: bool) -> ShownCase:
         rows = _word_rows(by_row, _MODEL_WORDS)
         bars = _word_bars("Change of each row, matched by number", by_row, BAD)
         messages = (Message("refusal", str(error)),)
-        shown = ShownCase(said, (bars,), messages, columns=_COLUMNS, rows=rows)
+        case = ShownCase(sentence, (bars,), messages, columns=_COLUMNS, rows=rows)
     else:
-        shown = _matched(aligned, mine)
-    return replace(shown, prompt=chat.prompt, answers=chat.answers)
+        case = _matched(aligned, base_rows)
+    return replace(case, prompt=chat.prompt, answers=chat.answers)
 
 
 _COLUMNS = ("row", "word of the base", "word it is compared with", "length of the change")
 
 
-def _matched(aligned: Alignment, mine: ndarray) -> ShownCase:
-    theirs = to_float32(aligned.tuned[0].raw(EMBEDDING), aligned.tuned[0].dtype(EMBEDDING))
-    by_word = np.linalg.norm(theirs.reshape(-1, 3) - mine, axis=1)
-    said = f"Matched by word, every row changed by {by_word.max():.2f}, as training left it."
+def _matched(aligned: Alignment, base_rows: ndarray) -> ShownCase:
+    tuned_rows = to_float32(aligned.tuned[0].raw(EMBEDDING), aligned.tuned[0].dtype(EMBEDDING))
+    by_word = np.linalg.norm(tuned_rows.reshape(-1, 3) - base_rows, axis=1)
+    sentence = f"Matched by word, every row changed by {by_word.max():.2f}, as training left it."
     messages = tuple(Message("note", note) for note in aligned.notes)
     bars = _word_bars("Change of each row, matched by word", by_word, GOOD)
     return ShownCase(
-        said, (bars,), messages, rows=_word_rows(by_word, _BASE_WORDS), columns=_COLUMNS
+        sentence, (bars,), messages, rows=_word_rows(by_word, _BASE_WORDS), columns=_COLUMNS
     )
 
 
 def _word_bars(title: str, lengths: ndarray, tone: str) -> Bars:
     small = 2 * _LEARNED
-    found = (
+    bars = (
         Bar(word, float(length), f"{length:.2f}", tone if length > small or tone == GOOD else GOOD)
         for word, length in zip(_BASE_WORDS, lengths.tolist(), strict=True)
     )
-    return Bars(title, 1.6, tuple(found))
+    return Bars(title, 1.6, tuple(bars))
 
 
 def _word_rows(lengths: ndarray, words: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:

@@ -67,7 +67,7 @@ class Workshop:
         self._lock = threading.Lock()
         self._pool = ModelPool(BYTES)
         self._examiner, self._questions = Examiner(self._pool), questions
-        self._asked: dict[str, CaseMarks] = {}
+        self._marks: dict[str, CaseMarks] = {}
 
     def close(self) -> None:
         """Remove all written files; also happens at the end of the process."""
@@ -92,17 +92,17 @@ class Workshop:
     def ask(self, target: Target, stop: Stop | None = None) -> CaseMarks:
         """A model's or merge's score on the questions, and one full reply; asked once."""
         key = target_name(target)
-        if key in self._asked:
-            return self._asked[key]
+        if key in self._marks:
+            return self._marks[key]
         exam = Exam(target, DOMAIN, "search", self._questions)
         scored = self._examiner.score(exam, stop=stop)
         item, settings = exam.items()[SHOWN_QUESTION], GenerationSettings(max_new_tokens=LONGEST)
         with self._pool.lend(target, stop=stop) as resident:
-            said = list(stream_reply(resident, item.prompt, settings, stop))
-        reply = said[-1] if said else ""
-        found = CaseMarks(scored, item.prompt, reply, score(item, reply))
-        self._asked[key] = found
-        return found
+            replies = list(stream_reply(resident, item.prompt, settings, stop))
+        reply = replies[-1] if replies else ""
+        marks = CaseMarks(scored, item.prompt, reply, score(item, reply))
+        self._marks[key] = marks
+        return marks
 
 
 def _write(folder: Path, derive: Derive) -> None:
@@ -120,5 +120,7 @@ def _write(folder: Path, derive: Derive) -> None:
 def _derived(base: Checkpoint, tuned: Checkpoint, name: str, derive: Derive) -> ndarray:
     if base.dtype(name) not in FLOATS:
         return base.raw(name)
-    mine, theirs = (to_float32(one.raw(name), one.dtype(name)) for one in (base, tuned))
-    return from_float32(derive(mine, theirs).astype(np.float32), base.dtype(name))
+    base_values, tuned_values = (
+        to_float32(model.raw(name), model.dtype(name)) for model in (base, tuned)
+    )
+    return from_float32(derive(base_values, tuned_values).astype(np.float32), base.dtype(name))
