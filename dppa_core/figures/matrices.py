@@ -121,7 +121,8 @@ def planned_shares(plan: PruningPlan, quantity: str) -> dict[tuple[int, str], fl
         quantity: density, energy or significance of `ModulePlan`.
     """
     return shares_by_place(
-        (one.layer, one.kind, getattr(one, quantity) * one.numel, one.numel) for one in plan.modules
+        (module.layer, module.kind, getattr(module, quantity) * module.numel, module.numel)
+        for module in plan.modules
     )
 
 

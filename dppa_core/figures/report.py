@@ -131,14 +131,14 @@ def _model(about: Reported, index: int, figures: list[str]) -> str:
         _twin(shares),
     ]
     if plan is not None:
-        found = planned_shares(plan, "significance")
+        shares_of_outliers = planned_shares(plan, "significance")
         words = f"Kept in each layer of {name}, the strongest partition darkest"
         parts += [
             _plot(figures, kept_shares(plan, BLUES), words),
             _plot(
                 figures,
-                heatmap(found, "significance"),
-                _most(name, found, "is most significant, {} of it outliers"),
+                heatmap(shares_of_outliers, "significance"),
+                _most(name, shares_of_outliers, "is most significant, {} of it outliers"),
             ),
         ]
     return "".join([*parts, "</section>"])

@@ -14,8 +14,8 @@ def scores(frame: Any) -> go.Figure:
         frame: `to_frame()` of an evaluation, or of one side by side.
     """
     figure = go.Figure()
-    known = frame.dropna(subset=["accuracy_share"])
-    for domain, rows in known.groupby("domain", sort=False):
+    measured = frame.dropna(subset=["accuracy_share"])
+    for domain, rows in measured.groupby("domain", sort=False):
         share = 100 * rows["accuracy_share"]
         figure.add_scatter(
             x=share,
