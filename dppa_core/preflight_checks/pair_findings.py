@@ -186,8 +186,8 @@ def _other_heads(tuned: ModelFacts, names: list[str], heads: str, *, lacking: bo
     differs = "It has a head that the base lacks" if lacking else "Its head differs from the base's"
     sentence = f"{differs}: {listed(names)}."
     if heads == "base":
-        deed = "leaves it out" if lacking else "takes the base's and leaves its own out"
-        return tuned.note("head", f"{sentence} The merge {deed}.")
+        action = "leaves it out" if lacking else "takes the base's and leaves its own out"
+        return tuned.note("head", f"{sentence} The merge {action}.")
     why, _, remedy = HEADS_REMEDY.partition(": ")
     finding = tuned.note if heads == "ask" else tuned.blocker
     return finding("head", sentence, f"{why}.", f"To merge all else, {remedy}")

@@ -81,9 +81,9 @@ def read_pack_header(file: SafetensorsFile) -> PackHeader:
         )
     missing = [key for key in ("base", "base_hash", "dtype", "recipe") if not metadata.get(key)]
     if missing or metadata["dtype"] not in FLOATS:
-        lack = missing[0] if missing else f"dtype {metadata['dtype']!r}"
+        fault = missing[0] if missing else f"dtype {metadata['dtype']!r}"
         raise DamagedCheckpoint(
-            f"{file.path}: its header lacks {lack}. A header that was edited is the usual cause."
+            f"{file.path}: its header lacks {fault}. A header that was edited is the usual cause."
         )
     return PackHeader(**{field.name: metadata.get(field.name, "") for field in fields(PackHeader)})
 

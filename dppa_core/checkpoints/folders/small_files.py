@@ -194,11 +194,11 @@ def unreadable(path: Path, error: OSError | ValueError) -> DamagedCheckpoint:
 
 def values_within(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """A value and every value in it, however deep, with the key that it or its list has."""
-    waiting = [(key, value)]
-    while waiting:
-        key, inner = waiting.pop()
+    stack = [(key, value)]
+    while stack:
+        key, inner = stack.pop()
         yield key, inner
         if isinstance(inner, Mapping):
-            waiting += inner.items()
+            stack += inner.items()
         elif isinstance(inner, list):
-            waiting += ((key, part) for part in inner)
+            stack += ((key, part) for part in inner)

@@ -92,9 +92,8 @@ def pinned(text: str, *, public: bool = False) -> str:
 
 def _pin(ref: ModelRef) -> ModelRef:
     base = None if ref.base is None else _pin(ref.base)
-    if ref.source != "hub":
-        return replace(ref, base=base)
-    return replace(ref, base=base, revision=resolve(ref.location, ref.revision))
+    revision = resolve(ref.location, ref.revision) if ref.source == "hub" else ref.revision
+    return replace(ref, base=base, revision=revision)
 
 
 def open_checkpoint(ref: str, *, public: bool = False, **control: Unpack[RunControl]) -> Checkpoint:

@@ -166,22 +166,22 @@ class _Tokenizers:
     def notes(self, target: Target) -> tuple[str, ...]:
         """Notes for the user on the merged vocabulary and on each model."""
         notes = []
-        born = [t for t in target.vocabulary.ids if not self.base.has(t)]
+        new = [token for token in target.vocabulary.ids if not self.base.has(token)]
         if target.source != BASE or target.added:
             owner = "union" if target.source == BASE else self.names[target.source]
             notes.append(
                 f"vocabulary {owner}: {many(len(target.vocabulary.ids), 'token')}, "
                 f"{many(target.rows, 'row')}"
-                + (f"; {len(born)} the base lacks ({examples(born)})" if born else "")
+                + (f"; {len(new)} the base lacks ({examples(new)})" if new else "")
             )
         pairs = zip(self.models, self.names, self.same, strict=True)
         for model, name, same in pairs:
             notes += [] if same else [f"{name}: {text}." for text in self._row_notes(model, target)]
-        left = [t for t in self.base.vocabulary.ids if t not in target.vocabulary.ids]
-        if left:
+        left_out = [t for t in self.base.vocabulary.ids if t not in target.vocabulary.ids]
+        if left_out:
             notes.append(
-                f"the base: {many(len(left), 'token is', 'tokens are')} left out "
-                f"({examples(left)})."
+                f"the base: {many(len(left_out), 'token is', 'tokens are')} left out "
+                f"({examples(left_out)})."
             )
         return tuple(notes)
 

@@ -22,21 +22,22 @@ there `a{9}?` may match nothing."""
 
 def check_growth(tokenizer: Mapping[str, Any]) -> None:
     """Raise ValueError if the steps of a tokenizer.json could make a text 100 times as long."""
-    texts = list(_steps(tokenizer.get("normalizer"))) + list(_steps(tokenizer.get("pre_tokenizer")))
-    more = list(_steps(tokenizer.get("post_processor")))
-    back = list(_steps(tokenizer.get("decoder")))
-    if (count := len(texts) + len(more) + len(back)) > MAX_STEPS:
+    first, last, decoding = (
+        [step for key in keys for step in _steps(tokenizer.get(key))]
+        for keys in (("normalizer", "pre_tokenizer"), ("post_processor",), ("decoder",))
+    )
+    if (count := len(first) + len(last) + len(decoding)) > MAX_STEPS:
         raise ValueError(f"it has {count} steps; at most {MAX_STEPS} are read")
-    repeats = prod(map(_sequences, more))
-    forth = prod(map(_text_growth, texts)) * repeats
-    for direction, times in (("read", forth), ("written", prod(map(_replaced, back)))):
-        if times > MAX_GROWTH:
+    repeats = prod(map(_sequences, last))
+    growth = prod(map(_text_growth, first)) * repeats
+    for direction, factor in (("read", growth), ("written", prod(map(_replaced, decoding)))):
+        if factor > MAX_GROWTH:
             raise ValueError(
-                f"its steps can make a text that is {direction} {times:.3g} times as long; at most "
-                f"{MAX_GROWTH} times are allowed"
+                f"its steps can make a text that is {direction} {factor:.3g} times as long; at "
+                f"most {MAX_GROWTH} times are allowed"
             )
     counts = [(key, n) for key in ("padding", "truncation") for n in _integers(tokenizer.get(key))]
-    for key, tokens in (*counts, ("post_processor", repeats * sum(map(_special_tokens, more)))):
+    for key, tokens in (*counts, ("post_processor", repeats * sum(map(_special_tokens, last)))):
         if tokens > MAX_PADDING:
             raise ValueError(f"its {key} is {tokens} tokens; at most {MAX_PADDING} are added")
 

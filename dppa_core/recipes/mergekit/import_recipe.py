@@ -25,6 +25,10 @@ class Imported:
     """Differences from a merge by mergekit, one sentence each; empty if exact."""
 
 
+_Rates = list[tuple[float, ...]]
+"""One number a band, for each model."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Target:
     method: str
@@ -126,7 +130,7 @@ def _by_magnitude() -> Pruning:
     return Pruning("magnitude", {"other_tensors": "prune"})
 
 
-def _levels(source: MergekitSource) -> list[tuple[float, ...]]:
+def _levels(source: MergekitSource) -> _Rates:
     """The pruning rate of each model, from its density."""
     return [(_rate(source.number("density", 1.0, model)),) for _, model in source.models]
 
@@ -167,7 +171,9 @@ def _dare_ties(source: MergekitSource) -> _Target:
     return _Target("ties", source.weights(), parameters, Pruning("dare"), _levels(source))
 
 
-def _crumbs(source: MergekitSource) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
+def _without_ends(
+    source: MergekitSource,
+) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
     """Levels and factors that drop the smallest and the largest elements."""
     levels: list[tuple[float, ...]] = []
     factors: list[tuple[float, ...]] = []
@@ -197,7 +203,7 @@ def _crumbs(source: MergekitSource) -> tuple[list[tuple[float, ...]], list[tuple
 
 def _breadcrumbs(source: MergekitSource) -> _Target:
     _refuse_rescale(source, False)
-    levels, factors = _crumbs(source)
+    levels, factors = _without_ends(source)
     weights = _sum_weights(source)
     if len(set(levels)) == 1 and len(levels[0]) == 2:
         smallest, largest = levels[0][1], round(1 - levels[0][0], 12)
@@ -208,7 +214,7 @@ def _breadcrumbs(source: MergekitSource) -> _Target:
 
 def _breadcrumbs_ties(source: MergekitSource) -> _Target:
     _refuse_rescale(source, False)
-    levels, factors = _crumbs(source)
+    levels, factors = _without_ends(source)
     parameters = _ties_parameters(source, False)
     return _Target("ties", source.weights(), parameters, _by_magnitude(), levels, factors)
 

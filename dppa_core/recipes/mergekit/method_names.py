@@ -46,7 +46,7 @@ def in_mergekit(recipe: MergeRecipe, names: Collection[str]) -> MethodInMergekit
         return _staged(recipe, blocks)
     if recipe.method in _METHODS:
         convert = _METHODS[recipe.method]
-        if convert is not _random:
+        if convert is not _dare:
             check_factors(recipe)
         return convert(recipe, blocks)
     raise NoCounterpart(
@@ -120,7 +120,7 @@ _STREAM = "Elements are dropped at random, by other draws than here: alike on av
 _BY_SUM = "mergekit rescales survivors to each tensor's sum of |d|, not by 1/(1 - p)."
 
 
-def _random(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
+def _dare(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     """DARE, or DAREx-q with its divisor q."""
     divisor = recipe.parameters.get("q")
     if recipe.overrides:
@@ -242,8 +242,8 @@ _METHODS: Mapping[str, Callable[[MergeRecipe, Blocks | None], MethodInMergekit]]
     "slerp": _slerp,
     "task_arithmetic": _task_arithmetic,
     "ties": _ties,
-    "dare": _random,
-    "darex_q": _random,
+    "dare": _dare,
+    "darex_q": _dare,
     "dare_ties": _dare_ties,
     "breadcrumbs": _breadcrumbs,
     "della": _della,
