@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.page_copies import Heard, PageCopies, origin
+from dppa_core.checkpoints.page_copies import OnRead, PageCopies, origin
 from dppa_core.kernels.protocol import Kernels, Stored
 
 CHUNK = 1 << 16
@@ -53,17 +53,17 @@ class Loader:
 
     Args:
         read: Called with the bytes of every chunk.
-        heard: Called with every copied range; see `PageCopies`.
+        on_read: Called with every copied range; see `PageCopies`.
     """
 
     def __init__(
         self,
         kernels: Kernels,
         read: Callable[[int], None] | None = None,
-        heard: Heard | None = None,
+        on_read: OnRead | None = None,
     ) -> None:
         self.kernels = kernels
-        self._read, self._near = read, PageCopies(heard)
+        self._read, self._near = read, PageCopies(on_read)
         self._buffers: tuple[Float32[ndarray, " n"], ...] = ()
 
     def chunk(self, pair: TensorPair, start: int, stop: int) -> tuple[Stored, Stored]:

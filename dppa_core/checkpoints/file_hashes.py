@@ -57,7 +57,7 @@ class SharedHasher:
         self._begun: dict[tuple[int, int], tuple[int, Any]] = {}
         self._digests: dict[int, dict[int, bytes]] = {key: {} for key in self._files}
 
-    def heard(self, pages: Pages, start: int, read: UInt8[ndarray, " n"]) -> None:
+    def hash_block(self, pages: Pages, start: int, read: UInt8[ndarray, " n"]) -> None:
         """Hash bytes of a file that were read; see `PageCopies`."""
         key, end = id(pages), start + read.size
         pieces = self._pieces.get(key)

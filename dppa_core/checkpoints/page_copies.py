@@ -106,15 +106,15 @@ def origin(raw: Shaped[ndarray, " n"]) -> tuple[Pages, int] | None:
     return pages, raw.__array_interface__["data"][0] - pages.address
 
 
-Heard = Callable[[Pages, int, UInt8[ndarray, " n"]], None]
+OnRead = Callable[[Pages, int, UInt8[ndarray, " n"]], None]
 """Called with bytes that were read: the file, their offset, the bytes."""
 
 
 class PageCopies:
     """Numbered buffers of one thread; a copy is valid until its buffer is used again."""
 
-    def __init__(self, heard: Heard | None = None) -> None:
-        self._heard = heard
+    def __init__(self, on_read: OnRead | None = None) -> None:
+        self._on_read = on_read
         self._rooms: dict[int, UInt8[ndarray, " n"]] = {}
         self._held: dict[int, tuple[Pages, int, int]] = {}
 
@@ -132,8 +132,8 @@ class PageCopies:
             self._held.pop(place, None)
             source[0].read_into(room, source[1])
             self._held[place] = piece
-            if self._heard is not None:
-                self._heard(*source, room)
+            if self._on_read is not None:
+                self._on_read(*source, room)
         copied = room.view(raw.dtype)
         copied.flags.writeable = False  # like the original: loops are compiled for one kind
         return copied

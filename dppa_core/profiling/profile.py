@@ -15,7 +15,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint, is_hashed, open_files
 from dppa_core.checkpoints.chunks import TensorPair, slices
 from dppa_core.checkpoints.file_hashes import SharedHasher
 from dppa_core.checkpoints.matching import match_tensors
-from dppa_core.checkpoints.page_copies import Heard
+from dppa_core.checkpoints.page_copies import OnRead
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.checkpoints.vocabulary.alignment import align
@@ -75,7 +75,7 @@ def profile_deltas(
     progress: Progress | None = None,
     stop: Stop | None = None,
     only: Collection[str] | None = None,
-    heard: Heard | None = None,
+    on_read: OnRead | None = None,
 ) -> tuple[DeltaProfile, ...]:
     """As `profile_delta`, for several domain models: the base is read once.
 
@@ -85,7 +85,7 @@ def profile_deltas(
         progress: Called after each module.
         stop: Ends the pass between two slices of a tensor.
         only: Names of the base's tensors; all if unset. Others are neither profiled nor checked.
-        heard: Called with everything read from files; see `PageCopies`.
+        on_read: Called with everything read from files; see `PageCopies`.
     """
     places = [match_tensors(base, model.checkpoint, model.name, heads="base") for model in tuned]
     floats = [{name for name in names if base.dtype(name) in FLOATS} for names in places]
@@ -95,7 +95,7 @@ def profile_deltas(
     if only is not None:
         modules = tuple(module for module in modules if module.tensor in only)
         outside &= set(only)
-    reader = Reader(base, tuned, places, name, stop, heard)
+    reader = Reader(base, tuned, places, name, stop, on_read)
     threads = worker_count(workers)
     profiles: list[tuple[ModuleProfile, ...]] = []
     for items in _profiles(reader, modules, threads):
@@ -228,11 +228,11 @@ def kept_profiles(
             for checkpoint in (base, *(m.checkpoint for m in models))
             if not is_hashed(checkpoint)
         ]
-        overheard = SharedHasher(
+        hasher = SharedHasher(
             file for checkpoint in unread for file in open_files(as_read(checkpoint))
         )
-        new = profile_deltas(base, models, name, heard=overheard.heard, **control)
-        overheard.remember()
+        new = profile_deltas(base, models, name, on_read=hasher.hash_block, **control)
+        hasher.remember()
         for index, profile in zip(missing, new, strict=True):
             save_profile(_entry(base, tuned[index]), profile)
             note_profiled(base, tuned[index].checkpoint)

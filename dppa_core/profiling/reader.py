@@ -10,7 +10,7 @@ from functools import partial
 from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
 from dppa_core.checkpoints.chunks import RUN, Loader, TensorPair, slices
 from dppa_core.checkpoints.matching import check_finite
-from dppa_core.checkpoints.page_copies import Heard
+from dppa_core.checkpoints.page_copies import OnRead
 from dppa_core.kernels import get_backend
 from dppa_core.profiling.binning import Bins, Counter
 from dppa_core.profiling.significance import Score, Scoring
@@ -35,7 +35,7 @@ class Reader:
     Args:
         places: For each model, name in the base -> name in the model.
         stop: Ends a task before it begins.
-        heard: Called with everything read from files.
+        on_read: Called with everything read from files.
     """
 
     def __init__(
@@ -45,15 +45,15 @@ class Reader:
         places: Sequence[Mapping[str, str]],
         name: str,
         stop: Stop | None,
-        heard: Heard | None = None,
+        on_read: OnRead | None = None,
     ) -> None:
         self._base, self._tuned, self._places = base, tuned, places
         self._name, self._stop = name, stop
         self._releaser = PageReleaser((base, *(model.checkpoint for model in tuned)))
         numel = sum(math.prod(base.shape(place)) for place in places[0])
         kernels = get_backend("auto", numel * len(tuned))
-        self._loaders = SparePool(lambda: Loader(kernels, self._releaser.read, heard))
-        self._counters = SparePool(lambda: Counter(Loader(kernels, self._releaser.read, heard)))
+        self._loaders = SparePool(lambda: Loader(kernels, self._releaser.read, on_read))
+        self._counters = SparePool(lambda: Counter(Loader(kernels, self._releaser.read, on_read)))
 
     def names(self, index: int) -> tuple[str, str]:
         """Names of the base and one of the domain models, for messages."""

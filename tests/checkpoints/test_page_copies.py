@@ -22,15 +22,15 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SafetensorsCh
 
 
 def test_a_copy_is_read_once_and_is_what_is_mapped(checkpoint: SafetensorsCheckpoint) -> None:
-    heard: list[int] = []
-    near = PageCopies(lambda _, start, read: heard.append(read.size))
+    sizes: list[int] = []
+    near = PageCopies(lambda _, start, read: sizes.append(read.size))
     raw = checkpoint.raw(checkpoint.names()[0])[3:50]
     first, again = near.copy(0, raw), near.copy(0, raw)
     assert first is not None and again is not None and not first.flags.writeable
     assert first.tobytes() == raw.tobytes() and not np.shares_memory(first, raw)
-    assert np.shares_memory(first, again) and heard == [raw.nbytes]
+    assert np.shares_memory(first, again) and sizes == [raw.nbytes]
     other = near.copy(0, raw[1:])
-    assert other is not None and other.tobytes() == raw[1:].tobytes() and len(heard) == 2
+    assert other is not None and other.tobytes() == raw[1:].tobytes() and len(sizes) == 2
     assert near.copy(0, raw.copy()) is None and near.copy(0, raw[::2]) is None
 
 
@@ -49,14 +49,14 @@ def test_a_hash_is_the_same_however_it_was_overheard(
         file_hashes, "slices", lambda n: [(k, min(k + 96, n)) for k in range(0, n, 96)]
     )
     (file,) = checkpoint.files
-    overheard = SharedHasher(checkpoint.files)
-    near = PageCopies(overheard.heard)
+    hasher = SharedHasher(checkpoint.files)
+    near = PageCopies(hasher.hash_block)
     for name in reversed(checkpoint.names()[:5]):  # not all; in another order; slices in two parts
         raw = checkpoint.raw(name)
         for start in range(0, raw.size, 96):
             for part in (raw[start : start + 64], raw[start + 64 : start + 96]):
                 near.copy(0, part)
-    overheard.remember()
+    hasher.remember()
     found = known_hash(file.identity)
     for note in file_hashes.cache_folder("hashes").iterdir():
         note.unlink()

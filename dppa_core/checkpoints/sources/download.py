@@ -234,7 +234,7 @@ def _check_room(model: HubModel, nbytes: int, cache: Path) -> None:
 
 
 def _bar(report_count: Callable[[int], None]) -> type[Any]:
-    """A progress bar class for huggingface_hub that draws nothing and calls `heard`."""
+    """A progress bar class for huggingface_hub that draws nothing and calls `report_count`."""
     from huggingface_hub.utils import tqdm  # noqa: PLC0415
 
     class Silent(tqdm):  # type: ignore[misc]
