@@ -43,12 +43,12 @@ def search_text(
     verdict: Sequence[DomainVerdict],
     baselines: Sequence[BaselineMerge],
     out: Path,
-    asked: tuple[int, int],
+    item_counts: tuple[int, int],
 ) -> str:
     """The result by its way; then the test split, and the paper's claim about models alone.
 
     Args:
-        asked: The fewest and the most search items of a domain.
+        item_counts: The fewest and the most search items of a domain.
     """
     from dppa_core.tuning.search.climb import ClimbResult  # noqa: PLC0415  (torch)
     from dppa_core.tuning.search.joint_sampler import JointResult  # noqa: PLC0415
@@ -59,15 +59,15 @@ def search_text(
         claim = []  # it is about a model alone
     lines: list[str] = []
     if isinstance(result, ClimbResult):
-        lines = _climb_lines(result, out, asked)
+        lines = _climb_lines(result, out, item_counts)
     elif isinstance(result, JointResult):
-        lines = _joint_lines(result, out, asked)
+        lines = _joint_lines(result, out, item_counts)
     elif isinstance(result, StudyState):
-        lines = _study_lines(result, out, asked)
+        lines = _study_lines(result, out, item_counts)
     return "\n".join([*lines, *merge_lines(verdict, baselines), *claim])
 
 
-def _climb_lines(result: ClimbResult, out: Path, asked: tuple[int, int]) -> list[str]:
+def _climb_lines(result: ClimbResult, out: Path, item_counts: tuple[int, int]) -> list[str]:
     """Factors by model."""
     rows = [
         [
@@ -80,10 +80,10 @@ def _climb_lines(result: ClimbResult, out: Path, asked: tuple[int, int]) -> list
         for model, climb in zip(result.given.models, result.searches, strict=True)
     ]
     table = text_table(["model", "levels", "factors", "score", "settings tried"], rows)
-    return [f"{out}: factors found on {_items(asked)}", table]
+    return [f"{out}: factors found on {_items(item_counts)}", table]
 
 
-def _joint_lines(result: JointResult, out: Path, asked: tuple[int, int]) -> list[str]:
+def _joint_lines(result: JointResult, out: Path, item_counts: tuple[int, int]) -> list[str]:
     """All settings, the chosen one marked."""
     rows = [
         [
@@ -96,12 +96,12 @@ def _joint_lines(result: JointResult, out: Path, asked: tuple[int, int]) -> list
     ]
     head = (
         f"{out}: chosen together by {result.options.objectives[0]}, * of {len(result.trials)} "
-        f"settings on {_items(asked)} ({result.answers} answers)"
+        f"settings on {_items(item_counts)} ({result.answers} answers)"
     )
     return [head, text_table(["trial", "settings", "loss", "retention %"], rows)]
 
 
-def _study_lines(result: StudyState, out: Path, asked: tuple[int, int]) -> list[str]:
+def _study_lines(result: StudyState, out: Path, item_counts: tuple[int, int]) -> list[str]:
     """The trials of the front, or the grid as a table; and the differences that chance makes."""
     best, objectives = result.best, result.options.objectives
     if result.options.grid:
@@ -119,28 +119,28 @@ def _study_lines(result: StudyState, out: Path, asked: tuple[int, int]) -> list[
         ]
         body = text_table(["trial", "settings", *objectives, "kept %"], rows)
     states = [trial.state for trial in result.trials]
-    counts = [f"{len(states)} trials on {_items(asked)}"]
+    counts = [f"{len(states)} trials on {_items(item_counts)}"]
     for state, words in (("pruned", "given up early"), ("failed", "failed")):
         counts += [f"{states.count(state)} {words}"] if state in states else []
     index = result.trials.index(best) + 1
     head = f"{out}: the best of {', '.join(counts)}: trial {index}"
-    return [head, body, _chance(result, asked)]
+    return [head, body, _chance(result, item_counts)]
 
 
-def _chance(result: StudyState, asked: tuple[int, int]) -> str:
+def _chance(result: StudyState, item_counts: tuple[int, int]) -> str:
     """How far apart two settings must be to differ by more than the draw of the items."""
     shares = [min(share, 1.0) for share in result.best.retentions.values()]
     spread = sum(share * (1 - share) for share in shares) / len(shares)
-    apart = 196 * sqrt(2 * spread / (len(shares) * asked[0]))
+    apart = 196 * sqrt(2 * spread / (len(shares) * item_counts[0]))
     return (
         f"Two settings less than about {max(apart, 1):.0f} points apart may differ by chance: "
-        f"{_items(asked)} are few."
+        f"{_items(item_counts)} are few."
     )
 
 
-def _items(asked: tuple[int, int]) -> str:
+def _items(item_counts: tuple[int, int]) -> str:
     """The fewest and the most search items of a domain."""
-    fewest, most = asked
+    fewest, most = item_counts
     return f"{fewest if fewest == most else f'{fewest} to {most}'} search items a domain"
 
 

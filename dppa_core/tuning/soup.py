@@ -69,13 +69,13 @@ def greedy_soup(score: Callable[[Indices], Score], count: int) -> Soup:
         raise InvalidValue(f"A soup needs at least 1 model, got {count}.")
 
     def rated(mixed: Indices) -> Score:
-        found = score(mixed)
-        if not math.isfinite(found):
+        value = score(mixed)
+        if not math.isfinite(value):
             raise InvalidValue(
-                f"The score of the models {list(mixed)} is {found}, which cannot be compared. "
+                f"The score of the models {list(mixed)} is {value}, which cannot be compared. "
                 "Weights that are not finite are the usual cause."
             )
-        return found
+        return value
 
     alone = tuple(rated((index,)) for index in range(count))
     first, *others = sorted(range(count), key=lambda index: -alone[index])
@@ -83,8 +83,8 @@ def greedy_soup(score: Callable[[Indices], Score], count: int) -> Soup:
     steps = [best]
     for added in others:
         mixed = tuple(sorted((*best.mixed, added)))
-        found = rated(mixed)
-        steps.append(SoupStep(added, mixed, found, kept=found >= best.score))
+        value = rated(mixed)
+        steps.append(SoupStep(added, mixed, value, kept=value >= best.score))
         best = steps[-1] if steps[-1].kept else best
     return Soup(alone, tuple(steps))
 
@@ -132,12 +132,12 @@ class FoundSoup:
         }
 
     def _scored(self, indices: Indices) -> dict[str, Any]:
-        found = self.scores[indices]
+        evaluation = self.scores[indices]
         return {
             "models": self.names(indices),
-            "accuracy": found.mean,
-            "ci95": list(found.ci95),
-            "domains": {name: one.figures() for name, one in found.domains.items()},
+            "accuracy": evaluation.mean,
+            "ci95": list(evaluation.ci95),
+            "domains": {name: score.figures() for name, score in evaluation.domains.items()},
         }
 
 
@@ -172,40 +172,41 @@ def find_soup(
     """
     _check_choices(recipe)
     domains = tuple(dict.fromkeys(domains_of(recipe, _ASK_FOR) if domains is None else domains))
-    each = sum(len(items(domain, SPLIT, limit)) for domain in domains)
+    items_each = sum(len(items(domain, SPLIT, limit)) for domain in domains)
     count, examiner = len(recipe.models), examiner or Examiner(keep=False)
     scores: dict[Indices, Evaluation] = {}
 
     def score(mixed: Indices) -> Fraction:
-        merge, before = mean_recipe(recipe, mixed), len(scores) * each
+        merge, before = mean_recipe(recipe, mixed), len(scores) * items_each
         name = " + ".join(model.model for model in merge.models)
 
-        def asked(done: int, total: int, domain: str) -> None:
-            report(progress, before + done, (2 * count - 1) * each, f"{name}, {domain}")
+        def tell(answers: int, _: int, domain: str) -> None:
+            report(progress, before + answers, (2 * count - 1) * items_each, f"{name}, {domain}")
 
-        report(progress, before, (2 * count - 1) * each, f"{name}, merge")
-        found = examiner.evaluation(
-            merge, domains, split=SPLIT, limit=limit, progress=asked, stop=stop
+        report(progress, before, (2 * count - 1) * items_each, f"{name}, merge")
+        evaluation = examiner.evaluation(
+            merge, domains, split=SPLIT, limit=limit, progress=tell, stop=stop
         )
-        scores[mixed] = found
+        scores[mixed] = evaluation
         if watch is not None:
-            watch(mixed, found)
-        return exact_mean(found)
+            watch(mixed, evaluation)
+        return exact_mean(evaluation)
 
     return FoundSoup(recipe, greedy_soup(score, count), scores)
 
 
-def exact_mean(found: Evaluation) -> Fraction:
+def exact_mean(evaluation: Evaluation) -> Fraction:
     """The mean accuracy of the domains, unrounded so that equal means compare equal."""
-    shares = [Fraction(round(one.accuracy * one.n), one.n) for one in found.domains.values()]
+    domains = evaluation.domains.values()
+    shares = [Fraction(round(score.accuracy * score.n), score.n) for score in domains]
     return sum(shares, Fraction()) / len(shares)
 
 
 def _check_choices(recipe: MergeRecipe) -> None:
     for key in ("vocabulary", "chat_template"):
-        chosen = getattr(recipe, key)
-        if chosen in {model.model for model in recipe.models}:
+        choice = getattr(recipe, key)
+        if choice in {model.model for model in recipe.models}:
             raise InvalidRecipe(
-                f"{key}: {shown(chosen)} is a model that the soup may leave out. "
+                f"{key}: {shown(choice)} is a model that the soup may leave out. "
                 "Choose base here, and the model in the recipe that was found if it is in it."
             )

@@ -6,7 +6,7 @@ import pytest
 
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from dppa_core.tasks.item_files import own_domain
-from dppa_core.tuning.search.scoring import asked_range
+from dppa_core.tuning.search.scoring import item_counts
 from tests.helpers.command import Command
 from tests.helpers.own_questions import APPLES, write_apples, write_clauses
 
@@ -92,7 +92,7 @@ def test_a_pattern_that_would_take_the_memory_is_refused(
 def test_a_search_tells_how_many_questions_it_asked(dppa: Command, tmp_path: Path) -> None:
 
     domain = own_domain(str(write_apples(tmp_path)), None)
-    assert asked_range([domain], 64) == (3, 3) and asked_range([domain, "law"], 64) == (3, 64)
+    assert item_counts([domain], 64) == (3, 3) and item_counts([domain, "law"], 64) == (3, 64)
     recipe, out = written(tmp_path), tmp_path / "out.yaml"
     for option in (("--trials", 2), ("--sampler", "random"), ("--objective", "worst")):
         assert dppa("search", recipe, "--out", out, *option) == 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dppa_core.cli.options import dataclass_command
 from dppa_core.cli.output import (
     ItemsOption,
     JsonFlag,
@@ -50,113 +51,115 @@ def _option(name: str) -> Any:
     )
 
 
-def adamerge(
-    recipe: RecipeFile,
-    out: Annotated[Path, typer.Option(help="The recipe to write, with the coefficients found.")],
-    per: Annotated[str | None, _option("per")] = None,
-    positions: Annotated[str | None, _option("positions")] = None,
-    objective: Annotated[str | None, _option("objective")] = None,
-    balance: Annotated[str | None, _option("balance")] = None,
-    start: Annotated[float | None, _option("start")] = None,
-    lr: Annotated[float | None, _option("lr")] = None,
-    steps: Annotated[int | None, _option("steps")] = None,
-    batch: Annotated[int | None, _option("batch")] = None,
-    together: Annotated[int | None, _option("together")] = None,
-    prompts_each: Annotated[int | None, _option("prompts")] = None,
-    held_out: Annotated[int | None, _option("held_out")] = None,
-    every: Annotated[int | None, _option("every")] = None,
-    longest: Annotated[int | None, _option("longest")] = None,
-    patience: Annotated[int | None, _option("patience")] = None,
-    seed: Annotated[int | None, _option("seed")] = None,
+@dataclass(frozen=True)
+class AdaMergeCommand:
+    """The options of `dppa adamerge`; those of `AdaMergeSettings` have the names of its fields."""
+
+    recipe: RecipeFile
+    out: Annotated[Path, typer.Option(help="The recipe to write, with the coefficients found.")]
+    per: Annotated[str | None, _option("per")] = None
+    positions: Annotated[str | None, _option("positions")] = None
+    objective: Annotated[str | None, _option("objective")] = None
+    balance: Annotated[str | None, _option("balance")] = None
+    start: Annotated[float | None, _option("start")] = None
+    lr: Annotated[float | None, _option("lr")] = None
+    steps: Annotated[int | None, _option("steps")] = None
+    batch: Annotated[int | None, _option("batch")] = None
+    together: Annotated[int | None, _option("together")] = None
+    prompts_each: Annotated[int | None, _option("prompts")] = None
+    held_out: Annotated[int | None, _option("held_out")] = None
+    every: Annotated[int | None, _option("every")] = None
+    longest: Annotated[int | None, _option("longest")] = None
+    patience: Annotated[int | None, _option("patience")] = None
+    seed: Annotated[int | None, _option("seed")] = None
     project: Annotated[
         bool, typer.Option("--project", help="Put coefficients back into [0, 1] after each step.")
-    ] = False,
+    ] = False
     tasks: Annotated[
         str | None, typer.Option(help="Embedded domains, one a model, as math,finance,law.")
-    ] = None,
+    ] = None
     prompts: Annotated[
         list[Path] | None,
         typer.Option(help="JSON lines of a model's domain: prompt, held-out ones with answer."),
-    ] = None,
-    items: ItemsOption = None,
-    scorer: ScorerOption = None,
-    log: Annotated[Path | None, typer.Option(help="Its log; OUT with .log.json if unset.")] = None,
+    ] = None
+    items: ItemsOption = None
+    scorer: ScorerOption = None
+    log: Annotated[Path | None, typer.Option(help="Its log; OUT with .log.json if unset.")] = None
     state: Annotated[
         Path | None, typer.Option(help="State of a stopped run; OUT with .state.json if unset.")
-    ] = None,
-    overwrite: OverwriteFlag = False,
-    memory: MemoryOption = None,
-    as_json: JsonFlag = False,
-) -> None:
+    ] = None
+    overwrite: OverwriteFlag = False
+    memory: MemoryOption = None
+    as_json: JsonFlag = False
+
+    def settings(self) -> AdaMergeSettings:
+        """The settings of the run: those that were named, else the defaults."""
+        options = {name: getattr(self, name) for name in _FIELDS} | {"prompts": self.prompts_each}
+        return AdaMergeSettings(**{k: value for k, value in options.items() if value is not None})
+
+    def domains(self, recipe: MergeRecipe, settings: AdaMergeSettings) -> tuple[Domain, ...]:
+        """The texts of each model's domain."""
+        names = domains_in(self.tasks, self.items, self.scorer)
+        if names is not None and self.prompts:
+            raise typer.BadParameter("give either --tasks or --prompts; --items goes with --tasks")
+        if self.prompts:
+            return file_domains(self.prompts, settings)
+        return task_domains(domains_of_models(recipe) if names is None else names, settings)
+
+    def files(self) -> tuple[Path, Path]:
+        """Log and state; raises InvalidValue for files that could not be written after the work."""
+        stem = self.out.name.removesuffix(".yaml")
+        log = self.log or self.out.with_name(stem + ".log.json")
+        state = self.state or self.out.with_name(stem + ".state.json")
+        if len({self.out, log, state}) < 3:
+            raise InvalidValue(f"{self.out}: recipe, log and state must be three files.")
+        for path in (self.out, log):
+            check_target(path, overwrite=self.overwrite)
+        check_file(state)
+        return log, state
+
+
+@dataclass_command
+def adamerge(options: AdaMergeCommand) -> None:
     """Find merging coefficients by AdaMerging: entropy at the answers to unlabelled prompts."""
-    # Options have the names of the settings' fields, so that none is forgotten here.
-    given = {name: value for name, value in locals().items() if name in _FIELDS}
-    chosen: dict[str, Any] = {**given, "prompts": prompts_each, "project": project}
-    settings = AdaMergeSettings(**{k: v for k, v in chosen.items() if v is not None})
-    loaded = load_recipe(recipe)
-    check_additive(loaded)
-    named = domains_in(tasks, items, scorer)
-    domains = _domains(loaded, named, prompts, settings)
-    check_count(domains, loaded)
-    log, state = log or _beside(out, ".log.json"), state or _beside(out, ".state.json")
-    _check_targets(out, log, state, overwrite=overwrite)
+    settings, recipe = options.settings(), load_recipe(options.recipe)
+    check_additive(recipe)
+    domains = options.domains(recipe, settings)
+    check_count(domains, recipe)
+    log, state = options.files()
     from dppa_core.tuning.adamerging.adamerge import adamerge as run  # noqa: PLC0415  (imports torch)
 
-    say = teller(quiet=as_json)
+    say = teller(quiet=options.as_json)
 
     def watch(snapshot: Snapshot) -> None:
         say(f"step {snapshot.step}: {_figures(snapshot)}")
 
     with progress_line() as progress:
-        found = run(loaded, domains, settings, state=state, progress=progress, watch=watch)
-    replace_file(log, json.dumps(found.to_json(), allow_nan=False, indent=1) + "\n")
-    replace_file(out, dump_recipe(found.recipe))
+        result = run(recipe, domains, settings, state=state, progress=progress, watch=watch)
+    replace_file(log, json.dumps(result.to_json(), allow_nan=False, indent=1) + "\n")
+    replace_file(options.out, dump_recipe(result.recipe))
     state.unlink(missing_ok=True)
-    value = {"out": str(out), "log": str(log), **found.to_json()}
-    emit(value, _text(found, out, log), as_json=as_json)
+    value = {"out": str(options.out), "log": str(log), **result.to_json()}
+    emit(value, _text(result, options.out, log), as_json=options.as_json)
 
 
-def _domains(
-    recipe: MergeRecipe,
-    named: list[str] | None,
-    files: list[Path] | None,
-    settings: AdaMergeSettings,
-) -> tuple[Domain, ...]:
-    if named is not None and files:
-        raise typer.BadParameter("give either --tasks or --prompts; --items goes with --tasks")
-    if files:
-        return file_domains(files, settings)
-    return task_domains(domains_of_models(recipe) if named is None else named, settings)
+def _figures(snapshot: Snapshot) -> str:
+    accuracy = "" if snapshot.accuracy is None else f", accuracy {100 * snapshot.accuracy:.1f} %"
+    collapse = "; collapse: less entropy, worse answers" if snapshot.collapsed else ""
+    return (
+        f"entropy {snapshot.entropy:.4f}, perplexity {snapshot.perplexity:.3f}{accuracy}{collapse}"
+    )
 
 
-def _beside(out: Path, ending: str) -> Path:
-    return out.with_name(out.name.removesuffix(".yaml") + ending)
-
-
-def _check_targets(out: Path, log: Path, state: Path, *, overwrite: bool) -> None:
-    """Refuse files that could not be written after the long work."""
-    if len({out, log, state}) < 3:
-        raise InvalidValue(f"{out}: recipe, log and state must be three files.")
-    for path in (out, log):
-        check_target(path, overwrite=overwrite)
-    check_file(state)
-
-
-def _figures(one: Snapshot) -> str:
-    accuracy = "" if one.accuracy is None else f", accuracy {100 * one.accuracy:.1f} %"
-    collapse = "; collapse: less entropy, worse answers" if one.collapsed else ""
-    return f"entropy {one.entropy:.4f}, perplexity {one.perplexity:.3f}{accuracy}{collapse}"
-
-
-def _text(found: AdaMergeResult, out: Path, log: Path) -> str:
-    best = found.best
+def _text(result: AdaMergeResult, out: Path, log: Path) -> str:
+    best = result.best
     lines = [f"{out}: the coefficients after step {best.step}; {_figures(best)}"]
     rows = [
         [model.model, " ".join(f"{value:.4g}" for value in row)]
-        for model, row in zip(found.recipe.models, best.coefficients, strict=True)
+        for model, row in zip(result.recipe.models, best.coefficients, strict=True)
     ]
-    head = ["model", "coefficient" if found.settings.per == "model" else "coefficient by layer"]
+    head = ["model", "coefficient" if result.settings.per == "model" else "coefficient by layer"]
     lines.append(text_table(head, rows))
-    if found.ended_early:
-        lines.append(f"ended early: {found.settings.patience} checkpoints in a row collapsed")
+    if result.ended_early:
+        lines.append(f"ended early: {result.settings.patience} checkpoints in a row collapsed")
     return "\n".join([*lines, f"log: {log}"])

@@ -123,8 +123,8 @@ class SearchCommand:
 
     def state_file(self, *, in_study: bool) -> Path:
         """The file of a stopped search, which must be none of the others."""
-        chosen, ending = (self.study, ".study.db") if in_study else (self.state, ".search.json")
-        state = chosen or self.out.with_name(self.out.name.removesuffix(self.out.suffix) + ending)
+        path, ending = (self.study, ".study.db") if in_study else (self.state, ".search.json")
+        state = path or self.out.with_name(self.out.name.removesuffix(self.out.suffix) + ending)
         check_target(self.out, overwrite=self.overwrite)
         if state.resolve() in (self.out.resolve(), self.recipe.resolve()):
             raise InvalidValue(f"{state}: it, --out and RECIPE must be three files.")
@@ -161,8 +161,8 @@ def search(options: SearchCommand) -> None:
     else:
         state.unlink(missing_ok=True)
     value |= result.to_json() | _verdict_json(verdict, baselines)
-    asked = _asked(result.recipe, domains, settings.limit)
-    text = search_text(result, verdict, baselines, options.out, asked)
+    counts = _item_counts(result.recipe, domains, settings.limit)
+    text = search_text(result, verdict, baselines, options.out, counts)
     emit(value, text, as_json=options.as_json)
 
 
@@ -173,16 +173,17 @@ def _left(state: Path) -> str:
     return "\nStopped before a first score: nothing is kept."
 
 
-def _asked(recipe: MergeRecipe, tasks: list[str] | None, limit: int) -> tuple[int, int]:
-    from dppa_core.tuning.search.scoring import asked_range, domains_for  # noqa: PLC0415  (torch)
+def _item_counts(recipe: MergeRecipe, tasks: list[str] | None, limit: int) -> tuple[int, int]:
+    """The fewest and the most search items of a domain."""
+    from dppa_core.tuning.search.scoring import domains_for, item_counts  # noqa: PLC0415  (torch)
 
-    return asked_range(domains_for(recipe, tasks), limit)
+    return item_counts(domains_for(recipe, tasks), limit)
 
 
 def _verdict(
     place: ExamPlace,
     recipe: MergeRecipe,
-    given: MergeRecipe,
+    original: MergeRecipe,
     tasks: list[str] | None,
     limit: int | None,
 ) -> Verdict:
@@ -200,7 +201,7 @@ def _verdict(
                 progress(0, 0, exam)
 
         verdict = verdicts(recipe, domains, place.ask, limit=limit, watch=watch)
-        return verdict, rivals(recipe, given, verdict, place.ask, limit=limit, watch=watch)
+        return verdict, rivals(recipe, original, verdict, place.ask, limit=limit, watch=watch)
 
 
 def _verdict_json(

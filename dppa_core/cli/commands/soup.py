@@ -49,7 +49,7 @@ def soup(
 
     Of the recipe only the models count; a soup has no pruning rates and equal coefficients.
     """
-    given = load_recipe(recipe)
+    original = load_recipe(recipe)
     domains = domains_in(tasks, items, scorer)
     check_target(out, overwrite=overwrite)
     from dppa_core.tuning.soup import find_soup  # noqa: PLC0415  (imports torch)
@@ -57,13 +57,13 @@ def soup(
     say = teller(quiet=as_json)
 
     def watch(mixed: Indices, scores: Evaluation) -> None:
-        names = " + ".join(given.models[index].model for index in mixed)
+        names = " + ".join(original.models[index].model for index in mixed)
         say(f"{names}: {' %, '.join(_cells(scores))}")
 
     with progress_line() as progress:
-        found = find_soup(given, domains, limit=limit, progress=progress, watch=watch)
-    replace_file(out, dump_recipe(found.recipe))
-    emit({"out": str(out), **found.to_json()}, _text(found, out), as_json=as_json)
+        result = find_soup(original, domains, limit=limit, progress=progress, watch=watch)
+    replace_file(out, dump_recipe(result.recipe))
+    emit({"out": str(out), **result.to_json()}, _text(result, out), as_json=as_json)
 
 
 def _cells(scores: Evaluation) -> tuple[str, str]:
@@ -72,21 +72,21 @@ def _cells(scores: Evaluation) -> tuple[str, str]:
     return f"{100 * scores.mean:.1f}", f"{100 * low:.1f}-{100 * high:.1f}"
 
 
-def _text(found: FoundSoup, out: Path) -> str:
-    best = found.soup.best
-    scores = found.scores[best.mixed]
+def _text(result: FoundSoup, out: Path) -> str:
+    best = result.soup.best
+    scores = result.scores[best.mixed]
     rows = [
         [
-            found.given.models[step.added].model,
-            *_cells(found.scores[step.added,]),
-            *_cells(found.scores[step.mixed]),
+            result.given.models[step.added].model,
+            *_cells(result.scores[step.added,]),
+            *_cells(result.scores[step.mixed]),
             "yes" if step.kept else "no",
         ]
-        for step in found.soup.steps
+        for step in result.soup.steps
     ]
     head = ["model, best first", "alone %", "95 % interval", "soup with it %", "95 % interval"]
     domains = ", ".join(f"{name} {100 * s.accuracy:.1f} %" for name, s in scores.domains.items())
-    items = sum(one.n for one in scores.domains.values())
+    items = sum(score.n for score in scores.domains.values())
     return "\n".join(
         [
             f"{out}: the mean of {len(best.mixed)} of {len(rows)} models; {domains}",

@@ -43,7 +43,7 @@ class AdaMergeResult:
     """Mean of the domains' objectives at every step, in nats, on that step's prompts."""
     settings: AdaMergeSettings
     ended_early: bool
-    """Whether checkpoints in a row showed a collapse and ended the run."""
+    """True if checkpoints in a row showed a collapse and ended the run."""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy: the log of the run."""
@@ -51,9 +51,9 @@ class AdaMergeResult:
             "recipe": recipe_hash(self.recipe),
             "settings": asdict(self.settings),
             "best": self.best.to_json(),
-            "collapsed": any(one.collapsed for one in self.snapshots),
+            "collapsed": any(snapshot.collapsed for snapshot in self.snapshots),
             "ended_early": self.ended_early,
-            "snapshots": [one.to_json() for one in self.snapshots],
+            "snapshots": [snapshot.to_json() for snapshot in self.snapshots],
             "objectives": list(self.objectives),
         }
 
@@ -104,8 +104,8 @@ def adamerge(
     deltas = prepared(recipe, domains, byte_budget, **control)
     recipe, resident = deltas.merger.recipe, own_model(deltas.merger, **control)
     made_by = _made_by(deltas, domains, settings, resident)
-    kept = StateFile(state, "adamerging", "run", made_by) if state is not None else None
-    begun = kept.load(lambda value: RunState.from_json(value["state"])) if kept else None
+    file = StateFile(state, "adamerging", "run", made_by) if state is not None else None
+    begun = file.load(lambda value: RunState.from_json(value["state"])) if file else None
     scripts = tuple(encode(resident, domain) for domain in domains)
     weights = TunableModel(deltas, resident.model, per_layer=settings.per == "layer")
     if settings.positions == "teacher":
@@ -114,20 +114,20 @@ def adamerge(
     run = Run(weights, resident, scripts, settings, dtype, begun)
 
     def keep() -> None:
-        if kept is not None:
-            kept.save({"state": run.state.to_json()})
+        if file is not None:
+            file.save({"state": run.state.to_json()})
 
     try:
-        _go(run, settings, keep, watch, **control)
+        _run_to_the_end(run, settings, keep, watch, **control)
     except Cancelled as error:
-        where = f"; {state} is kept, and the same run resumes there" if state is not None else ""
-        raise Cancelled(f"Stopped after step {run.state.step}, as asked{where}.") from error
+        resumes = f"; {state} is kept, and the same run resumes there" if state is not None else ""
+        raise Cancelled(f"Stopped after step {run.state.step}, as asked{resumes}.") from error
     finally:
         keep()
     return _result(recipe, run, settings)
 
 
-def _go(
+def _run_to_the_end(
     run: Run,
     settings: AdaMergeSettings,
     keep: Callable[[], None],
@@ -173,17 +173,17 @@ def own_model(merger: TensorMerger, **control: Unpack[RunControl]) -> Resident:
     """The base with the merge's tokenizer, on a GPU if it is large (`moved`); not shared, because
     the run writes to it."""
     recipe = merger.recipe
-    wanted: str | MergeRecipe = recipe.base
+    target: str | MergeRecipe = recipe.base
     if merger.inputs.companions().changed:  # a merge with coefficients 0 has its chat template
         models = tuple(DomainModel(model.model, coefficient=0.0) for model in recipe.models)
-        wanted = MergeRecipe(
+        target = MergeRecipe(
             recipe.base,
             models,
             "task_arithmetic",
             dtype="float32",
             chat_template=recipe.chat_template,
         )
-    resident = ModelPool().get(wanted, **control)
+    resident = ModelPool().get(target, **control)
     check_whole(resident, "AdaMerging")
     return replace(resident, model=moved(resident.model, resident.nbytes))
 
@@ -197,12 +197,12 @@ def _made_by(
     """Everything a run depends on, except its number of steps."""
     place = place_of(resident.model)
     merger = deltas.merger
-    chosen = {k: v for k, v in asdict(settings).items() if k != "steps"}
-    models = [merger.base.content_hash(), *(one.content_hash() for one in merger.inputs.tuned)]
+    fixed = {name: value for name, value in asdict(settings).items() if name != "steps"}
+    checkpoints = (merger.base, *merger.inputs.tuned)
     return {
         "recipe": recipe_hash(merger.recipe),
-        "weights": "-".join(models),
+        "weights": "-".join(checkpoint.content_hash() for checkpoint in checkpoints),
         "texts": fingerprint(domains),
         **({"place": ", ".join(place)} if place else {}),
-        **chosen,
+        **fixed,
     }

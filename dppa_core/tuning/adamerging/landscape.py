@@ -56,12 +56,12 @@ Watch = Callable[[Landscape], None]
 def coarse_first(points: int) -> tuple[tuple[int, int], ...]:
     """Every point of a square grid of `points` >= 1 a side once, from coarse to fine."""
     stride = 1 << max(points - 1, 1).bit_length() - 1
-    found: dict[tuple[int, int], None] = {}
+    points_in_order: dict[tuple[int, int], None] = {}
     while stride:
         marks = range(0, points, stride)
-        found |= dict.fromkeys(product(marks, marks))
+        points_in_order |= dict.fromkeys(product(marks, marks))
         stride //= 2
-    return tuple(found)
+    return tuple(points_in_order)
 
 
 def entropy_landscape(
@@ -96,29 +96,29 @@ def entropy_landscape(
     scripts = tuple(encode(resident, domain) for domain in domains)
     weights = TunableModel(deltas, resident.model, per_layer=False)
     scripts = teach(resident, scripts, deltas.merger.recipe, settings, **control)
-    found = np.full((len(scripts), len(axis), len(axis)), np.nan)
+    surface = np.full((len(scripts), len(axis), len(axis)), np.nan)
     run = Run(weights, resident, scripts, settings, torch.float32)
     path, points = [_pair(run)], coarse_first(len(axis))
 
-    def known() -> Landscape:
-        return Landscape(tuple(axis), found.copy(), tuple(path), tuple(run.objectives), settings)
+    def landscape() -> Landscape:
+        return Landscape(tuple(axis), surface.copy(), tuple(path), tuple(run.objectives), settings)
 
-    def tell(done: int, what: str) -> None:
-        report(progress, done, len(points) + settings.steps, what)
+    def show(count: int, items: str) -> None:
+        report(progress, count, len(points) + settings.steps, items)
         if watch:
-            watch(known())
+            watch(landscape())
 
-    for done, (i, k) in enumerate(points, 1):
+    for count, (i, k) in enumerate(points, 1):
         check(stop)
         weights.write(np.array([[axis[i]], [axis[k]]]))
-        of_each = [means(resident.model, one.taught, settings.together) for one in scripts]
-        found[:, i, k] = [unsure for unsure, _ in of_each]
-        tell(done, "points of the landscape")
+        by_domain = [means(resident.model, s.taught, settings.together) for s in scripts]
+        surface[:, i, k] = [mean_entropy for mean_entropy, _ in by_domain]
+        show(count, "points of the landscape")
     for step in range(settings.steps):
         run.advance(stop)
         path.append(_pair(run))
-        tell(len(points) + step + 1, "steps of the optimiser")
-    return known()
+        show(len(points) + step + 1, "steps of the optimiser")
+    return landscape()
 
 
 def _check(recipe: MergeRecipe, axis: Sequence[float], settings: AdaMergeSettings) -> None:

@@ -71,8 +71,8 @@ class PreparedDeltas:
         **control: Unpack[RunControl],
     ) -> None:
         models = tuple(replace(model, coefficient=1.0) for model in recipe.models)
-        given = replace(recipe, models=models)
-        self.merger = open_merger(given, often=True, **control)
+        whole = replace(recipe, models=models)
+        self.merger = open_merger(whole, often=True, **control)
         combination = get_method(recipe.method).combination
         self.models = len(models)
         self.least = -math.inf if combination is None else LEAST_VOTE
@@ -153,7 +153,7 @@ class TunableModel:
 
     Args:
         model: Holds the base's weights; `write` overwrites them.
-        per_layer: Whether every block has its own coefficients.
+        per_layer: True if every block has its own coefficients.
 
     Raises:
         IncompatibleCheckpoints: a tensor is stored in another form in memory than on disk.
@@ -187,7 +187,7 @@ class TunableModel:
 
         Inside the context every `backward()` adds to it, and leaves no gradient of any weight.
         """
-        found = self.start(0.0)
+        total = self.start(0.0)
         held: dict[torch.nn.Parameter, list[str]] = {}
         for name, spot in self._spots.items():
             held.setdefault(spot.parameter, []).append(name)
@@ -196,7 +196,7 @@ class TunableModel:
             if parameter.grad is not None:
                 for name in held[parameter]:
                     part = self._spots[name].inside(parameter.grad)
-                    found[...] += self._by_coefficients(name, part)
+                    total[...] += self._by_coefficients(name, part)
                 parameter.grad = None
 
         hooks = []
@@ -205,7 +205,7 @@ class TunableModel:
             hook = parameter.register_post_accumulate_grad_hook(collect)  # type: ignore[no-untyped-call]
             hooks.append(hook)
         try:
-            yield found
+            yield total
         finally:
             for hook in hooks:
                 hook.remove()
@@ -219,8 +219,8 @@ class TunableModel:
         dots = np.zeros(self._deltas.models)
         for start, base, deltas in self._deltas.pieces(name):
             dots += deltas @ flat[start : start + base.size].float().cpu().numpy()
-        found: Coefficients = np.outer(dots, self._shares(name))
-        return found
+        gradients: Coefficients = np.outer(dots, self._shares(name))
+        return gradients
 
     def _shares(self, name: str) -> Float64[ndarray, " columns"]:
         """The share of each column in a tensor's coefficient; see `coefficient_of`."""

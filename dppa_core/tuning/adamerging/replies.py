@@ -75,9 +75,9 @@ def teach(
         resident: Holds the base's weights, before and after.
         scripts: One per model of the recipe.
     """
-    found = []
-    for done, (model, script) in enumerate(zip(recipe.models, scripts, strict=True)):
-        report(progress, done, len(scripts), f"replies of {model.model}")
+    taught = []
+    for index, (model, script) in enumerate(zip(recipe.models, scripts, strict=True)):
+        report(progress, index, len(scripts), f"replies of {model.model}")
         # base + 1 x (model - base): the domain model itself, in the same memory.
         alone = MergeRecipe(
             recipe.base, (DomainModel(model.model),), method="task_arithmetic", dtype="float32"
@@ -85,23 +85,23 @@ def teach(
         deltas = PreparedDeltas(alone, byte_budget=0, stop=stop)
         prompts = script.prompts + script.held_out
         entry = _entry(deltas, prompts, settings, place_of(resident.model))
-        both = _remembered(entry, prompts)
-        if both is None:
+        replies = _remembered(entry, prompts)
+        if replies is None:
             weights = TunableModel(deltas, resident.model, per_layer=False)
             weights.write(weights.start(1.0))
-            both = own_replies(resident, prompts, longest=settings.longest, stop=stop)
+            replies = own_replies(resident, prompts, longest=settings.longest, stop=stop)
             weights.write(weights.start(0.0))
-            store(entry, json.dumps([x.reply for x in both]).encode())
+            store(entry, json.dumps([exchange.reply for exchange in replies]).encode())
         count = len(script.prompts)
-        found.append(replace(script, taught=both[:count], held_out_taught=both[count:]))
-    return tuple(found)
+        taught.append(replace(script, taught=replies[:count], held_out_taught=replies[count:]))
+    return tuple(taught)
 
 
 def _remembered(entry: Path, prompts: Sequence[tuple[int, ...]]) -> tuple[Exchange, ...] | None:
-    known = load(entry)
-    if known is None:
+    data = load(entry)
+    if data is None:
         return None
-    replies = json.loads(known)
+    replies = json.loads(data)
     return tuple(Exchange(*map(tuple, pair)) for pair in zip(prompts, replies, strict=True))
 
 
@@ -112,6 +112,7 @@ def _entry(
     place: Sequence[str],
 ) -> Path:
     merger = deltas.merger
-    weights = [one.content_hash() for one in (merger.base, *merger.inputs.tuned)]
+    checkpoints = (merger.base, *merger.inputs.tuned)
+    weights = [checkpoint.content_hash() for checkpoint in checkpoints]
     text = json.dumps([weights, settings.longest, prompts, *place])
     return cache_folder("replies") / hashlib.sha256(text.encode()).hexdigest()

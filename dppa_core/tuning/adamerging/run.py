@@ -61,7 +61,7 @@ class RunState:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
-        return {**asdict(self), "snapshots": [one.to_json() for one in self.snapshots]}
+        return {**asdict(self), "snapshots": [snapshot.to_json() for snapshot in self.snapshots]}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunState:
@@ -89,8 +89,8 @@ class Run:
     ) -> None:
         self._weights, self._resident, self._dtype = weights, resident, dtype
         self._scripts, self._settings = scripts, settings
-        given = begun.coefficients if begun else weights.start(settings.start)
-        self._coefficients = torch.tensor(np.array(given), dtype=torch.float64)
+        first = begun.coefficients if begun else weights.start(settings.start)
+        self._coefficients = torch.tensor(np.array(first), dtype=torch.float64)
         self._adam = torch.optim.Adam([self._coefficients], lr=settings.lr)
         self.step = begun.step if begun else 0
         self.objectives = list(begun.objectives) if begun else []
@@ -104,18 +104,18 @@ class Run:
         self.state = self._described()
 
     def goes_on(self) -> bool:
-        """Whether a step or checkpoint is left to do."""
+        """Return True if a step or checkpoint is left to do."""
         if self.is_checkpoint():
             return True
         return self.step < self._settings.steps and not self.ended_early()
 
     def ended_early(self) -> bool:
-        """Whether checkpoints in a row have shown a collapse."""
+        """Return True if checkpoints in a row have shown a collapse."""
         patience = self._settings.patience
         return 0 < patience <= collapsed_in_a_row(self._snapshots)
 
     def is_checkpoint(self) -> bool:
-        """Whether a checkpoint is due at the current step."""
+        """Return True if a checkpoint is due at the current step."""
         due = self.step % self._settings.every == 0 or self.step >= self._settings.steps
         return due and (not self._snapshots or self._snapshots[-1].step < self.step)
 
@@ -138,13 +138,13 @@ class Run:
     def advance(self, stop: Stop | None) -> None:
         """Do one step of Adam."""
         self._weights.write(self._coefficients.detach().numpy())
-        found = [self._objective(script, stop) for script in self._scripts]
-        gradient = sum(self._weight(value) * slope for value, slope in found) / len(found)
+        by_domain = [self._objective(script, stop) for script in self._scripts]
+        gradient = sum(self._weight(value) * slope for value, slope in by_domain) / len(by_domain)
         self._coefficients.grad = torch.from_numpy(gradient)
         self._adam.step()
         low, high = (0.0, 1.0) if self._settings.project else _BOUNDS
         self._coefficients.clamp_(max(low, self._weights.least), high)
-        self.objectives.append(sum(value for value, _ in found) / len(found))
+        self.objectives.append(sum(value for value, _ in by_domain) / len(by_domain))
         self.step += 1
         self.state = self._described()
 
@@ -155,14 +155,14 @@ class Run:
     def _objective(self, script: DomainTokens, stop: Stop | None) -> tuple[float, Coefficients]:
         """One domain's mean objective over the positions of this step, and its gradient."""
         exchanges, total = self._drawn(script, stop), 0.0
-        positions = sum(len(one.reply) for one in exchanges)
+        positions = sum(len(exchange.reply) for exchange in exchanges)
         with self._weights.gradient() as gradient:
             for group in grouped(exchanges, self._settings.together):
                 check(stop)
                 logits, tokens = reply_logits(self._resident.model, group)
-                of_entropy = self._settings.objective == "entropy"
-                each = entropy(logits) if of_entropy else surprise(logits, tokens)
-                loss = each.sum() / positions
+                by_entropy = self._settings.objective == "entropy"
+                values = entropy(logits) if by_entropy else surprise(logits, tokens)
+                loss = values.sum() / positions
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += float(loss.detach())
         return total, gradient
@@ -211,8 +211,8 @@ def score_domain(
 def _accuracy(resident: Resident, script: DomainTokens, written: Sequence[Exchange]) -> float:
     ends = end_ids(resident.model, resident.tokenizer)
     texts = [
-        text_of(resident.tokenizer, [token for token in one.reply if token not in ends])
-        for one in written
+        text_of(resident.tokenizer, [token for token in exchange.reply if token not in ends])
+        for exchange in written
     ]
     return domain_score(script.domain.held_out, texts).accuracy
 

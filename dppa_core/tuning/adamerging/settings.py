@@ -99,7 +99,7 @@ class AdaMergeSettings:
     )
     seed: int = whole_number(0, title="Seed", text="Of the prompts in each batch.", span=(0, 2**53))
     project: bool = False
-    """Whether coefficients are put back into [0, 1] after every step."""
+    """True if coefficients are put back into [0, 1] after every step."""
 
     def __post_init__(self) -> None:
         check_fields(self)

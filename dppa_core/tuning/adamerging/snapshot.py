@@ -36,23 +36,25 @@ class Snapshot:
     """For each model: one number, or one per layer."""
     domains: Mapping[str, DomainFigures]
     collapsed: bool = False
-    """Whether entropy is below the best checkpoint's while the score is clearly worse."""
+    """True if entropy is below the best checkpoint's while the score is clearly worse."""
 
     @property
     def entropy(self) -> float:
         """Mean over the domains, in nats."""
-        return _mean([one.entropy for one in self.domains.values()])
+        return _mean([figures.entropy for figures in self.domains.values()])
 
     @property
     def perplexity(self) -> float:
         """Geometric mean over the domains."""
-        return math.exp(_mean([math.log(one.perplexity) for one in self.domains.values()]))
+        logarithms = [math.log(figures.perplexity) for figures in self.domains.values()]
+        return math.exp(_mean(logarithms))
 
     @property
     def accuracy(self) -> float | None:
         """Mean over the domains; None if a domain has none."""
-        found = [one.accuracy for one in self.domains.values() if one.accuracy is not None]
-        return _mean(found) if len(found) == len(self.domains) else None
+        shares = [figures.accuracy for figures in self.domains.values()]
+        marked = [share for share in shares if share is not None]
+        return _mean(marked) if len(marked) == len(shares) else None
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -67,11 +69,12 @@ class Snapshot:
 
 def best_of(snapshots: Sequence[Snapshot]) -> Snapshot:
     """The best checkpoint; of equals the first."""
-    return max(snapshots, key=lambda one: one.rank)
+    return max(snapshots, key=lambda snapshot: snapshot.rank)
 
 
 def has_collapsed(now: Snapshot, best: Snapshot) -> bool:
-    """Whether entropy is below the best checkpoint's, but answers are worse: confidently wrong."""
+    """Return True if entropy is below the best checkpoint's, but answers are worse: confidently
+    wrong."""
     if not now.entropy < best.entropy:
         return False
     if now.accuracy is None or best.accuracy is None:
@@ -82,15 +85,15 @@ def has_collapsed(now: Snapshot, best: Snapshot) -> bool:
 def collapsed_in_a_row(snapshots: Sequence[Snapshot]) -> int:
     """Number of last checkpoints in a row that show a collapse."""
     count = 0
-    for one in reversed(snapshots):
-        if not one.collapsed:
+    for snapshot in reversed(snapshots):
+        if not snapshot.collapsed:
             break
         count += 1
     return count
 
 
-def _standard_error(one: Snapshot) -> float:
-    shares = [(figures.accuracy or 0.0, figures.n) for figures in one.domains.values()]
+def _standard_error(snapshot: Snapshot) -> float:
+    shares = [(figures.accuracy or 0.0, figures.n) for figures in snapshot.domains.values()]
     return math.sqrt(sum(share * (1 - share) / n for share, n in shares)) / len(shares)
 
 

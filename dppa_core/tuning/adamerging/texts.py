@@ -31,7 +31,7 @@ class Domain:
     held_out: tuple[Item, ...]
     """With answers, scored at checkpoints and never trained on."""
     scored: bool
-    """Whether replies can be marked right or wrong; otherwise the perplexity counts."""
+    """True if replies can be marked right or wrong; otherwise the perplexity counts."""
 
 
 def task_domains(names: Sequence[str], settings: AdaMergeSettings) -> tuple[Domain, ...]:
@@ -58,12 +58,13 @@ def task_domains(names: Sequence[str], settings: AdaMergeSettings) -> tuple[Doma
 
 
 def _own_domain(name: OwnDomain, settings: AdaMergeSettings) -> Domain:
-    found = name.of_split("search")
-    held_out = found[: min(settings.held_out, len(found) // 2)]
-    prompts = tuple(item.prompt for item in found[len(held_out) :][: settings.prompts])
+    questions = name.of_split("search")
+    count = len(questions)
+    held_out = questions[: min(settings.held_out, count // 2)]
+    prompts = tuple(item.prompt for item in questions[len(held_out) :][: settings.prompts])
     if not held_out or len(prompts) < settings.batch:
         raise InvalidValue(
-            f"{name}: {many(len(found), 'search item')}, of which {len(held_out)} would be held "
+            f"{name}: {many(count, 'search item')}, of which {len(held_out)} would be held "
             f"out and {len(prompts)} give prompts; at least 1 and {settings.batch} (a batch) are "
             "needed. Half of the questions are search items. Add questions, or lower --batch."
         )
@@ -72,11 +73,11 @@ def _own_domain(name: OwnDomain, settings: AdaMergeSettings) -> Domain:
 
 def domains_of_models(recipe: MergeRecipe) -> tuple[str, ...]:
     """The domains of a recipe's embedded models; raises InvalidValue for other models."""
-    known = ", ".join("zoo:" + domain for domain in DOMAINS)
+    embedded = ", ".join("zoo:" + domain for domain in DOMAINS)
     return domains_of(
         recipe,
         "which prompts are of its domain? Give --tasks, or one --prompts FILE or --items FILE for "
-        f"each model, in the recipe's order. Only embedded models have a known domain: {known}.",
+        f"each model, in the recipe's order. Only embedded models have a known domain: {embedded}.",
     )
 
 
@@ -100,8 +101,8 @@ def _file_domain(path: Path, settings: AdaMergeSettings) -> Domain:
             "least 1 is needed to score the merge. Answers on all lines are the usual cause: "
             "remove most of them."
         )
-    chosen = tuple(prompts[: settings.prompts]), tuple(held_out[: settings.held_out])
-    return Domain(path.stem, *chosen, scored=False)
+    del prompts[settings.prompts :], held_out[settings.held_out :]
+    return Domain(path.stem, tuple(prompts), tuple(held_out), scored=False)
 
 
 def _read(path: Path) -> list[bytes]:
@@ -115,30 +116,30 @@ def _read(path: Path) -> list[bytes]:
     return [line for line in data.split(b"\n") if line.strip()]
 
 
-def _prompt_and_answer(line: bytes, where: str) -> tuple[str, str | None]:
+def _prompt_and_answer(line: bytes, place: str) -> tuple[str, str | None]:
     try:
         value: Any = parse_json(line)
     except ValueError as error:
-        raise InvalidValue(f"{where}: no JSON ({error}). {_USUAL}") from error
+        raise InvalidValue(f"{place}: no JSON ({error}). {_USUAL}") from error
     if not isinstance(value, dict) or not value.keys() <= {"prompt", "answer"}:
-        raise InvalidValue(f"{where}: must be an object of prompt and answer, got {shown(value)}.")
+        raise InvalidValue(f"{place}: must be an object of prompt and answer, got {shown(value)}.")
     prompt, answer = value.get("prompt"), value.get("answer")
     for name, text in (("prompt", prompt), ("answer", answer)):
         absent = name == "answer" and text is None
         if not absent and (not isinstance(text, str) or not text.strip()):
-            raise InvalidValue(f"{where}: {name} must be a text that says something.")
+            raise InvalidValue(f"{place}: {name} must be a text that says something.")
     return str(prompt), answer
 
 
 def check_count(domains: Sequence[Domain], recipe: MergeRecipe) -> None:
     """Raise InvalidValue unless there is one domain per model, each with its own name."""
-    if len(domains) != len(recipe.models):
+    names = [domain.name for domain in domains]
+    if len(names) != len(recipe.models):
         raise InvalidValue(
             f"The recipe has {len(recipe.models)} domain models, but there are prompts of "
-            f"{len(domains)} domains: {', '.join(one.name for one in domains)}. There must be one "
-            "domain for each model, in the recipe's order."
+            f"{len(names)} domains: {', '.join(names)}. There must be one domain for each model, "
+            "in the recipe's order."
         )
-    names = [one.name for one in domains]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidValue(

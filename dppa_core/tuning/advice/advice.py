@@ -39,7 +39,7 @@ ERROR_TEXT = f"{100 * ERROR:.0f} points on average at 90 %"
 
 
 class SignFinding(StrEnum):
-    """Whether a failure sign is present."""
+    """The result of a check for a failure sign."""
 
     YES = "yes"
     NO = "no"
@@ -61,9 +61,10 @@ class Sign:
 def failure_signs(facts: Sequence[DomainModelFacts]) -> tuple[Sign, ...]:
     """Failure signs of every model pruned by DPPA, and of the merge; empty without DPPA."""
     signs: list[Sign] = []
-    for one in facts:
-        if one.treated is not None:
-            signs += [_unstable(one.model, one.treated), _lossy(one.model, one.treated)]
+    for of_model in facts:
+        model, treated = of_model.model, of_model.treated
+        if treated is not None:
+            signs += [_unstable(model, treated), _lossy(model, treated)]
     return (*signs, _uneven(facts)) if signs else ()
 
 
@@ -76,19 +77,19 @@ def _unstable(model: str, facts: TreatedFacts) -> Sign:
         return Sign(
             name, model, SignFinding.UNKNOWN, f"{high}; neighbouring factors were not asked"
         )
-    here = facts.alone.value
     if not facts.neighbours:
         return Sign(name, model, SignFinding.UNKNOWN, f"{high}; there is no neighbouring factor")
-    worst = max(facts.neighbours, key=lambda one: abs(one.retention - here))
-    step = worst.retention - here
-    seen = abs(step) > UNSTABLE and worst.p < 0.05
+    retention = facts.alone.value
+    worst = max(facts.neighbours, key=lambda neighbour: abs(neighbour.retention - retention))
+    step = worst.retention - retention
+    unstable = abs(step) > UNSTABLE and worst.p < 0.05
     points = f"{100 * step:+.1f}".replace("-", "\u2212")
     why = (
         f"of the factors one step away, {factors_text(worst.factors)} changes the retention most, "
         f"by {points} points, p = {worst.p:.2g} (a lot: above {100 * UNSTABLE:.0f} points "
         f"and p < 0.05); {high}"
     )
-    return Sign(name, model, SignFinding.YES if seen else SignFinding.NO, why)
+    return Sign(name, model, SignFinding.YES if unstable else SignFinding.NO, why)
 
 
 def _lossy(model: str, facts: TreatedFacts) -> Sign:
@@ -125,13 +126,13 @@ def _expected(facts: TreatedFacts) -> tuple[float | None, str]:
 def _uneven(facts: Sequence[DomainModelFacts]) -> Sign:
     name = "uneven domains"
     kept = [
-        (one.model, one.treated.merged)
-        for one in facts
-        if one.treated is not None and one.treated.merged is not None
+        (of_model.model, of_model.treated.merged)
+        for of_model in facts
+        if of_model.treated is not None and of_model.treated.merged is not None
     ]
     if len(kept) < 2:
         return Sign(name, "", SignFinding.UNKNOWN, "fewer than two domains of the merge were asked")
-    most, least = (pick(kept, key=lambda one: one[1].value) for pick in (max, min))
+    most, least = (pick(kept, key=lambda pair: pair[1].value) for pick in (max, min))
     gap = most[1].value - least[1].value
     apart = gap > UNEVEN and least[1].high < most[1].low
     why = (
@@ -232,17 +233,17 @@ def _probe_lines(facts: ProbeFacts | None) -> tuple[str, ...]:
     if facts is None:
         return ("no probe: the domain of this model is not known here (--tasks names it)",)
     least = percent(PROBE_KEEPS)
-    asked = (
+    questions = (
         f"probe: of {facts.n} search items of {facts.domain} the model answers "
         f"{percent(facts.own, 1)}, the base {percent(facts.base, 1)}"
     )
     if not facts.draws:
-        return (f"{asked}: nothing to keep, so the probe tells nothing",)
+        return (f"{questions}: nothing to keep, so the probe tells nothing",)
     if not facts.tells:
-        return (f"{asked}: the base alone would keep {least}, so the probe tells nothing",)
+        return (f"{questions}: the base alone would keep {least}, so the probe tells nothing",)
     drawn = ", ".join(map(interval_text, facts.draws))
     lines = [
-        asked,
+        questions,
         f"DARE at {percent(PROBE_RATE)} keeps {percent(facts.retention, 1)} of that, mean of "
         f"{many(len(facts.draws), 'draw')}: {drawn}; small from {least}",
     ]
@@ -250,15 +251,15 @@ def _probe_lines(facts: ProbeFacts | None) -> tuple[str, ...]:
         lines.append(f"magnitude at {percent(PROBE_RATE)} keeps {interval_text(facts.magnitude)}")
     if facts.split:
         lines.append(f"draws lie on both sides of {least}: neither small nor large")
-    elif any(one.low <= PROBE_KEEPS <= one.high for one in facts.draws):
+    elif any(draw.low <= PROBE_KEEPS <= draw.high for draw in facts.draws):
         lines.append(f"intervals hold {least}: more items (--limit) would tell better")
     return tuple(lines)
 
 
 def _forecast(facts: ProfileFacts) -> str:
-    """What the survey's rule foretells where no question was asked."""
+    """The forecast of the survey's rule where no question was asked."""
     if facts.foretold:
-        kept = ", ".join(f"{percent(of)} at {percent(rate)}" for rate, of in facts.foretold)
+        kept = ", ".join(f"{percent(share)} at {percent(rate)}" for rate, share in facts.foretold)
         return (
             f"pruned by magnitude, the survey's rule foretells, it keeps {kept}; the rule is wrong "
             f"by {ERROR_TEXT}, too much to tell a size"

@@ -58,18 +58,18 @@ class ProbeFacts:
 
     @property
     def tells(self) -> bool:
-        """Whether the probe is conclusive: not if the base alone would keep enough."""
+        """True if the probe is conclusive: not if the base alone would keep enough."""
         return bool(self.draws) and self.base < PROBE_KEEPS * self.own
 
     @property
     def retention(self) -> float:
         """Mean of the draws; needs at least one."""
-        return sum(one.value for one in self.draws) / len(self.draws)
+        return sum(draw.value for draw in self.draws) / len(self.draws)
 
     @property
     def split(self) -> bool:
-        """Whether draws lie on both sides of `PROBE_KEEPS`."""
-        return len({enough(one.value) for one in self.draws}) > 1
+        """True if draws lie on both sides of `PROBE_KEEPS`."""
+        return len({enough(draw.value) for draw in self.draws}) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class TreatedFacts:
     neighbours: tuple[Neighbour, ...] | None = None
     """None if not measured."""
     foretold: float | None = None
-    """What the survey's rule foretells for magnitude at this rate; None if it foretells nothing."""
+    """Forecast of the survey's rule for magnitude at this rate; None if it foretells nothing."""
     bound: float = FACTORS[1]
     """The largest factor that a joint search of the recipe tries. The summary of the paper used
     here gives no range."""
@@ -113,11 +113,11 @@ class DomainModelFacts:
     """None without a recipe that prunes by DPPA."""
 
 
-def interval_text(one: Interval) -> str:
+def interval_text(share: Interval) -> str:
     """A share with its 95 % interval, in per cent."""
-    return percent_text(one.value, one.ends, "–", " %")
+    return percent_text(share.value, share.ends, "–", " %")
 
 
 def enough(retention: float) -> bool:
-    """Whether a retention reaches `PROBE_KEEPS`."""
+    """Return True if a retention reaches `PROBE_KEEPS`."""
     return retention >= PROBE_KEEPS - CLOSE

@@ -1,4 +1,4 @@
-"""What a delta keeps when it is pruned, foretold by a logistic curve over some figures of it.
+"""Forecast of what a pruned delta keeps: a logistic curve over some figures of the delta.
 
 `dppa_lab.zoo.survey.rule` fits the curve and measures its error (lab/docs/survey.md).
 """
@@ -19,7 +19,7 @@ _STEEP = 50.0
 def figures(
     rate: float, energy: float, change: float, shrunk: float | None = None
 ) -> dict[str, float]:
-    """What a rule may use, on scales on which a logit is about straight.
+    """The figures that a rule may use, on scales on which a logit is about straight.
 
     Args:
         rate: Share of the modules' entries that is dropped.
@@ -29,15 +29,15 @@ def figures(
             None if that was not asked.
     """
     noise = change * math.sqrt(rate / max(1 - rate, _EDGE))
-    found = {
+    scaled = {
         "rate": logit(rate),
         "energy kept": logit(energy),
         "size": math.log(max(change, _EDGE)),
         "noise": math.log(max(noise, _EDGE)),
     }
     if shrunk is not None:
-        found["shrunk"] = logit(min(max(shrunk, _FEW), 1 - _FEW))
-    return found
+        scaled["shrunk"] = logit(min(max(shrunk, _FEW), 1 - _FEW))
+    return scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class KeptRule:
     weights: tuple[float, ...]
     """Of 1, then of each figure; their sum of products is the logit of the retention."""
 
-    def foretold(self, known: Mapping[str, float]) -> float:
+    def foretold(self, values: Mapping[str, float]) -> float:
         """The retention, as a fraction, from the values of `figures`."""
-        rows = (1.0, *(known[name] for name in self.names))
+        rows = (1.0, *(values[name] for name in self.names))
         logit = math.fsum(weight * row for weight, row in zip(self.weights, rows, strict=True))
         return 1 / (1 + math.exp(-min(max(logit, -_STEEP), _STEEP)))
 

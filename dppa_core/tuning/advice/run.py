@@ -71,9 +71,9 @@ def gather(
         domains = domains_for(recipe, tasks)
     profiles = [
         cached_profile(
-            recipe.base, one.model, public=public, workers=workers, progress=progress, stop=stop
+            recipe.base, model.model, public=public, workers=workers, progress=progress, stop=stop
         )
-        for one in recipe.models
+        for model in recipe.models
     ]
     total = _count(recipe, domains, neighbours)
     gathering = _Gathering(recipe, examiner, limit, neighbours, progress, stop, total)
@@ -84,7 +84,7 @@ def gather(
 
 
 def prunes_by_dppa(recipe: MergeRecipe) -> bool:
-    """Whether a recipe prunes by DPPA, the method of the paper's failure signs."""
+    """Return True if a recipe prunes by DPPA, the method of the paper's failure signs."""
     return (recipe.prune.method if recipe.prune else recipe.method) == "dppa"
 
 
@@ -106,13 +106,13 @@ def profile_facts(profile: DeltaProfile) -> ProfileFacts:
             f"{profile.finetuned} has no module to prune: no matrix inside a transformer block. An "
             "architecture without numbered layers is the usual cause."
         )
-    numel = sum(one.numel for one in modules)
+    numel = sum(module.numel for module in modules)
     shares = significance(profile, PruningParameters()).module
     return ProfileFacts(
         relative_change=_change(profile),
-        mean_magnitude=sum(one.total for one in modules) / numel,
-        outside=sum(one.count_above(SMALL_RANGE) for one in modules) / numel,
-        zeros=1 - sum(one.nonzero for one in modules) / numel,
+        mean_magnitude=sum(module.total for module in modules) / numel,
+        outside=sum(module.count_above(SMALL_RANGE) for module in modules) / numel,
+        zeros=1 - sum(module.nonzero for module in modules) / numel,
         significance=(float(shares.min()), float(np.mean(shares)), float(shares.max())),
         foretold=tuple(
             (rate, kept) for rate in TOLD_RATES if (kept := kept_at(profile, rate)) is not None
@@ -127,8 +127,9 @@ def kept_at(profile: DeltaProfile, rate: float) -> float | None:
 
 def _change(profile: DeltaProfile) -> float:
     """‖d‖/‖W‖ over the modules."""
-    base = sum(one.base_square for one in profile.modules)
-    return math.sqrt(sum(one.delta_square for one in profile.modules) / base) if base else 0.0
+    base = sum(module.base_square for module in profile.modules)
+    delta = sum(module.delta_square for module in profile.modules)
+    return math.sqrt(delta / base) if base else 0.0
 
 
 def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:
@@ -138,9 +139,8 @@ def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:
         for band, factor in enumerate(factors)
         for step in (-STEP, STEP)
     ]
-    return tuple(
-        one for one in moved if min(one) >= 0 and max(one) <= max(LARGEST_FACTOR, *factors)
-    )
+    largest = max(LARGEST_FACTOR, *factors)
+    return tuple(setting for setting in moved if min(setting) >= 0 and max(setting) <= largest)
 
 
 @dataclass(slots=True)
@@ -152,7 +152,8 @@ class _Gathering:
     progress: Progress | None
     stop: Stop | None
     total: int
-    done: int = 0
+    exams: int = 0
+    """Number of exams held so far."""
 
     def facts(
         self, model: DomainModel, profile: DeltaProfile, domain: str | None
@@ -161,49 +162,50 @@ class _Gathering:
         plain = self._factors(model, profile) if prunes_by_dppa(self.recipe) else None
         if domain is None:
             return DomainModelFacts(model.model, figures, None, plain)
-        own = self._hits(model.model, domain, model.model)
-        probe = self._probe(model, domain, own)
-        treated = self._treated(model, domain, own, plain) if plain else None
+        model_hits = self._hits(model.model, domain, model.model)
+        probe = self._probe(model, domain, model_hits)
+        treated = self._treated(model, domain, model_hits, plain) if plain else None
         return DomainModelFacts(model.model, figures, probe, treated)
 
-    def _hits(self, target: Target, domain: str, what: str) -> Hits:
-        report(self.progress, self.done, self.total, f"{what}, {domain}")
-        self.done += 1
+    def _hits(self, target: Target, domain: str, name: str) -> Hits:
+        report(self.progress, self.exams, self.total, f"{name}, {domain}")
+        self.exams += 1
         exam = Exam(target, domain, SEARCH, self.limit)
         return self.examiner.marks(exam, stop=self.stop).hits
 
-    def _probe(self, model: DomainModel, domain: str, own: Hits) -> ProbeFacts:
-        def kept(tried: MergeRecipe, what: str) -> Interval | None:
-            return ratio({domain: (self._hits(tried, domain, f"{what} of {model.model}"), own)})
+    def _probe(self, model: DomainModel, domain: str, model_hits: Hits) -> ProbeFacts:
+        def kept(merge: MergeRecipe, name: str) -> Interval | None:
+            hits = self._hits(merge, domain, f"{name} of {model.model}")
+            return ratio({domain: (hits, model_hits)})
 
-        base = self._hits(self.recipe.base, domain, self.recipe.base)
-        told = domain, len(own), _share(base), _share(own)
-        if not any(own):
-            return ProbeFacts(*told, ())
+        base_hits = self._hits(self.recipe.base, domain, self.recipe.base)
+        scores = domain, len(model_hits), _share(base_hits), _share(model_hits)
+        if not any(model_hits):
+            return ProbeFacts(*scores, ())
         seeds = range(PROBE_DRAWS)
         drawn = [kept(probe_recipe(self.recipe, model, "dare", seed), "DARE") for seed in seeds]
         return ProbeFacts(
-            *told,
-            tuple(one for one in drawn if one is not None),
+            *scores,
+            tuple(interval for interval in drawn if interval is not None),
             magnitude=kept(probe_recipe(self.recipe, model, "magnitude"), "magnitude"),
         )
 
     def _treated(
-        self, model: DomainModel, domain: str, own: Hits, facts: TreatedFacts
+        self, model: DomainModel, domain: str, model_hits: Hits, facts: TreatedFacts
     ) -> TreatedFacts:
-        if not any(own):
+        if not any(model_hits):
             return facts
         single = single_recipe(self.recipe, model)
-        here = self._hits(single, domain, f"{model.model} alone")
+        alone = self._hits(single, domain, f"{model.model} alone")
         # A recipe of one model with coefficient 1 is the same merge.
-        merged = here if single == self.recipe else self._hits(self.recipe, domain, "the merge")
+        merged = alone if single == self.recipe else self._hits(self.recipe, domain, "the merge")
         near = None
         if self.neighbours:
             near = tuple(
-                self._neighbour(model, other, domain, own, here)
-                for other in neighbours_of(facts.factors)
+                self._neighbour(model, factors, domain, model_hits, alone)
+                for factors in neighbours_of(facts.factors)
             )
-        kept = (ratio({domain: (hits, own)}) for hits in (here, merged))
+        kept = (ratio({domain: (hits, model_hits)}) for hits in (alone, merged))
         return replace(facts, alone=next(kept), merged=next(kept), neighbours=near)
 
     def _factors(self, model: DomainModel, profile: DeltaProfile) -> TreatedFacts:
@@ -211,11 +213,16 @@ class _Gathering:
         return TreatedFacts(rate, model.amplification, foretold=kept_at(profile, rate), bound=bound)
 
     def _neighbour(
-        self, model: DomainModel, factors: tuple[float, ...], domain: str, own: Hits, here: Hits
+        self,
+        model: DomainModel,
+        factors: tuple[float, ...],
+        domain: str,
+        model_hits: Hits,
+        alone: Hits,
     ) -> Neighbour:
-        tried = single_recipe(self.recipe, replace(model, amplification=factors))
-        hits = self._hits(tried, domain, f"{model.model} at {factors_text(factors)}")
-        return Neighbour(factors, sum(hits) / sum(own), sign_test({domain: (hits, here)}))
+        merge = single_recipe(self.recipe, replace(model, amplification=factors))
+        hits = self._hits(merge, domain, f"{model.model} at {factors_text(factors)}")
+        return Neighbour(factors, sum(hits) / sum(model_hits), sign_test({domain: (hits, alone)}))
 
 
 def probe_recipe(

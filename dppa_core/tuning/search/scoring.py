@@ -84,7 +84,7 @@ def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
     )
 
 
-def asked_range(domains: Iterable[str], limit: int) -> tuple[int, int]:
+def item_counts(domains: Iterable[str], limit: int) -> tuple[int, int]:
     """The fewest and the most search items of a domain, at most `limit`."""
     counts = [len(Exam("", domain, SEARCH, limit).items()) for domain in domains]
     return min(counts), max(counts)

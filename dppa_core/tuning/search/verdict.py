@@ -171,25 +171,25 @@ class BaselineMerge:
 
 def rivals(
     searched: MergeRecipe,
-    given: MergeRecipe,
+    original: MergeRecipe,
     verdict: Sequence[DomainVerdict],
     ask: Ask,
     *,
     limit: int | None = None,
     watch: Callable[[str], None] | None = None,
 ) -> tuple[BaselineMerge, ...]:
-    """Score the given recipe, and whole deltas added with coefficient 1, on the test items.
+    """Score the original recipe, and whole deltas added with coefficient 1, on the test items.
 
     Args:
         verdict: Scores of the searched recipe; merges equal to it are left out.
         limit: Test items per domain, as for the verdict.
         watch: Called with a description of each exam.
     """
-    models = tuple(replace(model, coefficient=1.0) for model in given.models)
-    every = entrants(replace(given, models=models))
+    models = tuple(replace(model, coefficient=1.0) for model in original.models)
+    every = entrants(replace(original, models=models))
     added = [entrant.target for entrant in every if entrant.key == ARITHMETIC]
     baselines, hashes = list[BaselineMerge](), {recipe_hash(searched)}
-    for name, target in [("the recipe given", given), *((UNSEARCHED, t) for t in added)]:
+    for name, target in [("the recipe given", original), *((UNSEARCHED, t) for t in added)]:
         if not isinstance(target, MergeRecipe) or recipe_hash(target) in hashes:
             continue
         hashes.add(recipe_hash(target))
