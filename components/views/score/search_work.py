@@ -46,8 +46,7 @@ if TYPE_CHECKING:
 PUBLIC_SECONDS, OWN_SECONDS = 240.0, 3600.0
 """Time limit of one run; the next one resumes from its trials."""
 UNCHANGED = {"merge": "as it is"}
-"""The values of a trial of a joint search without numbers: the merge with its own factors for each
-model."""
+"""The values of a joint trial without numbers: a merge with other factors for each model."""
 
 
 def run_request(
@@ -128,10 +127,8 @@ def _test(request: SearchRequest, best: MergeRecipe, studio: Studio, stop: Stop)
 
     gap = compared({d: (hits(best, d), hits(request.recipe, d)) for d in domains})
     text = comparison_sentence(gap, "what was found", "the given merge")
-    return {
-        "test": f"On test questions: {text}",
-        "worse": gap.significant and gap.difference.value < 0,
-    }
+    worse = gap.significant and gap.difference.value < 0
+    return {"test": f"On test questions: {text}", "worse": worse}
 
 
 @dataclass(frozen=True, slots=True)
