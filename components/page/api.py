@@ -14,7 +14,7 @@ import gradio as gr
 
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, shown
-from dppa_core.evaluation.scores import DomainScore
+from dppa_core.evaluation.scores import DomainScore, Target
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
 from dppa_core.models.reply import MAX_PROMPT_CHARS, MAX_TOKENS, GenerationSettings, ReplyToken
@@ -28,7 +28,7 @@ from ..session.conversation import MOST_SEED, USUAL_ANSWER
 from ..session.json_form import whole_number
 from ..session.presets import first_session
 from ..session.session import MOST_MODELS
-from ..views.export.export_values import export_value, look, needed_bytes
+from ..views.export.export_values import export_value, needed_bytes, read_facts
 from ..views.export.export_work import ExportWork, find_maker, sha256_of
 from ..work.downloads.files import Exports
 from ..work.downloads.route import address_of
@@ -47,7 +47,7 @@ from .api_pictures import (
     scores_picture,
 )
 
-MOST_QUESTIONS = 400
+MAX_QUESTIONS = 400
 Kind = Literal["checkpoint", "packs", "report", "recipe", "mergekit", "card"]
 
 
@@ -70,12 +70,9 @@ class Endpoints:
         Returns:
             recipe: its hash; plans: one a domain model, with every module's rate and kept count.
         """
-        given = self._recipe(recipe)
-        public = self._studio.public
-        plans = self._studio.finished(
-            "api", lambda stop: plan_merge(open_inputs(given, public=public, stop=stop)).plans
-        )
-        return {"recipe": recipe_hash(given), "plans": [plan.to_json() for plan in plans]}
+        merge = self._recipe(recipe)
+        plans = [plan.to_json() for plan in self._plans(merge)]
+        return {"recipe": recipe_hash(merge), "plans": plans}
 
     def merge(self, recipe: str) -> dict[str, Any]:
         """Merge in memory, and report the effect on every matrix.
@@ -86,9 +83,9 @@ class Endpoints:
         Returns:
             recipe: its hash; models; cells: [layer, kind, share of weights changed, mean change, share of each model's delta in the merge].
         """  # noqa: E501  (Gradio reads one line a value)
-        given = self._recipe(recipe)
-        outcome = self._studio.finished("api", lambda stop: self._studio.outcome(given, stop))
-        return {"recipe": recipe_hash(given), **outcome_value(outcome)}
+        merge = self._recipe(recipe)
+        outcome = self._studio.finished("api", lambda stop: self._studio.outcome(merge, stop))
+        return {"recipe": recipe_hash(merge), **outcome_value(outcome)}
 
     def chat(
         self,
@@ -126,8 +123,8 @@ class Endpoints:
             settings = GenerationSettings(tokens, warmth, seed=start)
             events = self._studio.answerer().replies(target, prompt, settings, stop)
             with self._studio.people.one(), closing(events):
-                said = [one for one in events if isinstance(one, ReplyToken) and not one.last]
-                return said[-1].text if said else ""
+                written = [event for event in events if isinstance(event, ReplyToken)]
+            return next((token.text for token in reversed(written) if not token.last), "")
 
         return self._studio.finished(CHAT, work)
 
@@ -148,11 +145,11 @@ class Endpoints:
         target = self._target(self._recipe(recipe), model)
         if domain not in DOMAINS:
             raise UnknownName(f"domain: {shown(domain)}. Known: {', '.join(DOMAINS)}.")
-        limit = whole_number("questions", questions, 4, MOST_QUESTIONS)
+        limit = whole_number("questions", questions, 4, MAX_QUESTIONS)
         studio = self._studio
-        found = studio.finished("api", lambda stop: studio.score(target, domain, limit, stop))
-        low, high = found.ci95
-        return {"accuracy": found.accuracy, "low": low, "high": high, "questions": found.n}
+        score = studio.finished("api", lambda stop: studio.score(target, domain, limit, stop))
+        low, high = score.ci95
+        return {"accuracy": score.accuracy, "low": low, "high": high, "questions": score.n}
 
     def picture(
         self, recipe: str, kind: Picture, model: str = "", questions: int = 20
@@ -168,21 +165,23 @@ class Endpoints:
         Returns:
             svg: the picture; it needs no other file.
         """  # noqa: E501  (Gradio reads one line a value)
-        given = self._recipe(recipe)
+        merge = self._recipe(recipe)
         if not isinstance(model, str):
             raise UnknownName(f"model: a text, got {shown(model)}.")
         if kind == "scores":
-            return {"svg": self._scored(given, model, questions)}
+            return {"svg": self._scores(merge, model, questions)}
         if kind not in get_args(Picture):
             raise UnknownName(f"kind: {shown(kind)}. Known: {', '.join(get_args(Picture))}.")
-        public = self._studio.public
-        plans = self._studio.finished(
-            "api", lambda stop: plan_merge(open_inputs(given, public=public, stop=stop)).plans
-        )
-        plan = plan_of(tuple(plans), model)
+        plan = plan_of(self._plans(merge), model)
         if kind == "distribution":
-            return {"svg": self._distribution(given, plan)}
+            return {"svg": self._distribution(merge, plan)}
         return {"svg": (heatmap_picture if kind == "heatmap" else kept_picture)(plan)}
+
+    def _plans(self, recipe: MergeRecipe) -> tuple[PruningPlan, ...]:
+        public = self._studio.public
+        return self._studio.finished(
+            "api", lambda stop: plan_merge(open_inputs(recipe, public=public, stop=stop)).plans
+        )
 
     def _distribution(self, recipe: MergeRecipe, plan: PruningPlan) -> str:
         if plan.parameters.significance != "magnitude" or recipe.overrides:
@@ -195,22 +194,18 @@ class Endpoints:
         )
         return distribution_picture(plan.finetuned, profile, plan)
 
-    def _scored(self, recipe: MergeRecipe, model: str, questions: int) -> str:
-        names = [one.model for one in recipe.models]
+    def _scores(self, recipe: MergeRecipe, model: str, questions: int) -> str:
+        names = [model.model for model in recipe.models]
         model = model or names[0]
         domain = zoo_domain(model)
         if model not in names or domain is None:
-            known = ", ".join(one for one in names if zoo_domain(one)) or "none here"
-            raise UnknownName(f"model: {shown(model)}. Scored are models of a domain: {known}.")
-        limit, studio = whole_number("questions", questions, 4, MOST_QUESTIONS), self._studio
-        asked: dict[str, str | MergeRecipe] = {
-            "merged": recipe,
-            recipe.base: recipe.base,
-            model: model,
-        }
+            scored = ", ".join(filter(zoo_domain, names)) or "none here"
+            raise UnknownName(f"model: {shown(model)}. Scored are models of a domain: {scored}.")
+        limit, studio = whole_number("questions", questions, 4, MAX_QUESTIONS), self._studio
+        targets: dict[str, Target] = {"merged": recipe, recipe.base: recipe.base, model: model}
 
         def score(stop: Stop) -> dict[str, DomainScore]:
-            return {name: studio.score(one, domain, limit, stop) for name, one in asked.items()}
+            return {name: studio.score(targets[name], domain, limit, stop) for name in targets}
 
         return scores_picture(domain, studio.finished("api", score))
 
@@ -224,30 +219,34 @@ class Endpoints:
         Returns:
             Of a file: name, address (below the page's own), bytes, sha256, seconds it stays. Of a text: name, text, notes.
         """  # noqa: E501  (Gradio reads one line a value)
-        given = self._recipe(recipe)
+        merge = self._recipe(recipe)
         if kind in ("recipe", "mergekit", "card"):
-            return self._text(given, kind)
+            return self._text(merge, kind)
         make, visitor = find_maker(kind), asker(request)
 
         def work(stop: Stop) -> dict[str, Any]:
-            known = look(given, public=self._studio.public, stop=stop)
-            doing = ExportWork(self._studio.public, lambda what, share: None, stop)
-            with self._exports.room(visitor, needed_bytes(known, kind)) as room:
-                path = make(given, room.folder, doing)
-                made = self._exports.offer(visitor, room, path, sha256_of(path, doing))
-            stays = round(made.until - time.monotonic())
-            about = {"name": made.path.name, "address": address_of(made.word), "bytes": made.nbytes}
-            return {**about, "sha256": made.sha256, "seconds": stays}
+            facts = read_facts(merge, public=self._studio.public, stop=stop)
+            context = ExportWork(self._studio.public, lambda *_: None, stop)
+            with self._exports.room(visitor, needed_bytes(facts, kind)) as room:
+                path = make(merge, room.folder, context)
+                file = self._exports.offer(visitor, room, path, sha256_of(path, context))
+            return {
+                "name": file.path.name,
+                "address": address_of(file.word),
+                "bytes": file.nbytes,
+                "sha256": file.sha256,
+                "seconds": round(file.until - time.monotonic()),
+            }
 
         return self._studio.finished("api", work)
 
     def _text(self, recipe: MergeRecipe, kind: str) -> dict[str, Any]:
-        public = self._studio.public
-        known = self._studio.finished("api", lambda stop: look(recipe, public=public, stop=stop))
-        found = export_value(known, recipe, public=public)["texts"][kind]
-        if found["reason"]:
-            raise InvalidValue(found["reason"])
-        return {name: found[name] for name in ("name", "text", "notes")}
+        studio, public = self._studio, self._studio.public
+        facts = studio.finished("api", lambda stop: read_facts(recipe, public=public, stop=stop))
+        value = export_value(facts, recipe, public=public)["texts"][kind]
+        if value["reason"]:
+            raise InvalidValue(value["reason"])
+        return {name: value[name] for name in ("name", "text", "notes")}
 
     def _recipe(self, text: object) -> MergeRecipe:
         if not isinstance(text, str):
@@ -260,29 +259,29 @@ class Endpoints:
     def _target(self, recipe: MergeRecipe, model: object) -> str | MergeRecipe:
         if model == "merged":
             return recipe
-        known = (recipe.base, *(one.model for one in recipe.models))
-        if not isinstance(model, str) or model not in known:
-            raise UnknownName(f"model: {shown(model)}. Known: merged, {', '.join(known)}.")
+        references = (recipe.base, *(choice.model for choice in recipe.models))
+        if not isinstance(model, str) or model not in references:
+            raise UnknownName(f"model: {shown(model)}. Known: merged, {', '.join(references)}.")
         return model
 
 
 def add_api(studio: Studio, exports: Exports, allowance: Allowance) -> None:
     """Register the endpoints, inside the page's Blocks; they use the page's queues."""
-    outside = Endpoints(studio, exports, allowance)
-    for endpoint, place, most in (
-        (outside.example, "look", 2),
-        (outside.plan, "look", 2),
-        (outside.merge, "model", 1),
-        (outside.chat, CHAT, CHATS),
-        (outside.score, "exam", 1),
-        (outside.picture, "exam", 1),
-        (outside.export, "export", 1),
+    endpoints = Endpoints(studio, exports, allowance)
+    for endpoint, queue, limit in (
+        (endpoints.example, "look", 2),
+        (endpoints.plan, "look", 2),
+        (endpoints.merge, "model", 1),
+        (endpoints.chat, CHAT, CHATS),
+        (endpoints.score, "exam", 1),
+        (endpoints.picture, "exam", 1),
+        (endpoints.export, "export", 1),
     ):
         gr.api(  # type: ignore[attr-defined]
             show_errors(endpoint),
             api_name=endpoint.__name__,
-            concurrency_id=place,
-            concurrency_limit=most,
+            concurrency_id=queue,
+            concurrency_limit=limit,
         )
 
 

@@ -20,10 +20,10 @@ from ..widgets.controls import PRIVATE, Controls
 from ..work.question import first_targets, target_choices
 from ..work.studio import Studio
 
-MEASURING = {"concurrency_id": "model", "concurrency_limit": 1, **PRIVATE}
+MEASURE_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1, **PRIVATE}
 LIVE = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
-"""Events of moving sliders. They skip the queue, so they cannot show a notice: expected errors
-appear in the part itself."""
+"""Options of events of moving sliders. They skip the queue, so they cannot show a notice: expected
+errors appear in the part itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +62,20 @@ def drawn(page: Page, session: Session, studio: Studio, **more: Any) -> dict[Any
 
 
 def restored(page: Page, session: Session, studio: Studio) -> dict[Any, Any]:
-    """As `shown`, for a restored session: the chat keeps its choice of models."""
-    answering = target_choices(session)
-    return shown(page, session, studio) | {
-        page.chat.targets: gr.CheckboxGroup(choices=answering),
+    """As `replaced`, for a restored session: the chat keeps its choice of models."""
+    return replaced(page, session, studio) | {
+        page.chat.targets: gr.CheckboxGroup(choices=target_choices(session)),
         page.see.exact: pack(exact_payload(session, studio, adopt=True) | {"measuring": ""}),
     }
 
 
-def shown(page: Page, session: Session, studio: Studio, look: str = "") -> dict[Any, Any]:
+def replaced(page: Page, session: Session, studio: Studio, look: str = "") -> dict[Any, Any]:
     """The updates after the models or all controls change at once."""
-    answering = target_choices(session)
+    targets, ticked = target_choices(session), first_targets(session)
     return page.controls.show(session) | {
         page.see.plots: pack(plots_payload(session, studio, adopt=True, look=look)),
         page.see.exact: pack(exact_payload(session, studio, adopt=True)),
-        page.chat.targets: gr.CheckboxGroup(choices=answering, value=first_targets(session)),
+        page.chat.targets: gr.CheckboxGroup(choices=targets, value=ticked),
         page.pruning.levels: "",
     }
 
@@ -92,7 +91,7 @@ def sent_once(updates: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
 
 
 def all_outputs(page: Page) -> list[Component]:
-    """Every component that `shown` writes."""
+    """Every component that `replaced` writes."""
     return [
         *page.controls.inputs,
         page.see.plots,

@@ -23,7 +23,7 @@ from ..widgets.header import status_value
 from ..widgets.runs import streaming
 from ..work.error_notices import show_errors
 from ..work.studio import Studio
-from .layout import LIVE, MEASURING, Page, all_outputs, drawn, moved
+from .layout import LIVE, MEASURE_QUEUE, Page, all_outputs, drawn, moved
 from .wiring_models import wire_models, wire_offer
 from .wiring_pinned import wire_pinned
 from .wiring_tune import opening, wire_tune
@@ -100,29 +100,29 @@ def _wire_strength(page: Page, studio: Studio) -> None:
 
 def _wire_significance(page: Page, studio: Studio) -> None:
     """Measure a newly chosen score, then draw it; until then nothing changes."""
-    controls, chosen = page.controls, page.controls.significance
+    controls, choice = page.controls, page.controls.significance
 
     @show_errors
     def on_significance(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         session = controls.session(values)
         try:
-            for what in measuring(session, studio):
-                yield {page.see.exact: pack({"measuring": what})}
+            for step in measuring(session, studio):
+                yield {page.see.exact: pack({"measuring": step})}
             yield drawn(page, session, studio, measuring="")
         except DppaError:  # back to a score that needs no text; the notice says why
             plain = replace(session, significance="magnitude")
-            yield {chosen: plain.significance} | drawn(page, plain, studio, measuring="")
+            yield {choice: plain.significance} | drawn(page, plain, studio, measuring="")
             raise
 
-    chosen.input(None, js=activity_script("see", "waiting"), **PRIVATE)
-    measured = chosen.input(
+    choice.input(None, js=activity_script("see", "waiting"), **PRIVATE)
+    event = choice.input(
         on_significance,
         inputs=controls.inputs,
-        outputs=[chosen, page.see.plots, page.see.exact],
+        outputs=[choice, page.see.plots, page.see.exact],
         trigger_mode="always_last",
-        **MEASURING | queued(page.see.measuring_place),
+        **MEASURE_QUEUE | queued(page.see.measuring_place),
     )
-    measured.failure(None, js=activity_script("see", "idle"), **PRIVATE)
+    event.failure(None, js=activity_script("see", "idle"), **PRIVATE)
 
 
 def _wire_method(page: Page, studio: Studio) -> None:
@@ -153,7 +153,7 @@ def _wire_method(page: Page, studio: Studio) -> None:
         inputs=controls.inputs,
         outputs=[see.exact],
         trigger_mode="once",
-        **MEASURING | queued(see.merging_place),
+        **MEASURE_QUEUE | queued(see.merging_place),
     )
     merging.then(None, js=activity_script("merge", "idle"), **PRIVATE)
 
@@ -170,8 +170,8 @@ def _wire_levels(page: Page, studio: Studio) -> None:
         except InvalidValue as error:  # shown beside the box; everything else stays
             refused = {"text": str(values[pruning.levels] or ""), "problem": str(error)}
             return {pruning.levels_note: pack(refused)}
-        shown = controls.show(session)
-        return {key: shown[key] for key in set_by_text} | {
+        updates = controls.show(session)
+        return {key: updates[key] for key in set_by_text} | {
             pruning.levels_note: pack(None),
             page.see.exact: pack(exact_payload(session, studio, adopt=True)),
         }

@@ -11,7 +11,7 @@ import gradio as gr
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import MergeRecipe
 
-from ..session.conversation import AnswerSettings, Turn, stopped_turns, transcript_value
+from ..session.conversation import stopped_turns, transcript_value
 from ..session.json_form import parsed_keys
 from ..session.session import Session
 from ..views.chat.answering import stream_turn
@@ -31,8 +31,8 @@ from ..work.rate_limits import Allowance
 from ..work.studio import CHAT, CHATS, Studio
 from ..work.visitor import asker
 
-MOST_TURNS = 20
-MOST_RECIPES = 8
+MAX_TURNS = 20
+MAX_RECIPES = 8
 
 
 def wire_chat(view: ChatView, controls: Controls, studio: Studio, allowance: Allowance) -> None:
@@ -45,14 +45,15 @@ def wire_chat(view: ChatView, controls: Controls, studio: Studio, allowance: All
 def _wire_asking(view: ChatView, controls: Controls, studio: Studio, allowance: Allowance) -> Any:
     @show_errors
     def on_ask(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
-        asked = question_of(values, view, controls.session(values))
-        question = replace(asked, before=before_of(values[view.turns], asked.settings))
+        earlier = stopped_turns(values[view.turns])
+        question = question_of(values, view, controls.session(values))
+        if question.settings.conversation:
+            question = replace(question, before=earlier[-MAX_TURNS:])
         tokens = question.settings.max_tokens * len(question.targets)
         allowance.spend(asker(request), tokens)
-        before = stopped_turns(values[view.turns])[1 - MOST_TURNS :]
         recipes = with_recipe(values[view.recipes], question.recipes.get(MERGED))
         for turn, activity in stream_turn(question, studio):
-            turns = (*before, turn)
+            turns = (*earlier[1 - MAX_TURNS :], turn)
             value = pack(transcript_value(turns, activity))
             yield {view.turns: turns, view.recipes: recipes, view.transcript: value}
 
@@ -80,22 +81,23 @@ def _wire_ends(view: ChatView, asking: Any) -> None:
 
     @show_errors
     def on_clear() -> dict[Any, Any]:
-        nothing = pack(transcript_value((), "idle"))
-        return {view.turns: (), view.recipes: (), view.transcript: nothing}
+        value = pack(transcript_value((), "idle"))
+        return {view.turns: (), view.recipes: (), view.transcript: value}
 
     # End the answer before sending the kept turns: nothing may overwrite them.
-    at_once = {"queue": False, **PRIVATE}
+    unqueued = {"queue": False, **PRIVATE}
     view.stop.click(None, js=activity_script("chat", "idle"), **PRIVATE)
-    view.stop.click(None, cancels=[asking], **at_once)
-    view.stop.click(on_stop, inputs={view.turns}, outputs=[view.turns, view.transcript], **at_once)
-    view.transcript.forget(None, cancels=[asking], **at_once)
-    view.transcript.forget(on_clear, None, [view.turns, view.recipes, view.transcript], **at_once)
+    view.stop.click(None, cancels=[asking], **unqueued)
+    view.stop.click(on_stop, inputs={view.turns}, outputs=[view.turns, view.transcript], **unqueued)
+    view.transcript.forget(None, cancels=[asking], **unqueued)
+    view.transcript.forget(on_clear, None, [view.turns, view.recipes, view.transcript], **unqueued)
 
 
 def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> ChatQuestion:
     """The checked question of a handler's values; raises InvalidValue."""
-    drawn = (view.max_tokens, view.temperature, view.top_p, view.seed)
-    settings = read_settings(*(values[field] for field in (*drawn, view.conversation, view.system)))
+    sampling = (view.max_tokens, view.temperature, view.top_p, view.seed)
+    fields = (*sampling, view.conversation, view.system)
+    settings = read_settings(*(values[field] for field in fields))
     against = parsed_keys(values[view.duel]).get("against")
     if not isinstance(against, str):
         raise InvalidValue(f"The blind comparison arrived in an unreadable form: {against!r:.80}.")
@@ -104,14 +106,9 @@ def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> 
     return read_question(values[view.prompt], values[view.targets], settings, session)
 
 
-def before_of(turns: tuple[Turn, ...], settings: AnswerSettings) -> tuple[Turn, ...]:
-    """The turns that a new question continues; none if it stands alone."""
-    return stopped_turns(turns)[-MOST_TURNS:] if settings.conversation else ()
-
-
 def with_recipe(recipes: Recipes, newest: MergeRecipe | None) -> Recipes:
-    """The recipes that answered, with one more; without duplicates, at most `MOST_RECIPES`."""
+    """The recipes that answered, with one more; without duplicates, at most `MAX_RECIPES`."""
     if newest is None:
         return recipes
     others = tuple(recipe for recipe in recipes if recipe != newest)
-    return (newest, *others)[:MOST_RECIPES]
+    return (newest, *others)[:MAX_RECIPES]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.preflight_checks.preflight_report import PreflightReport
@@ -14,18 +13,19 @@ from dppa_core.preflight_checks.preflight_report import PreflightReport
 from ..session.json_form import parsed_keys
 from ..session.presets import fetched_session, find_fetchable_set, presets
 from ..session.session import Session
-from ..views.controls.hub_offer import Offer, checked, offer_value, offered, stream_fetch
+from ..views.controls.hub_offer import Offer, checked_value, offer_value, read_offer, stream_fetch
 from ..views.controls.models import (
-    chosen_reference,
-    extended,
     findings_value,
     first_blocker,
-    is_here,
-    looked_at,
-    measured,
+    is_local,
+    local_reference,
     named_references,
+    opened_findings,
+    preflight_report,
     preset_session,
-    with_named,
+    with_base,
+    with_models,
+    with_more_models,
 )
 from ..widgets.browser_parts import pack
 from ..widgets.controls import PRIVATE, failed_script
@@ -33,9 +33,9 @@ from ..work.error_notices import show_errors
 from ..work.figures import whole_json
 from ..work.question import target_choices
 from ..work.studio import Studio
-from .layout import MEASURING, Page, all_outputs, drawn, sent_once, shown
+from .layout import MEASURE_QUEUE, Page, all_outputs, drawn, replaced, sent_once
 
-FETCHING = {"concurrency_id": "hub", "concurrency_limit": 1, **PRIVATE}
+FETCH_QUEUE = {"concurrency_id": "hub", "concurrency_limit": 1, **PRIVATE}
 """Checks and downloads share one queue; chats do not wait for it."""
 
 
@@ -53,7 +53,7 @@ def wire_models(page: Page, studio: Studio) -> None:
         cleared = {page.offer: pack(None), view.findings: pack(None)}
         if find_fetchable_set(title):  # fetched since the page opened: its list lacks the values
             cleared[view.preset] = pack(_whole(str(title), session))
-        return shown(page, session, studio) | cleared
+        return replaced(page, session, studio) | cleared
 
     @show_errors
     def on_removed(values: dict[Any, Any]) -> dict[Any, Any]:
@@ -61,41 +61,41 @@ def wire_models(page: Page, studio: Studio) -> None:
         answering = gr.CheckboxGroup(choices=target_choices(session))
         return drawn(page, session, studio) | {page.chat.targets: answering}
 
-    told = [*all_outputs(page), view.findings, page.offer]
-    view.preset.choose(on_preset, inputs={view.preset}, outputs=[*told, view.preset], **PRIVATE)
-    _wire_adding(page, studio, told)
+    outputs = [*all_outputs(page), view.findings, page.offer, view.preset]
+    view.preset.choose(on_preset, inputs={view.preset}, outputs=outputs, **PRIVATE)
+    _wire_adding(page, studio)
     outputs = [page.see.plots, page.see.exact, page.chat.targets]
     controls.models.remove(on_removed, inputs=controls.inputs, outputs=outputs, **PRIVATE)
 
 
-def _wire_adding(page: Page, studio: Studio, told: list[Component]) -> None:
+def _wire_adding(page: Page, studio: Studio) -> None:
     controls, view = page.controls, page.models
 
     @show_errors
     def on_use(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        yield {view.findings: pack(None)}  # those of the click before
+        yield {view.findings: pack(None)}  # those of the last click
         session = controls.session(values)
         base, models = named_references(values[view.base], values[view.reference])
         if not base:
-            extended(session, models)  # refused before anything is looked up
-        listed = models or tuple(model.reference for model in session.models)
-        report = looked_at(base or session.base, listed, studio)
-        yield from _told(page, report)
-        named = (base or session.base, *listed)
-        if report is not None and not all(is_here(one, studio) for one in named):
-            offer = Offer(named, new_base=bool(base))
-            card = offer_value(offer, report=report)
+            with_more_models(session, models)  # refused before anything is looked up
+        models = models or tuple(model.reference for model in session.models)
+        names = (base or session.base, *models)
+        report = preflight_report(names[0], models, studio)
+        yield from _show_preflight(page, report)
+        if report is not None and not all(is_local(name, studio) for name in names):
+            card = offer_value(Offer(names, new_base=bool(base)), report=report)
             yield from sent_once({page.offer: pack(card), view.findings: pack(None)})
             return
-        exact = tuple(chosen_reference(one, studio) for one in named)
-        yield from sent_once(_used(page, session, bool(base), exact, studio, report))
+        exact = tuple(local_reference(name, studio) for name in names)
+        yield from sent_once(_with_typed(page, session, bool(base), exact, studio, report))
 
-    naming: set[Any] = controls.inputs | {view.base, view.reference}
-    event = view.use.click(on_use, inputs=naming, outputs=told, **MEASURING)
+    inputs: set[Any] = controls.inputs | {view.base, view.reference}
+    outputs = [*all_outputs(page), view.findings, page.offer]
+    event = view.use.click(on_use, inputs=inputs, outputs=outputs, **MEASURE_QUEUE)
     event.failure(None, js=failed_script("adding"), **PRIVATE)
 
 
-def _used(
+def _with_typed(
     page: Page,
     session: Session,
     new_base: bool,
@@ -103,18 +103,21 @@ def _used(
     studio: Studio,
     report: PreflightReport | None = None,
 ) -> dict[Any, Any]:
-    """The updates after typed models, the base first, are used: the first of them is drawn."""
+    """The updates that use typed models, the base first; the first domain model is drawn."""
     base, *models = references
-    session = with_named(session, base if new_base else "", models, studio)
-    found = measured(report, base, models, studio)
-    return shown(page, session, studio, look=models[0]) | {
-        page.models.findings: pack(found),
+    if new_base:
+        session = with_base(session, base, models, studio)
+    else:
+        session = with_models(session, models, studio)
+    findings = opened_findings(report, base, models, studio)
+    return replaced(page, session, studio, look=models[0]) | {
+        page.models.findings: pack(findings),
         page.offer: pack(None),
     }
 
 
-def _told(page: Page, report: PreflightReport | None) -> Iterator[dict[Any, Any]]:
-    """Show what preflight found, and stop if it found a blocker."""
+def _show_preflight(page: Page, report: PreflightReport | None) -> Iterator[dict[Any, Any]]:
+    """Show the findings of the preflight; IncompatibleCheckpoints if one is a blocker."""
     if report is None:
         return
     head = "Not added: a check failed." if report.blockers else "Measuring …"
@@ -129,31 +132,31 @@ def wire_offer(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_check(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {card: pack(checked(offered(values, card, studio)))}
+        return {card: pack(checked_value(read_offer(values, card, studio)))}
 
     @show_errors
     def on_fetch(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        offer = offered(values, card, studio)
+        offer = read_offer(values, card, studio)
         session = page.controls.session(values)
         for value, references in stream_fetch(offer, studio):
             if not references:
                 yield {card: pack(value)}
             elif offer.preset is None:
-                yield from sent_once(_used(page, session, offer.new_base, references, studio))
+                yield from sent_once(_with_typed(page, session, offer.new_base, references, studio))
             else:
-                yield from sent_once(_opened(page, offer.preset.title, references, studio))
+                yield from sent_once(_with_set(page, offer.preset.title, references, studio))
 
     @show_errors
     def on_stop_fetching(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {card: pack(offer_value(offered(values, card, studio), "stopped"))}
+        return {card: pack(offer_value(read_offer(values, card, studio), "stopped"))}
 
-    checking = card.check(on_check, inputs={card}, outputs=[card], **FETCHING)
+    checking = card.check(on_check, inputs={card}, outputs=[card], **FETCH_QUEUE)
     fetching = card.fetch(
         on_fetch,
         inputs=page.controls.inputs | {card},
         outputs=[*all_outputs(page), page.models.preset, page.models.findings, card],
         trigger_mode="once",
-        **FETCHING,
+        **FETCH_QUEUE,
     )
     for event in (checking, fetching):
         event.failure(None, js="() => { window.dppa.offerRests(); return []; }", **PRIVATE)
@@ -162,16 +165,18 @@ def wire_offer(page: Page, studio: Studio) -> None:
 
 
 def _whole(title: str, session: Session) -> dict[str, Any]:
-    """The preset's value after another one is chosen, with all its settings."""
+    """The value of the list of presets after a choice, with all settings of the chosen one."""
     return {"chosen": title, "wholes": {title: whole_json(session)}}
 
 
-def _opened(page: Page, title: str, references: tuple[str, ...], studio: Studio) -> dict[Any, Any]:
+def _with_set(
+    page: Page, title: str, references: tuple[str, ...], studio: Studio
+) -> dict[Any, Any]:
     """The updates after the models of a set were downloaded."""
     session = fetched_session(title, references)
-    found = measured(None, references[0], references[1:], studio)
-    return shown(page, session, studio, look=references[1]) | {
+    findings = opened_findings(None, references[0], references[1:], studio)
+    return replaced(page, session, studio, look=references[1]) | {
         page.models.preset: pack(_whole(title, session)),
-        page.models.findings: pack(found),
+        page.models.findings: pack(findings),
         page.offer: pack(None),
     }

@@ -21,31 +21,31 @@ from ..work.studio import Studio
 from ..work.visitor import asker
 from .layout import LIVE, Page, moved
 
-READING = {"concurrency_id": "next", "concurrency_limit": 2, **PRIVATE}
-TRACING = {"concurrency_id": "curve", "concurrency_limit": 1, **PRIVATE}
+NEXT_QUEUE = {"concurrency_id": "next", "concurrency_limit": 2, **PRIVATE}
+CURVE_QUEUE = {"concurrency_id": "curve", "concurrency_limit": 1, **PRIVATE}
 """One curve at a time for all visitors: it gives way to answers."""
 
 
 def wire_pinned(page: Page, studio: Studio) -> None:
     """Set up the requests of the pinned question."""
     _wire_answer(page, studio)
-    controls, view, points = page.controls, page.pinned, Recent(8192)
+    controls, view, cache = page.controls, page.pinned, Recent(8192)
 
     def on_next(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
-        asked, session = read_next(values[view.next]), controls.session(values)
+        next_request, session = read_next(values[view.next]), controls.session(values)
         turns, recipes = values[page.chat.turns], values[page.chat.recipes]
-        return next_payload(asked, session, turns, recipes, studio)
+        return next_payload(next_request, session, turns, recipes, studio)
 
     def on_curve(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         session = moved(page, values, studio)
-        return curve_payload(session, read_curve(values[view.breaks], session), studio, points)
+        return curve_payload(session, read_curve(values[view.breaks], session), studio, cache)
 
     view.next.look(
         streaming(view.next, on_next),
         inputs=controls.inputs | {view.next, page.chat.turns, page.chat.recipes},
         outputs=[view.next],
         trigger_mode="always_last",
-        **READING,
+        **NEXT_QUEUE,
     )
     tracing = view.breaks.trace(
         streaming(view.breaks, on_curve),
@@ -53,7 +53,7 @@ def wire_pinned(page: Page, studio: Studio) -> None:
         outputs=[view.breaks],
         trigger_mode="always_last",
         preprocess=False,  # a half-typed number is not an error
-        **TRACING,
+        **CURVE_QUEUE,
     )
     view.breaks.halt(None, cancels=[tracing], queue=False, **PRIVATE)
 
@@ -65,9 +65,9 @@ def _wire_answer(page: Page, studio: Studio) -> None:
     def on_pinned(values: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
         value: dict[str, Any] = {}
         try:
-            asked = read_pinned(values[view.answer])
-            value["id"] = asked.number
-            value |= answers.value(moved(page, values, studio), asked, asker(request))
+            question = read_pinned(values[view.answer])
+            value["id"] = question.number
+            value |= answers.value(moved(page, values, studio), question, asker(request))
         except Cancelled:
             value["later"] = "replaced"
         except DppaError as error:

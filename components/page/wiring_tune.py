@@ -15,16 +15,16 @@ from ..session.link import PARAMETER, session_from_link
 from ..session.presets import first_session
 from ..session.session import ModelChoice, Session
 from ..session.state import session_from_state, state_of
-from ..views.controls.models import check_curves, layer_count, opened
+from ..views.controls.models import check_curves, layer_count, with_pins
 from ..views.controls.prune import measuring
 from ..views.controls.whole_states import (
-    asked,
-    asked_recipe,
     file_value,
     hub_names,
     is_at_hand,
     is_embedded,
+    numbered_value,
     opened_beside,
+    read_recipe,
 )
 from ..views.see.see import exact_payload, plots_payload
 from ..widgets.browser_parts import pack
@@ -33,75 +33,71 @@ from ..work.error_notices import show_errors
 from ..work.studio import Studio
 from .layout import Page, all_outputs, restored, sent_once
 
-TUNING = {"concurrency_id": "tune", "concurrency_limit": 4, **PRIVATE}
+TUNE_QUEUE = {"concurrency_id": "tune", "concurrency_limit": 4, **PRIVATE}
 """Restoring a session does not wait for chats or scores."""
-FAILED = "() => { window.dppa.tuneFailed(); return []; }"
+FAILURE_SCRIPT = "() => { window.dppa.tuneFailed(); return []; }"
 
 
 def wire_tune(page: Page, studio: Studio) -> None:
-    """Restore a session, read a recipe, write one."""
+    """Wire the events that restore a session, read a recipe and write one."""
     outputs = [*all_outputs(page), page.tune]
 
     @show_errors
     def on_restore(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        number, state = asked(values[page.tune], "state")
-        session = opened(session_from_state(state), studio)
-        yield from _followed(page, session, number, studio)
+        number, state = numbered_value(values[page.tune], "state")
+        session = with_pins(session_from_state(state), studio)
+        yield from _restore(page, session, number, studio)
 
     @show_errors
     def on_read(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        number, text = asked(values[page.tune], "recipe")
+        number, text = numbered_value(values[page.tune], "recipe")
         try:
-            recipe, notes = asked_recipe(text, studio)
-            yield from _followed(page, _of_recipe(recipe, studio), number, studio, notes)
+            recipe, notes = read_recipe(text, studio)
+            yield from _restore(page, _session_of(recipe, studio), number, studio, notes)
         except DppaError as error:  # shown in the panel, which would cover a notice
             yield {page.tune: pack({"refused": str(error), "id": number})}
 
     @show_errors
     def on_write(values: dict[Any, Any]) -> dict[Any, Any]:
-        number, _ = asked(values[page.tune], "id")
+        number, _ = numbered_value(values[page.tune], "id")
         return {page.tune: pack(file_value(page.controls.session(values), number))}
 
-    inputs = {page.tune}
-    restoring = page.tune.restore(
-        on_restore, inputs=inputs, outputs=outputs, trigger_mode="multiple", **TUNING
-    )
-    reading = page.tune.read(
-        on_read, inputs=inputs, outputs=outputs, trigger_mode="multiple", **TUNING
-    )
-    writing = page.tune.write(
-        on_write, inputs=page.controls.inputs | inputs, outputs=[page.tune], **TUNING
-    )
-    for event in (restoring, reading, writing):
-        event.failure(None, js=FAILED, **PRIVATE)
+    sent = {"inputs": {page.tune}, "outputs": outputs, "trigger_mode": "multiple", **TUNE_QUEUE}
+    inputs = page.controls.inputs | {page.tune}
+    for event in (
+        page.tune.restore(on_restore, **sent),
+        page.tune.read(on_read, **sent),
+        page.tune.write(on_write, inputs=inputs, outputs=[page.tune], **TUNE_QUEUE),
+    ):
+        event.failure(None, js=FAILURE_SCRIPT, **PRIVATE)
 
 
-def _followed(
+def _restore(
     page: Page, session: Session, number: int, studio: Studio, notes: Sequence[str] = ()
 ) -> Iterator[dict[Any, Any]]:
-    """Measure what a session needs, then yield all its updates."""
+    """Make the missing profiles of a session, then yield all its updates."""
     if not is_at_hand(session, studio):
-        for what in measuring(session, studio):
-            yield {page.see.exact: pack({"measuring": what})}
+        for step in measuring(session, studio):
+            yield {page.see.exact: pack({"measuring": step})}
     check_curves(session, studio)
-    done = {"done": number, **({"notes": list(notes)} if notes else {})}
-    yield from sent_once(restored(page, session, studio) | {page.tune: pack(done)})
+    reply = {"done": number, **({"notes": list(notes)} if notes else {})}
+    yield from sent_once(restored(page, session, studio) | {page.tune: pack(reply)})
 
 
-def _of_recipe(recipe: MergeRecipe, studio: Studio) -> Session:
+def _session_of(recipe: MergeRecipe, studio: Studio) -> Session:
     """The session of a recipe; counts the layers first if it has coefficients by layer."""
     layers = 0
     if any(isinstance(model.coefficient, Mapping) for model in recipe.models):
         choice = ModelChoice(recipe.models[0].model)
-        bare = opened(Session(base=recipe.base, models=(choice,)), studio)
+        bare = with_pins(Session(base=recipe.base, models=(choice,)), studio)
         layers = layer_count(bare.base, bare.models[0].reference, studio)
-    return opened(session_from_recipe(recipe, layers), studio)
+    return with_pins(session_from_recipe(recipe, layers), studio)
 
 
 def opening(page: Page, request: gr.Request, studio: Studio) -> dict[Any, Any]:
-    """The initial state of the page: the settings in its address, or the first preset, with what
-    else it opens, or a notice if the address is invalid. The browser requests measurements once the
-    page is loaded, and asks the person first if the Hub would be asked: anybody can send a link."""
+    """The initial updates of the page: the settings in its address or the first preset, the parts
+    that the address opens, a notice if it is invalid. The browser requests measurements once the
+    page is loaded. It asks the person before the Hub is asked: anybody can send a link."""
     linked = None
     try:
         opens = opened_beside(request.query_params)
@@ -112,7 +108,7 @@ def opening(page: Page, request: gr.Request, studio: Studio) -> dict[Any, Any]:
             if names := hub_names(session, studio):
                 value |= {"confirm": state_of(session), "hub": names}
             else:
-                session = opened(session, studio)
+                session = with_pins(session, studio)
                 if is_embedded(session):
                     check_curves(session, studio)
                     linked = restored(page, session, studio)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
+from starlette.datastructures import Headers
 
 from ..learn.learn import wire_learn
 from ..server.guards.hosts import is_foreign
@@ -95,8 +96,8 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             see = build_see()
             add_compare(controls, studio)
             add_attribution(controls, studio)
-            own = read_settings().experiments
-            add_experiments((own,) if own else RESULTS)
+            results = read_settings().experiments
+            add_experiments((results,) if results else RESULTS)
             add_counts(controls, studio)
             add_matrix(controls, studio)
         with gr.Column(elem_id="side-column"):
@@ -122,24 +123,21 @@ def _build_panes(
     controls: Controls, studio: Studio, exports: Exports, allowance: Allowance
 ) -> None:
     settings = read_settings()
-    offered = TaskOffer(settings.offered_tasks if studio.public else None, settings.task_files)
+    offer = TaskOffer(settings.offered_tasks if studio.public else None, settings.task_files)
     with _part("score-pane", "Score", "pane"):
-        other = add_score(controls, studio)
-        questions = add_own_questions(other, controls, studio, allowance)
-        add_ready_tasks(other, controls, studio, allowance, offered)
-        add_perplexity(other, controls, studio)
+        slot = add_score(controls, studio)
+        questions = add_own_questions(slot, controls, studio, allowance)
+        add_ready_tasks(slot, controls, studio, allowance, offer)
+        add_perplexity(slot, controls, studio)
     with _part("search-pane", "Search", "pane"):
         add_search(controls, studio, questions)
     with _part("export-pane", "Export", "pane"):
         add_export(controls, studio, exports)
-        push = build_push(studio)
-        wire_push(
-            push,
-            controls,
-            studio,
-            exports,
-            lambda headers: is_foreign(headers, settings.known_hosts),
-        )
+
+        def from_elsewhere(headers: Headers) -> bool:
+            return is_foreign(headers, settings.known_hosts)
+
+        wire_push(build_push(studio), controls, studio, exports, from_elsewhere)
 
 
 def _build_shape(
@@ -149,8 +147,8 @@ def _build_shape(
         models = live("models", models_json(session), events=("change", "remove"))
         view = ModelsView(preset, *build_own(studio))
     with gr.Column(elem_id="method-box", elem_classes="box"):
-        chosen = {"methods": catalogue(), **method_json(session.method)}
-        method = live("method", chosen, events=("choose",))
+        value = {"methods": catalogue(), **method_json(session.method)}
+        method = live("method", value, events=("choose",))
         advice = build_advice()
     with _part("sliders-box", "Prune"):
         rate = build_rate(session)

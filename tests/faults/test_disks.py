@@ -142,7 +142,7 @@ def test_a_file_for_a_visitor_goes_and_the_page_makes_the_next(disk: MakeDisk) -
             make_events(RECIPES[0], "packs", ADA, exports, studio, emit, threading.Event())
 
         with pytest.raises(OutOfBudget, match="disk is full|may not grow") as told:
-            make(lambda event: place.fill() if "Packing: 2 of" in str(event[1]) else None)
+            make(lambda event: place.fill() if "Packing: 2 of" in str(event[0]) else None)
         assert str(place.folder) not in str(told.value)
         assert contents(place.folder) == {} and exports.nbytes == 0
         place.empty()

@@ -21,8 +21,8 @@ from ...work.progress_stream import Changes, end_of, growing
 from ...work.question import ChatQuestion, is_right
 from ...work.studio import Emit, Studio
 
-LONGEST_SHOWN = 20_000
-"""Characters of a rendered prompt that are sent to the page."""
+MAX_PROMPT_CHARACTERS = 20_000
+"""Of a rendered prompt that is sent to the page."""
 
 
 def stream_turn(question: ChatQuestion, studio: Studio) -> Iterator[tuple[Turn, str]]:
@@ -48,21 +48,21 @@ def answer_events(question: ChatQuestion, studio: Studio, emit: Emit, stop: Stop
     writing = deque[_Writer]()
     try:
         while waiting or writing:
-            if waiting and _may_begin(writing, studio):
+            if waiting and _fits_beside(writing, studio):
                 writer = waiting.popleft()
-                goes_on = writer.begin()
+                unfinished = writer.begin()
             else:
                 writer = writing.popleft()
-                goes_on = writer.step()
-            if goes_on:
+                unfinished = writer.step()
+            if unfinished:
                 writing.append(writer)
     finally:
         for writer in writing:
             writer.close()
 
 
-def _may_begin(writing: deque[_Writer], studio: Studio) -> bool:
-    """Whether one more model fits, assumed as large as the largest running one."""
+def _fits_beside(writing: deque[_Writer], studio: Studio) -> bool:
+    """Return True if one more model fits, assumed as large as the largest running one."""
     sizes = [writer.nbytes for writer in writing]
     return not sizes or studio.fit_together([*sizes, max(sizes)])
 
@@ -104,15 +104,15 @@ class _Writer:
         self, name: str, question: ChatQuestion, studio: Studio, stop: Stop
     ) -> Generator[Changes]:
         target, prompt = question.target(name), question.said_to(name)
-        yield {"state": _readying(target, studio), "note": _why_it_takes(target, studio)}
-        given = question.settings
-        settings = GenerationSettings(given.max_tokens, given.temperature, given.top_p, given.seed)
+        yield {"state": _preparation(target, studio), "note": _why_slow(target, studio)}
+        drawn = question.settings
+        settings = GenerationSettings(drawn.max_tokens, drawn.temperature, drawn.top_p, drawn.seed)
         with (
             studio.people.one(),
             closing(studio.answerer().replies(target, prompt, settings, stop)) as events,
         ):
             ready = next(events)
-            if isinstance(ready, Ready):  # the first one is
+            if isinstance(ready, Ready):  # the first event always is
                 self.nbytes = ready.nbytes
                 yield {"state": "writing", "note": "", "prompt": _shortened(ready.prompt)}
             answer: Changes = {"text": ""}
@@ -133,21 +133,21 @@ class _Attempt(AbstractContextManager[object]):
         return True
 
 
-def _readying(target: str | MergeRecipe, studio: Studio) -> str:
-    """The preparation before a model can write."""
+def _preparation(target: str | MergeRecipe, studio: Studio) -> str:
+    """The state before a model can write."""
     if isinstance(target, MergeRecipe):
         return "writing" if studio.merged(target) else "merging"
     return "writing" if target in studio.in_memory()[0] else "loading"
 
 
-def _why_it_takes(target: str | MergeRecipe, studio: Studio) -> str:
-    """Why the first answer after a start is slower; empty for later ones."""
+def _why_slow(target: str | MergeRecipe, studio: Studio) -> str:
+    """The reason why the first answer after a start is slower; empty for later ones."""
     if studio.ready or not isinstance(target, MergeRecipe) or studio.merged(target):
         return ""
     return "loading the models and merging them: only the first time takes seconds …"
 
 
 def _shortened(text: str) -> str:
-    if len(text) <= LONGEST_SHOWN:
+    if len(text) <= MAX_PROMPT_CHARACTERS:
         return text
-    return f"{text[:LONGEST_SHOWN]} … ({len(text)} characters in all)"
+    return f"{text[:MAX_PROMPT_CHARACTERS]} … ({len(text)} characters in all)"

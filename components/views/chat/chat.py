@@ -27,14 +27,15 @@ HINT = (
 
 
 class Ticks(gr.CheckboxGroup):
-    """Who answers. A tick outlives its model: it counts again once the model comes back, and a
-    question leaves it out until then. Gradio's own would refuse the question."""
+    """The models that answer. A tick stays when its model leaves the list and counts again once the
+    model returns; a question ignores it until then. Gradio's own would refuse the question."""
 
     is_template = True
 
     def preprocess(self, payload: Any) -> Any:
-        """The ticked values, those that are no choice now included."""
-        return [one for one in payload if isinstance(one, str)] if isinstance(payload, list) else []
+        """The ticked values, also those that are no choice now."""
+        ticked = payload if isinstance(payload, list) else []
+        return [value for value in ticked if isinstance(value, str)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +65,16 @@ class ChatView:
     @property
     def inputs(self) -> set[Component]:
         """Inputs of a question."""
-        chosen = {self.prompt, self.targets, self.duel, self.turns, self.recipes}
-        drawn = {self.max_tokens, self.temperature, self.top_p, self.seed}
-        return chosen | drawn | {self.conversation, self.system}
+        question = {self.prompt, self.targets, self.duel, self.turns, self.recipes}
+        sampling = {self.max_tokens, self.temperature, self.top_p, self.seed}
+        return question | sampling | {self.conversation, self.system}
 
 
 def build_chat(session: Session) -> ChatView:
-    """Transcript above, examples and the question below."""
+    """Build the transcript, and below it examples and the question."""
     with gr.Column(elem_id="chat-stage"):
         transcript = live("transcript", transcript_value((), "idle"), events=("forget",))
-        shown = live("examples", _examples(), events=("pick",))
+        examples = live("examples", _examples(), events=("pick",))
     with gr.Column(elem_id="chat-ask"):
         prompt = gr.Textbox(
             label="Question",
@@ -100,13 +101,13 @@ def build_chat(session: Session) -> ChatView:
         send=send,
         stop=stop,
         **_answer_settings(session),
-        examples=shown,
+        examples=examples,
         place=place,
     )
 
 
 def _examples() -> list[dict[str, Any]]:
-    """Two questions of each domain; and articles, which the models of some bases alone read."""
+    """Two questions of each domain; and articles, for models of some bases only."""
     bases = [f"zoo:{name}" for name in FETCHABLE]
     articles = {"finance": {"prompts": example_prompts(NEWS), "bases": bases}}
     return [
@@ -121,7 +122,7 @@ def _examples() -> list[dict[str, Any]]:
 
 
 def _answer_settings(session: Session) -> dict[str, Any]:
-    """The choice of models, and the sampling settings."""
+    """Build the choice of models, and the sampling settings."""
     targets = Ticks(
         target_choices(session),
         value=first_targets(session),
@@ -134,7 +135,7 @@ def _answer_settings(session: Session) -> dict[str, Any]:
         return {
             "targets": targets,
             "duel": duel,
-            **_drawing(),
+            **_sampling(),
             "conversation": gr.Checkbox(
                 label="Continue the conversation",
                 info="Each model reads the questions above and its own answers to them, in its "
@@ -154,7 +155,7 @@ def _answer_settings(session: Session) -> dict[str, Any]:
         }
 
 
-def _drawing() -> dict[str, Any]:
+def _sampling() -> dict[str, Any]:
     return {
         "max_tokens": slider(
             "max-tokens",

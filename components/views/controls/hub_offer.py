@@ -1,4 +1,4 @@
-"""The card of models that are not here yet: what they need, their preflight, and a download.
+"""The card of models that are not on this computer: their size, their preflight, and a download.
 
 It offers a set of Hub models, or the models that a person typed. Nothing is downloaded before a
 button is pressed.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from ...work.progress_stream import end_of
 from ...work.studio import Emit, Studio
 from .models import findings_value
 
-_HERE = {"yes": "yes", "merge only": "the merge, not the chat", "no": "no"}
+_RUNS_HERE = {"yes": "yes", "merge only": "the merge, not the chat", "no": "no"}
 TYPED = "typed"
 """Name of the card of typed models; no set has it."""
 
@@ -44,17 +45,20 @@ class Offer:
     preset: FetchableSet | None = None
     """The set they form; None if they were typed."""
     new_base: bool = True
-    """Whether the base was typed too; otherwise the models join those of the page."""
+    """True if the base was typed too; otherwise the models join those of the page."""
 
     @property
     def names(self) -> list[str]:
-        """What is to be fetched, as people call it: owner/name on the Hub."""
-        wanted = self.references if self.new_base else self.references[1:]
-        return [one.removeprefix("hub:").partition("@")[0] for one in wanted]
+        """Names of the models to fetch: owner/name on the Hub."""
+        return list(map(_name, self.references if self.new_base else self.references[1:]))
 
 
-def offered(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> Offer:
-    """What the open card offers; raises NotAllowed on a public page, InvalidValue without one."""
+def _name(reference: str) -> str:
+    return reference.removeprefix("hub:").partition("@")[0]
+
+
+def read_offer(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> Offer:
+    """The offer of the open card; raises NotAllowed on a public page, InvalidValue without one."""
     if studio.public:
         raise NotAllowed(
             "Models of the Hub are not offered on a public page. They work in your own copy."
@@ -72,8 +76,7 @@ def _typed(keys: Mapping[str, Any]) -> Offer:
     references = keys.get("references")
     if not isinstance(references, list) or not 2 <= len(references) <= MOST_MODELS + 1:
         raise InvalidValue(f"The page sent something unreadable: {references!r:.80}.")
-    named = tuple(map(reference_text, references))
-    return Offer(named, new_base=keys.get("new_base") is True)
+    return Offer(tuple(map(reference_text, references)), new_base=keys.get("new_base") is True)
 
 
 def offer_value(
@@ -82,37 +85,37 @@ def offer_value(
     """The value of the card in a state (offered, fetching or stopped).
 
     Args:
-        report: The preflight of these models; its findings are listed. Only then is known what
-            typed models need.
+        report: The preflight of these models; its findings are listed. The needs of typed models
+            are unknown without it.
         more: what (the current step), share (of its bytes, 0 to 1), trouble.
     """
-    what: dict[str, Any]
+    about: dict[str, Any]
     needed: Estimate | None = None if report is None else report.estimate
     if offer.preset is not None:
         needed = offer.preset.estimate(offer.preset.missing())
         gated, licences = offer.preset.gated, offer.preset.licences
-        what = {"name": offer.preset.name, "title": offer.preset.title, "note": offer.preset.note}
+        about = {"name": offer.preset.name, "title": offer.preset.title, "note": offer.preset.note}
     else:
-        facts = () if report is None else report.facts
-        gated = tuple(one.reference for one in facts if one.gated and one.missing)
-        licences = tuple(dict.fromkeys(one.licence or "not stated" for one in facts))
+        models = () if report is None else report.facts
+        gated = tuple(model.reference for model in models if model.gated and model.missing)
+        licences = tuple(dict.fromkeys(model.licence or "not stated" for model in models))
         title = offer.names[0] if len(offer.names) == 1 else f"{len(offer.names)} models"
-        what = {"name": TYPED, "title": title, "note": "", "new_base": offer.new_base}
-        what["references"] = list(offer.references)
+        about = {"name": TYPED, "title": title, "note": "", "new_base": offer.new_base}
+        about["references"] = list(offer.references)
     return {
-        **what,
+        **about,
         "models": offer.names,
         "lines": [] if needed is None else offer_lines(offer, needed, licences, gated),
         "open": _button("open" if offer.new_base else "add", needed),
         "state": state,
         "checks": not offer.references[0].startswith("zoo:"),
-        "findings": None if report is None else _found(report),
+        "findings": None if report is None else _findings(report),
         **more,
     }
 
 
 def _button(end: str, needed: Estimate | None) -> str:
-    """The words of the button that fetches; typed models are unknown until they are checked."""
+    """The text of the button that fetches; the size of typed models is unknown before a check."""
     if needed is None:
         return f"Fetch and {end}"
     return f"Fetch {in_bytes(needed.download)} and {end}" if needed.download else end.capitalize()
@@ -145,27 +148,27 @@ def offer_lines(
             f"Gated: accept the terms of {', '.join(gated)} on huggingface.co, then "
             "`hf auth login`."
         )
-    here = runs_here(needed, this_machine(Path(constants.HF_HUB_CACHE)))
-    why = f" ({here.reason})" if here.reason else ""
-    return [*lines, f"Runs here: {_HERE[here.word]}{why}."]
+    verdict = runs_here(needed, this_machine(Path(constants.HF_HUB_CACHE)))
+    reason = f" ({verdict.reason})" if verdict.reason else ""
+    return [*lines, f"Runs here: {_RUNS_HERE[verdict.word]}{reason}."]
 
 
-def checked(offer: Offer) -> dict[str, Any]:
+def checked_value(offer: Offer) -> dict[str, Any]:
     """The card with the preflight findings; contacts the Hub, downloads no weights."""
     base, *models = offer.references
     return offer_value(offer, report=preflight_models(base, models, heads="ask"))
 
 
-def _found(report: PreflightReport) -> dict[str, Any]:
+def _findings(report: PreflightReport) -> dict[str, Any]:
     head = f"These {'cannot be merged as they are' if report.blockers else 'can be merged'}."
     return findings_value(report.findings, head)
 
 
 def fetch_events(offer: Offer, studio: Studio, emit: Emit, stop: Stop) -> None:
-    """Check, download and measure models; runs in its own thread. Emits ("now", what, share),
+    """Check, download and measure models; runs in its own thread. Emits ("now", step, share done),
     ("found", Report) and, on success, ("opened", references)."""
     base, *models = offer.references
-    if base.startswith("zoo:"):  # checked once it is here: no server knows more of it
+    if base.startswith("zoo:"):  # checked after its download: no server has metadata of it
         _fetch(base, "", emit, stop)
     emit(("now", "Asking the Hub" if "hub:" in "".join(offer.references) else "Checking", None))
     report = preflight_models(base, models, heads="ask", stop=stop)
@@ -178,46 +181,43 @@ def fetch_events(offer: Offer, studio: Studio, emit: Emit, stop: Stop) -> None:
         _fetch(reference, f" ({number} of {len(offer.references)})", emit, stop)
         exact.append(reference)
     for reference in exact[1:]:
-        measured = _measuring(f"Measuring {reference.removeprefix('hub:').partition('@')[0]}", emit)
-        studio.profile(exact[0], reference, progress=measured, stop=stop)
+        progress = _measuring(f"Measuring {_name(reference)}", emit)
+        studio.profile(exact[0], reference, progress=progress, stop=stop)
     emit(("opened", tuple(exact)))
 
 
-def _fetch(reference: str, place: str, emit: Emit, stop: Stop) -> None:
-    name = reference.removeprefix("hub:").partition("@")[0]
-    open_checkpoint(reference, progress=FetchTeller(f"Fetching {name}{place}", emit), stop=stop)
+def _fetch(reference: str, position: str, emit: Emit, stop: Stop) -> None:
+    progress = FetchProgress(f"Fetching {_name(reference)}{position}", emit)
+    open_checkpoint(reference, progress=progress, stop=stop)
 
 
-class FetchTeller:
-    """Tells how many bytes of a model are here, how fast they come, and how long it takes.
+class FetchProgress:
+    """Emits the bytes that have arrived, their rate, and the time left.
 
-    Bytes that were here before do not count for the rate.
+    Bytes that were on the disk before do not count for the rate.
     """
 
-    def __init__(self, what: str, emit: Emit) -> None:
-        self._what, self._emit = what, emit
+    def __init__(self, step: str, emit: Emit) -> None:
+        self._step, self._emit = step, emit
         self._began: tuple[float, int] | None = None
 
-    def __call__(self, done: int, total: int, what: str) -> None:
+    def __call__(self, nbytes: int, total: int, item: str) -> None:
         """Emit a sentence and the share."""
-        if done == total and what == "Converting":
-            self._emit(("now", f"{self._what}: here; converting it takes half a minute", None))
+        if nbytes == total and item == "Converting":
+            self._emit(("now", f"{self._step}: here; converting it takes half a minute", None))
             return
         now = time.monotonic()
-        self._began = self._began or (now, done)
-        seconds, came = now - self._began[0], done - self._began[1]
-        words = f"{self._what}: {in_bytes(done)} of {in_bytes(total)}"
-        if seconds >= 1 and came > 0:
-            rate = came / seconds
-            words += f", {in_bytes(round(rate))}/s, {in_time((total - done) / rate)} left"
-        self._emit(("now", words, done / total if total else None))
+        self._began = self._began or (now, nbytes)
+        seconds, arrived = now - self._began[0], nbytes - self._began[1]
+        words = f"{self._step}: {in_bytes(nbytes)} of {in_bytes(total)}"
+        if seconds >= 1 and arrived > 0:
+            rate = arrived / seconds
+            words += f", {in_bytes(round(rate))}/s, {in_time((total - nbytes) / rate)} left"
+        self._emit(("now", words, nbytes / total if total else None))
 
 
-def _measuring(what: str, emit: Emit) -> Progress:
-    def tell(done: int, total: int, _what: str) -> None:
-        emit(("now", what, done / total if total else None))
-
-    return tell
+def _measuring(step: str, emit: Emit) -> Progress:
+    return lambda count, total, _: emit(("now", step, count / total if total else None))
 
 
 def stream_fetch(offer: Offer, studio: Studio) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
@@ -225,22 +225,22 @@ def stream_fetch(offer: Offer, studio: Studio) -> Iterator[tuple[dict[str, Any],
     now: dict[str, Any] = {"what": "Beginning", "share": None}
     report: PreflightReport | None = None
     opened: tuple[str, ...] = ()
-    card = offer_value(offer, "fetching")  # its size, as it was when the fetching began
+    card = offer_value(offer, "fetching")  # with the size before the download
     yield {**card, **now}, ()
-    job = studio.start("fetch", lambda emit, stop: fetch_events(offer, studio, emit, stop))
-    shown = time.monotonic()
+    job = studio.start("fetch", partial(fetch_events, offer, studio))
+    sent = time.monotonic()
     for batch in job.batches(every=0.25):
         for event in batch:
             if event[0] == "now":
                 now = {"what": event[1], "share": event[2]}
             elif event[0] == "found":
                 report = event[1]
-                known = offer_value(offer, "fetching", report)
-                card = known if offer.preset is None else card | {"findings": known["findings"]}
+                checked = offer_value(offer, "fetching", report)
+                card = card | {"findings": checked["findings"]} if offer.preset else checked
             else:
                 opened = event[1]
-        if batch or time.monotonic() - shown > 2:
-            shown = time.monotonic()
+        if batch or time.monotonic() - sent > 2:
+            sent = time.monotonic()
             yield {**card, **now}, ()
     note = end_of(job).get("note")
     if job.error is None and opened:

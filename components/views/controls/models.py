@@ -43,7 +43,7 @@ class ModelsView:
 
 
 def build_preset(studio: Studio) -> gr.HTML:
-    """The choice of a preset, and whether the controls still match it."""
+    """Build the choice of a preset, which marks changed controls."""
     wholes = {title: whole_json(session) for title, session in presets().items()}
     hub = fetchable_choices(public=studio.public)
     value = {"chosen": next(iter(wholes)), "wholes": wholes, "hub": hub}
@@ -52,7 +52,7 @@ def build_preset(studio: Studio) -> gr.HTML:
 
 
 def build_own(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown, gr.Button, gr.HTML]:
-    """The fields for domain models and their base, a button, and the preflight findings."""
+    """Build the fields for domain models and their base, a button, and the preflight findings."""
     embedded: dict[str, Any] = {
         "choices": [f"zoo:{name}" for name in zoo_names()],
         "value": None,
@@ -79,8 +79,8 @@ def named_references(base: object, models: object) -> tuple[str, tuple[str, ...]
     Raises:
         InvalidValue: nothing was typed, several bases, too many models, or no name between commas.
     """
-    bases, named = _listed(base), _listed(models)
-    if not bases and not named:
+    bases, references = _split(base), _split(models)
+    if not bases and not references:
         raise InvalidValue(
             "Name a model first: type a folder or owner/name of the Hub, or choose an embedded one."
         )
@@ -89,15 +89,15 @@ def named_references(base: object, models: object) -> tuple[str, tuple[str, ...]
             f"A merge has one base; {len(bases)} are named: {', '.join(bases)[:200]}. Write the "
             "domain models into their own field."
         )
-    if len(named) > MOST_MODELS:
+    if len(references) > MOST_MODELS:
         raise InvalidValue(
-            f"{len(named)} domain models are named, and the page merges at most {MOST_MODELS}. "
-            "`dppa merge` takes any number."
+            f"{len(references)} domain models are named, and the page merges at most "
+            f"{MOST_MODELS}. `dppa merge` takes any number."
         )
-    return "".join(bases), named
+    return "".join(bases), references
 
 
-def _listed(value: object) -> tuple[str, ...]:
+def _split(value: object) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
     parts = value.split(",") if isinstance(value, str) else [value]
@@ -107,44 +107,44 @@ def _listed(value: object) -> tuple[str, ...]:
 def findings_value(findings: Iterable[Finding], head: str = "") -> dict[str, Any]:
     """A short list below `head`: the problems, the most severe first, and the number of passed
     checks."""
-    every = list(findings)
+    findings = list(findings)
     rows = [
         {
             "severity": finding.severity.value,
             "topic": finding.topic,
-            "model": _who(finding.model),
+            "model": _model_name(finding.model),
             "what": finding.what,
             "why": finding.why,
             "remedy": finding.remedy,
         }
-        for finding in every
+        for finding in findings
         if finding.severity is not Severity.OK
     ]
-    fine = len(every) - len(rows)
-    passed = f"{fine} more check{'s' * (fine > 1)} passed." if fine else ""
+    count = len(findings) - len(rows)
+    passed = f"{count} more check{'s' * (count > 1)} passed." if count else ""
     return {"head": head, "rows": rows, "fine": passed}
 
 
 def first_blocker(blockers: Sequence[Finding]) -> str:
     """The blockers as one notice."""
     first = blockers[0]
-    who = f"{_who(first.model)}: " if first.model else ""
-    return " ".join(part for part in (who + first.what, first.why, first.remedy) if part)
+    model = f"{_model_name(first.model)}: " if first.model else ""
+    return " ".join(part for part in (model + first.what, first.why, first.remedy) if part)
 
 
-def _who(reference: str) -> str:
+def _model_name(reference: str) -> str:
     """A model's name in a list: owner/name on the Hub, else its short name."""
     if reference.startswith("hub:") and "+" not in reference:
         return reference.removeprefix("hub:").partition("@")[0]
     return short_name(reference) if reference else ""
 
 
-def looked_at(base: str, names: Sequence[str], studio: Studio) -> PreflightReport | None:
+def preflight_report(base: str, names: Sequence[str], studio: Studio) -> PreflightReport | None:
     """The preflight of models before they are added; None on a public page."""
     return None if studio.public else preflight_models(base, names, heads="ask")
 
 
-def measured(
+def opened_findings(
     report: PreflightReport | None, base: str, references: Sequence[str], studio: Studio
 ) -> dict[str, Any] | None:
     """The findings about opened models, including their distances from the base."""
@@ -153,30 +153,31 @@ def measured(
     profiles = [(name, studio.profile(base, name)) for name in references]
     far = [about_distance(name, measure_distance(profile)) for name, profile in profiles]
     before = [f for f in report.findings if f.topic != "base"] if report else []
-    every = sorted([*far, *before], key=lambda finding: -ORDER.index(finding.severity))
-    return findings_value(every, "Added; checked before:" if report else "Opened:")
+    findings = sorted([*far, *before], key=lambda finding: -ORDER.index(finding.severity))
+    return findings_value(findings, "Added; checked before:" if report else "Opened:")
 
 
-def is_here(reference: str, studio: Studio) -> bool:
-    """Whether a model opens without a download. Raises DppaError if it is malformed or unknown."""
+def is_local(reference: str, studio: Studio) -> bool:
+    """Return True if a model opens without a download. Raises DppaError if it is malformed or
+    unknown."""
     pin = pinned(reference, public=studio.public)
     return not needs_download(ModelRef.parse(pin, public=studio.public))
 
 
-def chosen_reference(value: object, studio: Studio) -> str:
+def local_reference(value: object, studio: Studio) -> str:
     """A reference as stored in recipes, with a pinned commit. Raises DppaError if it is malformed,
     or needs a download, which takes minutes."""
-    reference = pinned(reference_text(value), public=studio.public)
-    found = ModelRef.parse(reference, public=studio.public)
-    if needs_download(found):
+    pin = pinned(reference_text(value), public=studio.public)
+    reference = ModelRef.parse(pin, public=studio.public)
+    if needs_download(reference):
         raise NotAllowed(
-            f"{found}: not on this computer yet. Type it under Models, Use your own models: there "
-            "it is fetched."
+            f"{reference}: not on this computer yet. Type it under Models, Use your own models: "
+            "there it is fetched."
         )
-    return str(found)
+    return str(reference)
 
 
-def extended(session: Session, references: Sequence[str]) -> Session:
+def with_more_models(session: Session, references: Sequence[str]) -> Session:
     """The session with more domain models, before they are opened; InvalidValue if it cannot have
     them: too many, the base itself, or one that is listed."""
     if len(session.models) + len(references) > MOST_MODELS:
@@ -190,30 +191,22 @@ def extended(session: Session, references: Sequence[str]) -> Session:
 
 
 def with_models(session: Session, references: Sequence[str], studio: Studio) -> Session:
-    """As `extended`; opens and measures the models."""
-    wanted = extended(session, references)
+    """As `with_more_models`; opens and measures the models."""
+    extended = with_more_models(session, references)
     for reference in references:
         studio.profile(session.base, reference, fresh=True)
-    return wanted
-
-
-def with_named(session: Session, base: str, references: Sequence[str], studio: Studio) -> Session:
-    """The session with what was typed: another base, if one is named, or more models."""
-    if base:
-        return with_base(session, base, references, studio)
-    return with_models(session, references, studio)
+    return extended
 
 
 def with_base(session: Session, base: str, models: Sequence[str], studio: Studio) -> Session:
     """The session on another base, with these models; measures them. Models that were listed
     before keep their coefficients; without any named, all are kept."""
-    listed = {choice.reference: choice for choice in session.models}
-    choices = tuple(listed.get(one, ModelChoice(one)) for one in models) or session.models
+    listed = {model.reference: model for model in session.models}
+    choices = tuple(listed.get(name, ModelChoice(name)) for name in models) or session.models
     if any(model.reference == base for model in choices):
         raise InvalidValue(
             f"{base} is in the list of domain models. Remove it there before it is the base."
         )
-    wanted = replace(session, base=base, models=choices)
     try:
         for model in choices:
             studio.profile(base, model.reference, fresh=True)
@@ -222,21 +215,19 @@ def with_base(session: Session, base: str, models: Sequence[str], studio: Studio
             f"{error} Models of another family replace all at once: name their base and all "
             "of them."
         ) from error
-    return _suited(wanted, studio)
+    return _without_foreign_layers(replace(session, base=base, models=choices), studio)
 
 
-def opened(session: Session, studio: Studio) -> Session:
-    """A session from outside with resolved references; DppaError if a model is not at hand."""
-    named = (session.base, *(model.reference for model in session.models))
-    pins = {name: chosen_reference(name, studio) for name in named}
-    models = tuple(replace(model, reference=pins[model.reference]) for model in session.models)
-    own = tuple((pins.get(name, name), row) for name, row in session.own_factors)
+def with_pins(session: Session, studio: Studio) -> Session:
+    """A session from outside with pinned references; DppaError if a model has to be fetched."""
+    names = (session.base, *(model.reference for model in session.models))
+    pins = {name: local_reference(name, studio) for name in names}
     values = tuple((key, pins.get(str(value), value)) for key, value in session.method.values)
     return replace(
         session,
         base=pins[session.base],
-        models=models,
-        own_factors=own,
+        models=tuple(replace(model, reference=pins[model.reference]) for model in session.models),
+        own_factors=tuple((pins.get(name, name), row) for name, row in session.own_factors),
         method=replace(session.method, values=values),
     )
 
@@ -259,7 +250,7 @@ def layer_count(base: str, reference: str, studio: Studio) -> int:
     return max((item.module.layer + 1 for item in modules), default=0)
 
 
-def _suited(session: Session, studio: Studio) -> Session:
+def _without_foreign_layers(session: Session, studio: Studio) -> Session:
     """The session without module rates and curves that belong to another model size."""
     first = session.models[0].reference
     names = {item.module.name for item in studio.profile(session.base, first).modules}

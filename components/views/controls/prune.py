@@ -29,7 +29,7 @@ class AdvancedPruning:
 
 
 def build_rate(session: Session) -> gr.Slider:
-    """The slider of the pruning rate."""
+    """Build the slider of the pruning rate."""
     return slider(
         "rate",
         (0, 99, 1),
@@ -41,7 +41,7 @@ def build_rate(session: Session) -> gr.Slider:
 
 
 def build_advanced(session: Session) -> tuple[AdvancedPruning, dict[str, Any]]:
-    """Strength, partitions, and thresholds of outliers; also returns those of `Controls`."""
+    """Build strength, partitions, and thresholds of outliers; also returns those of `Controls`."""
     controls: dict[str, Any] = {
         "strength": field_slider(
             "strength",
@@ -68,13 +68,15 @@ def build_advanced(session: Session) -> tuple[AdvancedPruning, dict[str, Any]]:
         elem_id="levels",
     )
     levels_note = live("levels-note", None, events=("apply",))
-    controls["k_layer"] = _outliers("layer", "layer", "Layers", 3, "their matrices keep more")
-    controls["k_module"] = _outliers("module", "matrix", "Matrices", 5, "keep more in their layer")
+    controls["k_layer"] = _outliers("k_layer", "layer", "Layers", 3, "their matrices keep more")
+    controls["k_module"] = _outliers(
+        "k_module", "matrix", "Matrices", 5, "keep more in their layer"
+    )
     return AdvancedPruning(levels, levels_note), controls
 
 
 def build_significance(session: Session) -> gr.Radio:
-    """The choice of the score."""
+    """Build the choice of the score."""
     about = PruningParameters.__dataclass_fields__["significance"].metadata
     return gr.Radio(
         list(about["choices"]),
@@ -90,15 +92,15 @@ def build_significance(session: Session) -> gr.Radio:
 
 def measuring(session: Session, studio: Studio) -> Iterator[str]:
     """Make the profiles of a session in their own thread; closing the iterator stops it. Yields the
-    current step, a few times a second; nothing if all profiles are cached."""
+    current step a few times a second, and nothing if all profiles are cached."""
 
     def work(emit: Emit, stop: Stop) -> None:
-        def tell(done: int, total: int, what: str) -> None:
-            emit((f"{what} ({done} of {total})" if total > 1 else what,))
+        def progress(count: int, total: int, item: str) -> None:
+            emit((f"{item} ({count} of {total})" if total > 1 else item,))
 
         for model in session.models:
             studio.profile(
-                session.base, model.reference, session.significance, progress=tell, stop=stop
+                session.base, model.reference, session.significance, progress=progress, stop=stop
             )
 
     job = studio.start("significance", work)
@@ -107,12 +109,12 @@ def measuring(session: Session, studio: Studio) -> Iterator[str]:
             yield str(batch[-1][0])
 
 
-def _outliers(what: str, one: str, many: str, usual: int, more: str) -> gr.Slider:
+def _outliers(field: str, unit: str, units: str, usual: int, effect: str) -> gr.Slider:
     info = (
-        f"A change is an outlier of its {one} above this multiple of the {one}'s mean; "
-        f"{usual} is usual. {many} with more outliers are more significant, and {more}."
+        f"A change is an outlier of its {unit} above this multiple of the {unit}'s mean; "
+        f"{usual} is usual. {units} with more outliers are more significant, and {effect}."
     )
-    return field_slider(f"k_{what}", info=info, limits=(*OUTLIERS, 0.5))
+    return field_slider(field, info=info, limits=(*OUTLIERS, 0.5))
 
 
 def with_levels(session: Session, text: object) -> Session:

@@ -25,16 +25,15 @@ from ...work.plans import PLAIN
 from ...work.question import checked_text
 from ...work.studio import Studio
 
-LONGEST_RECIPE = 50_000
-"""Most characters of a recipe file."""
-LONGEST_QUESTION = 1000
-"""Most characters of a question in a link."""
+MAX_RECIPE_CHARACTERS = 50_000
+MAX_QUESTION_CHARACTERS = 1000
+"""Of a question in a link."""
 FILE_NAME = "recipe.yaml"
 _MERGEKIT = re.compile(r"^merge_method\s*:", re.MULTILINE)
 
 
 def build_tune(session: Session) -> gr.HTML:
-    """Undo, redo, reset, two slots, presets of one's own, recipe files and the link."""
+    """Build undo, redo, reset, two slots, presets of one's own, recipe files and the link."""
     space = os.environ.get("SPACE_ID", "")
     value = {
         "start": state_of(session),
@@ -42,18 +41,20 @@ def build_tune(session: Session) -> gr.HTML:
         "address": f"https://huggingface.co/spaces/{space}" if space else "",
         "longest": {
             "link": LONGEST_LINK,
-            "recipe": LONGEST_RECIPE,
-            "question": LONGEST_QUESTION,
+            "recipe": MAX_RECIPE_CHARACTERS,
+            "question": MAX_QUESTION_CHARACTERS,
         },
     }
     return live("tune", value, events=("restore", "read", "write"))
 
 
 def opened_beside(parameters: Mapping[str, str]) -> dict[str, str]:
-    """What a link opens beside its settings: the pinned `question`, the `tab` of the plots, the
-    `pane`. Raises InvalidValue: a long question, or a name of none."""
-    asked = checked_text("question of this link", parameters.get("ask"), 0, LONGEST_QUESTION)
-    opens = {"question": asked} if asked else {}
+    """The parts that a link opens beside its settings: the pinned `question`, the `tab` of the
+    plots, the `pane`. Raises InvalidValue: a long question, or an unknown name."""
+    question = checked_text(
+        "question of this link", parameters.get("ask"), 0, MAX_QUESTION_CHARACTERS
+    )
+    opens = {"question": question} if question else {}
     for key, names in (("tab", VIEWS), ("pane", PANES)):
         name = parameters.get(key)
         if name and name not in names:
@@ -64,30 +65,30 @@ def opened_beside(parameters: Mapping[str, str]) -> dict[str, str]:
     return opens
 
 
-def asked(value: object, key: str) -> tuple[int, Any]:
+def numbered_value(value: object, key: str) -> tuple[int, Any]:
     """Read {"id": number, key: …}; the answer repeats the number. Raises InvalidValue."""
-    data = asked_keys(value, id=int)
-    if not 0 <= data["id"] < 2**31:
+    fields = asked_keys(value, id=int)
+    if not 0 <= fields["id"] < 2**31:
         raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
-    return data["id"], data.get(key)
+    return fields["id"], fields.get(key)
 
 
-def asked_recipe(text: object, studio: Studio) -> tuple[MergeRecipe, tuple[str, ...]]:
-    """The recipe of a text, and how a merge by mergekit would differ.
+def read_recipe(text: object, studio: Studio) -> tuple[MergeRecipe, tuple[str, ...]]:
+    """The recipe of a text, and the differences of a merge by mergekit.
 
     Raises:
         InvalidRecipe: neither a recipe of ours nor of mergekit.
-        NoCounterpart: mergekit's, and ours cannot express it.
+        NoCounterpart: a recipe of mergekit that ours cannot express.
     """
-    if not isinstance(text, str) or len(text) > LONGEST_RECIPE:
+    if not isinstance(text, str) or len(text) > MAX_RECIPE_CHARACTERS:
         raise InvalidValue(
-            f"A recipe is a text of up to {LONGEST_RECIPE} characters. Another kind of file, such "
-            "as a file of weights, is the usual cause."
+            f"A recipe is a text of up to {MAX_RECIPE_CHARACTERS} characters. Another kind of "
+            "file, such as a file of weights, is the usual cause."
         )
     if not _MERGEKIT.search(text):
         return parse_recipe(text), ()
-    found = import_mergekit(text, lambda base: _tensor_names(base, studio))
-    return found.recipe, found.notes
+    imported = import_mergekit(text, lambda base: _tensor_names(base, studio))
+    return imported.recipe, imported.notes
 
 
 def _tensor_names(base: str, studio: Studio) -> tuple[str, ...]:
@@ -105,7 +106,7 @@ def file_value(session: Session, number: int) -> dict[str, Any]:
 
 
 def is_at_hand(session: Session, studio: Studio) -> bool:
-    """Whether the session can be drawn without measuring."""
+    """Return True if the session can be drawn without measuring."""
     return all(
         studio.measured(session.base, model.reference, kind)
         for model in session.models
@@ -114,10 +115,9 @@ def is_at_hand(session: Session, studio: Studio) -> bool:
 
 
 def is_embedded(session: Session) -> bool:
-    """Whether all its models are embedded, with a ranking that needs no text."""
+    """Return True if all its models are embedded, with a ranking that needs no text."""
     names = (session.base, *(model.reference for model in session.models))
-    plain = session.significance in PLAIN
-    return plain and all(map(zoo.is_embedded, names))
+    return session.significance in PLAIN and all(map(zoo.is_embedded, names))
 
 
 def hub_names(session: Session, studio: Studio) -> list[str]:

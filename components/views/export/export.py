@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -24,26 +25,26 @@ from ...work.error_notices import show_errors
 from ...work.progress_stream import end_of
 from ...work.studio import Emit, Studio
 from ...work.visitor import Visitor, asker
-from .export_values import export_value, look, needed_bytes
+from .export_values import export_value, needed_bytes, read_facts
 from .export_work import ExportWork, find_maker, sha256_of
 
 
-def made_value(offers: tuple[ExportedFile, ...], state: str, **more: Any) -> dict[str, Any]:
+def files_value(offers: tuple[ExportedFile, ...], state: str, **more: Any) -> dict[str, Any]:
     """The file being made, and a visitor's files. The state is idle, working, done, stopped or
     failed; `more` may be id, kind, recipe, what (current step), share (0 to 1, or None), note."""
     now = time.monotonic()
     rows = [
         {
-            "word": one.word,
-            "kind": _kind(one.path.name),
-            "address": address_of(one.word),
-            "name": one.path.name,
-            "size": in_bytes(one.nbytes),
-            "sha256": one.sha256,
-            "seconds": max(0, round(one.until - now)),
-            "downloads": one.downloads,
+            "word": file.word,
+            "kind": _kind(file.path.name),
+            "address": address_of(file.word),
+            "name": file.path.name,
+            "size": in_bytes(file.nbytes),
+            "sha256": file.sha256,
+            "seconds": max(0, round(file.until - now)),
+            "downloads": file.downloads,
         }
-        for one in offers
+        for file in offers
     ]
     return {"state": state, "rows": rows, **more}
 
@@ -63,15 +64,11 @@ def make_events(
     emit: Emit,
     stop: Stop,
 ) -> None:
-    """Make one file and offer it; runs in its own thread. Emits ("now", what, share)."""
-
-    def tell(what: str, share: float | None) -> None:
-        emit(("now", what, share))
-
-    tell("Checking the models", None)
-    make, work = find_maker(kind), ExportWork(studio.public, tell, stop)
-    known = look(recipe, public=studio.public, stop=stop)
-    with exports.room(visitor, needed_bytes(known, kind)) as room:
+    """Make one file and offer it; runs in its own thread. Emits (step, share done)."""
+    work = ExportWork(studio.public, lambda step, share: emit((step, share)), stop)
+    work.tell("Checking the models", None)
+    make, facts = find_maker(kind), read_facts(recipe, public=studio.public, stop=stop)
+    with exports.room(visitor, needed_bytes(facts, kind)) as room:
         path = make(recipe, room.folder, work)
         exports.offer(visitor, room, path, sha256_of(path, work))
 
@@ -81,21 +78,25 @@ def stream_making(
 ) -> Iterator[dict[str, Any]]:
     """Yield the pane's value while a file is made, a few times a second."""
     about = {"kind": kind, "recipe": recipe_hash(recipe), "id": secrets.token_hex(4)}
-    now: dict[str, Any] = {"what": "Starting", "share": None}
-    yield made_value(exports.offers(visitor), "working", **about, **now)
-    job = studio.start(
-        "export", lambda emit, stop: make_events(recipe, kind, visitor, exports, studio, emit, stop)
-    )
+    step: tuple[str, float | None] = "Starting", None
+
+    def working() -> dict[str, Any]:
+        what, share = step
+        offers = exports.offers(visitor)
+        return files_value(offers, "working", **about, what=what, share=share)
+
+    yield working()
+    job = studio.start("export", partial(make_events, recipe, kind, visitor, exports, studio))
     for batch in job.batches(every=0.2):
         if batch:
-            now = {"what": batch[-1][1], "share": batch[-1][2]}
-            yield made_value(exports.offers(visitor), "working", **about, **now)
-    yield made_value(exports.offers(visitor), **about, **end_of(job))
+            step = batch[-1]
+            yield working()
+    yield files_value(exports.offers(visitor), **about, **end_of(job))
 
 
 def card_preview(card: str) -> str:
-    """A model card for display: front matter as a block, no images, no foreign markup. The page
-    shows it as sanitised Markdown; images would load addresses from a parent's card."""
+    """A model card for display as sanitised Markdown: front matter as a block, no images (those of
+    a parent's card would be loaded from elsewhere), no foreign markup."""
     _, front, body = card.split("---\n", 2)
     lines = [line for line in body.splitlines() if not line.startswith("![")]
     text = "\n".join(lines).replace("![", "!\\[").replace("<", "\\<")
@@ -103,9 +104,10 @@ def card_preview(card: str) -> str:
 
 
 def add_export(controls: Controls, studio: Studio, exports: Exports) -> None:
-    """Available files (sizes, times, texts), the one being made, and a preview of the card."""
+    """Add the available files (sizes, times, texts), the one being made, and a preview of the
+    card."""
     offer = live("export", None, events=("look",))
-    made = live("made", made_value((), "idle"), events=("make", "stop", "forget"))
+    files = live("made", files_value((), "idle"), events=("make", "stop", "forget"))
     with gr.Accordion("The model card, as it would be", open=False, elem_id="card-box"):
         static(
             '<p class="how">The README.md of the merged folder, without its plots. The hashes '
@@ -118,7 +120,8 @@ def add_export(controls: Controls, studio: Studio, exports: Exports) -> None:
     def on_look(values: dict[Any, Any]) -> dict[Any, Any]:
         try:
             recipe = controls.session(values).recipe()
-            value = export_value(look(recipe, public=studio.public), recipe, public=studio.public)
+            facts = read_facts(recipe, public=studio.public)
+            value = export_value(facts, recipe, public=studio.public)
         except DppaError as error:
             return {offer: pack({"problem": str(error)}), card: ""}
         return {offer: pack(value), card: card_preview(value["texts"]["card"]["text"])}
@@ -132,39 +135,39 @@ def add_export(controls: Controls, studio: Studio, exports: Exports) -> None:
         concurrency_limit=2,
         **PRIVATE,
     )
-    _wire_making(made, controls, studio, exports)
+    _wire_making(files, controls, studio, exports)
 
 
-def _wire_making(made: gr.HTML, controls: Controls, studio: Studio, exports: Exports) -> None:
+def _wire_making(files: gr.HTML, controls: Controls, studio: Studio, exports: Exports) -> None:
     place = static("", "export-place")
 
     @show_errors
     def on_make(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
-        kind = str(parsed_keys(values[made]).get("make", ""))
+        kind = str(parsed_keys(values[files]).get("make", ""))
         find_maker(kind)
         recipe = controls.session(values).recipe()
         for value in stream_making(recipe, kind, asker(request), exports, studio):
-            yield {made: pack(value)}
+            yield {files: pack(value)}
 
     @show_errors
     def on_stop_making(request: gr.Request) -> dict[Any, Any]:
-        return {made: pack(made_value(exports.offers(asker(request)), "stopped"))}
+        return {files: pack(files_value(exports.offers(asker(request)), "stopped"))}
 
     @show_errors
     def on_forget(values: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
-        who = asker(request)
-        exports.forget(who, str(parsed_keys(values[made]).get("forget", "")))
-        return {made: pack(made_value(exports.offers(who), "idle"))}
+        visitor = asker(request)
+        exports.forget(visitor, str(parsed_keys(values[files]).get("forget", "")))
+        return {files: pack(files_value(exports.offers(visitor), "idle"))}
 
-    making = made.make(
+    making = files.make(
         on_make,
-        inputs=controls.inputs | {made},
-        outputs=[made],
+        inputs=controls.inputs | {files},
+        outputs=[files],
         concurrency_id="export",
         concurrency_limit=1,
         trigger_mode="once",
         **queued(place),
     )
     making.failure(None, js="() => { window.dppa.makingRests(); return []; }", **PRIVATE)
-    made.stop(on_stop_making, None, [made], cancels=[making], queue=False, **PRIVATE)
-    made.forget(on_forget, inputs={made}, outputs=[made], queue=False, **PRIVATE)
+    files.stop(on_stop_making, None, [files], cancels=[making], queue=False, **PRIVATE)
+    files.forget(on_forget, inputs={files}, outputs=[files], queue=False, **PRIVATE)

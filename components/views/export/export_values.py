@@ -27,8 +27,8 @@ from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.system.threads import worker_count
 
 KINDS = ("checkpoint", "packs", "report")
-PLOTLY = 4_820_000
-"""Bytes of the plotting script, which every report contains."""
+PLOTLY_BYTES = 4_820_000
+"""Size of the plotting script, which every report contains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +49,32 @@ class ExportFacts:
     """Bytes of all delta packs at most."""
 
 
-def look(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> ExportFacts:
+def read_facts(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> ExportFacts:
     """Open the models of a recipe and plan the merge. Raises DppaError as for a merge, except for
     errors that only the weights show."""
     inputs = open_inputs(recipe, public=public, stop=stop)
     plan, companions = plan_merge(inputs), inputs.companions()
-    known = inputs.parents(), plan.plans, companions.origins, plan.warnings
-    record = planned_record(*known, pipeline_tag(companions.config))
+    record = planned_record(
+        *(inputs.parents(), plan.plans, companions.origins, plan.warnings),
+        pipeline_tag(companions.config),
+    )
     stored = tuple(
-        sum(math.prod(one.shape(name)) * _width(one.dtype(name)) for name in one.names())
-        for one in (inputs.base, *inputs.tuned)
+        sum(math.prod(model.shape(name)) * _width(model.dtype(name)) for name in model.names())
+        for model in (inputs.base, *inputs.tuned)
     )
     plots = sum(map(len, card_plots(plan.recipe, record).values()))
     return ExportFacts(
         recipe=plan.recipe,
         record=record,
         sizes=Sizes(
-            parameters=sum(one.numel for one in plan.tensors.values()),
+            parameters=sum(tensor.numel for tensor in plan.tensors.values()),
             stored=stored,
             dtype=plan.recipe.dtype,
             combines=plan.combines,
             workers=worker_count(None),
         ),
-        shapes={name: one.shape for name, one in plan.tensors.items()},
-        weights=sum(one.numel * _width(one.dtype) for one in plan.tensors.values()),
+        shapes={name: tensor.shape for name, tensor in plan.tensors.items()},
+        weights=sum(tensor.numel * _width(tensor.dtype) for tensor in plan.tensors.values()),
         beside=sum(map(len, companions.files.values())) + plots + 250 * len(plan.tensors) + 4000,
         packed=_packed(inputs, plan, record),
     )
@@ -84,65 +86,62 @@ def _width(dtype: str) -> int:
 
 def _packed(inputs: MergeInputs, plan: MergePlan, record: MergeRecord) -> int:
     """Bytes of one bit for every weight, and of the kept weights, over all models."""
-    tensors = [one for name, one in plan.tensors.items() if has_delta(inputs.base, name)]
-    every, inside = sum(one.numel for one in tensors), sum(one.numel for one in plan.modules)
+    tensors = [tensor for name, tensor in plan.tensors.items() if has_delta(inputs.base, name)]
+    total = sum(tensor.numel for tensor in tensors)
+    pruned = sum(module.numel for module in plan.modules)
     width = _width(tensors[0].dtype) if tensors else 0
-    total = 0
+    nbytes = 0
     for index, model in enumerate(plan.recipe.models):
         density = record.density(index)
-        kept = round(inside * (1 - model.levels[-1] if density is None else density))
-        total += mask_bytes(every) + (kept + every - inside) * width + 60 * len(tensors)
-    return total
+        kept = round(pruned * (1 - model.levels[-1] if density is None else density))
+        nbytes += mask_bytes(total) + (kept + total - pruned) * width + 60 * len(tensors)
+    return nbytes
 
 
-def seconds_of(known: ExportFacts, kind: str) -> float:
+def seconds_of(facts: ExportFacts, kind: str) -> float:
     """Approximate seconds to make a kind of file, with its models in memory."""
-    sizes = known.sizes
-    once = estimate(sizes).merge_seconds - START
+    merge_seconds = estimate(facts.sizes).merge_seconds - START
     if kind == "packs":  # every merge of one model is computed twice
-        return 2 * len(known.recipe.models) * once
-    return once + 2 * bytes_of(known, kind) / DISK_RATE
+        return 2 * len(facts.recipe.models) * merge_seconds
+    return merge_seconds + 2 * bytes_of(facts, kind) / DISK_RATE
 
 
-def bytes_of(known: ExportFacts, kind: str) -> int:
+def bytes_of(facts: ExportFacts, kind: str) -> int:
     """Approximate bytes of a kind of file."""
     sizes = {
-        "checkpoint": known.weights + known.beside,
-        "packs": known.packed,
-        "report": PLOTLY + 2 * known.beside,
+        "checkpoint": facts.weights + facts.beside,
+        "packs": facts.packed,
+        "report": PLOTLY_BYTES + 2 * facts.beside,
     }
     return sizes[kind]
 
 
-def needed_bytes(known: ExportFacts, kind: str) -> int:
+def needed_bytes(facts: ExportFacts, kind: str) -> int:
     """Most bytes on the disk while it is made: its folder, and the file beside it."""
-    folder = known.packed if kind == "packs" else known.weights + known.beside
-    return bytes_of(known, kind) + folder
+    folder = facts.packed if kind == "packs" else facts.weights + facts.beside
+    return bytes_of(facts, kind) + folder
 
 
-def export_value(known: ExportFacts, asked: MergeRecipe, *, public: bool) -> dict[str, Any]:
-    """The value of the pane; `asked` is the recipe of the controls, whose hash the browser
-    knows."""
+def export_value(facts: ExportFacts, recipe: MergeRecipe, *, public: bool) -> dict[str, Any]:
+    """The value of the pane; `recipe` is that of the controls, whose hash the browser knows."""
     texts = {
-        "recipe": _text("recipe.yaml", dump_recipe(known.recipe)),
-        "mergekit": mergekit_value(known.recipe, known.shapes, public=public),
-        "card": _text("README.md", model_card(known.recipe, known.record)),
+        "recipe": _text("recipe.yaml", dump_recipe(facts.recipe)),
+        "mergekit": mergekit_value(facts.recipe, facts.shapes, public=public),
+        "card": _text("README.md", model_card(facts.recipe, facts.record)),
     }
-    return {
-        "recipe": recipe_hash(asked),
-        "files": {kind: _file(known, kind) for kind in KINDS},
-        "texts": texts,
-    }
+    files = {kind: _file(facts, kind) for kind in KINDS}
+    return {"recipe": recipe_hash(recipe), "files": files, "texts": texts}
 
 
-def _file(known: ExportFacts, kind: str) -> dict[str, Any]:
-    reason = _why_not(known.recipe) if kind == "packs" else ""
+def _file(facts: ExportFacts, kind: str) -> dict[str, Any]:
+    reason = _obstacle(facts.recipe) if kind == "packs" else ""
     most = "at most " if kind == "packs" else ""
-    size = f"{most}{in_bytes(bytes_of(known, kind))}"
-    return {"size": size, "time": in_time(seconds_of(known, kind)), "reason": reason}
+    size = f"{most}{in_bytes(bytes_of(facts, kind))}"
+    return {"size": size, "time": in_time(seconds_of(facts, kind)), "reason": reason}
 
 
-def _why_not(recipe: MergeRecipe) -> str:
+def _obstacle(recipe: MergeRecipe) -> str:
+    """The reason why a merge has no delta packs; empty if it has."""
     try:
         check_packable(recipe)
     except DppaError as error:
@@ -158,7 +157,7 @@ def _text(name: str, text: str, notes: tuple[str, ...] = (), reason: str = "") -
 def mergekit_value(
     recipe: MergeRecipe, shapes: dict[str, tuple[int, ...]], *, public: bool
 ) -> dict[str, Any]:
-    """The recipe for mergekit with notes on differences, or why there is none."""
+    """The recipe for mergekit with notes on differences, or the reason why there is none."""
 
     def place(reference: str) -> str:
         if reference.startswith("zoo:"):
@@ -167,13 +166,13 @@ def mergekit_value(
 
     name = "mergekit.yaml"
     try:
-        found = export_mergekit(recipe, shapes=shapes, place=place)
+        exported = export_mergekit(recipe, shapes=shapes, place=place)
     except NoCounterpart as error:
         return _text(name, "", reason=str(error))
-    notes = found.notes
+    notes = exported.notes
     if public:
         notes += (
             "The models are the folders assets/zoo/… and assets/adapters/… of this page's "
             "repository; for smollm2 put the folder that `dppa zoo fetch smollm2` names.",
         )
-    return _text(name, found.text, notes)
+    return _text(name, exported.text, notes)

@@ -10,6 +10,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -30,16 +31,17 @@ from ...work.error_notices import show_errors
 from ...work.progress_stream import end_of
 from ...work.studio import Emit, Studio
 from ...work.visitor import Visitor, asker
-from .export_values import look, needed_bytes
+from .export_values import needed_bytes, read_facts
 
-Foreign = Callable[[Headers], bool]
-LONGEST_NAME = 200
+IsForeign = Callable[[Headers], bool]
+"""Returns True for the headers of a request that another web page sent."""
+MAX_NAME_CHARACTERS = 200
 NO_LOGIN_HERE = "This page has no login to the Hub. Make a checkpoint above and upload it with "
 SIGN_IN = (
     "Nobody is signed in. Choose Sign in with Hugging Face, allow this page to write to "
     "repositories, and push again."
 )
-AGAIN = "Sign out and in again, and allow this page to write to repositories."
+SIGN_IN_AGAIN = "Sign out and in again, and allow this page to write to repositories."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +52,20 @@ class PushView:
     private: gr.Checkbox
     run: gr.Button
     stop: gr.Button
-    told: gr.HTML
+    pushed: gr.HTML
     place: gr.HTML
 
 
 def offers_login() -> bool:
-    """Whether visitors can sign in: only on a Space, which has the extra `oauth`; elsewhere Gradio
-    shows the host's login."""
-    given = all(os.environ.get(name) for name in ("SPACE_ID", "OAUTH_CLIENT_ID"))
+    """Return True if visitors can sign in: only on a Space, which has the extra `oauth`; elsewhere
+    Gradio shows the host's login."""
+    on_space = all(map(os.environ.get, ("SPACE_ID", "OAUTH_CLIENT_ID")))
     has_oauth = all(map(find_spec, ("authlib", "itsdangerous")))
-    return given and os.environ.get("SYSTEM") == "spaces" and has_oauth
+    return on_space and os.environ.get("SYSTEM") == "spaces" and has_oauth
 
 
 def build_push(studio: Studio) -> PushView:
-    """The repository's name, the private option, the login if possible, the button."""
+    """Build the repository's name, the private option, the login if possible, the button."""
     with gr.Accordion("Push to the Hub", open=False, elem_id="push-box"):
         static(f'<p class="how">{_how(studio)}</p>', "push-hint")
         if offers_login():
@@ -72,15 +74,15 @@ def build_push(studio: Studio) -> PushView:
             label="Repository",
             placeholder="owner/name",
             info="A new repository; an existing one is not changed.",
-            max_length=LONGEST_NAME,
+            max_length=MAX_NAME_CHARACTERS,
             elem_id="push-name",
         )
         private = gr.Checkbox(value=True, label="Private", elem_id="push-private")
         with gr.Row(elem_classes="buttons"):
             run = gr.Button("Push", variant="primary", elem_id="push-run")
             stop = gr.Button("Stop", elem_id="push-stop")
-        told = live("pushed", {"state": "idle"})
-        return PushView(name, private, run, stop, told, static("", "push-place"))
+        pushed = live("pushed", {"state": "idle"})
+        return PushView(name, private, run, stop, pushed, static("", "push-place"))
 
 
 def _how(studio: Studio) -> str:
@@ -107,7 +109,7 @@ class PushRequest:
     """The visitor's token; None for this computer's login."""
 
 
-def wanted(
+def read_push(
     recipe: MergeRecipe,
     name: object,
     private: object,
@@ -120,68 +122,66 @@ def wanted(
     if token is None and studio.public:
         raise NotAllowed(SIGN_IN if offers_login() else f"{NO_LOGIN_HERE}`dppa push`.")
     text = name.strip() if isinstance(name, str) else ""
-    if not text or len(text) > LONGEST_NAME:
+    if not text or len(text) > MAX_NAME_CHARACTERS:
         raise InvalidValue(f"Repository: a name such as owner/name, got {shown(name)}.")
     return PushRequest(recipe, text, private is not False, visitor, token.token if token else None)
 
 
 def push_events(
-    asked: PushRequest, exports: Exports, studio: Studio, emit: Emit, stop: Stop
+    push: PushRequest, exports: Exports, studio: Studio, emit: Emit, stop: Stop
 ) -> None:
-    """Merge, check, upload; runs in its own thread. Emits ("now", what, share) and, at the end,
-    ("pushed", name, url, notes)."""
+    """Merge, check, upload; runs in its own thread. Emits ("now", step, share done) and, at the
+    end, ("pushed", name, url, notes)."""
 
-    def teller(what: str, begin: float, end: float) -> Progress:
-        def tell(done: int, total: int, _what: str) -> None:
-            share = begin + (end - begin) * done / total if total > 1 else None
-            emit(("now", what, share))
+    def progress(step: str, begin: float, end: float) -> Progress:
+        def report(count: int, total: int, _item: str) -> None:
+            share = begin + (end - begin) * count / total if total > 1 else None
+            emit(("now", step, share))
 
-        return tell
+        return report
 
     emit(("now", "Checking the models", None))
-    known = look(asked.recipe, public=studio.public, stop=stop)
-    nbytes = needed_bytes(known, "checkpoint") // 2
-    with exports.room(asked.visitor, nbytes, keeps=False) as room:
-        folder = room.folder / f"dppa-{short_hash(asked.recipe)}"
+    facts = read_facts(push.recipe, public=studio.public, stop=stop)
+    nbytes = needed_bytes(facts, "checkpoint") // 2
+    with exports.room(push.visitor, nbytes, keeps=False) as room:
+        folder = room.folder / f"dppa-{short_hash(push.recipe)}"
         merge_to_folder(
-            asked.recipe,
-            folder,
+            *(push.recipe, folder),
             sync=False,
             public=studio.public,
-            progress=teller("Merging", 0.0, 0.3),
+            progress=progress("Merging", 0.0, 0.3),
             stop=stop,
         )
-        done = push_folder(
-            folder,
-            asked.name,
-            private=asked.private,
-            token=asked.token,
-            progress=teller("Checking, then uploading", 0.3, 0.9),
+        pushed = push_folder(
+            *(folder, push.name),
+            private=push.private,
+            token=push.token,
+            progress=progress("Checking, then uploading", 0.3, 0.9),
             stop=stop,
         )
-    emit(("pushed", done.name, done.url, done.notes))
+    emit(("pushed", pushed.name, pushed.url, pushed.notes))
 
 
-def stream_push(asked: PushRequest, exports: Exports, studio: Studio) -> Iterator[dict[str, Any]]:
+def stream_push(push: PushRequest, exports: Exports, studio: Studio) -> Iterator[dict[str, Any]]:
     """Yield the state of a push (working, done, stopped or failed), a few times a second."""
-    about = {"recipe": recipe_hash(asked.recipe), "id": secrets.token_hex(4), "name": asked.name}
+    about = {"recipe": recipe_hash(push.recipe), "id": secrets.token_hex(4), "name": push.name}
     now: dict[str, Any] = {"state": "working", **about}
     yield now | {"what": "Starting", "share": None}
-    job = studio.start("push", lambda emit, stop: push_events(asked, exports, studio, emit, stop))
-    found: dict[str, Any] = {}
+    job = studio.start("push", partial(push_events, push, exports, studio))
+    repository: dict[str, Any] = {}
     for batch in job.batches(every=0.2):
         for event in batch:
             if event[0] == "pushed":
-                found = {"name": event[1], "url": event[2], "notes": list(event[3])}
-        if batch and not found:
+                repository = {"name": event[1], "url": event[2], "notes": list(event[3])}
+        if batch and not repository:
             yield now | {"what": batch[-1][1], "share": batch[-1][2]}
     end = end_of(job)
-    if "note" in end and asked.token:  # visitors signed in on the page have no command line
-        end["note"] = end["note"].replace(LOG_IN, AGAIN).replace(asked.token, "…")
-    yield {**end, **about, **found}
+    if "note" in end and push.token:  # visitors signed in on the page have no command line
+        end["note"] = end["note"].replace(LOG_IN, SIGN_IN_AGAIN).replace(push.token, "…")
+    yield {**end, **about, **repository}
 
 
-def _check_asker(headers: Headers, is_foreign: Foreign) -> None:
+def _check_asker(headers: Headers, is_foreign: IsForeign) -> None:
     """Raise NotAllowed for a push sent by another web page, or by a program, with the user's login.
     Browsers send the login cookie with requests of any page, and Origin with every POST."""
     if "origin" not in headers:
@@ -198,29 +198,29 @@ def _check_asker(headers: Headers, is_foreign: Foreign) -> None:
 
 
 def wire_push(
-    view: PushView, controls: Controls, studio: Studio, exports: Exports, is_foreign: Foreign
+    view: PushView, controls: Controls, studio: Studio, exports: Exports, is_foreign: IsForeign
 ) -> None:
-    """Push and Stop; `is_foreign` says whether a request's headers come from another web page."""
+    """Wire the buttons Push and Stop."""
 
     @show_errors
     def on_push(
         values: dict[Any, Any], request: gr.Request, token: gr.OAuthToken | None
     ) -> Iterator[dict[Any, Any]]:
         _check_asker(request.headers, is_foreign)
-        recipe, who = controls.session(values).recipe(), asker(request)
-        asked = wanted(recipe, values[view.name], values[view.private], who, token, studio)
-        for value in stream_push(asked, exports, studio):
-            yield {view.told: pack(value)}
+        recipe, visitor = controls.session(values).recipe(), asker(request)
+        push = read_push(recipe, values[view.name], values[view.private], visitor, token, studio)
+        for value in stream_push(push, exports, studio):
+            yield {view.pushed: pack(value)}
 
     @show_errors
     def on_stop_pushing() -> dict[Any, Any]:
-        return {view.told: pack({"state": "stopped"})}
+        return {view.pushed: pack({"state": "stopped"})}
 
     view.run.click(None, js="() => { window.dppa.pushBegins(); return []; }", **PRIVATE)
     pushing = view.run.click(
         on_push,
         inputs=controls.inputs | {view.name, view.private},
-        outputs=[view.told],
+        outputs=[view.pushed],
         concurrency_id="export",
         concurrency_limit=1,
         trigger_mode="once",
@@ -229,4 +229,4 @@ def wire_push(
     rests = "() => { window.dppa.pushRests(); return []; }"
     pushing.failure(None, js=rests, **PRIVATE)
     view.stop.click(None, js=rests, **PRIVATE)
-    view.stop.click(on_stop_pushing, None, [view.told], cancels=[pushing], queue=False, **PRIVATE)
+    view.stop.click(on_stop_pushing, None, [view.pushed], cancels=[pushing], queue=False, **PRIVATE)

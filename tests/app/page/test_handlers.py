@@ -17,7 +17,7 @@ from components.page.workbench import build_page
 from components.server.serving import launch_options
 from components.session.presets import first_session, presets
 from components.views.controls.models import (
-    chosen_reference,
+    local_reference,
     named_references,
     with_base,
     with_models,
@@ -212,7 +212,7 @@ def test_a_reference_nobody_can_open_is_refused(
     studio: Studio, reference: object, error: type[DppaError]
 ) -> None:
     with pytest.raises(error):
-        chosen_reference(reference, studio)
+        local_reference(reference, studio)
 
 
 def test_levels_of_ones_own_replace_even_ones_until_their_text_is_empty() -> None:

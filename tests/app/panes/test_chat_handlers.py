@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.page.wiring_chat import MOST_TURNS
+from components.page.wiring_chat import MAX_TURNS
 from components.page.workbench import build_page
 from components.session.conversation import ModelAnswer, Turn
 from components.session.presets import first_session
@@ -136,7 +136,7 @@ def test_only_so_many_turns_are_kept(page: gr.Blocks) -> None:
     many = tuple(Turn(str(n), "q", (ModelAnswer("zoo:base", "base"),)) for n in range(40))
     *_, last = ask(page, turns=many)
     kept = last["turns"]
-    assert len(kept) == MOST_TURNS and kept[0].id == "21"
+    assert len(kept) == MAX_TURNS and kept[0].id == "21"
     assert {answer.state for turn in kept[:-1] for answer in turn.answers} == {"stopped"}
 
 

@@ -16,13 +16,13 @@ import pytest
 from components.page.workbench import build_page
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
-from components.views.export.export import card_preview, made_value, make_events, stream_making
+from components.views.export.export import card_preview, files_value, make_events, stream_making
 from components.views.export.export_values import (
     bytes_of,
     export_value,
-    look,
     mergekit_value,
     needed_bytes,
+    read_facts,
 )
 from components.views.export.export_work import MAKERS, ExportWork, zip_folder
 from components.work.downloads.files import Exports
@@ -81,7 +81,7 @@ def test_a_checkpoint_is_what_dppa_merge_writes(
     assert found == {path.name: path.read_bytes() for path in (tmp_path / "merged").iterdir()}
     assert {"model.safetensors", "recipe.yaml", "README.md", "tokenizer.json"} <= set(found)
     assert left(tmp_path) == [made.name]
-    shares = [share for _, _, share in told if share is not None]
+    shares = [share for _, share in told if share is not None]
     assert shares == sorted(shares) and shares[-1] == 1
 
 
@@ -109,24 +109,24 @@ def test_packs_are_those_of_dppa_pack(
 
 def test_sizes_are_told_before_and_hold(exports: Exports, studio: Studio) -> None:
     recipe = first_session().recipe()
-    known = look(recipe, public=True)
+    facts = read_facts(recipe, public=True)
     made, _ = make(recipe, "checkpoint", exports, studio)
     size = made.stat().st_size
-    assert 0.8 * size < bytes_of(known, "checkpoint") < 1.25 * size
-    assert size <= needed_bytes(known, "checkpoint")
+    assert 0.8 * size < bytes_of(facts, "checkpoint") < 1.25 * size
+    assert size <= needed_bytes(facts, "checkpoint")
     packs, _ = make(recipe, "packs", exports, studio)
-    assert packs.stat().st_size <= needed_bytes(known, "packs")
+    assert packs.stat().st_size <= needed_bytes(facts, "packs")
     weights = sum(
         info.file_size
         for info in zipfile.ZipFile(packs).infolist()
         if info.filename.endswith(".safetensors")
     )
-    assert weights <= bytes_of(known, "packs") + 3 * 8192  # headers, which are large here
+    assert weights <= bytes_of(facts, "packs") + 3 * 8192  # headers, which are large here
 
 
 def test_the_pane_tells_what_there_is(studio: Studio) -> None:
     recipe = first_session().recipe()
-    value = export_value(look(recipe, public=True), recipe, public=True)
+    value = export_value(read_facts(recipe, public=True), recipe, public=True)
     json.dumps(value, allow_nan=False)
     assert value["recipe"] == recipe_hash(recipe)
     assert parse_recipe(value["texts"]["recipe"]["text"]) == recipe
@@ -137,7 +137,7 @@ def test_the_pane_tells_what_there_is(studio: Studio) -> None:
 
 def test_a_method_that_combines_has_no_packs_and_says_why(studio: Studio) -> None:
     recipe = replace(first_session(), method=MethodChoice("ties")).recipe()
-    value = export_value(look(recipe, public=True), recipe, public=True)
+    value = export_value(read_facts(recipe, public=True), recipe, public=True)
     assert "has no pack of a single one" in value["files"]["packs"]["reason"]
     assert not value["files"]["checkpoint"]["reason"]
 
@@ -340,7 +340,9 @@ def test_exports_wait_for_each_other_and_not_for_the_chat(page: gr.Blocks) -> No
 
 def test_the_cards_preview_shows_no_image_and_no_markup_of_a_model(studio: Studio) -> None:
     recipe = first_session().recipe()
-    card = export_value(look(recipe, public=True), recipe, public=True)["texts"]["card"]["text"]
+    card = export_value(read_facts(recipe, public=True), recipe, public=True)["texts"]["card"][
+        "text"
+    ]
     shown = card_preview(card + "<img src=x> text ![a](http://evil/x.png)\n")
     assert shown.startswith("```yaml\nlibrary_name: transformers\n")
     assert "density-1.svg" not in shown and "![" not in shown.replace("!\\[", "")
@@ -359,4 +361,4 @@ def test_only_what_exists_is_made() -> None:
 
     with pytest.raises(UnknownName, match="Did you mean 'packs'"):
         find_maker("pack")
-    assert issubclass(OutOfBudget, DppaError) and made_value((), "idle")["rows"] == []
+    assert issubclass(OutOfBudget, DppaError) and files_value((), "idle")["rows"] == []

@@ -19,8 +19,8 @@ from components.views.export.push import (
     SIGN_IN,
     build_push,
     offers_login,
+    read_push,
     stream_push,
-    wanted,
 )
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import OWN
@@ -60,9 +60,9 @@ def push(
     exports: Exports, *, public: bool, token: gr.OAuthToken | None, name: str = NAME
 ) -> list[dict[str, Any]]:
     studio = Studio(public=public)
-    asked = wanted(first_session().recipe(), name, True, ADA, token, studio)
-    assert TOKEN not in repr(asked)
-    return list(stream_push(asked, exports, studio))
+    push = read_push(first_session().recipe(), name, True, ADA, token, studio)
+    assert TOKEN not in repr(push)
+    return list(stream_push(push, exports, studio))
 
 
 def files(exports: Exports) -> list[Path]:
@@ -147,16 +147,16 @@ def test_stopped_in_the_middle_the_repository_is_taken_back(
         def is_set(self) -> bool:
             return "POST /api/repos/create" in hub.asked
 
-    asked = wanted(first_session().recipe(), NAME, True, ADA, login(), Studio(public=True))
+    push = read_push(first_session().recipe(), NAME, True, ADA, login(), Studio(public=True))
     with pytest.raises(Exception, match="Stopped"):
-        push_events(asked, exports, Studio(public=True), lambda event: None, WhenMade())
+        push_events(push, exports, Studio(public=True), lambda event: None, WhenMade())
     assert hub.models == {} and files(exports) == [] and not stop.is_set()
 
 
 @pytest.mark.parametrize("name", ["", "  ", None, 3, ["a/b"], "x" * 300])
 def test_odd_names_are_refused_before_anything(name: Any, zoo_env: Path) -> None:
     with pytest.raises(InvalidValue, match="Repository"):
-        wanted(first_session().recipe(), name, True, ADA, login(), Studio(public=True))
+        read_push(first_session().recipe(), name, True, ADA, login(), Studio(public=True))
 
 
 def test_the_button_to_sign_in_is_there_on_a_space_with_login_alone(

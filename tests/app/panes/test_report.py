@@ -11,7 +11,7 @@ import pytest
 from plotly.colors import sample_colorscale
 
 from components.session.presets import first_session
-from components.views.export.export_values import PLOTLY
+from components.views.export.export_values import PLOTLY_BYTES
 from components.views.export.export_work import ExportWork, make_report
 from dppa_core.figures.matrices import (
     heatmap,
@@ -71,7 +71,7 @@ def test_a_report_holds_hashes_recipe_and_plots_of_the_very_merge(
     assert dump_recipe(recipe) in page.text and "dppa merge recipe.yaml" in page.text
     figures = json.loads(page.scripts[0])
     assert len(figures) == 9  # three of each model
-    assert 0.98 * PLOTLY < made.stat().st_size < 1.05 * PLOTLY
+    assert 0.98 * PLOTLY_BYTES < made.stat().st_size < 1.05 * PLOTLY_BYTES
 
 
 def test_the_command_writes_the_report_of_the_page_from_a_recipe_or_its_merge(

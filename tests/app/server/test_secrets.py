@@ -16,9 +16,9 @@ from components.page.workbench import build_page
 from components.server.logs import start_log
 from components.session.presets import first_session
 from components.views.export.export import make_events
-from components.views.export.export_values import export_value, look
+from components.views.export.export_values import export_value, read_facts
 from components.views.export.export_work import MAKERS
-from components.views.export.push import stream_push, wanted
+from components.views.export.push import read_push, stream_push
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import OWN
 from components.work.studio import Studio
@@ -76,12 +76,12 @@ def test_no_login_stands_in_a_log_a_link_a_report_or_a_file(
     exports, said = Exports(OWN, tmp_path / "made"), list[Any]()
     for token in (TOKEN, EVE):
         login = gr.OAuthToken(token=token, scope="contribute-repos", expires_at=2**40)
-        asked = wanted(session.recipe(), f"ada/{token[3:8]}", True, ADA, login, studio)
-        said += [repr(asked), *stream_push(asked, exports, studio)]
+        push = read_push(session.recipe(), f"ada/{token[3:8]}", True, ADA, login, studio)
+        said += [repr(push), *stream_push(push, exports, studio)]
     assert [one["state"] for one in said if isinstance(one, dict)].count("done") == 1
     for kind in MAKERS:
         make_events(session.recipe(), kind, ADA, exports, studio, said.append, threading.Event())
-    texts = export_value(look(session.recipe(), public=True), session.recipe(), public=True)
+    texts = export_value(read_facts(session.recipe(), public=True), session.recipe(), public=True)
     page = json.dumps(build_page(studio).get_config_file(), default=str)
     said += [texts, link_of(session), page, written.getvalue()]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

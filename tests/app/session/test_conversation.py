@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from components.page.wiring_chat import MOST_RECIPES, with_recipe
+from components.page.wiring_chat import MAX_RECIPES, with_recipe
 from components.session.conversation import (
     AnswerSettings,
     ModelAnswer,
@@ -180,6 +180,6 @@ def test_recipes_that_answered_are_kept_once_and_only_so_many() -> None:
     kept: tuple[object, ...] = ()
     for recipe in [*many, many[-2]]:
         kept = with_recipe(kept, recipe)
-    assert len(kept) == MOST_RECIPES
+    assert len(kept) == MAX_RECIPES
     assert kept[:2] == (many[-2], many[-1])
     assert with_recipe(kept, None) == kept

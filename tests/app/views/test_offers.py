@@ -21,7 +21,7 @@ from components.session.presets import (
 from components.session.session import ModelChoice, Session
 from components.session.state import session_from_state, state_of
 from components.views.controls.hub_offer import (
-    FetchTeller,
+    FetchProgress,
     Offer,
     offer_lines,
     offer_value,
@@ -31,7 +31,7 @@ from components.views.controls.models import (
     build_preset,
     findings_value,
     first_blocker,
-    opened,
+    with_pins,
 )
 from components.work.studio import BYTE_BUDGET, Studio, byte_budget
 from dppa_core.checkpoints.sources import zoo
@@ -211,7 +211,7 @@ def test_a_model_the_program_knows_is_fetched_before_it_is_checked(
 
 def test_what_is_converted_after_a_download_is_told() -> None:
     told = list[Any]()
-    FetchTeller("Fetching zoo:smollm2", told.append)(7, 7, "Converting")
+    FetchProgress("Fetching zoo:smollm2", told.append)(7, 7, "Converting")
     assert told == [("now", "Fetching zoo:smollm2: here; converting it takes half a minute", None)]
 
 
@@ -237,7 +237,7 @@ def test_a_set_that_is_here_is_a_preset_and_no_longer_offered(
 def test_a_download_says_its_rate_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, told = [0.0], list[Any]()
     monkeypatch.setattr("components.views.controls.hub_offer.time.monotonic", lambda: clock[0])
-    tell = FetchTeller("Fetching a/b (1 of 2)", told.append)
+    tell = FetchProgress("Fetching a/b (1 of 2)", told.append)
     tell(40_000_000, 100_000_000, "")  # here before
     clock[0] = 10.0
     tell(60_000_000, 100_000_000, "")
@@ -349,7 +349,7 @@ def test_a_link_to_models_that_are_here_opens_at_once_and_asks_nothing(
 ) -> None:
     for name in (BASE, MATH):
         open_checkpoint(pinned(f"hub:{name}"))
-    fetched = opened(session_of_hub(), Studio(public=False))
+    fetched = with_pins(session_of_hub(), Studio(public=False))
     hub.asked.clear()
     after = open_at(page, link_of(fetched))
     assert session_from_state(after["tune"]["open"]) == fetched

@@ -13,8 +13,8 @@ from components.page.workbench import build_page
 from components.session.presets import first_session
 from components.session.session import ModelChoice, Session
 from components.session.state import session_from_state, state_of
-from components.views.controls.models import opened
-from components.views.controls.whole_states import LONGEST_QUESTION, LONGEST_RECIPE
+from components.views.controls.models import with_pins
+from components.views.controls.whole_states import MAX_QUESTION_CHARACTERS, MAX_RECIPE_CHARACTERS
 from components.work.studio import Studio
 from dppa_core.errors import NotAllowed, UnknownName
 from dppa_core.recipes.yaml_text import dump_recipe, recipe_hash
@@ -57,7 +57,7 @@ def test_every_control_follows_a_state(page: gr.Blocks) -> None:
 
 @pytest.mark.parametrize("link", ["", link_of(CHANGED)])
 def test_a_link_opens_a_question_a_tab_and_a_pane(page: gr.Blocks, link: str) -> None:
-    question = "x" * LONGEST_QUESTION
+    question = "x" * MAX_QUESTION_CHARACTERS
     opens = {"question": question, "tab": "sparsity", "pane": "score"}
     after = open_at(page, link, ask=f" {question} ", tab="sparsity", pane="score")
     assert after["tune"] == {"opens": opens}
@@ -69,7 +69,7 @@ def test_a_link_opens_a_question_a_tab_and_a_pane(page: gr.Blocks, link: str) ->
     [
         ({"tab": "nowhere"}, "modules, sparsity"),
         ({"pane": "<b>see</b>"}, "see, chat, score"),
-        ({"ask": "x" * (LONGEST_QUESTION + 1)}, f"at most {LONGEST_QUESTION} fit"),
+        ({"ask": "x" * (MAX_QUESTION_CHARACTERS + 1)}, f"at most {MAX_QUESTION_CHARACTERS} fit"),
     ],
 )
 def test_what_no_link_of_the_page_opens_is_told(
@@ -156,7 +156,7 @@ dtype: float32
     [
         ("- a list", "not a mapping"),
         ("dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:math}]\nseed: 7\n", "seed is 7"),
-        ("x" * (LONGEST_RECIPE + 1), "up to 50000 characters"),
+        ("x" * (MAX_RECIPE_CHARACTERS + 1), "up to 50000 characters"),
     ],
 )
 def test_a_recipe_that_cannot_be_shown_says_why(page: gr.Blocks, text: str, words: str) -> None:
@@ -215,7 +215,7 @@ def test_a_public_page_opens_links_to_embedded_models_only(zoo_env: Path) -> Non
     public = Studio(public=True)
     folder = replace(first_session(), models=(ModelChoice(str(zoo_env / "law")),))
     with pytest.raises(NotAllowed):
-        opened(folder, public)
+        with_pins(folder, public)
     page = build_page(public)
     after = open_at(page, link_of(folder))
     assert after["tune"]["notice"] and after["exact"]["plans"].keys() >= {"zoo:math"}
@@ -228,4 +228,4 @@ def test_a_public_page_opens_links_to_embedded_models_only(zoo_env: Path) -> Non
 
 def test_an_unknown_embedded_model_is_named(studio: Studio) -> None:
     with pytest.raises(UnknownName, match="zoo:mathh"):
-        opened(replace(first_session(), models=(ModelChoice("zoo:mathh"),)), studio)
+        with_pins(replace(first_session(), models=(ModelChoice("zoo:mathh"),)), studio)
