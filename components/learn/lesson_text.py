@@ -28,9 +28,9 @@ _PERCENT = re.compile(r"(?<=\d) %")
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 FORMATS = ("three", "percent", "percent1", "percent2", "count", "times", "points", "text")
 """Names of number formats; assets/js/learn/frame.js defines them."""
-FRONT = {"title", "about", "minutes", "part", "sources"}
-SOURCE = {"title", "arxiv", "url", "section"}
-NOTICE = "\n---\n"
+FRONT_KEYS = {"title", "about", "minutes", "part", "sources"}
+SOURCE_KEYS = {"title", "arxiv", "url", "section"}
+NOTICE_LINE = "\n---\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An exercise, and its expected observation."""
+    """An exercise, and the observation expected of it."""
 
     html: str
     notice: str
@@ -92,12 +92,12 @@ class Lesson:
     @property
     def blocks(self) -> tuple[Placed, ...]:
         """Its blocks, in their order."""
-        return tuple(one for one in self.segments if isinstance(one, Placed))
+        return tuple(part for part in self.segments if isinstance(part, Placed))
 
     @property
     def quizzes(self) -> tuple[Quiz, ...]:
         """Its questions, in their order."""
-        return tuple(one for one in self.segments if isinstance(one, Quiz))
+        return tuple(part for part in self.segments if isinstance(part, Quiz))
 
 
 class _Links(RendererHTML):
@@ -131,23 +131,23 @@ class _Links(RendererHTML):
         text = tokens[idx].content
         if not text.startswith("="):
             return super().code_inline(tokens, idx, options, env)
-        found = _FIGURE.fullmatch(text)
-        how = (found[3] or "three") if found else ""
-        if not found or how not in FORMATS:
+        figure = _FIGURE.fullmatch(text)
+        style = (figure[3] or "three") if figure else ""
+        if not figure or style not in FORMATS:
             raise InvalidValue(
                 f"A number in the text is written `=BLOCK.KEY|FORMAT`, FORMAT one of "
                 f"{', '.join(FORMATS)}; got {shown(text)}."
             )
-        env["figures"].append(Figure(found[1], found[2]))
-        place = f'data-figure="{found[1]}.{found[2]}" data-as="{how}"'
-        return f'<span class="figure" {place}>…</span>'
+        env["figures"].append(Figure(figure[1], figure[2]))
+        attributes = f'data-figure="{figure[1]}.{figure[2]}" data-as="{style}"'
+        return f'<span class="figure" {attributes}>…</span>'
 
 
 @cache
 def _reader() -> MarkdownIt:
     reader = MarkdownIt("commonmark", {"html": False, "typographer": False}, renderer_cls=_Links)
-    known = reader.validateLink
-    reader.validateLink = lambda url: url.startswith(("term:", "lesson:")) or known(url)  # type: ignore[method-assign]
+    is_safe = reader.validateLink
+    reader.validateLink = lambda url: url.startswith(("term:", "lesson:")) or is_safe(url)  # type: ignore[method-assign]
     return reader.enable("table")
 
 
@@ -163,15 +163,15 @@ def read_lesson(name: str, text: str) -> Lesson:
 def _read(name: str, text: str) -> Lesson:
     if not _NAME.fullmatch(name):
         raise InvalidValue("its name is small letters, digits and dashes.")
-    found = _FRONT.match(text)
-    if not found:
+    match = _FRONT.match(text)
+    if not match:
         raise InvalidValue("it begins with front matter between two lines of ---.")
-    front = _mapping(_yaml(found[1], "the front matter"), "the front matter")
-    unknown, missing = front.keys() - FRONT, FRONT - front.keys()
+    front = _yaml_mapping(match[1], "the front matter")
+    unknown, missing = front.keys() - FRONT_KEYS, FRONT_KEYS - front.keys()
     if unknown or missing:
         raise InvalidValue(f"front matter: unknown {sorted(unknown)}, missing {sorted(missing)}.")
     env: dict[str, Any] = {"figures": [], "terms": [], "lessons": []}
-    segments = tuple(_segments(env, text[found.end() :]))
+    segments = tuple(_segments(env, text[match.end() :]))
     lesson = Lesson(
         name=name,
         title=str(front["title"]),
@@ -184,73 +184,79 @@ def _read(name: str, text: str) -> Lesson:
         terms=tuple(env["terms"]),
         links=tuple(env["lessons"]),
     )
-    known = {block.name for block in lesson.blocks}
-    lost = [one for one in lesson.figures if one.block not in known]
-    if lost:
-        raise InvalidValue(f"the number {lost[0].block}.{lost[0].key} has no such block above it.")
-    if len(known) < len(lesson.blocks):
+    names = {block.name for block in lesson.blocks}
+    for figure in lesson.figures:
+        if figure.block not in names:
+            raise InvalidValue(
+                f"the number {figure.block}.{figure.key} has no such block above it."
+            )
+    if len(names) < len(lesson.blocks):
         raise InvalidValue("a block is in it twice; each name may occur once.")
     return lesson
 
 
 def _segments(env: dict[str, Any], text: str) -> list[Segment]:
     """The parts of a lesson; its numbers, terms and links are added to `env`."""
-    reader, found = _reader(), list[Segment]()
-    waiting: list[Token] = []
+    reader, segments = _reader(), list[Segment]()
+    prose: list[Token] = []
 
     def flush() -> None:
-        if waiting:
-            html = reader.renderer.render(waiting, reader.options, env)
-            found.append(Prose(str(html).strip()))
-            waiting.clear()
+        if prose:
+            html = reader.renderer.render(prose, reader.options, env)
+            segments.append(Prose(str(html).strip()))
+            prose.clear()
 
     for token in reader.parse(text, env):
         special = _special(env, token) if token.type == "fence" else None
         if special is None:
-            waiting.append(token)
+            prose.append(token)
         else:
             flush()
-            found.append(special)
+            segments.append(special)
     flush()
-    return found
+    return segments
 
 
 def _special(env: dict[str, Any], token: Token) -> Segment | None:
-    kind, _, rest = token.info.strip().partition(" ")
-    where = f"line {(token.map or [0])[0] + 1} after the front matter"
+    """The block, quiz or exercise of a fence; None for code."""
+    kind, _, name = token.info.strip().partition(" ")
+    position = f"line {(token.map or [0])[0] + 1} after the front matter"
     if kind in ("block", "numbers"):
-        if not _NAME.fullmatch(rest):
-            raise InvalidValue(f"{where}: a block is written ```{kind} NAME, got {shown(rest)}.")
-        return Placed(rest, _arguments(token.content, rest), kind == "block")
+        if not _NAME.fullmatch(name):
+            raise InvalidValue(f"{position}: a block is written ```{kind} NAME, got {shown(name)}.")
+        return Placed(name, _arguments(token.content, name), kind == "block")
     if kind == "quiz":
-        quiz = _mapping(_yaml(token.content, where), where)
-        return read_quiz(quiz, lambda text: str(_reader().renderInline(text, env)).strip(), where)
+        quiz = _yaml_mapping(token.content, position)
+        return read_quiz(
+            quiz, lambda text: str(_reader().renderInline(text, env)).strip(), position
+        )
     if kind == "try":
-        do, parted, notice = token.content.partition(NOTICE)
-        if not parted:
-            raise InvalidValue(f"{where}: a line --- separates what to do from what to notice.")
-        return Attempt(*(str(_reader().render(part, env)).strip() for part in (do, notice)))
+        task, line, notice = token.content.partition(NOTICE_LINE)
+        if not line:
+            raise InvalidValue(f"{position}: a line --- separates what to do from what to notice.")
+        return Attempt(*(str(_reader().render(part, env)).strip() for part in (task, notice)))
     return None
 
 
 def _arguments(text: str, name: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(text or "{}")
+        arguments = json.loads(text or "{}")
     except ValueError as error:
         raise InvalidValue(f"block {name}: its arguments are JSON; {error}.") from None
-    return _mapping(found, f"the arguments of block {name}")
+    return _mapping(arguments, f"the arguments of block {name}")
 
 
-def _yaml(text: str, where: str) -> object:
+def _yaml_mapping(text: str, source: str) -> dict[str, Any]:
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InvalidValue(f"{where} is not YAML: {error}") from None
+        raise InvalidValue(f"{source} is not YAML: {error}") from None
+    return _mapping(value, source)
 
 
-def _mapping(value: object, where: str) -> dict[str, Any]:
+def _mapping(value: object, source: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InvalidValue(f"{where} must be a mapping, got {shown(value)}.")
+        raise InvalidValue(f"{source} must be a mapping, got {shown(value)}.")
     return value
 
 
@@ -262,7 +268,7 @@ def _minutes(value: object) -> int:
 
 def _source(value: object) -> Mapping[str, str]:
     source = _mapping(value, "a source")
-    if not {"title"} <= source.keys() <= SOURCE or not {"arxiv", "url"} & source.keys():
+    if not {"title"} <= source.keys() <= SOURCE_KEYS or not {"arxiv", "url"} & source.keys():
         raise InvalidValue(f"a source has a title, and arxiv or url; got {shown(value)}.")
     address = source.get("url") or f"https://arxiv.org/abs/{source['arxiv']}"
     return {"title": str(source["title"]), "url": str(address)} | (

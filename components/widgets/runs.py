@@ -19,6 +19,7 @@ Handler = Callable[[dict[Any, Any]], Iterable[dict[str, Any]]]
 """Checks the values of the controls, then yields the values shown while it runs."""
 
 Stopped = Callable[[object], dict[str, Any]]
+"""The value after a cancel, from the value before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class RunView:
     stop: gr.Button
     place: gr.HTML
     """Hidden: the visitor's position in the queue."""
-    shown: gr.HTML
+    part: gr.HTML
     """Progress and result of the run."""
 
 
@@ -43,31 +44,31 @@ def build_run(
     return RunView(run, end, static("", f"{name}-place"), live(name, value, events=events))
 
 
-def streaming(shown: gr.HTML, handler: Handler) -> Callable[[dict[Any, Any]], Iterator[Any]]:
+def streaming(part: gr.HTML, handler: Handler) -> Callable[[dict[Any, Any]], Iterator[Any]]:
     """A handler, under its own name, that shows its values in turn; empty ones are skipped."""
 
     @wraps(handler)
     def stream(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         for value in handler(values):
-            yield {shown: pack(value) if value else gr.skip()}
+            yield {part: pack(value) if value else gr.skip()}
 
     return show_errors(stream)
 
 
 def wire_part(
-    part: gr.HTML, event: Any, handler: Handler, inputs: set[Any], turns: Mapping[str, Any]
+    part: gr.HTML, event: Any, handler: Handler, inputs: set[Any], queue: Mapping[str, Any]
 ) -> None:
-    """Answer an `event` of a part with a handler's values; `turns` names its queue."""
-    asked = event(
+    """Answer an `event` of a part with a handler's values; `queue` has its id and limit."""
+    request = event(
         streaming(part, handler),
         inputs=inputs,
         outputs=[part],
         trigger_mode="always_last",
         preprocess=False,  # a half-typed number is not an error
-        **turns,
+        **queue,
         **PRIVATE,
     )
-    asked.failure(None, js=activity_script(str(part.elem_id), "idle"), **PRIVATE)
+    request.failure(None, js=activity_script(str(part.elem_id), "idle"), **PRIVATE)
 
 
 def wire_run(
@@ -83,9 +84,9 @@ def wire_run(
     cancel."""
     view.run.click(None, js=activity_script(name, "waiting"), **PRIVATE)
     running = view.run.click(
-        streaming(view.shown, handler),
+        streaming(view.part, handler),
         inputs=inputs,
-        outputs=[view.shown],
+        outputs=[view.part],
         concurrency_id=kind,
         concurrency_limit=1,
         trigger_mode="always_last",
@@ -100,13 +101,13 @@ def wire_stop(name: str, view: RunView, running: Any, stopped: Stopped = stopped
 
     @show_errors
     def on_cancel(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {view.shown: pack(stopped(parsed(values[view.shown])))}
+        return {view.part: pack(stopped(parsed(values[view.part])))}
 
     view.stop.click(None, js=activity_script(name, "idle"), **PRIVATE)
     view.stop.click(
         on_cancel,
-        inputs={view.shown},
-        outputs=[view.shown],
+        inputs={view.part},
+        outputs=[view.part],
         cancels=[running],
         queue=False,
         **PRIVATE,

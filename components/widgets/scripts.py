@@ -40,23 +40,22 @@ def sources() -> dict[str, str]:
 def imported(name: str) -> list[str]:
     """The modules that a module imports statically, as paths below assets/js/."""
     folder = posixpath.dirname(name)
-    return [
-        posixpath.normpath(posixpath.join(folder, one)) for one in _IMPORT.findall(sources()[name])
-    ]
+    paths = _IMPORT.findall(sources()[name])
+    return [posixpath.normpath(posixpath.join(folder, path)) for path in paths]
 
 
 def needed(start: str) -> list[str]:
     """A module and all that it imports statically, by itself or by others; imported ones first."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
 
     def visit(name: str) -> None:
-        if name not in found:
-            for other in imported(name):
-                visit(other)
-            found[name] = None
+        if name not in names:
+            for dependency in imported(name):
+                visit(dependency)
+            names[name] = None
 
     visit(start)
-    return list(found)
+    return list(names)
 
 
 @cache

@@ -33,10 +33,10 @@ PALETTE = {
 
 def model_colours(references: tuple[str, ...]) -> dict[str, str]:
     """Reference -> colour: embedded models have fixed colours, others get the remaining ones."""
-    chosen = {one: COLOURS_OF_MODELS[one] for one in references if one in COLOURS_OF_MODELS}
-    free = [c for c in MODEL_COLOURS if c not in chosen.values()]
-    others = [name for name in references if name not in chosen]
-    return chosen | dict(zip(others, free, strict=False))
+    fixed = {name: COLOURS_OF_MODELS[name] for name in references if name in COLOURS_OF_MODELS}
+    free = [colour for colour in MODEL_COLOURS if colour not in fixed.values()]
+    others = [name for name in references if name not in fixed]
+    return fixed | dict(zip(others, free, strict=False))
 
 
 def domain_colour(domain: str) -> str:

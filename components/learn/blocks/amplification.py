@@ -18,19 +18,19 @@ LEVELS = [0.9, 0.8]
 MOST_LEVELS = 9
 
 
-def partitions_by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
+def partitions_by_hand(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     """The content of each partition of a pruned delta: {"model", "levels"}, by default the
     paper's."""
-    base, model = bench.pair(arguments)
+    base, model = context.pair(arguments)
     levels = check_levels(arguments.get("levels", LEVELS))
     if len(levels) > MOST_LEVELS:
         raise InvalidValue(f"At most {MOST_LEVELS} levels, got {shown(len(levels))}.")
-    profile = bench.studio.profile(base, model)
+    profile = context.studio.profile(base, model)
     plan = plan_pruning(profile, levels, PruningParameters())
     total = sum(item.delta_square for item in profile.modules)
     rows = _rows(plan, total)
     return {
-        "models": bench.names(),
+        "models": context.names(),
         "model": model,
         "levels": list(levels),
         "numel": plan.numel,

@@ -21,12 +21,12 @@ PAUSE = 0.1
 """Seconds."""
 
 
-def by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
+def by_hand(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     """A small matrix and every step of its merge; `explain` lists the arguments."""
     return explain(arguments)
 
 
-def break_it(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
+def break_it(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     """The list of failures; with {"case": name, "repaired": bool} the result of one."""
     from dppa_core.teaching.failures.cases import CASES, run_case  # noqa: PLC0415  (torch)
 
@@ -35,11 +35,11 @@ def break_it(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     name, repaired = arguments.get("case"), arguments.get("repaired", False)
     if not isinstance(name, str) or not isinstance(repaired, bool):
         raise InvalidValue(f"A case is a name, and repaired is yes or no; got {shown(arguments)}.")
-    while not bench.studio.ready:  # imports of two threads at once get in each other's way
-        check(bench.stop)
-        bench.tell(0, 0, "Waiting for the models of the page")
+    while not context.studio.ready:  # imports of two threads at once get in each other's way
+        check(context.stop)
+        context.progress(0, 0, "Waiting for the models of the page")
         time.sleep(PAUSE)
-    return run_case(name, repaired, CaseTask(_workshop(), bench.tell, bench.stop))
+    return run_case(name, repaired, CaseTask(_workshop(), context.progress, context.stop))
 
 
 @cache

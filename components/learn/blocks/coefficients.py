@@ -31,10 +31,10 @@ RUN: dict[str, Any] = {
 larger steps than the paper's 0.001."""
 
 
-def entropy_surface(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
+def entropy_surface(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     """The entropy of a merge of two embedded models, {"first", "second"}, over both
     coefficients."""
-    bench.studio.pool()  # imports of two threads at once get in each other's way
+    context.studio.pool()  # imports of two threads at once get in each other's way
     from dppa_core.tuning.adamerging.landscape import entropy_landscape  # noqa: PLC0415  (torch)
 
     math, finance, law = KNOWN_MODELS
@@ -46,29 +46,27 @@ def entropy_surface(arguments: Arguments, bench: BlockContext) -> dict[str, Any]
     models = (first, second)
     domains = task_domains([model.removeprefix("zoo:") for model in models], settings)
     recipe = MergeRecipe(BASE, tuple(map(DomainModel, models)), "task_arithmetic")
-    found = entropy_landscape(
-        recipe,
-        domains,
-        AXIS,
-        settings,
-        watch=lambda known: bench.show(_surface(known, models)),
-        progress=bench.tell,
-        stop=bench.stop,
+    landscape = entropy_landscape(
+        *(recipe, domains, AXIS, settings),
+        watch=lambda partial: context.show(_surface(partial, models)),
+        progress=context.progress,
+        stop=context.stop,
     )
-    return _surface(found, models)
+    return _surface(landscape, models)
 
 
-def _surface(found: Landscape, models: tuple[str, ...]) -> dict[str, Any]:
+def _surface(landscape: Landscape, models: tuple[str, ...]) -> dict[str, Any]:
     """The partial surface; points not computed yet are None."""
-    mean = [[None if np.isnan(one) else round(float(one), 5) for one in row] for row in found.mean]
+    names = ("lr", "prompts", "start", "steps")
     return {
         "names": [model.removeprefix("zoo:") for model in models],
         "models": [model.removeprefix("zoo:") for model in KNOWN_MODELS],
-        "axis": list(found.axis),
-        "mean": mean,
-        "path": [list(point) for point in found.path],
-        "lowest": list(found.lowest),
-        "settings": {
-            name: getattr(found.settings, name) for name in ("lr", "prompts", "start", "steps")
-        },
+        "axis": list(landscape.axis),
+        "mean": [
+            [None if np.isnan(entropy) else round(float(entropy), 5) for entropy in row]
+            for row in landscape.mean
+        ],
+        "path": [list(point) for point in landscape.path],
+        "lowest": list(landscape.lowest),
+        "settings": {name: getattr(landscape.settings, name) for name in names},
     }

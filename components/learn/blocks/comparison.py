@@ -16,7 +16,7 @@ SHARE = 0.8
 """The share of right answers used in the text."""
 
 
-def interval_width(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
+def interval_width(arguments: Arguments, _context: BlockContext) -> dict[str, Any]:
     """The 95 % interval of a score over the number of questions, for a {"share"} of right
     answers."""
     share = check_number("share", arguments.get("share", SHARE), 0.5, 1.0)
@@ -34,11 +34,9 @@ def interval_width(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]
     }
 
 
-def leaderboard(_arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
+def leaderboard(_arguments: Arguments, _context: BlockContext) -> dict[str, Any]:
     """All methods on the embedded models: measured retention, and the difference from DPPA."""
-    known, board = {method.name: method for method in METHODS}, measured_part("leaderboard")
-    rows = [
-        {**row, "title": known[row["method"]].title, "summary": known[row["method"]].summary}
-        for row in board["rows"]
-    ]
+    board = measured_part("leaderboard")
+    texts = {method.name: {"title": method.title, "summary": method.summary} for method in METHODS}
+    rows = [row | texts[row["method"]] for row in board["rows"]]
     return {"rows": rows, "figures": board["figures"]}

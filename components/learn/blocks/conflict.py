@@ -16,27 +16,31 @@ from ...widgets.theme import KNOWN_MODELS
 from .context import BASE, Arguments, BlockContext, choice
 from .deltas import CORNER, rows_of
 
-TOLD = 80
-"""The pruning rate, in percent, used in the text."""
+QUOTED_PERCENT = 80
+"""The pruning rate used in the text."""
 
 
-def conflict_rates(_arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
+def conflict_rates(_arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     """Overlap and conflict of every two embedded models, over pruning rates."""
     meetings = count_meetings(
-        BASE, KNOWN_MODELS, public=bench.studio.public, progress=bench.tell, stop=bench.stop
+        BASE,
+        KNOWN_MODELS,
+        public=context.studio.public,
+        progress=context.progress,
+        stop=context.stop,
     )
-    pairs = [_pair(one) for one in meetings]
-    closest = max(pairs, key=lambda one: one["overlap"][TOLD])
+    pairs = list(map(_pair_value, meetings))
+    closest = max(pairs, key=lambda pair: pair["overlap"][QUOTED_PERCENT])
     figures: dict[str, Any] = {"closest": f"{closest['first']} and {closest['second']}"}
-    for one in pairs:
-        name = f"{one['first']}-{one['second']}"
-        figures[f"{name}-overlap"] = one["overlap"][TOLD]
-        figures[f"{name}-conflict"] = one["conflict"][TOLD]
-        figures[f"{name}-conflict-all"] = one["conflict"][0]
+    for pair in pairs:
+        name = f"{pair['first']}-{pair['second']}"
+        figures[f"{name}-overlap"] = pair["overlap"][QUOTED_PERCENT]
+        figures[f"{name}-conflict"] = pair["conflict"][QUOTED_PERCENT]
+        figures[f"{name}-conflict-all"] = pair["conflict"][0]
     return {"pairs": pairs, "figures": figures}
 
 
-def _pair(meeting: Meeting) -> dict[str, Any]:
+def _pair_value(meeting: Meeting) -> dict[str, Any]:
     kept, both = meeting.kept.sum(axis=1), meeting.both.sum(axis=0)
     opposed = meeting.opposed.sum(axis=0)
     return {
@@ -54,15 +58,15 @@ def _shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
     ]
 
 
-def sign_election(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """A corner of one {"module"} in all embedded deltas: their mean, and that of those that
-    agree."""
-    profile = bench.studio.profile(BASE, KNOWN_MODELS[0])
+def sign_election(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
+    """A corner of one {"module"} in all embedded deltas: their mean, and the mean of the entries
+    with the elected sign."""
+    profile = context.studio.profile(BASE, KNOWN_MODELS[0])
     names = tuple(item.module.name for item in profile.modules)
     module = choice(arguments, "module", names)
     corners = [
         read_excerpt(
-            BASE, model, module, CORNER, CORNER, public=bench.studio.public, stop=bench.stop
+            BASE, model, module, CORNER, CORNER, public=context.studio.public, stop=context.stop
         )
         for model in KNOWN_MODELS
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.progress import Stop
+from dppa_core.progress import Progress, Stop
 
 from ...session.session import Session
 from ...widgets.theme import BASE_COLOUR, KNOWN_MODELS, model_colours
@@ -24,15 +24,14 @@ class BlockContext:
 
     studio: Studio
     session: Session
-    tell: Callable[[int, int, str], None]
-    """Steps done, of how many, and what is done now."""
+    progress: Progress
     stop: Stop
     show: Callable[[Any], None] = lambda _: None
     """Reports a partial result."""
 
     def pairs(self) -> dict[str, str]:
         """Domain model -> its base: those that come with the page, then those in the list."""
-        listed = {one.reference: self.session.base for one in self.session.models}
+        listed = {model.reference: self.session.base for model in self.session.models}
         return dict.fromkeys(KNOWN_MODELS, BASE) | listed
 
     def pair(self, arguments: Arguments, key: str = "model") -> tuple[str, str]:
@@ -48,15 +47,15 @@ class BlockContext:
         pairs = self.pairs()
         colours = model_colours(tuple(pairs))
         return [
-            {"model": one, "label": one.removeprefix("zoo:")}
-            | {"colour": colours.get(one, BASE_COLOUR)}
-            for one in pairs
+            {"model": name, "label": name.removeprefix("zoo:")}
+            | {"colour": colours.get(name, BASE_COLOUR)}
+            for name in pairs
         ]
 
 
-def choice(arguments: Arguments, key: str, known: tuple[str, ...]) -> str:
-    """One of several words among the arguments, by default the first; InvalidValue for another."""
-    value = arguments.get(key, known[0])
-    if value not in known:
-        raise InvalidValue(f"{key} is one of {', '.join(known)}; got {shown(value)}.")
+def choice(arguments: Arguments, key: str, words: tuple[str, ...]) -> str:
+    """The argument, if it is one of these words, by default the first; else InvalidValue."""
+    value = arguments.get(key, words[0])
+    if value not in words:
+        raise InvalidValue(f"{key} is one of {', '.join(words)}; got {shown(value)}.")
     return str(value)

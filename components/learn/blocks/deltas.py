@@ -14,33 +14,33 @@ from .context import Arguments, BlockContext, choice
 MINUS = "\u2212"
 CORNER = 6
 """Rows and columns of the shown corner."""
-TENTH, FIFTH = 10, 20
-"""Percentages of the weights whose part of the squared change is in the text."""
+TENTH_PERCENT, FIFTH_PERCENT = 10, 20
+"""Shares of the weights, in percent, whose part of the squared change is in the text."""
 
 
-def delta_excerpt(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
+def delta_excerpt(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     """The upper left corner of one {"model", "module"}: base, domain model, difference."""
-    base, model = bench.pair(arguments)
-    profile = bench.studio.profile(base, model)
+    base, model = context.pair(arguments)
+    profile = context.studio.profile(base, model)
     modules = tuple(item.module.name for item in profile.modules)
     module = choice(arguments, "module", modules)
-    found = read_excerpt(
-        base, model, module, CORNER, CORNER, public=bench.studio.public, stop=bench.stop
+    corner = read_excerpt(
+        base, model, module, CORNER, CORNER, public=context.studio.public, stop=context.stop
     )
     entries = [
         [difference(float(t), float(b), float(d)) for t, b, d in zip(*rows, strict=True)]
-        for rows in zip(found.finetuned, found.base, found.delta, strict=True)
+        for rows in zip(corner.finetuned, corner.base, corner.delta, strict=True)
     ]
     first = entries[0][0]
     return {
-        "models": bench.names(),
+        "models": context.names(),
         "model": model,
         "modules": list(modules),
         "module": module,
-        "shape": list(found.shape),
-        "base": rows_of(found.base),
-        "finetuned": rows_of(found.finetuned),
-        "delta": rows_of(found.delta),
+        "shape": list(corner.shape),
+        "base": rows_of(corner.base),
+        "finetuned": rows_of(corner.finetuned),
+        "delta": rows_of(corner.delta),
         "sums": [[_sum(*entry) for entry in row] for row in entries],
         "figures": {
             "trained": model.removeprefix("zoo:"),
@@ -71,12 +71,12 @@ def rows_of(values: ndarray) -> list[list[float]]:
     return [[float(f"{value:.7g}") for value in row] for row in values]
 
 
-def delta_sizes(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
+def delta_sizes(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     """The size of every model's delta, and its concentration in few weights."""
     rows = []
-    for one in bench.names():
-        base, model = bench.pair({"model": one["model"]})
-        rows.append({**one, **_size(delta_size(bench.studio.profile(base, model)))})
+    for name in context.names():
+        base, model = context.pair({"model": name["model"]})
+        rows.append({**name, **_size(delta_size(context.studio.profile(base, model)))})
     return {"models": rows, "figures": _figures(rows)}
 
 
@@ -86,19 +86,19 @@ def _size(size: DeltaSize) -> dict[str, Any]:
         "mean": size.mean,
         "changed": size.changed,
         "numel": size.numel,
-        "layers": [list(one) for one in size.layers],
-        "kinds": [list(one) for one in size.kinds],
+        "layers": list(map(list, size.layers)),
+        "kinds": list(map(list, size.kinds)),
         "energy": [round(float(value), 6) for value in size.energy],
     }
 
 
 def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Numbers for the text, about the embedded models."""
-    found: dict[str, Any] = {"weights": rows[0]["numel"]}
+    figures: dict[str, Any] = {"weights": rows[0]["numel"]}
     for row in rows:
         if row["model"].startswith("zoo:"):
             name = row["label"]
-            found |= {f"{name}-{key}": row[key] for key in ("relative", "mean", "changed")}
-            found[f"{name}-tenth"] = row["energy"][TENTH]
-            found[f"{name}-held"] = row["energy"][FIFTH]
-    return found
+            figures |= {f"{name}-{key}": row[key] for key in ("relative", "mean", "changed")}
+            figures[f"{name}-tenth"] = row["energy"][TENTH_PERCENT]
+            figures[f"{name}-held"] = row["energy"][FIFTH_PERCENT]
+    return figures

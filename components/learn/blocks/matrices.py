@@ -18,24 +18,23 @@ PUBLISHED = {
 the weights of embeddings, head and norms."""
 
 
-def matrix_counts(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
+def matrix_counts(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     """Weights by kind of matrix, from shapes, for the page's models and two published ones. {"of"}
     is one of the returned names; by default the embedded models."""
-    names = {**{one["label"]: one["model"] for one in bench.names()}, **PUBLISHED}
-    first = next(iter(names))
-    of = choice(arguments, "of", (first, *(name for name in names if name != first)))
-    if of in PUBLISHED:
-        *shape, others = PUBLISHED[of]
+    names = {**{row["label"]: row["model"] for row in context.names()}, **PUBLISHED}
+    name = choice(arguments, "of", tuple(names))
+    if name in PUBLISHED:
+        *shape, others = PUBLISHED[name]
         modules = _published(*shape)
     else:
-        base, model = bench.pair({"model": names[of]})
-        profile = bench.studio.profile(base, model)
+        base, model = context.pair({"model": names[name]})
+        profile = context.studio.profile(base, model)
         modules = tuple(item.module for item in profile.modules)
         others = profile.other_tensors
     rows = _rows(modules)
     return {
         "names": list(names),
-        "of": of,
+        "of": name,
         "layers": len({module.layer for module in modules}),
         "rows": rows,
         "others": others,
@@ -44,7 +43,7 @@ def matrix_counts(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
 
 
 def _published(layers: int, width: int, narrow: int, inner: int) -> tuple[Module, ...]:
-    one = {
+    shapes = {
         "self_attn.q_proj": (width, width),
         "self_attn.k_proj": (narrow, width),
         "self_attn.v_proj": (narrow, width),
@@ -53,12 +52,12 @@ def _published(layers: int, width: int, narrow: int, inner: int) -> tuple[Module
         "mlp.up_proj": (inner, width),
         "mlp.down_proj": (width, inner),
     }
-    shapes = {
+    tensors = {
         f"model.layers.{layer}.{name}.weight": shape
         for layer in range(layers)
-        for name, shape in one.items()
+        for name, shape in shapes.items()
     }
-    return tuple(find_modules(shapes))
+    return tuple(find_modules(tensors))
 
 
 def _rows(modules: Iterable[Module]) -> list[dict[str, Any]]:
@@ -72,7 +71,7 @@ def _rows(modules: Iterable[Module]) -> list[dict[str, Any]]:
             "shape": list(by_kind[kind][0].shape),
             "each": by_kind[kind][0].numel,
             "count": len(by_kind[kind]),
-            "numel": sum(one.numel for one in by_kind[kind]),
+            "numel": sum(module.numel for module in by_kind[kind]),
         }
         for kind in order_kinds(by_kind)
     ]

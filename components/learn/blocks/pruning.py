@@ -14,56 +14,52 @@ from dppa_core.evaluation.analysis.output_error import (
 from .context import Arguments, BlockContext, choice
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-TOLD = 0.9
+QUOTED_RATE = 0.9
 """The pruning rate used in the text."""
 DEFAULT = "layers.5.self_attn.o_proj"
 FACTORS = tuple(round(0.25 * n, 2) for n in range(49))
 """0 to 12."""
 
 
-def output_error(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
+def output_error(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     """The distance of one matrix's outputs from the domain model's, over pruning rates. Arguments:
     {"model", "module"}; by default a matrix of math."""
-    base, model = bench.pair(arguments)
-    profile = bench.studio.profile(base, model)
+    base, model = context.pair(arguments)
+    profile = context.studio.profile(base, model)
     names = [item.module.name for item in profile.modules]
     first = DEFAULT if DEFAULT in names else names[-1]
     module = choice(arguments, "module", (first, *(name for name in names if name != first)))
-    found = output_errors(
-        base,
-        model,
-        module,
-        profile,
-        RATES,
-        public=bench.studio.public,
-        progress=bench.tell,
-        stop=bench.stop,
+    errors = output_errors(
+        *(base, model, module, profile, RATES),
+        public=context.studio.public,
+        progress=context.progress,
+        stop=context.stop,
     )
     return {
-        "models": bench.names(),
+        "models": context.names(),
         "model": model,
         "modules": names,
         "module": module,
-        "effect": found.effect,
+        "effect": errors.effect,
         "factors": list(FACTORS),
-        "rates": [_rate(one) for one in found.rates],
-        "figures": {"module": module, **_figures(found)},
+        "rates": [_rate_value(row) for row in errors.rates],
+        "figures": {"module": module, **_figures(errors)},
     }
 
 
-def _rate(one: RateErrors) -> dict[str, Any]:
+def _rate_value(row: RateErrors) -> dict[str, Any]:
     return {
-        "rate": one.rate,
-        "largest": _fit(one.largest),
-        "drawn": _fit(one.drawn),
-        "dare": one.drawn.error(1 / (1 - one.rate)),
-        "halves": list(one.halves),
-        "halved": one.halved,
-        "weights": one.weights,
+        "rate": row.rate,
+        "largest": _fit_value(row.largest),
+        "drawn": _fit_value(row.drawn),
+        "dare": row.drawn.error(1 / (1 - row.rate)),
+        "halves": list(row.halves),
+        "halved": row.halved,
+        "weights": row.weights,
     }
 
 
-def _fit(fit: DeltaFit) -> dict[str, Any]:
+def _fit_value(fit: DeltaFit) -> dict[str, Any]:
     return {
         "plain": fit.error(1.0),
         "factor": fit.best,
@@ -72,23 +68,23 @@ def _fit(fit: DeltaFit) -> dict[str, Any]:
     }
 
 
-def _figures(found: OutputErrors) -> dict[str, Any]:
-    at = next(one for one in found.rates if one.rate == TOLD)
-    half = next(one for one in found.rates if one.rate == 0.5)
+def _figures(errors: OutputErrors) -> dict[str, Any]:
+    by_rate = {row.rate: row for row in errors.rates}
+    quoted, half = by_rate[QUOTED_RATE], by_rate[0.5]
     return {
-        "effect": found.effect,
-        "largest": at.largest.error(1.0),
-        "largest-factor": at.largest.best,
-        "largest-best": at.largest.error(at.largest.best),
-        "drawn": at.drawn.error(1.0),
-        "dare": at.drawn.error(1 / (1 - at.rate)),
-        "drawn-factor": at.drawn.best,
-        "drawn-best": at.drawn.error(at.drawn.best),
-        "q": 1 / at.drawn.best,
-        "first-factor": at.halves[0],
-        "second-factor": at.halves[1],
-        "halved": at.halved,
-        "weights": at.weights,
+        "effect": errors.effect,
+        "largest": quoted.largest.error(1.0),
+        "largest-factor": quoted.largest.best,
+        "largest-best": quoted.largest.error(quoted.largest.best),
+        "drawn": quoted.drawn.error(1.0),
+        "dare": quoted.drawn.error(1 / (1 - quoted.rate)),
+        "drawn-factor": quoted.drawn.best,
+        "drawn-best": quoted.drawn.error(quoted.drawn.best),
+        "q": 1 / quoted.drawn.best,
+        "first-factor": quoted.halves[0],
+        "second-factor": quoted.halves[1],
+        "halved": quoted.halved,
+        "weights": quoted.weights,
         "weights-half": half.weights,
         "largest-half": half.largest.error(1.0),
         "dare-half": half.drawn.error(2.0),

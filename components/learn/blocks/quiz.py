@@ -18,7 +18,7 @@ class Choice:
 
     html: str
     why: str
-    """Why it is right, or wrong."""
+    """The reason why it is right, or wrong."""
     right: bool
 
 
@@ -30,26 +30,23 @@ class Quiz:
     choices: tuple[Choice, ...]
 
 
-def read_quiz(data: Mapping[str, Any], inline: Callable[[str], str], where: str) -> Quiz:
+def read_quiz(data: Mapping[str, Any], inline: Callable[[str], str], position: str) -> Quiz:
     """Read {"ask", "choices": [{"text", "why", "right": true for one of them}]}; raises
-    InvalidValue. `inline` turns Markdown of one line into safe HTML; `where` is for messages."""
-    choices = data.get("choices")
-    if data.keys() != {"ask", "choices"} or not isinstance(choices, list):
-        raise InvalidValue(f"{where}: a quiz has ask and choices, got {sorted(map(str, data))}.")
+    InvalidValue. `inline` turns Markdown of one line into safe HTML; `position` is for messages."""
+    values = data.get("choices")
+    if data.keys() != {"ask", "choices"} or not isinstance(values, list):
+        raise InvalidValue(f"{position}: a quiz has ask and choices, got {sorted(map(str, data))}.")
     low, high = CHOICES
-    if not low <= len(choices) <= high:
-        raise InvalidValue(f"{where}: a quiz has {low} to {high} choices, got {len(choices)}.")
-    read = tuple(_choice(one, inline, where) for one in choices)
-    if sum(one.right for one in read) != 1:
-        raise InvalidValue(f"{where}: exactly one choice of a quiz is right.")
-    return Quiz(inline(str(data["ask"])), read)
+    if not low <= len(values) <= high:
+        raise InvalidValue(f"{position}: a quiz has {low} to {high} choices, got {len(values)}.")
+    choices = tuple(_choice(value, inline, position) for value in values)
+    if sum(choice.right for choice in choices) != 1:
+        raise InvalidValue(f"{position}: exactly one choice of a quiz is right.")
+    return Quiz(inline(str(data["ask"])), choices)
 
 
-def _choice(value: object, inline: Callable[[str], str], where: str) -> Choice:
-    if not isinstance(value, dict) or not {"text", "why"} <= value.keys() <= {
-        "text",
-        "why",
-        "right",
-    }:
-        raise InvalidValue(f"{where}: a choice has text, why and perhaps right: {shown(value)}.")
+def _choice(value: object, inline: Callable[[str], str], position: str) -> Choice:
+    keys = {"text", "why", "right"}
+    if not isinstance(value, dict) or not {"text", "why"} <= value.keys() <= keys:
+        raise InvalidValue(f"{position}: a choice has text, why and perhaps right: {shown(value)}.")
     return Choice(inline(str(value["text"])), inline(str(value["why"])), value.get("right") is True)

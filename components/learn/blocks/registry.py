@@ -44,11 +44,11 @@ BLOCKS: dict[str, Block] = {
 }
 
 
-def answer(name: object, arguments: object, bench: BlockContext) -> dict[str, Any]:
+def answer(name: object, arguments: object, context: BlockContext) -> dict[str, Any]:
     """The result of a block. Raises UnknownName for an unknown block, and InvalidValue for
     arguments of a wrong form."""
     if not isinstance(name, str) or name not in BLOCKS:
         raise UnknownName(f"There is no block {shown(name)}. {did_you_mean(str(name), BLOCKS)}")
     if not isinstance(arguments, dict):
         raise InvalidValue(f"Arguments of {name} are a mapping, got {shown(arguments)}.")
-    return BLOCKS[name](arguments, bench)
+    return BLOCKS[name](arguments, context)

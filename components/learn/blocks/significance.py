@@ -15,17 +15,17 @@ from dppa_core.pruning.pruning_parameters import PruningParameters
 from .context import Arguments, BlockContext
 
 RATES = np.linspace(0, 0.99, 100)
-TOLD = 0.8
+QUOTED_RATE = 0.8
 """The pruning rate used in the text."""
 
 
-def significance_by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
+def significance_by_hand(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     """All numbers from a {"model"}'s profile to the densities of its matrices, at a
     {"strength"}."""
-    base, model = bench.pair(arguments)
-    chosen = arguments.get("strength", PruningParameters().strength)
-    parameters = PruningParameters(strength=check_number("strength", chosen, 0.0, 0.5))
-    profile = bench.studio.profile(base, model)
+    base, model = context.pair(arguments)
+    strength = arguments.get("strength", PruningParameters().strength)
+    parameters = PruningParameters(strength=check_number("strength", strength, 0.0, 0.5))
+    profile = context.studio.profile(base, model)
     score = significance(profile, parameters)
     numel = np.array([item.numel for item in profile.modules])
     density = densities_at(score.adjustment, numel, RATES)
@@ -46,7 +46,7 @@ def significance_by_hand(arguments: Arguments, bench: BlockContext) -> dict[str,
     ]
     layers = [_layer(profile, layer, parameters.k_layer) for layer in score.layers]
     return {
-        "models": bench.names(),
+        "models": context.names(),
         "model": model,
         **{name: getattr(parameters, name) for name in ("strength", "k_layer", "k_module")},
         "rates": _rounded(RATES),
@@ -55,7 +55,7 @@ def significance_by_hand(arguments: Arguments, bench: BlockContext) -> dict[str,
         "mean_module": float(score.module.mean()),
         "largest_centred": float(np.abs(steps).max()),
         "modules": modules,
-        "figures": _figures(modules, density[int(round(100 * TOLD))]),
+        "figures": _figures(modules, density[int(round(100 * QUOTED_RATE))]),
     }
 
 
@@ -65,8 +65,8 @@ def _layer(profile: DeltaProfile, layer: int, multiple: float) -> dict[str, Any]
 
 
 def _outliers(profile: DeltaProfile, names: list[str], multiple: float) -> dict[str, Any]:
-    found = outliers([item for item in profile.modules if item.module.name in names], multiple)
-    return {"mean": found.mean, "above": found.above, "of": found.numel, "share": found.share}
+    counts = outliers([item for item in profile.modules if item.module.name in names], multiple)
+    return {"mean": counts.mean, "above": counts.above, "of": counts.numel, "share": counts.share}
 
 
 def _rounded(values: ndarray) -> list[float]:
@@ -74,11 +74,15 @@ def _rounded(values: ndarray) -> list[float]:
 
 
 def _figures(modules: list[dict[str, Any]], density: ndarray) -> dict[str, Any]:
-    found: dict[str, Any] = {"modules": len(modules)}
-    top = np.argmax([one["share"] for one in modules])
+    figures: dict[str, Any] = {"modules": len(modules)}
+    top = np.argmax([module["share"] for module in modules])
     for name, n in (("most", np.argmax(density)), ("least", np.argmin(density)), ("top", top)):
-        one = modules[int(n)]
-        found |= {name: one["name"], f"{name}-share": one["share"]}
-        found |= {f"{name}-layer": one["by_layer"], f"{name}-own": one["by_module"]}
-        found[f"{name}-density"] = float(density[n])
-    return found
+        module = modules[int(n)]
+        figures |= {
+            name: module["name"],
+            f"{name}-share": module["share"],
+            f"{name}-layer": module["by_layer"],
+            f"{name}-own": module["by_module"],
+            f"{name}-density": float(density[n]),
+        }
+    return figures

@@ -92,10 +92,10 @@ def add_search(controls: Controls, studio: Studio, questions: QuestionBox) -> No
     # The button calls the browser's part, which starts a search only if none runs: Gradio ignores a
     # second click until the first one's work is reported as cancelled.
     runs.run.click(None, js="() => { window.dppa.startSearch?.(); return []; }", **PRIVATE)
-    running = runs.shown.start(
-        streaming(runs.shown, on_search),
+    running = runs.part.start(
+        streaming(runs.part, on_search),
         inputs=controls.inputs | set(choices.values()) | questions.inputs | {by_own_questions},
-        outputs=[runs.shown],
+        outputs=[runs.part],
         concurrency_id="search",  # its own queue: chats do not wait
         concurrency_limit=1,
         trigger_mode="multiple",

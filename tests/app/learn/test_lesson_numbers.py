@@ -85,8 +85,8 @@ def test_a_number_in_a_lesson_is_an_example_or_held(name: str) -> None:
 def block() -> Callable[..., dict[str, Any]]:
     """The blocks on the embedded models themselves: lessons tell of these."""
     studio = Studio(public=False)
-    bench = BlockContext(studio, first_session(), lambda *_: None, None)  # type: ignore[arg-type]
-    return lambda name, **arguments: answer(name, arguments, bench)
+    context = BlockContext(studio, first_session(), lambda *_: None, None)  # type: ignore[arg-type]
+    return lambda name, **arguments: answer(name, arguments, context)
 
 
 def test_examples_of_a_delta_and_of_lengths() -> None:

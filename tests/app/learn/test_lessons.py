@@ -7,18 +7,18 @@ import time
 
 import pytest
 
-from components.learn import block_queue as desks
+from components.learn import block_queue
 from components.learn.block_queue import BlockQueue
 from components.learn.blocks.deltas import difference
 from components.learn.blocks.registry import BLOCKS
 from components.learn.learn import (
     FOLDER,
     LessonServer,
-    asked,
     catalogue_json,
     lesson_json,
     lessons,
     number,
+    read_requests,
 )
 from components.learn.lesson_text import Attempt, Placed, read_lesson
 from components.session.presets import first_session
@@ -122,9 +122,9 @@ def test_what_is_wrong_in_a_lesson_is_named(text: str, says: str) -> None:
 
 def ask(studio: Studio, *asks: dict[str, object]) -> dict[str, dict[str, object]]:
     sent = json.dumps({"id": 7, "asks": [{"key": str(i), **one} for i, one in enumerate(asks)]})
-    teacher = LessonServer(studio)
+    server = LessonServer(studio)
     while True:
-        told = teacher.payload(sent, first_session())
+        told = server.payload(sent, first_session())
         assert told["id"] == 7
         if not any("pending" in one for one in told["answers"].values()):
             return told["answers"]
@@ -154,71 +154,71 @@ def test_what_cannot_be_answered_spoils_nothing_else(studio: Studio) -> None:
 )
 def test_what_a_browser_sends_is_checked(sent: str) -> None:
     with pytest.raises(InvalidValue, match="unreadable"):
-        asked(sent)
+        read_requests(sent)
 
 
-# --- the desk ---
+# --- the queue ---
 
 
 def test_what_many_ask_is_computed_once() -> None:
-    desk, begun, go = BlockQueue(threading.Event(), 1), [], threading.Event()
+    queue, begun, go = BlockQueue(threading.Event(), 1), [], threading.Event()
 
-    def make(tell: desks.Tell, work: desks.BlockWork) -> str:
+    def make(work: block_queue.BlockWork) -> str:
         begun.append(1)
         work.show("a half")
-        tell(1, 2, "half")
+        work.progress(1, 2, "half")
         assert go.wait(10)
         return "done"
 
-    while desk.ask("k", make, 0.01) != {"pending": [1, 2, "half"], "shown": "a half"}:
+    while queue.ask("k", make, 0.01) != {"pending": [1, 2, "half"], "shown": "a half"}:
         assert len(begun) < 2
     go.set()
-    assert desk.ask("k", make, 10) == desk.ask("k", make) == {"value": "done"}
+    assert queue.ask("k", make, 10) == queue.ask("k", make) == {"value": "done"}
     assert begun == [1]
 
 
 def test_work_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk, ended = BlockQueue(threading.Event(), 1), threading.Event()
+    queue, ended = BlockQueue(threading.Event(), 1), threading.Event()
 
-    def make(_tell: desks.Tell, work: desks.BlockWork) -> None:
+    def make(work: block_queue.BlockWork) -> None:
         while not work.is_set():
             time.sleep(0.001)
         ended.set()
 
-    desk.ask("k", make, 0.01)
-    monkeypatch.setattr(desks, "ABANDONED", 0.0)
+    queue.ask("k", make, 0.01)
+    monkeypatch.setattr(block_queue, "ABANDONED_SECONDS", 0.0)
     assert ended.wait(10)
 
 
 def test_an_error_is_told_and_the_next_one_tries_again() -> None:
-    desk, tries = BlockQueue(threading.Event(), 1), []
+    queue, tries = BlockQueue(threading.Event(), 1), []
 
-    def make(_tell: desks.Tell, _work: desks.BlockWork) -> str:
+    def make(_work: block_queue.BlockWork) -> str:
         tries.append(1)
         if len(tries) == 1:
             raise UnknownName("no such thing")
         return "there"
 
     with pytest.raises(DppaError, match="no such thing"):
-        desk.ask("k", make, 10)
-    assert desk.ask("k", make, 10) == {"value": "there"}
+        queue.ask("k", make, 10)
+    assert queue.ask("k", make, 10) == {"value": "there"}
 
 
 def test_only_so_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "MOST_WAITING", 1)
-    desk, go = BlockQueue(threading.Event(), 1), threading.Event()
-    desk.ask("a", lambda _tell, _work: go.wait(10), 0.01)
+    monkeypatch.setattr(block_queue, "MAX_UNFINISHED", 1)
+    queue, go = BlockQueue(threading.Event(), 1), threading.Event()
+    queue.ask("a", lambda _work: go.wait(10), 0.01)
     with pytest.raises(OutOfBudget, match="Try again"):
-        desk.ask("b", lambda _tell, _work: 1, 0.01)
+        queue.ask("b", lambda _work: 1, 0.01)
     go.set()
 
 
 def test_one_party_has_half_of_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "MOST_WAITING", 4)
-    desk, go = BlockQueue(threading.Event(), 1), threading.Event()
+    monkeypatch.setattr(block_queue, "MAX_UNFINISHED", 4)
+    queue, go = BlockQueue(threading.Event(), 1), threading.Event()
 
     def ask(key: str, party: str) -> None:
-        desk.ask(key, lambda _tell, _work: go.wait(10), 0.01, party=party)
+        queue.ask(key, lambda _work: go.wait(10), 0.01, party=party)
 
     ask("a", "hostile")
     ask("b", "hostile")
@@ -230,10 +230,10 @@ def test_one_party_has_half_of_what_waits(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_party_never_has_all_threads() -> None:
     """One lesson used to wait 87 s behind another visitor's twelve."""
-    desk, go = BlockQueue(threading.Event(), 2), threading.Event()
+    queue, go = BlockQueue(threading.Event(), 2), threading.Event()
     running, most = list[int](), list[int]()
 
-    def slow(_tell: desks.Tell, _work: desks.BlockWork) -> str:
+    def slow(_work: block_queue.BlockWork) -> str:
         running.append(1)
         most.append(len(running))
         go.wait(10)
@@ -241,35 +241,35 @@ def test_a_party_never_has_all_threads() -> None:
         return "slow"
 
     for key in ("a", "b", "c"):
-        desk.ask(key, slow, 0.01, party="hostile")
-    assert desk.ask("d", lambda _tell, _work: "there", 10, party="honest") == {"value": "there"}
+        queue.ask(key, slow, 0.01, party="hostile")
+    assert queue.ask("d", lambda _work: "there", 10, party="honest") == {"value": "there"}
     go.set()
     for key in ("a", "b", "c"):
-        assert desk.ask(key, slow, 10, party="hostile") == {"value": "slow"}
+        assert queue.ask(key, slow, 10, party="hostile") == {"value": "slow"}
     assert max(most) == 1
 
 
 def test_ones_own_copy_has_all_threads() -> None:
-    desk, both = BlockQueue(threading.Event(), 2), threading.Barrier(2, timeout=10)
+    queue, both = BlockQueue(threading.Event(), 2), threading.Barrier(2, timeout=10)
     for key in ("a", "b"):
-        desk.ask(key, lambda _tell, _work: both.wait(), 0.01)
-    assert all("value" in desk.ask(key, lambda _tell, _work: 1, 10) for key in ("a", "b"))
+        queue.ask(key, lambda _work: both.wait(), 0.01)
+    assert all("value" in queue.ask(key, lambda _work: 1, 10) for key in ("a", "b"))
 
 
 def test_so_many_wait_for_lessons_and_others_are_told_at_once() -> None:
     """Each holds a thread: one client with ten requests a second took all."""
-    desk, go = BlockQueue(threading.Event(), 1), threading.Event()
+    queue, go = BlockQueue(threading.Event(), 1), threading.Event()
 
     def asks() -> None:
-        desk.ask("k", lambda _tell, _work: go.wait(10), 5)
+        queue.ask("k", lambda _work: go.wait(10), 5)
 
-    waiting = [threading.Thread(target=asks) for _ in range(desks.PATIENT)]
+    waiting = [threading.Thread(target=asks) for _ in range(block_queue.MAX_WAITING_REQUESTS)]
     for one in waiting:
         one.start()
-    while desk._patient._value:
+    while queue._waiting._value:
         time.sleep(0.001)
     begun = time.monotonic()
-    assert "pending" in desk.ask("k", lambda _tell, _work: None, 5)
+    assert "pending" in queue.ask("k", lambda _work: None, 5)
     assert time.monotonic() - begun < 2
     go.set()
     for one in waiting:
