@@ -7,19 +7,20 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.evaluation.scores import Exam, Marks, Target, marked_score
+from dppa_core.evaluation.scores import Exam, Marks, Target
 from dppa_core.evaluation.side_by_side import AGAINST, RECIPE, Entrant, SideBySide
 from dppa_core.evaluation.side_by_side_values import side_by_side_json
 from dppa_core.evaluation.tables import capital
 from dppa_core.parameter_fields import check_number
 from dppa_core.progress import Stop
-from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-from dppa_core.tasks import DOMAINS, Item, items
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.tasks import DOMAINS, items
 
 from ...session.session import Session
 from ...session.state import other_session
@@ -30,7 +31,6 @@ from ...work import progress_stream
 from ...work.studio import Emit, Studio
 from .score_values import (
     ScoreProgress,
-    ScoreRow,
     contestants,
     plain_sentence,
     retention_sentence,
@@ -40,31 +40,29 @@ from .score_values import (
 
 MIN_ITEMS, MAX_ITEMS = 4, 400
 """Questions of a domain: the fewest, which are also the step, and the most."""
-MarksByCell = dict[tuple[str, str], Marks]
-"""(target of a row, domain) -> marks."""
+IDLE: dict[str, Any] = {"state": "idle", "limit": 0, "domains": list(DOMAINS), "rows": []}
+"""The value of the table before the first score."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
     """A checked request."""
 
-    rows: tuple[ScoreRow, ...]
-    targets: Mapping[tuple[str, str], Target]
-    """(target of a row, domain) -> scored target: some methods merge for each domain."""
-    limit: int
-    base: str
-    id: str
     entrants: tuple[Entrant, ...]
-    """The rows, as `SideBySide` takes them."""
+    """The rows of the table."""
+    targets: Mapping[tuple[str, str], Target]
+    """(key of an entrant, domain) -> scored target: some methods merge for each domain."""
+    limit: int
+    id: str
 
     @property
     def total(self) -> int:
         """Questions in all."""
-        return len(self.rows) * len(DOMAINS) * self.limit
+        return len(self.entrants) * len(DOMAINS) * self.limit
 
-    def exam(self, row: str, domain: str) -> Exam:
-        """The exam of a row's target in a domain."""
-        return Exam(self.targets[row, domain], domain, "test", self.limit)
+    def exam(self, entrant: Entrant, domain: str) -> Exam:
+        """The exam of an entrant in a domain."""
+        return Exam(self.targets[entrant.key, domain], domain, "test", self.limit)
 
 
 def read_score(number: Any, slot: object, session: Session) -> ScoreRequest:
@@ -76,38 +74,25 @@ def read_score(number: Any, slot: object, session: Session) -> ScoreRequest:
             f"{shown(number)}."
         )
     against = other_session(slot, session)
-    entrants = contestants(session, slot)
-    rows = tuple(_row(entrant, session) for entrant in entrants)
-    targets = {
-        (row.target, domain): entrant.target
-        for row, entrant in zip(rows, entrants, strict=True)
-        for domain in DOMAINS
-    }
+    merged, *others = contestants(session, slot)
+    if session.method.names_domain:
+        merged = replace(merged, label=f"{merged.label}, by domain")
+    entrants = (merged, *others)
+    targets = {(entrant.key, domain): entrant.target for entrant in entrants for domain in DOMAINS}
     for domain in DOMAINS:
-        targets["merged", domain] = session.asked_about(domain).recipe()
+        targets[RECIPE, domain] = session.asked_about(domain).recipe()
         if against is not None:
-            targets["other", domain] = against.asked_about(domain).recipe()
-    return ScoreRequest(rows, targets, limit, session.base, secrets.token_hex(4), entrants)
-
-
-def _row(entrant: Entrant, session: Session) -> ScoreRow:
-    if isinstance(entrant.target, str):
-        return ScoreRow(entrant.target, entrant.label)
-    if entrant.key == RECIPE:
-        by_domain = ", by domain" if session.method.names_domain else ""
-        return ScoreRow("merged", entrant.label + by_domain, recipe_hash(entrant.target))
-    if entrant.key == AGAINST:
-        return ScoreRow("other", entrant.label, recipe_hash(entrant.target))
-    return ScoreRow(entrant.key, entrant.label)
+            targets[AGAINST, domain] = against.asked_about(domain).recipe()
+    return ScoreRequest(entrants, targets, limit, secrets.token_hex(4))
 
 
 def first_progress(request: ScoreRequest, studio: Studio) -> ScoreProgress:
     """The progress at the start; earlier scores are not repeated."""
     unknown = [
-        (row, domain)
-        for row in request.rows
+        (entrant, domain)
+        for entrant in request.entrants
         for domain in DOMAINS
-        if studio.examiner().known(request.exam(row.target, domain)) is None
+        if studio.examiner().known(request.exam(entrant, domain)) is None
     ]
     if not unknown:
         return ScoreProgress("scoring")
@@ -115,40 +100,39 @@ def first_progress(request: ScoreRequest, studio: Studio) -> ScoreProgress:
 
 
 def _preparation(
-    request: ScoreRequest, row: ScoreRow, domain: str, studio: Studio
+    request: ScoreRequest, entrant: Entrant, domain: str, studio: Studio
 ) -> ScoreProgress:
     """The step before a model can be scored."""
-    target = request.targets[row.target, domain]
+    target = request.targets[entrant.key, domain]
     if isinstance(target, MergeRecipe) and not studio.merged(target):
         return ScoreProgress("merging", "Merging the weights")
-    return ScoreProgress("scoring", f"Loading {row.label}")
+    return ScoreProgress("scoring", f"Loading {entrant.label}")
 
 
 def score_events(request: ScoreRequest, studio: Studio, emit: Emit, stop: Stop) -> None:
     """Score every model on every domain; runs in its own thread. Emits ("standing", ScoreProgress)
-    and ("score", target, domain, marks)."""
+    and ("score", key of the entrant, domain, marks)."""
     standing = first_progress(request, studio)
 
     def merging(count: int, total: int, _item: str) -> None:
         step = f"Merging the weights: {count} of {total} tensors"
         emit(("standing", standing.now("merging", step)))
 
-    for row in request.rows:
+    for entrant in request.entrants:
         for domain in DOMAINS:
-            target = request.targets[row.target, domain]
-            marks = studio.examiner().known(request.exam(row.target, domain))
+            exam = request.exam(entrant, domain)
+            marks = studio.examiner().known(exam)
             if marks is None:
-                ready = _preparation(request, row, domain, studio)
+                ready = _preparation(request, entrant, domain, studio)
                 emit(("standing", standing.now(ready.activity, ready.step)))
-                with studio.lend(target, merging, stop):
-                    standing = standing.now("scoring", f"Asking {row.label} about {domain}")
+                with studio.lend(exam.target, merging, stop):
+                    standing = standing.now("scoring", f"Asking {entrant.label} about {domain}")
                     emit(("standing", standing))
-                    exam = request.exam(row.target, domain)
                     marks, standing = _ask(exam, studio, standing, emit, stop)
             else:
                 standing = replace(standing, answered=standing.answered + request.limit)
             emit(("standing", standing))
-            emit(("score", row.target, domain, marks))
+            emit(("score", entrant.key, domain, marks))
 
 
 def _ask(
@@ -168,59 +152,47 @@ def _ask(
 
 def stream_score(request: ScoreRequest, studio: Studio) -> Iterator[dict[str, Any]]:
     """Yield the growing table, a few times a second; it starts with cached scores."""
-    marks: MarksByCell = {}
+    questions = {domain: items(domain, "test", request.limit) for domain in DOMAINS}
+    table = SideBySide("test", request.entrants, questions)
     standing = ScoreProgress("waiting", "Starting")
-    yield request_value(request, marks, "running", standing)
-    job = studio.start("score", lambda emit, stop: score_events(request, studio, emit, stop))
+    yield request_value(request, table, "running", standing)
+    job = studio.start("score", partial(score_events, request, studio))
     sent = time.monotonic()
     for batch in job.batches(every=0.25):
         for event in batch:
             if event[0] == "score":
-                marks[event[1], event[2]] = event[3]
+                table = replace(table, marks={**table.marks, event[1:3]: event[3]})
             else:
                 standing = event[1]
         if batch or time.monotonic() - sent > 2:
             sent = time.monotonic()
-            yield request_value(request, marks, "running", standing)
-    yield request_value(request, marks, standing=standing, **progress_stream.end_of(job))
+            yield request_value(request, table, "running", standing)
+    yield request_value(request, table, standing=standing, **progress_stream.end_of(job))
 
 
 def request_value(
-    request: ScoreRequest,
-    marks: MarksByCell,
-    state: str,
-    standing: ScoreProgress,
-    note: str = "",
+    request: ScoreRequest, table: SideBySide, state: str, standing: ScoreProgress, note: str = ""
 ) -> dict[str, Any]:
     """The value of the table for the browser."""
-    questions = {domain: items(domain, "test", request.limit) for domain in DOMAINS}
-    scores = {cell: marked_score(questions[cell[1]], row) for cell, row in marks.items()}
-    value = score_value(request.rows, DOMAINS, scores, state, request.limit)
+    value = {"sentence": "", **score_value(table, state, request.limit)}
+    if state == "done":
+        value |= _comparison_value(table)
+        kept = retention_sentence(value["details"][0])
+        value["sentence"] = f"{kept} {value['plain']}".strip()
     seconds = standing.seconds_left()
-    progress = {
+    return value | {
         "id": request.id,
         "done": standing.answered,
         "total": request.total,
         "activity": standing.activity,
         "what": standing.step,
         "seconds_left": None if seconds is None else round(seconds, 1),
+        "note": note,
     }
-    if state == "done":
-        value |= _comparison_value(request, questions, marks)
-        kept = retention_sentence(value["details"][0])
-        value["sentence"] = f"{kept} {value['plain']}".strip()
-    return {"sentence": "", **value, **progress, "note": note}
 
 
-def _comparison_value(
-    request: ScoreRequest, questions: Mapping[str, tuple[Item, ...]], marks: MarksByCell
-) -> dict[str, Any]:
+def _comparison_value(table: SideBySide) -> dict[str, Any]:
     """Retention, loss and forgetting of every row, and the comparison with the other slot."""
-    pairs = list(zip(request.rows, request.entrants, strict=True))
-    keys = {row.target: entrant.key for row, entrant in pairs}
-    entrants = tuple(replace(entrant, label=row.label) for row, entrant in pairs)
-    by_key = {(keys[target], domain): row for (target, domain), row in marks.items()}
-    table = SideBySide("test", entrants, questions, by_key)
     values = side_by_side_json(table)
     comparison = values["comparison"] or {}
     return {
@@ -234,7 +206,7 @@ def _comparison_value(
 def stopped_value(value: object) -> dict[str, Any]:
     """The table after Stop: finished scores stay; an idle table stays unchanged."""
     if not isinstance(value, Mapping) or not isinstance(value.get("rows"), list):
-        return score_value((), DOMAINS, {}, "idle", 0)
+        return IDLE
     return progress_stream.stopped_value(value)
 
 
@@ -259,8 +231,7 @@ def add_score(controls: Controls, studio: Studio) -> gr.HTML:
         "4 to 400, in steps of four: so every task is asked equally often. With 20 only "
         "differences above about 20 points of 100 are seen, with 400 above about 5.",
     )
-    idle = score_value((), DOMAINS, {}, "idle", 0)
-    runs = build_run("score", "Score all models", "Stop", value=idle)
+    runs = build_run("score", "Score all models", "Stop", value=IDLE)
     slot = live("score-other", None)
 
     def on_score(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:

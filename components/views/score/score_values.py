@@ -20,6 +20,7 @@ from dppa_core.evaluation.side_by_side import (
 )
 from dppa_core.evaluation.side_by_side_values import interval_json
 from dppa_core.evaluation.tables import capital
+from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.tasks.intervals import Interval
 
 from ...session.session import Session
@@ -28,17 +29,6 @@ from ...work.figures import short_name
 
 MIN_SECONDS = 2.0
 """Of answering, before the remaining time is estimated."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreRow:
-    """A row of the table."""
-
-    target: str
-    """merged, or a reference."""
-    label: str
-    recipe: str = ""
-    """Hash of the recipe, if it is a merge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,26 +98,24 @@ def model_of(entrant: Entrant) -> str | None:
     return entrant.target if isinstance(entrant.target, str) else None
 
 
-Scores = Mapping[tuple[str, str], DomainScore]
-"""(target, domain) -> score."""
-
-
-def score_value(
-    rows: Sequence[ScoreRow], domains: Sequence[str], scores: Scores, state: str, limit: int
-) -> dict[str, Any]:
+def score_value(table: SideBySide, state: str, limit: int) -> dict[str, Any]:
     """The table of scores: a row per model, a column per domain, and the mean. The state is idle,
     running, done, stopped or failed; `limit` is the questions per domain."""
-    table = [
-        {
-            "target": row.target,
-            "label": row.label,
-            "recipe": row.recipe,
-            "cells": [_cell(scores.get((row.target, domain))) for domain in domains],
-            "mean": _mean([scores.get((row.target, domain)) for domain in domains]),
-        }
-        for row in rows
-    ]
-    return {"state": state, "limit": limit, "domains": list(domains), "rows": table}
+    rows = []
+    for entrant in table.entrants:
+        scores = [table.score(entrant.key, domain) for domain in table.items]
+        cells = {"cells": list(map(_cell, scores)), "mean": _mean(scores)}
+        rows.append({**_row_head(entrant), **cells})
+    return {"state": state, "limit": limit, "domains": list(table.items), "rows": rows}
+
+
+def _row_head(entrant: Entrant) -> dict[str, str]:
+    """The name of a row (merged, other, a reference or a plain merge), its label, and the hash of
+    the merge of a slot."""
+    slot = {RECIPE: "merged", AGAINST: "other"}.get(entrant.key, "")
+    name = slot or model_of(entrant) or entrant.key
+    recipe = recipe_hash(entrant.target) if slot else ""  # type: ignore[arg-type]
+    return {"target": name, "label": entrant.label, "recipe": recipe}
 
 
 def _cell(score: DomainScore | None) -> dict[str, Any] | None:

@@ -21,7 +21,12 @@ from components.views.score.score import (
     stopped_value,
     stream_score,
 )
-from components.views.score.score_values import ScoreProgress, plain_sentence, verdict_sentence
+from components.views.score.score_values import (
+    ScoreProgress,
+    plain_sentence,
+    score_value,
+    verdict_sentence,
+)
 from components.widgets.controls import activity_script
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
@@ -44,7 +49,7 @@ def studio(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 @pytest.fixture
 def exam() -> ScoreRequest:
     whole = read_score(4, None, first_session())
-    return replace(whole, rows=whole.rows[:2], entrants=whole.entrants[:2], limit=1)
+    return replace(whole, entrants=whole.entrants[:2], limit=1)
 
 
 @pytest.mark.parametrize("number", [5, 6.5, 402])
@@ -60,7 +65,7 @@ def standings(events: list[tuple[Any, ...]]) -> list[ScoreProgress]:
 def test_merging_is_said_until_the_merge_is_there(
     studio: Studio, exam: ScoreRequest, one_torch_thread: None
 ) -> None:
-    recipe = exam.targets["merged", "math"]
+    recipe = exam.targets["recipe", "math"]
     seen: list[tuple[str, bool]] = []
 
     def emit(event: tuple[Any, ...]) -> None:
@@ -135,9 +140,9 @@ def test_only_what_rests_begins_to_wait() -> None:
 def test_a_method_that_merges_per_domain_is_scored_by_each_domains_own(studio: Studio) -> None:
     session = replace(first_session(), method=MethodChoice("emr"))
     asked = read_score(4, None, session)
-    assert asked.rows[0].label == "merged, by domain"
+    assert asked.entrants[0].label == "merged, by domain"
     for domain in DOMAINS:
-        recipe = asked.targets["merged", domain]
+        recipe = asked.targets["recipe", domain]
         assert recipe.parameters["domain"] == f"zoo:{domain}"  # type: ignore[union-attr]
         assert asked.targets["zoo:math", domain] == "zoo:math"
 
@@ -148,9 +153,9 @@ def other(**changes: object) -> str:
 
 
 def test_base_models_and_plain_merges_stand_beside_the_merge_and_the_other_slot() -> None:
-    def rows(given: object) -> list[str]:
-        exam = read_score(4, given, first_session())
-        return [row.target for row in exam.rows]
+    def rows(slot: object) -> list[str]:
+        table = SideBySide("test", read_score(4, slot, first_session()).entrants, {})
+        return [row["target"] for row in score_value(table, "idle", 4)["rows"]]
 
     beside = ["task_arithmetic", "linear", "zoo:math", "zoo:finance", "zoo:law", "zoo:base"]
     assert rows(other(rate=0.7)) == ["merged", "other", *beside]

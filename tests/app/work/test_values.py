@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from components.session.presets import first_session
 from components.views.score.score_values import (
     ScoreProgress,
-    ScoreRow,
     retention_sentence,
     score_value,
 )
@@ -21,7 +19,10 @@ from components.widgets.scripts import script_tags, sources
 from components.widgets.theme import model_colours, page_head
 from components.work.figures import exact_value, plan_value, short_name
 from components.work.studio import Studio
+from dppa_core.evaluation.scores import Marks
+from dppa_core.evaluation.side_by_side import Entrant, SideBySide
 from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.tasks import items
 
 
 @pytest.fixture
@@ -107,25 +108,16 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
     assert "innerHTML" not in text and "insertAdjacentHTML" not in text
 
 
-@dataclass(frozen=True)
-class Score:
-    accuracy: float
-    ci95: tuple[float, float] = (0.0, 1.0)
-    n: int = 4
-
-
-ROWS = (
-    ScoreRow("merged", "merged", "abc"),
-    ScoreRow("zoo:math", "math"),
-    ScoreRow("zoo:base", "base"),
-)
-
-
 def test_a_row_has_a_mean_once_all_its_cells_are_there() -> None:
-    scores = {("merged", "math"): Score(0.5), ("merged", "law"): Score(1.0)}
-    value = score_value(ROWS, ("math", "law"), scores, "running", 4)
-    assert value["rows"][0]["mean"] == 0.75
-    assert value["rows"][1]["cells"] == [None, None] and value["rows"][1]["mean"] is None
+    recipe, questions = first_session().recipe(), {d: items(d, "test", 4) for d in ("math", "law")}
+    rows = (Entrant("recipe", "merged", recipe), Entrant("zoo:math", "math", "zoo:math"))
+    half, whole = (Marks(hits, (1.0,) * 4, (1,) * 4) for hits in ((True, False) * 2, (True,) * 4))
+    marks = {("recipe", "math"): half, ("recipe", "law"): whole}
+    value = score_value(SideBySide("test", rows, questions, marks), "running", 4)
+    merged, math = value["rows"]
+    assert (merged["target"], merged["recipe"]) == ("merged", recipe_hash(recipe))
+    assert merged["mean"] == 0.75 and [cell["n"] for cell in merged["cells"]] == [4, 4]
+    assert math["cells"] == [None, None] and math["mean"] is None and math["recipe"] == ""
 
 
 def test_retention_is_told_with_its_interval_and_the_worst_domain() -> None:
