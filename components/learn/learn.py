@@ -1,5 +1,4 @@
-"""Learn: lessons shown in place of the workbench, loaded when opened. assets/js/learn/entry.js
-draws them."""
+"""Learn: lessons in place of the workbench, loaded on opening; assets/js/learn/ draws them."""
 
 from __future__ import annotations
 
@@ -74,14 +73,9 @@ def lesson_json(name: object) -> dict[str, Any]:
     if lesson is None:
         hint = did_you_mean(str(name)[:80], lessons())
         raise UnknownName(f"There is no lesson {str(name)[:80]!r}. {hint}")
-    return {
-        "name": lesson.name,
-        "number": number(lesson.name),
-        "title": lesson.title,
-        "minutes": lesson.minutes,
-        "sources": list(lesson.sources),
-        "segments": [{"kind": _KINDS[type(part)], **asdict(part)} for part in lesson.segments],
-    }
+    head = {key: getattr(lesson, key) for key in ("name", "title", "minutes", "sources")}
+    parts = [{"kind": _KINDS[type(part)], **asdict(part)} for part in lesson.segments]
+    return {**head, "number": number(lesson.name), "segments": parts}
 
 
 @dataclass(frozen=True, slots=True)

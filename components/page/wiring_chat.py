@@ -19,14 +19,7 @@ from ..views.chat.chat import ChatView
 from ..widgets.browser_parts import pack
 from ..widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
 from ..work.error_notices import show_errors
-from ..work.question import (
-    MERGED,
-    ChatQuestion,
-    Recipes,
-    read_duel,
-    read_question,
-    read_settings,
-)
+from ..work.question import MERGED, ChatQuestion, Recipes, read_duel, read_question, read_settings
 from ..work.rate_limits import Allowance
 from ..work.studio import CHAT, CHATS, Studio
 from ..work.visitor import asker

@@ -21,12 +21,7 @@ from ..session.presets import first_session
 from ..session.session import Session
 from ..views.chat.chat import build_chat
 from ..views.controls.models import ModelsView, build_own, build_preset
-from ..views.controls.prune import (
-    AdvancedPruning,
-    build_advanced,
-    build_rate,
-    build_significance,
-)
+from ..views.controls.prune import AdvancedPruning, build_advanced, build_rate, build_significance
 from ..views.controls.whole_states import build_tune
 from ..views.export.export import add_export
 from ..views.export.push import build_push, wire_push

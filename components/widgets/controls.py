@@ -85,8 +85,7 @@ class Controls:
         gr.on([self.partitions.input], None, [self.partitions], js=script, **PRIVATE)
 
     def session(self, values: Mapping[Any, Any]) -> Session:
-        """The session from a handler's values; raises InvalidValue for a value that no control
-        offers."""
+        """The session from a handler's values; InvalidValue for a value that no control offers."""
         return Session(
             **models_from_json(parsed(values[self.models])),
             rate=round(check_number("Pruning rate", values[self.rate], 0, 99) / 100, 4),

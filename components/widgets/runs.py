@@ -80,8 +80,7 @@ def wire_run(
     kind: str = "exam",
     stopped: Stopped = stopped_value,
 ) -> None:
-    """Run and cancel the part `name` of the page; `kind` is its queue, `stopped` the value after a
-    cancel."""
+    """Wire Run and Cancel of a part; `kind` is its queue, `stopped` the value after a cancel."""
     view.run.click(None, js=activity_script(name, "waiting"), **PRIVATE)
     running = view.run.click(
         streaming(view.part, handler),

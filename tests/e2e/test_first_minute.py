@@ -97,11 +97,12 @@ def test_clicks_prune_the_merge_and_amplify_it_and_keep_question_and_heatmap(
     line = studio.page.locator(".verdict-box summary span").first
     question = studio.page.locator("#pinned-choice").input_value()
     studio.choose("focus", "zoo:law")
-    for shown in shown_merges():
-        button = studio.page.get_by_role("button", name=shown.text)
+    for merge in shown_merges():
+        name = f"{merge['name']} {merge['kept']}"
+        button = studio.page.get_by_role("button", name=name)
         button.click()
         expect(button).to_have_attribute("aria-pressed", "true")
-        expect(line).to_have_text(verdict_of(session_from_state(shown.state).recipe()))
+        expect(line).to_have_text(verdict_of(session_from_state(merge["state"]).recipe()))
         expect(studio.page.locator("#pinned-choice")).to_have_value(question)
         expect(studio.page.locator("#focus")).to_have_value("zoo:law")
     studio.page.locator("#undo").click()
@@ -118,7 +119,7 @@ def test_a_phone_has_the_four_merges_in_one_row(visit: Visit) -> None:
     expect(label).to_have_text(f"Kept, whole or {shown_at()} pruned:")
     expect(label).to_be_visible()
     assert [" ".join(text.split()) for text in buttons.all_inner_texts()] == [
-        f"{one.name} {one.kept}".replace("\u202f", " ") for one in shown_merges()
+        f"{merge['name']} {merge['kept']}".replace("\u202f", " ") for merge in shown_merges()
     ]
 
 

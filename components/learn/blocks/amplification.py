@@ -19,8 +19,7 @@ MOST_LEVELS = 9
 
 
 def partitions_by_hand(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
-    """The content of each partition of a pruned delta: {"model", "levels"}, by default the
-    paper's."""
+    """The content of each partition: {"model", "levels"}, by default the paper's levels."""
     base, model = context.pair(arguments)
     levels = check_levels(arguments.get("levels", LEVELS))
     if len(levels) > MOST_LEVELS:

@@ -32,8 +32,7 @@ larger steps than the paper's 0.001."""
 
 
 def entropy_surface(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
-    """The entropy of a merge of two embedded models, {"first", "second"}, over both
-    coefficients."""
+    """The entropy of a merge of two embedded models, {"first", "second"}, over coefficients."""
     context.studio.pool()  # imports of two threads at once get in each other's way
     from dppa_core.tuning.adamerging.landscape import entropy_landscape  # noqa: PLC0415  (torch)
 

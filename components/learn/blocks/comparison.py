@@ -17,8 +17,7 @@ SHARE = 0.8
 
 
 def interval_width(arguments: Arguments, _context: BlockContext) -> dict[str, Any]:
-    """The 95 % interval of a score over the number of questions, for a {"share"} of right
-    answers."""
+    """The 95 % interval of a {"share"} of right answers, over the number of questions."""
     share = check_number("share", arguments.get("share", SHARE), 0.5, 1.0)
     rows = [(n, right, *wilson(right, n)) for n in ITEMS for right in [round(share * n)]]
     few, many = (wilson(round(SHARE * n), n) for n in (50, 200))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from numpy import ndarray
 
 from dppa_core.evaluation.analysis.matrix import read_excerpt
-from dppa_core.pruning.delta_size import DeltaSize, delta_size
+from dppa_core.pruning.delta_size import delta_size
 
 from .context import Arguments, BlockContext, choice
 
@@ -76,20 +77,10 @@ def delta_sizes(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     rows = []
     for name in context.names():
         base, model = context.pair({"model": name["model"]})
-        rows.append({**name, **_size(delta_size(context.studio.profile(base, model)))})
+        size = delta_size(context.studio.profile(base, model))
+        energy = [round(float(share), 6) for share in size.energy]
+        rows.append({**name, **asdict(size), "energy": energy})
     return {"models": rows, "figures": _figures(rows)}
-
-
-def _size(size: DeltaSize) -> dict[str, Any]:
-    return {
-        "relative": size.relative,
-        "mean": size.mean,
-        "changed": size.changed,
-        "numel": size.numel,
-        "layers": list(map(list, size.layers)),
-        "kinds": list(map(list, size.kinds)),
-        "energy": [round(float(value), 6) for value in size.energy],
-    }
 
 
 def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:

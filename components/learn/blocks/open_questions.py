@@ -1,5 +1,4 @@
-"""A block on measurements: the overview, or an experiment on a question that the paper leaves open,
-and its plot."""
+"""A block on measurements: the overview, or an experiment on an open question, and its plot."""
 
 from __future__ import annotations
 
@@ -190,8 +189,7 @@ def _largest_gain() -> dict[str, float]:
 
 
 def _random_ranking() -> dict[str, float]:
-    """Random ranking at 90 %: finance's share right, that of all three in whole per cent, mean
-    retention."""
+    """Random ranking at 90 %: shares right of finance and of all, mean retention."""
     (table,) = experiment("significance")["tables"]
     (row,) = (row for row in values_of(table) if row[:2] == ["random", 90.0])
     cells = dict(zip(titles_of(table), row, strict=True))

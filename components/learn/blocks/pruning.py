@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from dppa_core.evaluation.analysis.output_error import (
@@ -48,15 +49,8 @@ def output_error(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
 
 
 def _rate_value(row: RateErrors) -> dict[str, Any]:
-    return {
-        "rate": row.rate,
-        "largest": _fit_value(row.largest),
-        "drawn": _fit_value(row.drawn),
-        "dare": row.drawn.error(1 / (1 - row.rate)),
-        "halves": list(row.halves),
-        "halved": row.halved,
-        "weights": row.weights,
-    }
+    fits = {"largest": _fit_value(row.largest), "drawn": _fit_value(row.drawn)}
+    return {**asdict(row), **fits, "dare": row.drawn.error(1 / (1 - row.rate))}
 
 
 def _fit_value(fit: DeltaFit) -> dict[str, Any]:

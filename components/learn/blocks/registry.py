@@ -21,8 +21,7 @@ from .pruning import output_error
 from .significance import significance_by_hand
 
 Block = Callable[[Arguments, BlockContext], dict[str, Any]]
-"""Arguments from the lesson or the page, and a context -> JSON. Numbers for the lesson's text are
-under "figures"."""
+"""Arguments and context -> JSON; numbers for the lesson's text are under "figures"."""
 
 BLOCKS: dict[str, Block] = {
     "by-hand": by_hand,
@@ -45,8 +44,7 @@ BLOCKS: dict[str, Block] = {
 
 
 def answer(name: object, arguments: object, context: BlockContext) -> dict[str, Any]:
-    """The result of a block. Raises UnknownName for an unknown block, and InvalidValue for
-    arguments of a wrong form."""
+    """The result of a block; UnknownName or, for arguments of a wrong form, InvalidValue."""
     if not isinstance(name, str) or name not in BLOCKS:
         raise UnknownName(f"There is no block {shown(name)}. {did_you_mean(str(name), BLOCKS)}")
     if not isinstance(arguments, dict):

@@ -20,8 +20,7 @@ QUOTED_RATE = 0.8
 
 
 def significance_by_hand(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
-    """All numbers from a {"model"}'s profile to the densities of its matrices, at a
-    {"strength"}."""
+    """All steps from a {"model"}'s profile to densities at a {"strength"}."""
     base, model = context.pair(arguments)
     strength = arguments.get("strength", PruningParameters().strength)
     parameters = PruningParameters(strength=check_number("strength", strength, 0.0, 0.5))

@@ -1,5 +1,4 @@
-"""The chat: a question, the choice of models, and the answers side by side. assets/js/panes/chat.js
-draws the conversation."""
+"""The chat: question, choice of models, answers; assets/js/panes/chat.js draws the conversation."""
 
 from __future__ import annotations
 

@@ -105,18 +105,10 @@ def _split(value: object) -> tuple[str, ...]:
 
 
 def findings_value(findings: Iterable[Finding], head: str = "") -> dict[str, Any]:
-    """A short list below `head`: the problems, the most severe first, and the number of passed
-    checks."""
+    """A list below `head`: problems, the most severe first, and the number of passed checks."""
     findings = list(findings)
     rows = [
-        {
-            "severity": finding.severity.value,
-            "topic": finding.topic,
-            "model": _model_name(finding.model),
-            "what": finding.what,
-            "why": finding.why,
-            "remedy": finding.remedy,
-        }
+        finding.to_json() | {"model": _model_name(finding.model)}
         for finding in findings
         if finding.severity is not Severity.OK
     ]
@@ -158,15 +150,13 @@ def opened_findings(
 
 
 def is_local(reference: str, studio: Studio) -> bool:
-    """Return True if a model opens without a download. Raises DppaError if it is malformed or
-    unknown."""
+    """Return True if a model opens without a download; DppaError for a malformed or unknown one."""
     pin = pinned(reference, public=studio.public)
     return not needs_download(ModelRef.parse(pin, public=studio.public))
 
 
 def local_reference(value: object, studio: Studio) -> str:
-    """A reference as stored in recipes, with a pinned commit. Raises DppaError if it is malformed,
-    or needs a download, which takes minutes."""
+    """A reference as stored in recipes, with its commit; DppaError if malformed or not fetched."""
     pin = pinned(reference_text(value), public=studio.public)
     reference = ModelRef.parse(pin, public=studio.public)
     if needs_download(reference):

@@ -104,8 +104,7 @@ def card_preview(card: str) -> str:
 
 
 def add_export(controls: Controls, studio: Studio, exports: Exports) -> None:
-    """Add the available files (sizes, times, texts), the one being made, and a preview of the
-    card."""
+    """Add the available files (sizes, times, texts), the one being made, and the model card."""
     offer = live("export", None, events=("look",))
     files = live("made", files_value((), "idle"), events=("make", "stop", "forget"))
     with gr.Accordion("The model card, as it would be", open=False, elem_id="card-box"):

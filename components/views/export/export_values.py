@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dppa_core.checkpoints.adapters.packs import has_delta, mask_bytes
 from dppa_core.checkpoints.folders.architectures import pipeline_tag
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.errors import DppaError, NoCounterpart
 from dppa_core.merging.cards.card import card_plots, model_card
@@ -21,7 +19,6 @@ from dppa_core.merging.to_pack import check_packable
 from dppa_core.preflight_checks.estimate import DISK_RATE, START, Sizes, estimate, in_time
 from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.progress import Stop
-from dppa_core.pruning.floats import RAW_TYPES
 from dppa_core.recipes.mergekit.export import export_mergekit
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.system.threads import worker_count
@@ -59,7 +56,7 @@ def read_facts(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -
         pipeline_tag(companions.config),
     )
     stored = tuple(
-        sum(math.prod(model.shape(name)) * _width(model.dtype(name)) for name in model.names())
+        sum(TensorSpec(name, model.dtype(name), model.shape(name)).nbytes for name in model.names())
         for model in (inputs.base, *inputs.tuned)
     )
     plots = sum(map(len, card_plots(plan.recipe, record).values()))
@@ -74,14 +71,10 @@ def read_facts(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -
             workers=worker_count(None),
         ),
         shapes={name: tensor.shape for name, tensor in plan.tensors.items()},
-        weights=sum(tensor.numel * _width(tensor.dtype) for tensor in plan.tensors.values()),
+        weights=sum(tensor.nbytes for tensor in plan.tensors.values()),
         beside=sum(map(len, companions.files.values())) + plots + 250 * len(plan.tensors) + 4000,
         packed=_packed(inputs, plan, record),
     )
-
-
-def _width(dtype: str) -> int:
-    return np.dtype(RAW_TYPES[dtype]).itemsize
 
 
 def _packed(inputs: MergeInputs, plan: MergePlan, record: MergeRecord) -> int:
@@ -89,7 +82,7 @@ def _packed(inputs: MergeInputs, plan: MergePlan, record: MergeRecord) -> int:
     tensors = [tensor for name, tensor in plan.tensors.items() if has_delta(inputs.base, name)]
     total = sum(tensor.numel for tensor in tensors)
     pruned = sum(module.numel for module in plan.modules)
-    width = _width(tensors[0].dtype) if tensors else 0
+    width = tensors[0].itemsize if tensors else 0
     nbytes = 0
     for index, model in enumerate(plan.recipe.models):
         density = record.density(index)

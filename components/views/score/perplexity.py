@@ -64,8 +64,7 @@ def perplexity_value(
 
 
 def add_perplexity(slot: gr.HTML, controls: Controls, studio: Studio) -> None:
-    """Add a fold: the text, the buttons, the table; the browser puts the slot that is not open into
-    `slot`."""
+    """Add a fold: text, buttons, table; the browser puts the slot that is not open into `slot`."""
     with gr.Accordion("Perplexity of a text", open=False, elem_id="perplexity-box"):
         text = gr.Textbox(
             label="Text",

@@ -1,5 +1,4 @@
-"""The models of a score, and its values as plain values and as JSON for the browser. Pure; no
-Gradio."""
+"""The models of a score, and its values as JSON for the browser. Pure; no Gradio."""
 
 from __future__ import annotations
 
@@ -69,28 +68,23 @@ class ScoreProgress:
         return self.left * self.seconds / self.timed
 
 
+_ORDER = {RECIPE: 0, AGAINST: 1, ARITHMETIC: 2, LINEAR: 3, BASE: 5}
+"""Key of an entrant -> its place in a table; domain models come at 4."""
+
+
 def contestants(
     session: Session, slot: object, trained_for: Mapping[str, str] | None = None
 ) -> tuple[Entrant, ...]:
     """The merge, that of the `slot` that is not open, plain merges, domain models and the base,
     with their labels on the page; `trained_for` as of `entrants`."""
     against = other_session(slot, session)
-    names = slot_names(slot) if against else ("merged", "")
-    order = (RECIPE, AGAINST, ARITHMETIC, LINEAR, "", BASE)
-    labels = dict(zip((RECIPE, AGAINST), names, strict=True))
-
-    def labelled(entrant: Entrant) -> Entrant:
+    open_slot, closed_slot = slot_names(slot) if against else ("merged", "")
+    labels, rows = {RECIPE: open_slot, AGAINST: closed_slot}, []
+    for entrant in entrants(session.recipe(), against.recipe() if against else None, trained_for):
         model = model_of(entrant)
         label = short_name(model) if model else labels.get(entrant.key, entrant.label)
-        return replace(entrant, label=label)
-
-    all_entrants = entrants(session.recipe(), against.recipe() if against else None, trained_for)
-    return tuple(
-        sorted(
-            map(labelled, all_entrants),
-            key=lambda entrant: order.index(entrant.key if entrant.key in order else ""),
-        )
-    )
+        rows.append(replace(entrant, label=label))
+    return tuple(sorted(rows, key=lambda row: _ORDER.get(row.key, 4)))
 
 
 def model_of(entrant: Entrant) -> str | None:
@@ -110,8 +104,7 @@ def score_value(table: SideBySide, state: str, limit: int) -> dict[str, Any]:
 
 
 def _row_head(entrant: Entrant) -> dict[str, str]:
-    """The name of a row (merged, other, a reference or a plain merge), its label, and the hash of
-    the merge of a slot."""
+    """The name of a row (merged, other, a reference, a plain merge), its label, a slot's hash."""
     slot = {RECIPE: "merged", AGAINST: "other"}.get(entrant.key, "")
     name = slot or model_of(entrant) or entrant.key
     recipe = recipe_hash(entrant.target) if slot else ""  # type: ignore[arg-type]
@@ -170,8 +163,7 @@ def plain_sentence(table: SideBySide) -> str:
 
 
 def verdict_sentence(table: SideBySide) -> str:
-    """The retention of the merge and of task arithmetic, for the line over the plots; empty if it
-    is unknown."""
+    """The retention of merge and task arithmetic, for the line over the plots; empty if unknown."""
     kept, plain = table.mean_retention(RECIPE), table.mean_retention(ARITHMETIC)
     if kept is None or plain is None:
         return ""

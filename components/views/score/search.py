@@ -1,5 +1,4 @@
-"""The search for the best factors or settings of this merge, on a button. assets/js/panes/search.js
-draws it."""
+"""The search for the best settings, on a button; assets/js/panes/search.js draws it."""
 
 from __future__ import annotations
 
@@ -11,14 +10,7 @@ import gradio as gr
 
 from dppa_core.system.recent import Recent
 
-from ...widgets.controls import (
-    PRIVATE,
-    Controls,
-    activity_script,
-    failed_script,
-    queued,
-    slider,
-)
+from ...widgets.controls import PRIVATE, Controls, activity_script, failed_script, queued, slider
 from ...widgets.runs import build_run, streaming, wire_stop
 from ...work.studio import Studio
 from .own_lists import QuestionBox, limits_of
@@ -67,8 +59,7 @@ def _build_varied() -> dict[str, Any]:
 
 
 def add_search(controls: Controls, studio: Studio, questions: QuestionBox) -> None:
-    """Add the kind of search, its settings, the buttons, the plot; `questions` are a visitor's
-    own."""
+    """Add the kind of search, its settings, the buttons, the plot."""
     cache, choices = Recent(MAX_SEARCHES), _build_choices()
     by_own_questions = gr.Checkbox(
         label="By your own questions",

@@ -1,5 +1,4 @@
-"""Advice on methods for the chosen models, with its figures, on a button. assets/js/plots/advice.js
-draws it."""
+"""Advice on methods for the chosen models, on a button; assets/js/plots/advice.js draws it."""
 
 from __future__ import annotations
 

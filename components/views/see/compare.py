@@ -1,5 +1,4 @@
-"""Distances between two models: base, domain models, or merges. assets/js/plots/compare.js draws
-them."""
+"""Distances of two models: base, domain models, merges; assets/js/plots/compare.js draws them."""
 
 from __future__ import annotations
 

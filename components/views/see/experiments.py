@@ -44,8 +44,7 @@ class Results:
     """In the form of `dppa_core.charts.report`."""
 
     def experiment(self, key: str) -> dict[str, Any]:
-        """An experiment by its key, the first one without a key; InvalidValue for an unknown
-        key."""
+        """An experiment by its key, the first one for an empty key; InvalidValue if unknown."""
         for experiment in self.experiments:
             if key in ("", experiment["key"]):
                 return experiment
@@ -76,8 +75,7 @@ def readable_sources(sources: Sequence[Source]) -> list[dict[str, Any]]:
 
 
 def read_results(source: Source) -> Results:
-    """The results of a source; InvalidValue if there are none, or a file is not such a result.
-    A file is read again when it has changed."""
+    """The results of a source; InvalidValue if there are none. Changed files are read again."""
     if isinstance(source, str):
         return _of_measured(source)
     try:

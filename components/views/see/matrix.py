@@ -4,7 +4,7 @@ assets/js/plots/matrix.js draws them."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from dppa_core.errors import InvalidValue
@@ -92,8 +92,5 @@ def drill_payload(
 
 
 def _lines(closeup: MatrixCloseup) -> dict[str, Any]:
-    rows, columns = (
-        [[line.index, line.share, line.kept] for line in lines]
-        for lines in (closeup.rows, closeup.columns)
-    )
+    rows, columns = (list(map(astuple, lines)) for lines in (closeup.rows, closeup.columns))
     return {"module": closeup.module, "shape": closeup.shape, "rows": rows, "columns": columns}

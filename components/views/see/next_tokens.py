@@ -16,14 +16,7 @@ from ...session.conversation import Turn
 from ...session.json_form import asked_keys
 from ...session.session import Session
 from ...work.error_notices import message
-from ...work.question import (
-    MERGED,
-    ChatQuestion,
-    Recipes,
-    checked_text,
-    target_choices,
-    whole,
-)
+from ...work.question import MERGED, ChatQuestion, Recipes, checked_text, target_choices, whole
 from ...work.studio import Emit, Studio
 
 MAX_TEXT_CHARACTERS = 20 * MAX_TOKENS

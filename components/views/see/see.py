@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -17,13 +17,7 @@ from dppa_core.recipes.yaml_text import recipe_hash
 from ...session.session import Session
 from ...widgets.browser_parts import live, static
 from ...widgets.theme import BASE_COLOUR, model_colours
-from ...work.figures import (
-    exact_value,
-    outcome_value,
-    plan_value,
-    settings_json,
-    short_name,
-)
+from ...work.figures import exact_value, outcome_value, plan_value, settings_json, short_name
 from ...work.studio import Emit, Studio
 from .verdict import (
     before_scoring,
@@ -60,7 +54,7 @@ def build_see() -> SeeView:
     """Build three plots, and the numbers of the server's exact plan."""
     verdict_value = {
         "purposes": which_for_what(),
-        "shows": list(map(asdict, shown_merges())),
+        "shows": shown_merges(),
         "at": shown_at(),
         "others": of_other_trainings(),
     }

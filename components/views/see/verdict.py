@@ -3,7 +3,6 @@ assets/js/plots/verdict.js shows it over the plots."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -46,30 +45,8 @@ def measured() -> tuple[Measured, ...]:
     return tuple(Measured(**{**row, "models": tuple(row["models"])}) for row in rows)
 
 
-@dataclass(frozen=True, slots=True)
-class ShownMerge:
-    """A measured merge that a click sets."""
-
-    name: str
-    """Its method in a few words."""
-    kept: str
-    """Its retention in percent, as text."""
-    how: str
-    """Its settings in a sentence."""
-    recipe: str
-    """Its hash."""
-    state: Mapping[str, Any]
-    """The state of the session that makes it."""
-
-    @property
-    def text(self) -> str:
-        """Its name and its retention."""
-        return f"{self.name} {self.kept}"
-
-
 def shown_at() -> str:
-    """The pruning rate of the merges that clicks set, as text in percent: that of the first
-    preset."""
+    """The pruning rate of the merges that clicks set, that of the first preset, in percent."""
     return _percent(first_session().rate)
 
 
@@ -82,16 +59,17 @@ def of_other_trainings() -> str:
 
 
 @cache
-def shown_merges() -> tuple[ShownMerge, ...]:
-    """The embedded models added whole, pruned by magnitude as they are, with one factor, and by
-    DPPA, each but the second with searched settings, at the rate `shown_at`."""
-    return tuple(map(_shown_merge, measured_part("clicks")))
-
-
-def _shown_merge(merge: Mapping[str, Any]) -> ShownMerge:
-    session = session_from_recipe(parse_recipe(merge["recipe"]), 0)
-    digest, state = recipe_hash(session.recipe()), state_of(session)
-    return ShownMerge(merge["name"], _percent(merge["kept"]), merge["how"], digest, state)
+def shown_merges() -> tuple[dict[str, Any], ...]:
+    """The measured merges that clicks set: the embedded models added whole, pruned by magnitude as
+    they are, with one factor, and by DPPA, each but the second with searched settings, at the rate
+    `shown_at`. Each has a name, its retention as text ("kept"), its settings in a sentence ("how"),
+    the hash of its recipe, and the state of its session."""
+    rows = []
+    for merge in measured_part("clicks"):
+        session = session_from_recipe(parse_recipe(merge["recipe"]), 0)
+        made = {"recipe": recipe_hash(session.recipe()), "state": state_of(session)}
+        rows.append({**merge, "kept": _percent(merge["kept"]), **made})
+    return tuple(rows)
 
 
 def verdict_of(recipe: MergeRecipe) -> str:
@@ -109,8 +87,7 @@ def verdict_of(recipe: MergeRecipe) -> str:
 
 
 def before_scoring(recipe: MergeRecipe) -> dict[str, Any] | None:
-    """A note beside the score of this merge, and its number of questions; None if it was not
-    measured."""
+    """A note beside the score, and its number of questions; None if the merge was not measured."""
     merge = _measurement(recipe)
     if merge is None:
         return None

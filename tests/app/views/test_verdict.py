@@ -126,19 +126,20 @@ def test_models_trained_apart_have_the_figures_of_the_study():
 def test_four_clicks_set_merges_of_the_results_at_the_rate_that_the_page_opens_with():
     """Their figures are those of the results, and each is a merge that the line knows. The rate is
     not the one at which any method looks best."""
-    whole, pruned, scaled, amplified = shown_merges()
+    merges = shown_merges()
     rate = SESSION.rate
     assert shown_at() == f"{100 * rate:.0f}\u202f%"
-    assert {session_from_state(one.state).rate for one in (pruned, scaled, amplified)} == {rate}
-    assert whole.text == f"whole {kept('task_arithmetic', 0.0)}"
-    left = kept("magnitude", rate, when="plain")
-    assert pruned.text == f"magnitude {left}"
-    assert scaled.text == f"one factor {kept('magnitude', rate)}"
-    assert amplified.text == f"DPPA {kept('dppa', rate)}"
-    for one in shown_merges():
-        said = verdict_of(session_from_state(one.state).recipe())
-        assert said.startswith(f"This merge keeps {one.text.rsplit(' ')[-1]} of its models' own")
-    assert "strength" in amplified.how
+    assert {session_from_state(merge["state"]).rate for merge in merges[1:]} == {rate}
+    assert [(merge["name"], merge["kept"]) for merge in merges] == [
+        ("whole", kept("task_arithmetic", 0.0)),
+        ("magnitude", kept("magnitude", rate, when="plain")),
+        ("one factor", kept("magnitude", rate)),
+        ("DPPA", kept("dppa", rate)),
+    ]
+    for merge in merges:
+        verdict = verdict_of(session_from_state(merge["state"]).recipe())
+        assert verdict.startswith(f"This merge keeps {merge['kept']} of its models' own")
+    assert "strength" in merges[-1]["how"]
 
 
 def test_beside_the_four_stands_what_other_trainings_keep():
