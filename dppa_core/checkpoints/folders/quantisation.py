@@ -62,14 +62,9 @@ def quantised_by(config: Mapping[str, Any]) -> str | None:
     else:  # older bitsandbytes files name no method
         marks = any(str(key).startswith(("load_in_", "bnb_")) for key in settings)
         kind = "bitsandbytes" if marks else "an unknown method"
-    bits = (
-        4
-        if settings.get("load_in_4bit") is True
-        else 8
-        if settings.get("load_in_8bit") is True
-        else 0
-    )
-    bits = settings.get("bits", settings.get("w_bit", bits))
+    flags = {4: "load_in_4bit", 8: "load_in_8bit"}
+    loaded = next((width for width, flag in flags.items() if settings.get(flag) is True), 0)
+    bits = settings.get("bits", settings.get("w_bit", loaded))
     plausible = isinstance(bits, int) and not isinstance(bits, bool) and 0 < bits <= 16
     return f"{kind}, {bits} bits" if plausible else kind
 
