@@ -13,12 +13,7 @@ from typing import Any
 
 from dppa_core.checkpoints.folders.model_files import open_model_file
 from dppa_core.checkpoints.folders.quantisation import why_gguf
-from dppa_core.errors import (
-    DamagedCheckpoint,
-    IncompatibleCheckpoints,
-    MissingCheckpoint,
-    shown,
-)
+from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, MissingCheckpoint, shown
 from dppa_core.system.strict_json import parse_json
 
 _CONFIG = "config.json"
