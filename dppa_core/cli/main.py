@@ -43,9 +43,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_FIRST = (profile, merge, plan, evaluate, attribute, advise, adamerge, soup, search)
-_MORE = (methods, convert, preflight, presets, compare_semantics, pack, diff, card)
-_COMMANDS: tuple[Callable[..., None], ...] = (*_FIRST, *_MORE, report, push)
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    *(profile, merge, plan, evaluate, attribute, advise, adamerge, soup, search),
+    *(methods, convert, preflight, presets, compare_semantics, pack, diff, card, report, push),
+)
 for command in _COMMANDS:
     app.command()(command)
 app.command("import")(import_recipe)

@@ -71,7 +71,7 @@ class Examiner:
         self._exchanges: dict[tuple[str, Item], Exchange] = {}
         self._lock = threading.Lock()
 
-    def known(self, exam: Exam) -> Marks | None:
+    def cached_marks(self, exam: Exam) -> Marks | None:
         """Marks from the cache, or None; loads no model. Raises as `Exam.items` does."""
         cached = self._cached(self._entry(exam.target, _question(exam)))
         return None if cached is None else _marks(cached)

@@ -9,7 +9,7 @@ from lm_eval.models.huggingface import HFLM
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from dppa_core.checkpoints.vocabulary.render import rendered_chat
-from dppa_core.evaluation.harness_tasks import TOGETHER
+from dppa_core.evaluation.harness_tasks import BATCH_REQUESTS
 from dppa_core.models.devices import input_device
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop, check
@@ -32,7 +32,7 @@ class HarnessModel(HFLM):  # type: ignore[misc]
         super().__init__(
             pretrained=resident.model,
             tokenizer=resident.tokenizer,
-            batch_size=TOGETHER,
+            batch_size=BATCH_REQUESTS,
             device=str(resident.model.device),
         )
         self._device = input_device(resident.model)  # the package takes "meta" of weights on disk

@@ -25,9 +25,9 @@ from dppa_core.system.error_translation import ForeignCode
 
 PAPER_TASKS = Path(__file__).parent / "paper_tasks"
 """Task files of our own, for data sets of the paper that the package lacks."""
-SEED, TOGETHER = 1234, 16
+FEWSHOT_SEED, BATCH_REQUESTS = 1234, 16
 """Seed of few-shot examples, the package's own default; requests of a batch."""
-MOST_LISTED_TASKS = 5
+MAX_LISTED_TASKS = 5
 """Most tasks that a message lists when one is missing."""
 _FORMAT = 1  # change it when the same tasks would be asked differently
 _METRICS = {"acc", "acc_norm", "exact_match", "perplexity", "word_perplexity", "byte_perplexity"}
@@ -45,7 +45,7 @@ _KEYS |= {"should_decontaminate", "doc_to_decontamination_query"}
 
 def task_files(folder: Path | None) -> str:
     """A hash of the package versions and of all files in a task folder; see `find_tasks`."""
-    digest = hashlib.sha256(f"{_FORMAT} {TOGETHER} {SEED}".encode())
+    digest = hashlib.sha256(f"{_FORMAT} {BATCH_REQUESTS} {FEWSHOT_SEED}".encode())
     for name in ("lm_eval", "datasets") if find_spec("lm_eval") else ():
         digest.update(f"{name} {version(name)}".encode())
     folder = PAPER_TASKS if folder is None else folder
@@ -126,7 +126,7 @@ def sandboxed_templates() -> Iterator[None]:
 
 def _check_known(names: Sequence[str], all_tasks: Iterable[str], source: str) -> None:
     tasks = set(all_tasks)
-    listed = f": {', '.join(sorted(tasks))}" if 0 < len(tasks) <= MOST_LISTED_TASKS else ""
+    listed = f": {', '.join(sorted(tasks))}" if 0 < len(tasks) <= MAX_LISTED_TASKS else ""
     for name in names:
         if name not in tasks:
             raise UnknownName(

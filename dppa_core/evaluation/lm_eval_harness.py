@@ -20,7 +20,7 @@ from jinja2.exceptions import SecurityError
 
 from dppa_core.errors import DamagedCheckpoint, Unreachable
 from dppa_core.evaluation.harness_tasks import (
-    SEED,
+    FEWSHOT_SEED,
     find_tasks,
     not_declarative,
     sandboxed_templates,
@@ -31,8 +31,8 @@ from dppa_core.progress import Stop, check
 from dppa_core.system.error_translation import ForeignCode
 from dppa_core.tasks.intervals import mean_interval, wilson
 
-_USUAL = "A mistake in a task file is the usual cause."
-_ALONE = threading.Lock()
+_USUAL_CAUSE = "A mistake in a task file is the usual cause."
+_PACKAGE_LOCK = threading.Lock()
 """Held while the package runs: output and templates are those of the whole process."""
 
 
@@ -126,7 +126,7 @@ class Harness:
         for task in loaded["tasks"].values():
             if task.get_config("num_fewshot") is None:
                 task.set_config(key="num_fewshot", value=0)
-            task.set_fewshot_seed(seed=SEED)
+            task.set_fewshot_seed(seed=FEWSHOT_SEED)
         return loaded
 
     @contextmanager
@@ -137,11 +137,11 @@ class Harness:
         """
         output, names = io.StringIO(), ", ".join(self.names)
         check(stop)
-        while not _ALONE.acquire(timeout=0.1):
+        while not _PACKAGE_LOCK.acquire(timeout=0.1):
             check(stop)
         try:
             with (
-                ForeignCode(f"{subject} fails at {names}", _USUAL),
+                ForeignCode(f"{subject} fails at {names}", _USUAL_CAUSE),
                 redirect_stdout(output),
                 redirect_stderr(output),
                 sandboxed_templates() if self._public else nullcontext(),
@@ -160,7 +160,7 @@ class Harness:
                 ) from error
             raise
         finally:
-            _ALONE.release()
+            _PACKAGE_LOCK.release()
 
 
 def _plain(value: Any) -> str:

@@ -25,8 +25,8 @@ from dppa_core.system.regular_files import read_regular
 from dppa_core.tasks.intervals import Interval, mean_interval
 
 MAX_TEXT_BYTES = 16 << 20
-WINDOW = 512
-"""Tokens per window; fewer if the model has fewer positions."""
+WINDOW_TOKENS = 512
+"""Length of a window; less if the model has fewer positions."""
 _USUAL_CAUSE = "A tokenizer of another model is the usual cause."
 
 
@@ -81,7 +81,7 @@ def perplexity(
     resident: Resident,
     text: str,
     *,
-    window: int = WINDOW,
+    window: int = WINDOW_TOKENS,
     stride: int | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,

@@ -38,7 +38,7 @@ def test_what_was_asked_before_is_remembered_and_needs_no_model(
     counts: list[tuple[int, int]] = []
     sides = (entrants(RECIPE)[0], entrants(RECIPE)[-1])
     examiner, exam = Examiner(), Exam(RECIPE, "math", "test", 3)
-    assert examiner.known(exam) is None
+    assert examiner.cached_marks(exam) is None
     first = measure(
         examiner,
         sides,
@@ -49,12 +49,12 @@ def test_what_was_asked_before_is_remembered_and_needs_no_model(
     assert counts[-1] == (12, 12) and counts == sorted(counts)
     again = Examiner()
     assert measure(again, sides, ("math", "law"), limit=3) == first
-    assert not again.pool.loaded() and again.known(exam) == first.marks["recipe", "math"]
-    assert Examiner(fresh=True).known(exam) is None
-    assert Examiner(keep=False).known(exam) is None
-    assert examiner.known(replace(exam, limit=4)) is None
-    assert examiner.known(replace(exam, split="search")) is None
-    assert examiner.known(replace(exam, target=replace(RECIPE, seed=1))) is None
+    assert not again.pool.loaded() and again.cached_marks(exam) == first.marks["recipe", "math"]
+    assert Examiner(fresh=True).cached_marks(exam) is None
+    assert Examiner(keep=False).cached_marks(exam) is None
+    assert examiner.cached_marks(replace(exam, limit=4)) is None
+    assert examiner.cached_marks(replace(exam, split="search")) is None
+    assert examiner.cached_marks(replace(exam, target=replace(RECIPE, seed=1))) is None
 
 
 def test_the_time_to_expect_is_told_first_and_only_of_what_is_asked(
@@ -161,7 +161,7 @@ def test_marks_of_own_questions_are_kept_by_content_and_those_of_embedded_ones_a
     apples = read_items(APPLES.encode(), "apples.jsonl")
     exam = Exam("zoo:math", apples, "test")
     first = examiner.marks(exam)
-    assert Examiner().known(exam) == first
+    assert Examiner().cached_marks(exam) == first
     changed = {
         "order": "\n".join([APPLES.splitlines()[0], *reversed(APPLES.splitlines()[1:])]),
         "answer": APPLES.replace("9 - 2 = 7", "8"),
@@ -169,7 +169,9 @@ def test_marks_of_own_questions_are_kept_by_content_and_those_of_embedded_ones_a
         "length of replies": APPLES.replace('"number"}', '"number", "tokens": 9}'),
     }
     same = {
-        name: Examiner().known(replace(exam, domain=read_items(text.encode(), "apples.jsonl")))
+        name: Examiner().cached_marks(
+            replace(exam, domain=read_items(text.encode(), "apples.jsonl"))
+        )
         for name, text in changed.items()
     }
     assert same == {"order": first, "answer": None, "scorer": None, "length of replies": None}

@@ -92,7 +92,7 @@ def first_progress(request: ScoreRequest, studio: Studio) -> ScoreProgress:
         (entrant, domain)
         for entrant in request.entrants
         for domain in DOMAINS
-        if studio.examiner().known(request.exam(entrant, domain)) is None
+        if studio.examiner().cached_marks(request.exam(entrant, domain)) is None
     ]
     if not unknown:
         return ScoreProgress("scoring")
@@ -121,7 +121,7 @@ def score_events(request: ScoreRequest, studio: Studio, emit: Emit, stop: Stop) 
     for entrant in request.entrants:
         for domain in DOMAINS:
             exam = request.exam(entrant, domain)
-            marks = studio.examiner().known(exam)
+            marks = studio.examiner().cached_marks(exam)
             if marks is None:
                 ready = _preparation(request, entrant, domain, studio)
                 emit(("standing", standing.now(ready.activity, ready.step)))

@@ -14,7 +14,7 @@ CHOICES = ("layer", "module")
 """A part: all tensors of a layer, or its modules of one kind."""
 OUTSIDE = "outside"
 """The kind of the part outside all layers: embedding, last norm, head."""
-SMALLEST = 0.001
+NEGLIGIBLE_NATS = 0.001
 """Smaller changes, in nats per token, may be rounding and count as none."""
 
 
@@ -126,19 +126,19 @@ def attribution_sentence(attribution: Attribution) -> str:
     ranked = sorted(attribution.effects, key=lambda effect: effect.change)
     least, most = ranked[0], ranked[-1]
     loss, unit = attribution.loss, attribution.by
-    if most.change < SMALLEST and least.change > -SMALLEST:
+    if most.change < NEGLIGIBLE_NATS and least.change > -NEGLIGIBLE_NATS:
         return (
             f"No {unit} matters for this answer by itself: without any one of them its loss, "
-            f"{_number(loss)} nats per token, changes by less than {SMALLEST:g}."
+            f"{_number(loss)} nats per token, changes by less than {NEGLIGIBLE_NATS:g}."
         )
-    if most.change >= SMALLEST:
+    if most.change >= NEGLIGIBLE_NATS:
         text = (
             f"The answer needs {most.part.name} most: without its delta the loss rises from "
             f"{_number(loss)} to {_number(most.loss)} nats per token."
         )
     else:
         text = f"The answer needs no {unit} by itself."
-    if least.change <= -SMALLEST:
+    if least.change <= -NEGLIGIBLE_NATS:
         text += (
             f" {capital(least.part.name)} stands in its way: without it the loss falls to "
             f"{_number(least.loss)}."

@@ -91,7 +91,7 @@ class ExamQuestion(Exam):
 
     def cached(self, examiner: ExperimentExaminer) -> Marks | None:
         """Marks from the cache shared with `dppa evaluate`."""
-        return examiner.known(self)
+        return examiner.cached_marks(self)
 
     def answer(self, examiner: ExperimentExaminer) -> Marks:
         """Ask every item."""

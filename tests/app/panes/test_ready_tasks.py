@@ -29,7 +29,7 @@ from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
 from components.work.studio import Studio
 from components.work.visitor import Visitor
 from dppa_core.errors import Cancelled, DppaError, InvalidValue, NotAllowed, UnknownName
-from dppa_core.evaluation.harness_tasks import MOST_LISTED_TASKS, find_tasks
+from dppa_core.evaluation.harness_tasks import MAX_LISTED_TASKS, find_tasks
 from dppa_core.evaluation.lm_eval_harness import Harness
 from dppa_core.models.resident import Resident
 from dppa_core.recipes.yaml_text import recipe_hash
@@ -201,7 +201,7 @@ def test_examples_are_tasks_that_can_be_asked(offer: TaskOffer, examples: str, s
         read_tasks("", 20, None, SESSION, offer)
 
 
-@pytest.mark.parametrize("count", [1, MOST_LISTED_TASKS, MOST_LISTED_TASKS + 1])
+@pytest.mark.parametrize("count", [1, MAX_LISTED_TASKS, MAX_LISTED_TASKS + 1])
 def test_a_folder_of_few_tasks_is_listed_to_those_who_miss_one(tmp_path: Path, count: int) -> None:
     text = (ROOT / "tests/harness/sums.yaml").read_text()
     names = [f"sums_{letter}" for letter in "abcdef"[:count]]
@@ -209,7 +209,7 @@ def test_a_folder_of_few_tasks_is_listed_to_those_who_miss_one(tmp_path: Path, c
         (tmp_path / f"{name}.yaml").write_text(text.replace("dppa_sums", name))
     with pytest.raises(UnknownName) as raised:
         find_tasks(["gsm8k"], tmp_path)
-    listed = f": {', '.join(names)}" if count <= MOST_LISTED_TASKS else ""
+    listed = f": {', '.join(names)}" if count <= MAX_LISTED_TASKS else ""
     tasks = f"{count} task{'s' if count > 1 else ''}"
     assert str(raised.value) == f"No task 'gsm8k' in {tmp_path}, which has {tasks}{listed}."
 

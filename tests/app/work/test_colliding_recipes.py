@@ -68,8 +68,8 @@ def test_each_recipe_gets_its_own_marks(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
     assert identity(ONE) != identity(OTHER)
     Examiner().marks(Exam(ONE, "math", "test", 2))
-    assert Examiner().known(Exam(ONE, "math", "test", 2))
-    assert Examiner().known(Exam(OTHER, "math", "test", 2)) is None
+    assert Examiner().cached_marks(Exam(ONE, "math", "test", 2))
+    assert Examiner().cached_marks(Exam(OTHER, "math", "test", 2)) is None
 
 
 def test_each_recipe_gets_its_own_effect(studio: Studio) -> None:
