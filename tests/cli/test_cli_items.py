@@ -173,7 +173,7 @@ def test_a_soup_is_found_by_own_questions(dppa: Command, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("options", "message"),
     [
         (["--scorer", "number"], "--scorer says how --items are scored"),
         (["--items", "nowhere.csv"], "nowhere.csv: cannot be read"),
