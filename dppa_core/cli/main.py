@@ -1,4 +1,4 @@
-"""The command line: profile, plan, merge, and the commands of other files put together."""
+"""The command line: all commands together, and the end of a run by an error."""
 
 from __future__ import annotations
 

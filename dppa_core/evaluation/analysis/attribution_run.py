@@ -27,7 +27,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.byte_sizes import memory_budget
 
 _MERGES_WITH_BASE = 3
-"""Memory for a merge, all weights of the base and those that lie side by side, in merges."""
+"""Memory of a merge with all weights of its base, as a multiple of the merge's own."""
 MAX_ANSWER_TOKENS = 96
 """Longest answer of the merge itself."""
 
