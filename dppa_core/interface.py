@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.cli.cluster import exam_place
-from dppa_core.cli.output import domains_in
+from dppa_core.cli.options import domains_in
 from dppa_core.cli.search_options import (
     check_study,
     parameter_texts,

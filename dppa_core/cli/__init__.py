@@ -2,7 +2,7 @@
 
 Its parts in order; each imports only those before it:
 
-    .            output, arguments and errors that commands share
+    .            options, output and errors that commands share
     commands     one command a file
     main         all commands together
 """

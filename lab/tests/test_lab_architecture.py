@@ -71,7 +71,8 @@ def test_every_import_points_to_an_earlier_part(package: str) -> None:
 
 
 def test_a_file_has_one_purpose() -> None:
-    assert not too_long(LAB, "lab/scripts")
+    long = too_long(LAB, "lab/scripts")
+    assert not [name for name in long if "/commands/" not in name]  # an option a line
 
 
 def test_every_command_of_the_makefile_is_there_with_its_options(dppa: Command) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.options import dataclass_command
-from dppa_core.cli.output import (
+from dppa_core.cli.options import (
     ItemsOption,
     JsonFlag,
     MemoryOption,
@@ -18,11 +17,10 @@ from dppa_core.cli.output import (
     RecipeFile,
     ScorerOption,
     check_target,
+    dataclass_command,
     domains_in,
-    emit,
-    progress_line,
-    teller,
 )
+from dppa_core.cli.output import emit, progress_line, teller
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import (
+from dppa_core.cli.options import (
     ItemsOption,
     JsonFlag,
     MemoryOption,
@@ -15,10 +15,9 @@ from dppa_core.cli.output import (
     TasksOption,
     WorkersOption,
     domains_in,
-    emit,
-    progress_line,
     recipe_or_models,
 )
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, load_recipe
 
 if TYPE_CHECKING:

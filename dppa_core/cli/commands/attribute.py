@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, MemoryOption, RecipeFile, emit, progress_line
+from dppa_core.cli.options import JsonFlag, MemoryOption, RecipeFile
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue, many, shown
 from dppa_core.evaluation.analysis.attribution import (
     CHOICES,

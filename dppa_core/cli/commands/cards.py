@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from dppa_core.checkpoints.folders.architectures import pipeline_tag
-from dppa_core.cli.output import JsonFlag, OverwriteFlag, emit, progress_line
+from dppa_core.cli.options import JsonFlag, OverwriteFlag
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.cards.card import card_plots, model_card
 from dppa_core.merging.cards.record import MergeRecord, planned_record

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, OverwriteFlag, emit, progress_line
+from dppa_core.cli.options import JsonFlag, OverwriteFlag
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.merging.convert import convert_to_folder
 from dppa_core.system.byte_sizes import parse_size
 

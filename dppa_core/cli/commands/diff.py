@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, WorkersOption, emit, progress_line
+from dppa_core.cli.options import JsonFlag, WorkersOption
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.evaluation.diff.model_diff import ModelDiff, TensorDistance, diff_models
 from dppa_core.evaluation.tables import text_table
 

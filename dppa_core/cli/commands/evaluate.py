@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dppa_core.cli.evaluation_text import evaluated_text
-from dppa_core.cli.options import dataclass_command
-from dppa_core.cli.output import (
+from dppa_core.cli.options import (
     FrameOption,
     ItemsOption,
     JsonFlag,
     MemoryOption,
     ScorerOption,
+    dataclass_command,
     domains_in,
-    emit,
     names_in,
-    progress_line,
 )
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.recipes.recipe_argument import recipe_or_model
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.system.frames import check_frame_file, write_frame

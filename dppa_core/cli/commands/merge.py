@@ -12,15 +12,14 @@ import typer
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.cli.cluster import RayOption
-from dppa_core.cli.options import dataclass_command
-from dppa_core.cli.output import (
+from dppa_core.cli.options import (
     JsonFlag,
     OverwriteFlag,
     RecipeFile,
     WorkersOption,
-    emit,
-    progress_line,
+    dataclass_command,
 )
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.merging.to_gguf import check_source, check_target, write_gguf

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, OverwriteFlag, check_target, emit, progress_line
+from dppa_core.cli.options import JsonFlag, OverwriteFlag, check_target
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue
 from dppa_core.extras import install_command
 from dppa_core.merging.inputs import open_inputs

@@ -12,7 +12,8 @@ import typer
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.checkpoints.sources.zoo import zoo_path
-from dppa_core.cli.output import JsonFlag, RecipeFile, emit, write_text
+from dppa_core.cli.options import JsonFlag, RecipeFile
+from dppa_core.cli.output import emit, write_text
 from dppa_core.errors import DppaError, UnknownName, printable, shown
 from dppa_core.merging.inputs import references, renamed, with_dtype
 from dppa_core.recipes.mergekit.export import export_mergekit

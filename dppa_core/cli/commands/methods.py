@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, emit
+from dppa_core.cli.options import JsonFlag
+from dppa_core.cli.output import emit
 from dppa_core.methods.registry import METHODS
 from dppa_core.methods.shared.contract import Method, method_values, paper_address
 

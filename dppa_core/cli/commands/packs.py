@@ -8,16 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.options import dataclass_command
-from dppa_core.cli.output import (
+from dppa_core.cli.options import (
     JsonFlag,
     OverwriteFlag,
     RecipeFile,
     WorkersOption,
-    emit,
-    progress_line,
-    teller,
+    dataclass_command,
 )
+from dppa_core.cli.output import emit, progress_line, teller
 from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.merging.to_patch import patch_base

@@ -8,16 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.options import dataclass_command
-from dppa_core.cli.output import (
+from dppa_core.cli.options import (
     FrameOption,
     JsonFlag,
     WorkersOption,
     base_and_model,
-    emit,
-    progress_line,
+    dataclass_command,
     recipe_or_models,
 )
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidRecipe
 from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.inputs import open_inputs

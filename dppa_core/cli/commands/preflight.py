@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.checkpoints.sources.references import short_name
-from dppa_core.cli.output import JsonFlag, emit, progress_line, recipe_or_models
+from dppa_core.cli.options import JsonFlag, recipe_or_models
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import many
 from dppa_core.preflight_checks.facts import ORDER, Finding, Severity
 from dppa_core.preflight_checks.fetchable_sets import fetchable_set

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, emit, progress_line
+from dppa_core.cli.options import JsonFlag
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import many
 from dppa_core.merging.upload import Push, push_folder
 

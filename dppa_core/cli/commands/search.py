@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dppa_core.cli.cluster import ExamPlace, RayOption, exam_place
-from dppa_core.cli.options import dataclass_command
-from dppa_core.cli.output import (
+from dppa_core.cli.options import (
     FrameOption,
     ItemsOption,
     JsonFlag,
@@ -21,12 +20,10 @@ from dppa_core.cli.output import (
     ScorerOption,
     TasksOption,
     check_target,
+    dataclass_command,
     domains_in,
-    emit,
-    message_if_stopped,
-    progress_line,
-    teller,
 )
+from dppa_core.cli.output import emit, message_if_stopped, progress_line, teller
 from dppa_core.cli.search_options import check_study, search_in_lines, settled_options
 from dppa_core.cli.search_text import search_text
 from dppa_core.errors import InvalidValue

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import (
+from dppa_core.cli.options import (
     ItemsOption,
     JsonFlag,
     MemoryOption,
@@ -16,10 +16,8 @@ from dppa_core.cli.output import (
     ScorerOption,
     check_target,
     domains_in,
-    emit,
-    progress_line,
-    teller,
 )
+from dppa_core.cli.output import emit, progress_line, teller
 from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import dump_recipe, load_recipe
 from dppa_core.system.atomic_folders import replace_file

@@ -9,7 +9,8 @@ import typer
 
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE, fetch_model
 from dppa_core.checkpoints.sources.zoo import set_names
-from dppa_core.cli.output import JsonFlag, emit, progress_line
+from dppa_core.cli.options import JsonFlag
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import UnknownName, did_you_mean, shown
 
 zoo_app = typer.Typer(help="Fetch a real model; train and measure sets of models.")

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, emit, names_in, progress_line, write_text
+from dppa_core.cli.options import JsonFlag, names_in
+from dppa_core.cli.output import emit, progress_line, write_text
 from dppa_core.system.atomic_folders import check_file
 from dppa_core.tuning.search.joint import JOINT_ITEMS as SEARCH
 

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import (
+from dppa_core.cli.options import (
     ItemsOption,
     JsonFlag,
     MemoryOption,
     ScorerOption,
     domains_in,
-    emit,
-    message_if_stopped,
     names_in,
-    teller,
 )
+from dppa_core.cli.output import emit, message_if_stopped, teller
 from dppa_core.errors import InvalidValue
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, emit, teller, write_text
+from dppa_core.cli.options import JsonFlag
+from dppa_core.cli.output import emit, teller, write_text
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 from dppa_lab.zoo.study.merges import BUDGETS, METHODS, RATES
 

@@ -10,7 +10,8 @@ import typer
 
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE
 from dppa_core.checkpoints.sources.zoo import ZOO_DOMAINS, zoo_root
-from dppa_core.cli.output import JsonFlag, emit, teller, write_text
+from dppa_core.cli.options import JsonFlag
+from dppa_core.cli.output import emit, teller, write_text
 from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.system.atomic_folders import check_file
 from dppa_lab.commands.studies import study, survey
