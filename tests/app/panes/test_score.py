@@ -116,7 +116,7 @@ def test_a_stopped_exam_keeps_its_finished_cells(
             raise Cancelled("stopped")
         return marks(one, **rest)
 
-    monkeypatch.setattr(examiner, "known", lambda one: None)
+    monkeypatch.setattr(examiner, "cached_marks", lambda one: None)
     monkeypatch.setattr(examiner, "marks", two_then_stop)
     *_, last = stream_score(exam, studio)
     assert last["state"] == "stopped"
