@@ -34,9 +34,10 @@ from ..work.downloads.files import Exports
 from ..work.downloads.route import address_of
 from ..work.error_notices import show_errors
 from ..work.figures import outcome_value
+from ..work.kinds import API, CHAT, CHATS, EXAMS, EXPORTS, LOOKS, MODELS
 from ..work.question import whole
 from ..work.rate_limits import Allowance
-from ..work.studio import CHAT, CHATS, Studio
+from ..work.studio import Studio
 from ..work.visitor import asker
 from .api_pictures import (
     Picture,
@@ -84,7 +85,7 @@ class Endpoints:
             recipe: its hash; models; cells: [layer, kind, share of weights changed, mean change, share of each model's delta in the merge].
         """  # noqa: E501  (Gradio reads one line a value)
         merge = self._recipe(recipe)
-        outcome = self._studio.finished("api", lambda stop: self._studio.outcome(merge, stop))
+        outcome = self._studio.finished(API, lambda stop: self._studio.outcome(merge, stop))
         return {"recipe": recipe_hash(merge), **outcome_value(outcome)}
 
     def chat(
@@ -147,7 +148,7 @@ class Endpoints:
             raise UnknownName(f"domain: {shown(domain)}. Known: {', '.join(DOMAINS)}.")
         limit = whole_number("questions", questions, 4, MAX_QUESTIONS)
         studio = self._studio
-        score = studio.finished("api", lambda stop: studio.score(target, domain, limit, stop))
+        score = studio.finished(API, lambda stop: studio.score(target, domain, limit, stop))
         low, high = score.ci95
         return {"accuracy": score.accuracy, "low": low, "high": high, "questions": score.n}
 
@@ -180,7 +181,7 @@ class Endpoints:
     def _plans(self, recipe: MergeRecipe) -> tuple[PruningPlan, ...]:
         public = self._studio.public
         return self._studio.finished(
-            "api", lambda stop: plan_merge(open_inputs(recipe, public=public, stop=stop)).plans
+            API, lambda stop: plan_merge(open_inputs(recipe, public=public, stop=stop)).plans
         )
 
     def _distribution(self, recipe: MergeRecipe, plan: PruningPlan) -> str:
@@ -190,7 +191,7 @@ class Endpoints:
                 "own for single modules. `heatmap` and `kept` draw this one."
             )
         profile = self._studio.finished(
-            "api", lambda stop: self._studio.profile(plan.base, plan.finetuned, stop=stop)
+            API, lambda stop: self._studio.profile(plan.base, plan.finetuned, stop=stop)
         )
         return distribution_picture(plan.finetuned, profile, plan)
 
@@ -207,7 +208,7 @@ class Endpoints:
         def score(stop: Stop) -> dict[str, DomainScore]:
             return {name: studio.score(targets[name], domain, limit, stop) for name in targets}
 
-        return scores_picture(domain, studio.finished("api", score))
+        return scores_picture(domain, studio.finished(API, score))
 
     def export(self, recipe: str, kind: Kind, request: gr.Request) -> dict[str, Any]:
         """Make a file of a merge to download, or give a text of it.
@@ -238,11 +239,11 @@ class Endpoints:
                 "seconds": round(file.until - time.monotonic()),
             }
 
-        return self._studio.finished("api", work)
+        return self._studio.finished(API, work)
 
     def _text(self, recipe: MergeRecipe, kind: str) -> dict[str, Any]:
         studio, public = self._studio, self._studio.public
-        facts = studio.finished("api", lambda stop: read_facts(recipe, public=public, stop=stop))
+        facts = studio.finished(API, lambda stop: read_facts(recipe, public=public, stop=stop))
         value = export_value(facts, recipe, public=public)["texts"][kind]
         if value["reason"]:
             raise InvalidValue(value["reason"])
@@ -268,20 +269,19 @@ class Endpoints:
 def add_api(studio: Studio, exports: Exports, allowance: Allowance) -> None:
     """Register the endpoints, inside the page's Blocks; they use the page's queues."""
     endpoints = Endpoints(studio, exports, allowance)
-    for endpoint, queue, limit in (
-        (endpoints.example, "look", 2),
-        (endpoints.plan, "look", 2),
-        (endpoints.merge, "model", 1),
-        (endpoints.chat, CHAT, CHATS),
-        (endpoints.score, "exam", 1),
-        (endpoints.picture, "exam", 1),
-        (endpoints.export, "export", 1),
+    for endpoint, queue in (
+        (endpoints.example, LOOKS),
+        (endpoints.plan, LOOKS),
+        (endpoints.merge, MODELS),
+        (endpoints.chat, CHATS),
+        (endpoints.score, EXAMS),
+        (endpoints.picture, EXAMS),
+        (endpoints.export, EXPORTS),
     ):
         gr.api(  # type: ignore[attr-defined]
             show_errors(endpoint),
             api_name=endpoint.__name__,
-            concurrency_id=queue,
-            concurrency_limit=limit,
+            **queue.turns,
         )
 
 

@@ -17,10 +17,11 @@ from ..views.see.pinned import PinnedView
 from ..views.see.see import SeeView, exact_payload, plots_payload
 from ..widgets.browser_parts import pack
 from ..widgets.controls import PRIVATE, Controls
+from ..work.kinds import MODELS
 from ..work.question import first_targets, target_choices
 from ..work.studio import Studio
 
-MEASURE_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1, **PRIVATE}
+MEASURE_QUEUE = MODELS.turns | PRIVATE
 LIVE = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
 """Options of events of moving sliders. They skip the queue, so they cannot show a notice: expected
 errors appear in the part itself."""

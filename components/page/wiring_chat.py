@@ -19,9 +19,10 @@ from ..views.chat.chat import ChatView
 from ..widgets.browser_parts import pack
 from ..widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
 from ..work.error_notices import show_errors
+from ..work.kinds import CHATS
 from ..work.question import MERGED, ChatQuestion, Recipes, read_duel, read_question, read_settings
 from ..work.rate_limits import Allowance
-from ..work.studio import CHAT, CHATS, Studio
+from ..work.studio import Studio
 from ..work.visitor import asker
 
 MAX_TURNS = 20
@@ -57,8 +58,7 @@ def _wire_asking(view: ChatView, controls: Controls, studio: Studio, allowance: 
         on_ask,
         inputs=controls.inputs | view.inputs,
         outputs=[view.turns, view.recipes, view.transcript],
-        concurrency_id=CHAT,
-        concurrency_limit=CHATS,
+        **CHATS.turns,
         trigger_mode="always_last",  # the last answer appears before its run has ended
         **queued(view.place),
     )

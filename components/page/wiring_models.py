@@ -31,11 +31,12 @@ from ..widgets.browser_parts import pack
 from ..widgets.controls import PRIVATE, failed_script
 from ..work.error_notices import show_errors
 from ..work.figures import whole_json
+from ..work.kinds import DOWNLOADS
 from ..work.question import target_choices
 from ..work.studio import Studio
 from .layout import MEASURE_QUEUE, Page, all_outputs, drawn, replaced, sent_once
 
-FETCH_QUEUE = {"concurrency_id": "hub", "concurrency_limit": 1, **PRIVATE}
+FETCH_QUEUE = DOWNLOADS.turns | PRIVATE
 """Checks and downloads share one queue; chats do not wait for it."""
 
 

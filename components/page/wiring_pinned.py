@@ -17,13 +17,10 @@ from ..widgets.browser_parts import pack
 from ..widgets.controls import PRIVATE
 from ..widgets.runs import streaming
 from ..work.error_notices import show_errors
+from ..work.kinds import CURVES, NEXT_TOKENS
 from ..work.studio import Studio
 from ..work.visitor import asker
 from .layout import LIVE, Page, moved
-
-NEXT_QUEUE = {"concurrency_id": "next", "concurrency_limit": 2, **PRIVATE}
-CURVE_QUEUE = {"concurrency_id": "curve", "concurrency_limit": 1, **PRIVATE}
-"""One curve at a time for all visitors: it gives way to answers."""
 
 
 def wire_pinned(page: Page, studio: Studio) -> None:
@@ -45,7 +42,7 @@ def wire_pinned(page: Page, studio: Studio) -> None:
         inputs=controls.inputs | {view.next, page.chat.turns, page.chat.recipes},
         outputs=[view.next],
         trigger_mode="always_last",
-        **NEXT_QUEUE,
+        **NEXT_TOKENS.turns | PRIVATE,
     )
     tracing = view.breaks.trace(
         streaming(view.breaks, on_curve),
@@ -53,7 +50,7 @@ def wire_pinned(page: Page, studio: Studio) -> None:
         outputs=[view.breaks],
         trigger_mode="always_last",
         preprocess=False,  # a half-typed number is not an error
-        **CURVE_QUEUE,
+        **CURVES.turns | PRIVATE,
     )
     view.breaks.halt(None, cancels=[tracing], queue=False, **PRIVATE)
 

@@ -30,10 +30,11 @@ from ..views.see.see import exact_payload, plots_payload
 from ..widgets.browser_parts import pack
 from ..widgets.controls import PRIVATE
 from ..work.error_notices import show_errors
+from ..work.kinds import RESTORES
 from ..work.studio import Studio
 from .layout import Page, all_outputs, restored, sent_once
 
-TUNE_QUEUE = {"concurrency_id": "tune", "concurrency_limit": 4, **PRIVATE}
+TUNE_QUEUE = RESTORES.turns | PRIVATE
 """Restoring a session does not wait for chats or scores."""
 FAILURE_SCRIPT = "() => { window.dppa.tuneFailed(); return []; }"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -11,6 +11,7 @@ import gradio as gr
 
 from ..session.json_form import parsed
 from ..work.error_notices import show_errors
+from ..work.kinds import Kind, Queue
 from ..work.progress_stream import IDLE, stopped_value
 from .browser_parts import live, pack, static
 from .controls import PRIVATE, activity_script, ended_script, queued
@@ -55,17 +56,15 @@ def streaming(part: gr.HTML, handler: Handler) -> Callable[[dict[Any, Any]], Ite
     return show_errors(stream)
 
 
-def wire_part(
-    part: gr.HTML, event: Any, handler: Handler, inputs: set[Any], queue: Mapping[str, Any]
-) -> None:
-    """Answer an `event` of a part with a handler's values; `queue` has its id and limit."""
+def wire_part(part: gr.HTML, event: Any, handler: Handler, inputs: set[Any], queue: Queue) -> None:
+    """Answer an `event` of a part with a handler's values."""
     request = event(
         streaming(part, handler),
         inputs=inputs,
         outputs=[part],
         trigger_mode="always_last",
         preprocess=False,  # a half-typed number is not an error
-        **queue,
+        **queue.turns,
         **PRIVATE,
     )
     request.failure(None, js=activity_script(str(part.elem_id), "idle"), **PRIVATE)
@@ -76,18 +75,17 @@ def wire_run(
     view: RunView,
     handler: Handler,
     inputs: set[Any],
+    kind: Kind,
     *,
-    kind: str = "exam",
     stopped: Stopped = stopped_value,
 ) -> None:
-    """Wire Run and Cancel of a part; `kind` is its queue, `stopped` the value after a cancel."""
+    """Wire Run and Cancel of a part; `stopped` is the value after a cancel."""
     view.run.click(None, js=activity_script(name, "waiting"), **PRIVATE)
     running = view.run.click(
         streaming(view.part, handler),
         inputs=inputs,
         outputs=[view.part],
-        concurrency_id=kind,
-        concurrency_limit=1,
+        **kind.turns,
         trigger_mode="always_last",
         **queued(view.place),
     )

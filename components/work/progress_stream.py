@@ -14,6 +14,7 @@ from dppa_core.models.reply import ReplyToken
 from dppa_core.progress import Progress, Stop
 
 from .error_notices import message
+from .kinds import Kind
 from .studio import Emit, Job, Studio
 
 Changes = dict[str, Any]
@@ -23,7 +24,7 @@ IDLE: dict[str, Any] = {"state": "idle", "id": "", "result": None}
 
 
 def stream_run(
-    studio: Studio, name: str, work: Callable[[Progress, Stop], dict[str, Any]]
+    studio: Studio, kind: Kind, work: Callable[[Progress, Stop], dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """Yield values for the browser, a few times a second, until there is a result. Closing it stops
     the work. `work` reports its progress and returns the result as JSON."""
@@ -35,7 +36,7 @@ def stream_run(
     def run(emit: Emit, stop: Stop) -> None:
         results.append(work(lambda *step: emit(step), stop))
 
-    job = studio.start(name, run)
+    job = studio.start(kind, run)
     for batch in job.batches(every=0.2):
         for event in batch:
             standing = dict(zip(("done", "total", "what"), event, strict=True))

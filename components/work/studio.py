@@ -32,10 +32,11 @@ from dppa_core.system.threads import available_cores
 
 from .answers_in_progress import AnswersInProgress, PausingStop
 from .job import Emit, Job, Work, jobs_of_event
+from .kinds import CHATS, Kind
 from .lent_gpu import LentGpu
 from .malloc_and_gc import MemoryTrimmer, keep_what_is_there
 from .plans import Plans
-from .work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, WorkMetrics
+from .work_log import WorkMetrics
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.analysis.merge_effect import MergeEffect
@@ -46,13 +47,7 @@ if TYPE_CHECKING:
 BYTE_BUDGET = 1536 * 1024**2
 """Bytes of models in memory, unless `DPPA_MEMORY` says otherwise; one's own copy may use half of
 the free memory if that is more."""
-CHAT, CHATS = "chat", 48
-"""Questions answered at the same time, by one engine."""
-ANSWERED = (CHAT, "next", "curve")
-"""Work that the answering process does, if there is one."""
-GIVES_WAY = ("score", "search", "perplexity", "attribution", "curve")
-"""Long work, which gives way to answers that people wait for."""
-WORKERS = 12 + CHATS
+WORKERS = 12 + CHATS.at_once
 """Threads for work: more than may run at a time, so that no kind waits for another."""
 ANSWER_WORKERS = max(1, available_cores() - 1)
 """Models that compute a token at the same time; one core is left to the page."""
@@ -110,15 +105,15 @@ class Studio(Plans):
         self._pool: ModelPool | None = None
         self._warm: Future[None] | None = None
 
-    def start(self, name: str, work: Work) -> Job:
-        """Run work in a thread; it ends soon after `stop`, the end of its event, or its time limit.
-        `name` is one of a few; the log, the metrics and the time limit use it."""
-        seconds = SECONDS.get(name, SECONDS_ELSE) if self.public else math.inf
-        light = name in WITHOUT_MODELS or (self._apart and name in ANSWERED)
+    def start(self, kind: Kind, work: Work) -> Job:
+        """Run work in a thread; it ends soon after `stop`, the end of its event, or its time
+        limit."""
+        seconds = kind.seconds if self.public else math.inf
+        light = not kind.torch or (self._apart and kind.answers)
         begun = work if light else partial(self._imported, work)
-        if name in GIVES_WAY:
+        if kind.gives_way:
             begun = partial(_giving_way, self.people, begun)
-        job = Job(self._executor, begun, self.works.timed(name), seconds)
+        job = Job(self._executor, begun, self.works.timed(kind.name), seconds)
         self._going.add(job)
         job.when_over(self._trimmer.work_ended)
         event = jobs_of_event.get()
@@ -126,10 +121,10 @@ class Studio(Plans):
             event.add(job)
         return job
 
-    def finished(self, name: str, work: Callable[[Stop], T]) -> T:
+    def finished(self, kind: Kind, work: Callable[[Stop], T]) -> T:
         """The result of work in a thread; raises its error."""
         found: list[T] = []
-        job = self.start(name, lambda _emit, stop: found.append(work(stop)))
+        job = self.start(kind, lambda _emit, stop: found.append(work(stop)))
         for _ in job.to_its_end(every=0.05):
             pass
         return found[0]

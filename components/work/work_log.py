@@ -11,13 +11,6 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from dppa_core.errors import Cancelled, DppaError
 
-SECONDS = {"score": 300.0, "search": 900.0, "export": 180.0, "push": 900.0}
-"""Name of work -> its time limit on a public page. Results of a score or a search so far are kept:
-starting it again continues from there."""
-SECONDS_ELSE = 120.0
-WITHOUT_MODELS = ("sparsity", "conflict", "drill", "fetch")
-"""Work that does not import torch. All other work waits until one thread has imported it: two
-threads that import it at once may see it half initialised."""
 DONE, STOPPED, REFUSED, FAILED = "done", "stopped", "refused", "failed"
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 

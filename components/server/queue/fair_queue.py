@@ -17,13 +17,10 @@ import gradio as gr
 
 from ...work.gradio_inside import OpenQueue, find_event, forget_values, name_of
 from ...work.job import EventJobs, jobs_of_event
+from ...work.kinds import MOST_WAITING, WAITING_ROOM
 from ...work.visitor import Visitor, handled_for, visitor_of
 from .sessions import Sessions
 
-WAITING = {"chat": 100, "model": 100, "exam": 24, "search": 12, "export": 24, "hub": 12}
-"""Kind of work (a `concurrency_id`) -> most waiting events; a party may have half of them."""
-WAITING_ELSE = 48
-"""The limit of every other kind."""
 OF_ONE_TAB = 12
 """Most events of one tab that wait or run on a public page, all kinds together: the page itself has
 one of each kind."""
@@ -88,7 +85,7 @@ class FairQueue(OpenQueue):
     def _no_room(self, kind: str, visitor: Visitor) -> str:
         """Why the queue is full for this visitor; empty if it is not."""
         queue = self.waiting.get(kind, [])
-        most = WAITING.get(kind, WAITING_ELSE)
+        most = WAITING_ROOM.get(kind, MOST_WAITING)
         if self._most is not None:
             mine = sum(one.visitor.tab == visitor.tab for one in self._known())
             if mine >= self._most:

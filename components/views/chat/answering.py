@@ -17,6 +17,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 
 from ...session.conversation import Turn, activity_of, apply_events
 from ...work.error_notices import message
+from ...work.kinds import CHAT
 from ...work.progress_stream import Changes, end_of, growing
 from ...work.question import ChatQuestion, is_right
 from ...work.studio import Emit, Studio
@@ -29,7 +30,7 @@ def stream_turn(question: ChatQuestion, studio: Studio) -> Iterator[tuple[Turn, 
     """Yield the growing turn and the current activity, about ten times a second."""
     turn = question.turn()
     yield turn, "answering"
-    job = studio.start("chat", lambda emit, stop: answer_events(question, studio, emit, stop))
+    job = studio.start(CHAT, lambda emit, stop: answer_events(question, studio, emit, stop))
     for batch in job.batches():
         after = apply_events(turn, batch)
         if after != turn:

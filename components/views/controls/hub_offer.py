@@ -27,6 +27,7 @@ from dppa_core.system.machine import this_machine
 from ...session.json_form import parsed_keys, reference_text
 from ...session.presets import find_fetchable_set
 from ...session.session import MOST_MODELS
+from ...work.kinds import FETCH
 from ...work.progress_stream import end_of
 from ...work.studio import Emit, Studio
 from .models import findings_value
@@ -227,7 +228,7 @@ def stream_fetch(offer: Offer, studio: Studio) -> Iterator[tuple[dict[str, Any],
     opened: tuple[str, ...] = ()
     card = offer_value(offer, "fetching")  # with the size before the download
     yield {**card, **now}, ()
-    job = studio.start("fetch", partial(fetch_events, offer, studio))
+    job = studio.start(FETCH, partial(fetch_events, offer, studio))
     sent = time.monotonic()
     for batch in job.batches(every=0.25):
         for event in batch:

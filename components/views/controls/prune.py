@@ -16,6 +16,7 @@ from ...session.json_form import shares_from_text
 from ...session.session import MOST_PARTITIONS, OUTLIERS, Session
 from ...widgets.browser_parts import live
 from ...widgets.controls import field_slider, slider
+from ...work.kinds import SIGNIFICANCE
 from ...work.studio import Emit, Studio
 
 
@@ -103,7 +104,7 @@ def measuring(session: Session, studio: Studio) -> Iterator[str]:
                 session.base, model.reference, session.significance, progress=progress, stop=stop
             )
 
-    job = studio.start("significance", work)
+    job = studio.start(SIGNIFICANCE, work)
     for batch in job.to_its_end(every=0.2):
         if batch:
             yield str(batch[-1][0])

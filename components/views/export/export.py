@@ -22,6 +22,7 @@ from ...widgets.controls import PRIVATE, Controls, queued
 from ...work.downloads.files import ExportedFile, Exports
 from ...work.downloads.route import address_of
 from ...work.error_notices import show_errors
+from ...work.kinds import EXPORT, EXPORTS, LOOKS
 from ...work.progress_stream import end_of
 from ...work.studio import Emit, Studio
 from ...work.visitor import Visitor, asker
@@ -86,7 +87,7 @@ def stream_making(
         return files_value(offers, "working", **about, what=what, share=share)
 
     yield working()
-    job = studio.start("export", partial(make_events, recipe, kind, visitor, exports, studio))
+    job = studio.start(EXPORT, partial(make_events, recipe, kind, visitor, exports, studio))
     for batch in job.batches(every=0.2):
         if batch:
             step = batch[-1]
@@ -130,8 +131,7 @@ def add_export(controls: Controls, studio: Studio, exports: Exports) -> None:
         inputs=controls.inputs,
         outputs=[offer, card],
         trigger_mode="always_last",
-        concurrency_id="look",
-        concurrency_limit=2,
+        **LOOKS.turns,
         **PRIVATE,
     )
     _wire_making(files, controls, studio, exports)
@@ -162,8 +162,7 @@ def _wire_making(files: gr.HTML, controls: Controls, studio: Studio, exports: Ex
         on_make,
         inputs=controls.inputs | {files},
         outputs=[files],
-        concurrency_id="export",
-        concurrency_limit=1,
+        **EXPORTS.turns,
         trigger_mode="once",
         **queued(place),
     )

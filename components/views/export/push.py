@@ -28,6 +28,7 @@ from ...widgets.browser_parts import live, pack, static
 from ...widgets.controls import PRIVATE, Controls, queued
 from ...work.downloads.files import Exports
 from ...work.error_notices import show_errors
+from ...work.kinds import EXPORTS, PUSH
 from ...work.progress_stream import end_of
 from ...work.studio import Emit, Studio
 from ...work.visitor import Visitor, asker
@@ -167,7 +168,7 @@ def stream_push(push: PushRequest, exports: Exports, studio: Studio) -> Iterator
     about = {"recipe": recipe_hash(push.recipe), "id": secrets.token_hex(4), "name": push.name}
     now: dict[str, Any] = {"state": "working", **about}
     yield now | {"what": "Starting", "share": None}
-    job = studio.start("push", partial(push_events, push, exports, studio))
+    job = studio.start(PUSH, partial(push_events, push, exports, studio))
     repository: dict[str, Any] = {}
     for batch in job.batches(every=0.2):
         for event in batch:
@@ -221,8 +222,7 @@ def wire_push(
         on_push,
         inputs=controls.inputs | {view.name, view.private},
         outputs=[view.pushed],
-        concurrency_id="export",
-        concurrency_limit=1,
+        **EXPORTS.turns,
         trigger_mode="once",
         **queued(view.place),
     )

@@ -19,6 +19,7 @@ from ...session.session import Session
 from ...widgets.browser_parts import live, pack
 from ...widgets.controls import PRIVATE, Controls
 from ...work.figures import short_name
+from ...work.kinds import LOOKS
 from ...work.question import whole
 from ...work.studio import Studio
 
@@ -184,7 +185,6 @@ def wire_offer(box: QuestionBox, controls: Controls, studio: Studio) -> None:
         inputs=controls.inputs | box.inputs,
         outputs=[offer],
         trigger_mode="always_last",
-        concurrency_id="look",
-        concurrency_limit=2,
+        **LOOKS.turns,
         **PRIVATE,
     )

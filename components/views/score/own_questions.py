@@ -19,6 +19,7 @@ from dppa_core.tasks.own_items import OwnDomain
 from ...session.session import Session
 from ...widgets.controls import Controls
 from ...widgets.runs import build_run, wire_run
+from ...work.kinds import SCORE
 from ...work.progress_stream import stream_run
 from ...work.rate_limits import Allowance
 from ...work.studio import Studio
@@ -117,7 +118,7 @@ def add_own_questions(
         session = controls.session(values)
         request = read_own(box.read(values, session, limits), values.get(slot), session)
         allowance.spend(visitor_of(None), request.tokens)
-        return stream_run(studio, "score", partial(answers_value, request, studio))
+        return stream_run(studio, SCORE, partial(answers_value, request, studio))
 
-    wire_run("questions", runs, on_questions, controls.inputs | box.inputs | {slot})
+    wire_run("questions", runs, on_questions, controls.inputs | box.inputs | {slot}, SCORE)
     return box

@@ -18,6 +18,7 @@ from dppa_core.recipes.yaml_text import recipe_hash
 from ...session.session import Session
 from ...widgets.controls import Controls
 from ...widgets.runs import build_run, wire_run
+from ...work.kinds import PERPLEXITY
 from ...work.progress_stream import stream_run
 from ...work.question import checked_text
 from ...work.studio import Studio
@@ -80,6 +81,6 @@ def add_perplexity(slot: gr.HTML, controls: Controls, studio: Studio) -> None:
 
     def on_measure(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         request = read_perplexity(values[text], values.get(slot), controls.session(values))
-        return stream_run(studio, "perplexity", partial(perplexity_value, request, studio))
+        return stream_run(studio, PERPLEXITY, partial(perplexity_value, request, studio))
 
-    wire_run("perplexity", runs, on_measure, controls.inputs | {text, slot})
+    wire_run("perplexity", runs, on_measure, controls.inputs | {text, slot}, PERPLEXITY)

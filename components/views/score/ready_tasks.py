@@ -23,6 +23,7 @@ from dppa_core.recipes.yaml_text import recipe_hash
 from ...session.session import Session
 from ...widgets.controls import Controls, slider
 from ...widgets.runs import build_run, wire_run
+from ...work.kinds import SCORE
 from ...work.progress_stream import stream_run
 from ...work.question import whole
 from ...work.rate_limits import TOKENS_PER_HOUR, Allowance
@@ -186,6 +187,6 @@ def add_ready_tasks(
         session = controls.session(values)
         request = read_tasks(values[text], values[limit], values.get(slot), session, offer)
         allowance.spend(visitor_of(None), request.tokens)
-        return stream_run(studio, "score", partial(tasks_value, request, offer, studio))
+        return stream_run(studio, SCORE, partial(tasks_value, request, offer, studio))
 
-    wire_run("tasks", runs, on_tasks, controls.inputs | {text, limit, slot})
+    wire_run("tasks", runs, on_tasks, controls.inputs | {text, limit, slot}, SCORE)

@@ -28,6 +28,7 @@ from ...widgets.browser_parts import live, static
 from ...widgets.controls import Controls, slider
 from ...widgets.runs import build_run, wire_run
 from ...work import progress_stream
+from ...work.kinds import SCORE
 from ...work.studio import Emit, Studio
 from .score_values import (
     ScoreProgress,
@@ -156,7 +157,7 @@ def stream_score(request: ScoreRequest, studio: Studio) -> Iterator[dict[str, An
     table = SideBySide("test", request.entrants, questions)
     standing = ScoreProgress("waiting", "Starting")
     yield request_value(request, table, "running", standing)
-    job = studio.start("score", partial(score_events, request, studio))
+    job = studio.start(SCORE, partial(score_events, request, studio))
     sent = time.monotonic()
     for batch in job.batches(every=0.25):
         for event in batch:
@@ -239,5 +240,5 @@ def add_score(controls: Controls, studio: Studio) -> gr.HTML:
         return stream_score(request, studio)
 
     inputs = controls.inputs | {limit, slot}
-    wire_run("score", runs, on_score, inputs, stopped=stopped_value)
+    wire_run("score", runs, on_score, inputs, SCORE, stopped=stopped_value)
     return slot

@@ -12,6 +12,7 @@ from dppa_core.system.recent import Recent
 
 from ...widgets.controls import PRIVATE, Controls, activity_script, failed_script, queued, slider
 from ...widgets.runs import build_run, streaming, wire_stop
+from ...work.kinds import SEARCHES
 from ...work.studio import Studio
 from .own_lists import QuestionBox, limits_of
 from .search_words import (
@@ -87,8 +88,7 @@ def add_search(controls: Controls, studio: Studio, questions: QuestionBox) -> No
         streaming(runs.part, on_search),
         inputs=controls.inputs | set(choices.values()) | questions.inputs | {by_own_questions},
         outputs=[runs.part],
-        concurrency_id="search",  # its own queue: chats do not wait
-        concurrency_limit=1,
+        **SEARCHES.turns,
         trigger_mode="multiple",
         **queued(runs.place),
     )

@@ -31,6 +31,7 @@ from ...session.from_recipe import session_from_recipe
 from ...session.session import Session
 from ...session.state import state_of
 from ...work.job import Bounded
+from ...work.kinds import SEARCH
 from ...work.progress_stream import end_of
 from ...work.studio import Emit, Studio
 from .search_words import GOALS, SearchRequest, knob_words, value_text
@@ -199,7 +200,7 @@ def stream_search(
     results: list[dict[str, Any]] = []
     yield {"state": "running", **about, **_standing(request, earlier)}
     job = studio.start(
-        "search", lambda emit, stop: results.append(run_request(request, studio, cache, emit, stop))
+        SEARCH, lambda emit, stop: results.append(run_request(request, studio, cache, emit, stop))
     )
     for batch in job.batches(every=0.3):
         trials += [event[1] for event in batch if event[0] == "trial"]

@@ -21,6 +21,7 @@ from ...session.state import state_of
 from ...widgets.browser_parts import static
 from ...widgets.controls import Controls
 from ...widgets.runs import RunView, build_run, wire_run
+from ...work.kinds import ADVICE
 from ...work.progress_stream import stream_run
 from ...work.studio import Studio
 
@@ -95,6 +96,6 @@ def wire_advice(view: RunView, controls: Controls, studio: Studio) -> None:
     """Wire the buttons Advise and Cancel."""
 
     def on_advise(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
-        return stream_run(studio, "advice", partial(advice_value, controls.session(values), studio))
+        return stream_run(studio, ADVICE, partial(advice_value, controls.session(values), studio))
 
-    wire_run("advice", view, on_advise, controls.inputs, kind="search")
+    wire_run("advice", view, on_advise, controls.inputs, ADVICE)

@@ -19,6 +19,7 @@ from dppa_core.tasks import example_of
 from ...session.json_form import asked_keys
 from ...session.session import Session
 from ...work.figures import short_name
+from ...work.kinds import CURVE
 from ...work.question import checked_text
 from ...work.studio import Emit, Studio
 from .pinned import MAX_TOKENS
@@ -152,7 +153,7 @@ def curve_payload(
             "done": complete,
         }
 
-    for batch in studio.start("curve", work).to_its_end():
+    for batch in studio.start(CURVE, work).to_its_end():
         if batch:
             yield payload(complete=False)
     yield payload(complete=True)

@@ -23,6 +23,7 @@ from ...widgets.browser_parts import live, static
 from ...widgets.controls import PRIVATE, Controls
 from ...widgets.runs import build_run, wire_run
 from ...widgets.theme import domain_colour
+from ...work.kinds import ATTRIBUTION
 from ...work.progress_stream import stream_run
 from ...work.question import checked_text
 from ...work.studio import Studio
@@ -85,9 +86,9 @@ def add_attribution(controls: Controls, studio: Studio) -> None:
     def on_attribute(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         session = controls.session(values)
         request = read_attribution(values[prompt], values[answer], values[by], session)
-        return stream_run(studio, "attribution", partial(attribution_value, request, studio, cache))
+        return stream_run(studio, ATTRIBUTION, partial(attribution_value, request, studio, cache))
 
-    wire_run("attribution", runs, on_attribute, controls.inputs | {prompt, answer, by})
+    wire_run("attribution", runs, on_attribute, controls.inputs | {prompt, answer, by}, ATTRIBUTION)
 
 
 def _build_fields() -> tuple[gr.Textbox, gr.Textbox, gr.Radio]:

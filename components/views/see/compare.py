@@ -26,6 +26,7 @@ from ...widgets.browser_parts import live
 from ...widgets.controls import Controls
 from ...widgets.runs import build_run, wire_run
 from ...work.figures import short_name
+from ...work.kinds import COMPARE
 from ...work.progress_stream import stream_run
 from ...work.studio import Studio, byte_budget
 
@@ -172,6 +173,6 @@ def add_compare(controls: Controls, studio: Studio) -> None:
 
     def on_compare(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         pair = read_pair(parsed(values[choice]), controls.session(values))
-        return stream_run(studio, "compare", partial(comparison_value, pair, studio, cache))
+        return stream_run(studio, COMPARE, partial(comparison_value, pair, studio, cache))
 
-    wire_run("compare", runs, on_compare, controls.inputs | {choice})
+    wire_run("compare", runs, on_compare, controls.inputs | {choice}, COMPARE)

@@ -26,11 +26,9 @@ from ...widgets.browser_parts import live
 from ...widgets.controls import Controls
 from ...widgets.runs import wire_part
 from ...work.figures import settings_json
+from ...work.kinds import CONFLICT, COUNTS, SPARSITY
 from ...work.studio import Emit, Studio
 from .see import drawn_with, plan_of
-
-COUNT_QUEUE = {"concurrency_id": "count", "concurrency_limit": 1}
-"""One count at a time for all visitors: it uses a whole core, and nothing else waits for it."""
 
 
 def add_counts(controls: Controls, studio: Studio) -> None:
@@ -47,8 +45,8 @@ def add_counts(controls: Controls, studio: Studio) -> None:
         for value in losses_payload(session, model, studio, counts):
             yield {} if "counting" in value else value
 
-    wire_part(conflict, conflict.count, on_count, controls.inputs, COUNT_QUEUE)
-    wire_part(losses, losses.count, on_losses, controls.inputs | {losses}, COUNT_QUEUE)
+    wire_part(conflict, conflict.count, on_count, controls.inputs, COUNTS)
+    wire_part(losses, losses.count, on_losses, controls.inputs | {losses}, COUNTS)
 
 
 def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:
@@ -70,7 +68,7 @@ def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any
         pairs.extend(pack_meetings(profile, meetings))
 
     if len(names) > 1:
-        job = studio.start("conflict", work)
+        job = studio.start(CONFLICT, work)
         for batch in job.to_its_end(every=0.2):
             if batch:
                 yield {"counting": str(batch[-1][0])}
@@ -119,7 +117,7 @@ def losses_payload(
             )
             results.append(_by_layer(plan, rounded.lost.tolist()))
 
-        for _ in studio.start("sparsity", work).to_its_end(every=0.2):
+        for _ in studio.start(SPARSITY, work).to_its_end(every=0.2):
             yield {"counting": True}
         layers = counts.keep(key, results[0])
     yield {**value, "layers": layers}

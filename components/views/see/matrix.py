@@ -20,6 +20,7 @@ from ...widgets.browser_parts import live
 from ...widgets.controls import Controls
 from ...widgets.runs import wire_part
 from ...work.figures import settings_json
+from ...work.kinds import DRILL, LOOKS
 from ...work.studio import Studio
 from .see import plan_of
 
@@ -41,8 +42,7 @@ def add_matrix(controls: Controls, studio: Studio) -> None:
         session = controls.session(values)
         return drill_payload(session, read_cell(values[drill], session), studio, cache)
 
-    queue = {"concurrency_id": "look", "concurrency_limit": 2}
-    wire_part(drill, drill.look, on_closeup, controls.inputs | {drill}, queue)
+    wire_part(drill, drill.look, on_closeup, controls.inputs | {drill}, LOOKS)
 
 
 def read_cell(value: object, session: Session) -> CellChoice:
@@ -86,7 +86,7 @@ def drill_payload(
             )
             return _lines(closeup)
 
-        work = studio.finished("drill", lambda stop: [look(name, stop) for name in table.modules])
+        work = studio.finished(DRILL, lambda stop: [look(name, stop) for name in table.modules])
         lines = cache.keep(key, work)
     yield {**value, "lines": lines}
 

@@ -16,6 +16,7 @@ from ...session.conversation import Turn
 from ...session.json_form import asked_keys
 from ...session.session import Session
 from ...work.error_notices import message
+from ...work.kinds import NEXT
 from ...work.question import MERGED, ChatQuestion, Recipes, checked_text, target_choices, whole
 from ...work.studio import Emit, Studio
 
@@ -64,7 +65,7 @@ def next_payload(
             target, prompt = question.target(name), question.said_to(name)
             emit((_row(name, target, prompt, request.text, studio, stop),))
 
-    for batch in studio.start("next", work).to_its_end():
+    for batch in studio.start(NEXT, work).to_its_end():
         rows += [row for (row,) in batch]
         if batch:
             yield {"id": request.number, "recipe": recipe_hash(merge), "rows": rows}

@@ -23,6 +23,7 @@ from ...session.json_form import asked_keys
 from ...session.session import Session
 from ...widgets.browser_parts import live
 from ...work.job import Bounded
+from ...work.kinds import PINNED
 from ...work.progress_stream import growing
 from ...work.question import checked_text
 from ...work.rate_limits import PINNED_ANSWERS, Bucket
@@ -33,8 +34,6 @@ MAX_TOKENS = 48
 """Of a pinned answer, and of each answer of a curve."""
 MAX_WAITING = 2 * ANSWER_WORKERS
 """Answers in progress from which on only sliders at rest are answered."""
-MAX_SECONDS = 20.0
-"""Time limit of one pinned answer on a public page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class PinnedAnswers:
     def __init__(self, studio: Studio) -> None:
         self._studio, self._answers, self._stops_by_tab = studio, Recent(4096), Recent(1000)
         self._bucket = Bucket(*PINNED_ANSWERS) if studio.public else None
-        self._seconds = MAX_SECONDS if studio.public else math.inf
+        self._seconds = PINNED.seconds if studio.public else math.inf
 
     def value(self, session: Session, question: PinnedQuestion, visitor: Visitor) -> dict[str, Any]:
         """The answer of the session's merge; `later` is the reason if there is none now. Raises
@@ -133,13 +132,13 @@ class PinnedAnswers:
         settings = GenerationSettings(MAX_TOKENS)
         events = self._studio.answerer().replies(recipe, question.prompt, settings, stop)
         try:
-            with self._studio.works.timed("pinned"), self._studio.people.one(), closing(events):
+            with self._studio.works.timed(PINNED.name), self._studio.people.one(), closing(events):
                 *_, answer = growing(events)
         except Cancelled:
             if not stop.overran:
                 raise
             raise OutOfBudget(
-                f"The pinned answer took longer than {MAX_SECONDS:.0f} s and was stopped. Many "
+                f"The pinned answer took longer than {PINNED.seconds:.0f} s and was stopped. Many "
                 "visitors at once are the usual cause: move a slider to ask again."
             ) from None
         item = question.item or example_of(question.prompt)

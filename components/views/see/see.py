@@ -18,6 +18,7 @@ from ...session.session import Session
 from ...widgets.browser_parts import live, static
 from ...widgets.theme import BASE_COLOUR, model_colours
 from ...work.figures import exact_value, outcome_value, plan_value, settings_json, short_name
+from ...work.kinds import TABLE
 from ...work.studio import Emit, Studio
 from .verdict import (
     before_scoring,
@@ -156,6 +157,6 @@ def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]
     def work(_emit: Emit, stop: Stop) -> None:
         studio.outcome(recipe, stop)
 
-    for _ in studio.start("table", work).to_its_end(every=0.25):
+    for _ in studio.start(TABLE, work).to_its_end(every=0.25):
         yield {}
     yield exact_payload(session, studio)

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import Message
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,10 +28,10 @@ from components.server.serving import launch_options, start
 from components.session.presets import first_session
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import PUBLIC
+from components.work.kinds import API, CHATS, MODELS
 from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
-from components.work.studio import CHAT, CHATS, Studio
+from components.work.studio import Studio
 from components.work.visitor import Visitor
-from components.work.work_log import SECONDS
 from dppa_core import __version__
 from dppa_core.errors import (
     DppaError,
@@ -192,7 +193,6 @@ def test_a_strangers_tokens_and_time_have_an_end(
     outside._allowance.spend(Visitor("abc"), 30_000)
     with pytest.raises(OutOfBudget, match="tokens an hour"):
         outside.chat(RECIPE, "1 + 1?", ASKED)
-    monkeypatch.setitem(SECONDS, "api", 0.05)
     ended = threading.Event()
 
     def endless(stop: Stop) -> None:
@@ -204,7 +204,7 @@ def test_a_strangers_tokens_and_time_have_an_end(
             ended.set()
 
     with pytest.raises(OutOfBudget, match="longer than the 0 s"):
-        outside._studio.finished("api", endless)
+        outside._studio.finished(replace(API, seconds=0.05), endless)
     assert ended.is_set()
 
 
@@ -280,7 +280,8 @@ def test_every_endpoint_is_named_and_told_and_nothing_else_is_public(zoo_env: Pa
     public = [event for event in page.fns.values() if event.api_visibility != "private"]
     assert {f"/{event.name}" for event in public} == ENDPOINTS
     queues = {event.name: (event.concurrency_id, event.concurrency_limit) for event in public}
-    assert queues["chat"] == (CHAT, CHATS) and queues["merge"] == ("model", 1)
+    assert queues["chat"] == (CHATS.name, CHATS.at_once)
+    assert queues["merge"] == (MODELS.name, 1)
     assert queues["score"] == ("exam", 1)
     assert queues["export"] == ("export", 1)
     assert all(event.queue is not False for event in public)

@@ -26,10 +26,10 @@ from components.views.controls.prune import with_levels
 from components.work import rate_limits as allowance
 from components.work.error_notices import NEUTRAL, message, show_errors
 from components.work.figures import settings_json, whole_json
+from components.work.kinds import CHATS, EXAMS, MODELS, Kind
 from components.work.rate_limits import Allowance, Bucket
-from components.work.studio import CHAT, CHATS, Studio
+from components.work.studio import Studio
 from components.work.visitor import Visitor
-from components.work.work_log import SECONDS
 from dppa_core.errors import (
     Cancelled,
     DppaError,
@@ -394,8 +394,10 @@ def test_moving_sliders_skip_the_queue_and_end_on_the_last_value(page: gr.Blocks
 
 
 def test_models_work_one_at_a_time(page: gr.Blocks) -> None:
-    kinds = {name: "model" for name in ("on_use", "on_merge")}
-    kinds |= {name: "exam" for name in ("on_score", "on_compare", "on_attribute")}  # minutes, not s
+    kinds = {name: MODELS.name for name in ("on_use", "on_merge")}
+    kinds |= {
+        name: EXAMS.name for name in ("on_score", "on_compare", "on_attribute")
+    }  # minutes, not s
     for name, kind in kinds.items():
         (event,) = events(page, name)
         assert event.queue is not False
@@ -405,7 +407,7 @@ def test_models_work_one_at_a_time(page: gr.Blocks) -> None:
 def test_many_questions_are_answered_at_the_same_time(page: gr.Blocks) -> None:
     (event,) = events(page, "on_ask")
     assert event.queue is not False
-    assert (event.concurrency_id, event.concurrency_limit) == (CHAT, CHATS)
+    assert (event.concurrency_id, event.concurrency_limit) == (CHATS.name, CHATS.at_once)
 
 
 def test_every_event_is_private_and_takes_its_inputs_by_name(page: gr.Blocks) -> None:
@@ -435,9 +437,11 @@ def test_the_page_keeps_no_history_and_loads_nothing_from_elsewhere() -> None:
 
 # threads ----------------------------------------------------------------------------------------
 
+WAIT = Kind("wait", None)
+
 
 def test_a_job_hands_over_everything_in_order(studio: Studio) -> None:
-    job = studio.start("count", lambda emit, _stop: [emit((n,)) for n in range(5)] and None)
+    job = studio.start(WAIT, lambda emit, _stop: [emit((n,)) for n in range(5)] and None)
     assert [event for batch in job.batches(0.01) for event in batch] == [(n,) for n in range(5)]
     assert job.error is None
 
@@ -445,7 +449,7 @@ def test_a_job_hands_over_everything_in_order(studio: Studio) -> None:
 def test_the_end_of_a_job_is_told_at_once(studio: Studio) -> None:
     begun = time.monotonic()
     for work in (lambda emit, _stop: emit((1,)), lambda _emit, _stop: time.sleep(0.05)):
-        list(studio.start("count", work).batches(every=10))
+        list(studio.start(WAIT, work).batches(every=10))
     assert time.monotonic() - begun < 5
 
 
@@ -457,7 +461,7 @@ def test_closing_ends_the_work(studio: Studio) -> None:
         stop.wait(20)
         ended.set()
 
-    batches = studio.start("wait", work).batches(0.01)
+    batches = studio.start(WAIT, work).batches(0.01)
     while not next(batches):
         pass
     batches.close()  # type: ignore[attr-defined]
@@ -466,15 +470,14 @@ def test_closing_ends_the_work(studio: Studio) -> None:
 
 @pytest.mark.parametrize("public", [True, False])
 def test_work_of_strangers_has_an_end_and_ones_own_has_none(
-    public: bool, monkeypatch: pytest.MonkeyPatch
+    public: bool,
 ) -> None:
-    monkeypatch.setitem(SECONDS, "wait", 0.05)
 
     def work(_emit: Any, stop: threading.Event) -> None:
         if stop.wait(0.5):
             raise Cancelled("stopped")
 
-    job = Studio(public=public).start("wait", work)
+    job = Studio(public=public).start(replace(WAIT, seconds=0.05), work)
     list(job.batches(0.01))
     assert isinstance(job.error, OutOfBudget) if public else job.error is None
 
@@ -483,7 +486,7 @@ def test_an_error_in_a_job_is_kept_for_its_owner(studio: Studio) -> None:
     def work(_emit: Any, _stop: Any) -> None:
         raise Cancelled("stopped")
 
-    job = studio.start("wait", work)
+    job = studio.start(WAIT, work)
     assert list(job.batches(0.01)) is not None
     assert isinstance(job.error, Cancelled)
 

@@ -27,9 +27,9 @@ from components.views.export.export_values import (
 from components.views.export.export_work import MAKERS, ExportWork, zip_folder
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import OWN
+from components.work.kinds import EXPORT, EXPORTS
 from components.work.studio import Studio
 from components.work.visitor import Visitor
-from components.work.work_log import SECONDS
 from dppa_core.errors import Cancelled, DppaError, NotAllowed, OutOfBudget, UnknownName
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import (
@@ -207,7 +207,7 @@ def test_what_takes_too_long_is_stopped_says_so_and_leaves_nothing(
     ended: threading.Event,  # what is made takes for ever
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(SECONDS, "export", 0.1)
+    monkeypatch.setattr(making, "EXPORT", replace(EXPORT, seconds=0.1))
     *_, last = stream_making(first_session().recipe(), "checkpoint", ADA, exports, studio)
     assert last["state"] == "failed"
     assert "longer than the 0 s that one piece of work may take" in last["note"]
@@ -331,7 +331,7 @@ def test_a_merge_that_cannot_be_is_told_instead(page: gr.Blocks) -> None:
 
 def test_exports_wait_for_each_other_and_not_for_the_chat(page: gr.Blocks) -> None:
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_make"]
-    assert (event.concurrency_id, event.concurrency_limit) == ("export", 1)
+    assert (event.concurrency_id, event.concurrency_limit) == (EXPORTS.name, 1)
     assert event.queue is not False
 
 

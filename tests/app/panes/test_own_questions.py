@@ -20,6 +20,7 @@ from components.views.score.own_lists import (
     texts_of,
 )
 from components.views.score.own_questions import REPLY_TOKENS, OwnQuestions, answers_value, read_own
+from components.work.kinds import SCORE
 from components.work.progress_stream import stream_run
 from components.work.rate_limits import OF_A_PARTY, TOKENS_PER_HOUR, Allowance
 from components.work.studio import Studio
@@ -84,7 +85,7 @@ def test_everybody_is_asked_the_test_split_and_marked_item_by_item(studio: Studi
     asked = request(APPLES)
     told: list[dict[str, Any]] = []
     for _ in range(2):
-        told += stream_run(studio, "score", partial(answers_value, asked, studio))
+        told += stream_run(studio, SCORE, partial(answers_value, asked, studio))
     done = [value for value in told if value["state"] == "done"]
     assert len(done) == 2 and done[0]["result"] == done[1]["result"]
     found = json.loads(json.dumps(done[0]["result"]))
@@ -109,7 +110,7 @@ def test_a_list_for_each_model_tells_what_is_kept_of_each() -> None:
     asked = request("", math=APPLES, law=CLAUSES)
     assert [str(one) for one in asked.domains] == ["math questions", "law questions"]
     assert asked.tokens == (6 + 4) * len(asked.entrants) * MAX_REPLY_TOKENS
-    *_, told = stream_run(studio, "score", partial(answers_value, asked, studio))
+    *_, told = stream_run(studio, SCORE, partial(answers_value, asked, studio))
     found = told["result"]
     assert [len(one["items"]) for one in found["lists"]] == [6, 4]
     rows = {row["key"]: row["cells"] for row in found["rows"]}

@@ -11,6 +11,7 @@ import pytest
 from components.session.presets import first_session
 from components.session.state import state_of
 from components.views.score.perplexity import MAX_TEXT_CHARACTERS, perplexity_value, read_perplexity
+from components.work.kinds import PERPLEXITY
 from components.work.progress_stream import stream_run
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
@@ -54,7 +55,7 @@ def test_everybody_reads_the_same_text_and_it_is_read_once(studio: Studio) -> No
     reading = read_perplexity(TEXT, None, SESSION)
     told: list[dict[str, Any]] = []
     for _ in range(2):
-        told += stream_run(studio, "perplexity", partial(perplexity_value, reading, studio))
+        told += stream_run(studio, PERPLEXITY, partial(perplexity_value, reading, studio))
     done = [value for value in told if value["state"] == "done"]
     assert len(done) == 2 and done[0]["result"] == done[1]["result"]
     rows = done[0]["result"]["rows"]

@@ -24,6 +24,7 @@ from components.views.export.push import (
 )
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import OWN
+from components.work.kinds import EXPORTS
 from components.work.studio import Studio
 from components.work.visitor import Visitor
 from dppa_core.errors import InvalidValue, NotAllowed
@@ -185,7 +186,7 @@ def test_the_button_to_sign_in_is_there_on_a_space_with_login_alone(
 def test_the_handler_takes_the_login_and_waits_with_the_other_exports(zoo_env: Path) -> None:
     page = build_page(Studio(public=True))
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_push"]
-    assert (event.concurrency_id, event.concurrency_limit) == ("export", 1)
+    assert (event.concurrency_id, event.concurrency_limit) == (EXPORTS.name, 1)
     assert event.queue is not False and event.api_visibility == "private"
     assert "OAuthToken" in str(event.fn.__annotations__["token"])
 

@@ -24,6 +24,7 @@ from components.views.score.ready_tasks import (
     read_tasks,
     tasks_value,
 )
+from components.work.kinds import SCORE
 from components.work.progress_stream import stream_run
 from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
 from components.work.studio import Studio
@@ -133,7 +134,7 @@ def test_the_guide_names_the_limits_of_a_public_page() -> None:
 def test_everybody_is_asked_the_same_questions(offer: TaskOffer) -> None:
     studio = Studio(public=offer is PUBLIC)
     asked = read_tasks("dppa_sums", 5, None, SESSION, offer)
-    told = list(stream_run(studio, "score", partial(tasks_value, asked, offer, studio)))
+    told = list(stream_run(studio, SCORE, partial(tasks_value, asked, offer, studio)))
     assert told[-1]["state"] == "done", told[-1]
     found = json.loads(json.dumps(told[-1]["result"]))
     labels = [row["label"] for row in found["rows"]]

@@ -16,7 +16,8 @@ from gradio.queueing import Queue
 from components.page.workbench import build_page
 from components.server.queue import fair_queue as turns
 from components.server.queue import sessions
-from components.server.queue.fair_queue import OF_ONE_TAB, WAITING, FairQueue
+from components.server.queue.fair_queue import OF_ONE_TAB, FairQueue
+from components.work import kinds
 from components.work.job import jobs_of_event
 from components.work.rate_limits import Bucket
 from components.work.studio import Studio
@@ -24,7 +25,7 @@ from components.work.visitor import Visitor
 from dppa_core.errors import Cancelled
 
 CHAT, SCORE = 0, 1
-LIGHT = "drill"
+LIGHT = kinds.DRILL
 """Work that waits for no import of torch."""
 T = TypeVar("T")
 
@@ -106,7 +107,7 @@ def test_tabs_of_one_address_take_turns_among_themselves(queue: FairQueue) -> No
 
 
 def test_a_kind_that_is_full_leaves_room_for_others(queue: FairQueue) -> None:
-    for number in range(WAITING["model"]):
+    for number in range(kinds.MODELS.most_waiting):
         assert ask(queue, f"visitor {number}") is True
     state, told = ask(queue, "one more")
     assert state == "queue_full" and told.startswith("Queue is full: 100 others")
@@ -126,7 +127,7 @@ def test_tabs_of_one_address_have_half_the_room_and_go_after_others(
 ) -> None:
     """Session names are made up by clients."""
     monkeypatch.setattr(queue.sessions, "_new", Bucket(1000, 1))
-    for number in range(WAITING["model"] // 2):
+    for number in range(kinds.MODELS.most_waiting // 2):
         assert ask(queue, f"made up {number}", address="203.0.113.7") is True
     assert ask(queue, "one more", address="203.0.113.7")[1].startswith("Queue is full: 50 requests")
     begun(queue)

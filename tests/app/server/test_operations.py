@@ -14,6 +14,7 @@ import pytest
 
 from components.server.logs import SELDOM, SERVER, start_log
 from components.server.settings import PREFIX, Settings, read_settings
+from components.work.kinds import CHAT, CONFLICT, PERPLEXITY
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
 from dppa_core.progress import check
@@ -122,7 +123,7 @@ def test_work_is_logged_by_name_end_and_time_alone(log: io.StringIO) -> None:
         raise InvalidValue("a secret question")
 
     for work in (refuses, lambda _emit, _stop: None):
-        list(studio.start("chat", work).batches(0.01))
+        list(studio.start(CHAT, work).batches(0.01))
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     assert [(line["part"], line["message"]) for line in lines] == [
         ("dppa.work", "chat refused"),
@@ -153,8 +154,8 @@ def test_work_that_wants_models_waits_until_one_thread_has_imported_them(
     """Two that import torch at a time see halves of it: "cannot import name"."""
     studio, order = Studio(public=False), list[str]()
     monkeypatch.setattr(Studio, "pool", lambda _self: order.append("imported"))
-    for name in ("perplexity", "conflict"):
-        list(studio.start(name, lambda _emit, _stop: order.append("work")).batches(0.01))
+    for kind in (PERPLEXITY, CONFLICT):
+        list(studio.start(kind, lambda _emit, _stop: order.append("work")).batches(0.01))
     assert order == ["imported", "work", "work"]
 
 
@@ -167,7 +168,7 @@ def test_closing_stops_the_work_that_goes_on(log: io.StringIO) -> None:
             pass
         check(stop)
 
-    job = studio.start("chat", work)
+    job = studio.start(CHAT, work)
     assert begun.wait(10)
     studio.close()
     list(job.batches(0.01))

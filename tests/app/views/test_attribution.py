@@ -10,6 +10,7 @@ import pytest
 
 from components.session.presets import first_session
 from components.views.see.attribution import AttributionRequest, attribution_value, read_attribution
+from components.work.kinds import ATTRIBUTION
 from components.work.progress_stream import IDLE, stopped_value, stream_run
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
@@ -38,7 +39,7 @@ def inquiry(
 
 
 def told_of(asked: AttributionRequest, studio: Studio, known: Recent) -> list[dict[str, Any]]:
-    return list(stream_run(studio, "attribution", partial(attribution_value, asked, studio, known)))
+    return list(stream_run(studio, ATTRIBUTION, partial(attribution_value, asked, studio, known)))
 
 
 def test_an_empty_answer_asks_for_the_merges_own() -> None:

@@ -14,6 +14,7 @@ from components.session.session import ModelChoice, Session
 from components.session.state import state_of
 from components.views.see import compare
 from components.views.see.compare import Pair, Side, comparison_value, read_pair
+from components.work.kinds import COMPARE
 from components.work.progress_stream import stream_run
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed
@@ -34,7 +35,7 @@ def studio(zoo_env: Path) -> Iterator[Studio]:
 
 def ends(pair: Pair, studio: Studio, known: Recent | None = None) -> dict[str, Any]:
     kept = known or Recent(4)
-    return list(stream_run(studio, "compare", partial(comparison_value, pair, studio, kept)))[-1]
+    return list(stream_run(studio, COMPARE, partial(comparison_value, pair, studio, kept)))[-1]
 
 
 def test_base_and_domain_model_and_merges_may_be_compared() -> None:
