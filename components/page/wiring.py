@@ -89,7 +89,7 @@ def _wire_strength(page: Page, studio: Studio) -> None:
         return {page.see.plots: pack(plots_payload(moved(page, values, studio), studio))}
 
     gr.on(
-        [controls.strength.change, controls.k_layer.change, controls.k_module.change],
+        [component.change for component in controls.that_change("tables").values()],
         on_strength,
         inputs=controls.inputs,
         outputs=[page.see.plots],

@@ -155,6 +155,6 @@ def _build_shape(
         significance = build_significance(session)
         pruning, sliders = build_advanced(session)
     parts: dict[str, Any] = {"models": models, "rate": rate, "amplify": amplify, "method": method}
-    controls = Controls(**parts, overrides=overrides, significance=significance, **sliders)
+    controls = Controls({**parts, "overrides": overrides, "significance": significance, **sliders})
     wire_advice(advice, controls, studio)
     return controls, view, pruning

@@ -14,15 +14,9 @@ from dppa_core.recipes.recipe import known_dtype
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 
 from .curve import points_through
-from .method_choice import DPPA, SLIDERS, MethodChoice
-from .session import (
-    COEFFICIENTS,
-    MAX_FACTOR,
-    MOST_MODELS,
-    MOST_PARTITIONS,
-    ModelChoice,
-    Session,
-)
+from .fields import COEFFICIENT, FACTOR, MOST_PARTITIONS, PRUNING_SETTINGS
+from .method_choice import DPPA, MethodChoice
+from .session import MOST_MODELS, ModelChoice, Session
 from .state import session_from_state, state_of
 
 _REMEDY = "Merge it with `dppa merge recipe.yaml`, or change the recipe."
@@ -88,15 +82,15 @@ def _beyond(recipe: MergeRecipe) -> Iterator[str]:
 
 
 def _beyond_model(model: DomainModel) -> Iterator[str]:
-    if max(model.amplification) > MAX_FACTOR:
+    if max(model.amplification) > FACTOR[1]:
         yield (
             f"{model.model} is amplified by {max(model.amplification):g}, and here by at most "
-            f"{MAX_FACTOR:g}"
+            f"{FACTOR[1]:g}"
         )
     if isinstance(model.coefficient, tuple):
         yield f"{model.model} has a coefficient for parts of layers, and here only by layer"
         return
-    low, high = COEFFICIENTS
+    low, high, _ = COEFFICIENT
     numbers = model.coefficient
     values = numbers.values() if isinstance(numbers, Mapping) else (numbers,)
     if any(not low <= value <= high for value in values):
@@ -111,7 +105,7 @@ def _beyond_pruning(recipe: MergeRecipe) -> Iterator[str]:
         return
     for item in fields(PruningParameters):
         value = recipe.prune.parameters.get(item.name, item.default)
-        if item.name not in SLIDERS and value != item.default:
+        if item.name not in PRUNING_SETTINGS and value != item.default:
             yield f"prune has {item.name}: {value}, and here it is {item.default}"
 
 
@@ -139,7 +133,7 @@ def _sliders(recipe: MergeRecipe) -> dict[str, Any]:
     """Values of the Dynamically Pruning sliders; empty if the recipe has none."""
     own = recipe.parameters if recipe.method == DPPA else {}
     given: Mapping[str, Any] = recipe.prune.parameters if recipe.prune else own
-    return {name: given[name] for name in SLIDERS if name in given}
+    return {name: given[name] for name in PRUNING_SETTINGS if name in given}
 
 
 def _levels(recipe: MergeRecipe) -> dict[str, Any]:
@@ -158,7 +152,7 @@ def _method(recipe: MergeRecipe) -> MethodChoice:
     own = tuple(
         (name, value)
         for name, value in recipe.parameters.items()
-        if value != usual[name] and not (recipe.method == DPPA and name in SLIDERS)
+        if value != usual[name] and not (recipe.method == DPPA and name in PRUNING_SETTINGS)
     )
     return MethodChoice(recipe.method, own, prune_first=recipe.prune is not None)
 

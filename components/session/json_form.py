@@ -15,22 +15,19 @@ from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.partition import check_levels
 
 from .curve import MOST_POINTS
+from .fields import FACTOR, HIGHEST_RATE, MOST_PARTITIONS, OWN_CHOICES
 from .session import (
-    HIGHEST_RATE,
-    MAX_FACTOR,
     MOST_MODELS,
-    MOST_PARTITIONS,
     SHARED_TEMPLATES,
     ModelChoice,
     Overrides,
     Session,
     checked_overrides,
+    default_of,
 )
 
 MAX_REFERENCE_LENGTH = 500
 LONGEST_TEXT = 100_000
-OWN_CHOICES = {name: Session.__dataclass_fields__[name].default for name in ("dtype", "heads")}
-"""Choices for own models -> their defaults, which are left out."""
 ALLOWED_LEVELS = (
     f"Write 1 to {MOST_PARTITIONS} pruning rates in percent, falling, each below 100 and the last "
     "at most 99: 95, 80."
@@ -88,8 +85,8 @@ def models_from_json(value: object) -> dict[str, Any]:
     return {
         "base": reference_text(data.get("base")),
         "models": models,
+        **{control.name: data[control.key] for control in OWN_CHOICES if control.key in data},
         "chat_template": template if known else "auto",
-        **{name: data[name] for name in OWN_CHOICES if name in data},
     }
 
 
@@ -181,7 +178,8 @@ def _factors(row: object) -> tuple[float, ...]:
         raise InvalidValue(
             f"Amplification is a list of up to {MOST_PARTITIONS} factors: {row!r:.80}."
         )
-    return tuple(check_number("Amplification", factor, 0, MAX_FACTOR) for factor in row)
+    low, high, _ = FACTOR
+    return tuple(check_number("Amplification", factor, low, high) for factor in row)
 
 
 def models_json(session: Session) -> dict[str, Any]:
@@ -191,14 +189,12 @@ def models_json(session: Session) -> dict[str, Any]:
         | ({"curve": [list(point) for point in model.curve]} if model.curve else {})
         for model in session.models
     ]
-    template = session.chat_template
-    chosen = {} if template == "auto" else {"template": template}
     changed = {
-        name: getattr(session, name)
-        for name, usual in OWN_CHOICES.items()
-        if getattr(session, name) != usual
+        control.key: getattr(session, control.name)
+        for control in OWN_CHOICES
+        if getattr(session, control.name) != default_of(control)
     }
-    return {"base": session.base, "models": rows, **chosen, **changed}
+    return {"base": session.base, "models": rows, **changed}
 
 
 def factors_json(session: Session) -> dict[str, Any]:

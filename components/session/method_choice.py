@@ -15,9 +15,9 @@ from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.methods.shared.contract import Method, method_values, paper_address
 from dppa_core.parameter_fields import from_mapping
 
+from .fields import PRUNING_SETTINGS
+
 DPPA = "dppa"
-SLIDERS = ("strength", "k_layer", "k_module", "significance")
-"""Settings of DPPA that have their own controls under Advanced."""
 LONGEST_WORD = 500
 MOST_VALUES = 20
 
@@ -87,7 +87,7 @@ class MethodChoice:
 
 
 def _elsewhere(method: Method, name: str) -> bool:
-    return method.name == DPPA and name in SLIDERS
+    return method.name == DPPA and name in PRUNING_SETTINGS
 
 
 def catalogue() -> list[dict[str, Any]]:

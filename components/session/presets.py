@@ -12,7 +12,8 @@ from dppa_core.checkpoints.sources.zoo import needs_fetch
 from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.preflight_checks.fetchable_sets import FetchableSet, fetchable_sets
 
-from .session import USUAL, ModelChoice, Session
+from .fields import SLIDERS
+from .session import ModelChoice, Session
 from .shipped import shipped
 
 FILE = shipped("assets/data/presets.yaml")
@@ -72,10 +73,8 @@ def _session(entry: dict[str, Any]) -> Session:
     return Session(
         base=entry.get("base", "zoo:base"),
         models=models,
-        rate=float(entry["rate"]),
-        partitions=int(entry.get("partitions", 2)),
+        **{item.name: item.from_json(entry[item.key]) for item in SLIDERS if item.key in entry},
         shares=tuple(map(float, entry.get("shares", ()))),
-        strength=float(entry.get("strength", USUAL.strength)),
         linked=not own,
         factors=tuple(map(float, entry.get("amplification", (1.0, 1.0)))),
         own_factors=tuple((name, tuple(map(float, row))) for name, row in own.items()),

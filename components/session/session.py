@@ -16,17 +16,12 @@ from dppa_core.recipes.recipe import DTYPES, HEADS
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
 from .curve import Curve, checked_curve, level_of, numbers_along
-from .method_choice import DPPA, SLIDERS, MethodChoice
+from .fields import COEFFICIENT, MOST_PARTITIONS, PRUNING_SETTINGS, SLIDERS, Control
+from .method_choice import DPPA, MethodChoice
 
 USUAL = PruningParameters()
 MOST_MODELS = 5
 SHARED_TEMPLATES = ("auto", "base")
-MOST_PARTITIONS = 4
-HIGHEST_RATE = 0.99
-MAX_FACTOR = 4.0
-COEFFICIENTS = (-1.0, 2.0)
-OUTLIERS = (1.0, 10.0)
-"""Multiples of the mean that the page offers, for a layer and for a module."""
 MOST_OVERRIDES = 1000
 LONGEST_MODULE = 200
 
@@ -49,7 +44,7 @@ class ModelChoice:
     curve becomes that number."""
 
     def __post_init__(self) -> None:
-        where, (low, high) = f"Coefficient of {self.reference}", COEFFICIENTS
+        where, (low, high, _) = f"Coefficient of {self.reference}", COEFFICIENT
         object.__setattr__(self, "coefficient", check_number(where, self.coefficient, low, high))
         if self.curve:
             curve = checked_curve(where, self.curve, low, high)
@@ -109,8 +104,9 @@ class Session:
             raise InvalidValue(
                 f"A merge takes 1 to {MOST_MODELS} domain models, got {len(self.models)}."
             )
-        check_number("pruning rate", self.rate, 0, HIGHEST_RATE, "It is the share dropped.")
-        check_number("partitions", self.partitions, 1, MOST_PARTITIONS)
+        for control in SLIDERS:
+            if not control.of_pruning:  # checked with the other parameters
+                control.check(control.title.lower(), getattr(self, control.name))
         names = [model.reference for model in self.models]
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
@@ -139,7 +135,7 @@ class Session:
         return PruningParameters(**self._sliders())
 
     def _sliders(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in SLIDERS}
+        return {name: getattr(self, name) for name in PRUNING_SETTINGS}
 
     @property
     def bands(self) -> tuple[float, ...]:
@@ -243,6 +239,11 @@ class Session:
             return self
         values = {**dict(self.method.values), named: reference}
         return replace(self, method=replace(self.method, values=tuple(values.items())))
+
+
+def default_of(control: Control) -> Any:
+    """A control's value in a session that says nothing of it."""
+    return Session.__dataclass_fields__[control.name].default
 
 
 def checked_overrides(pairs: Overrides) -> Overrides:

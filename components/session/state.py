@@ -5,14 +5,15 @@ The form has a version, and every value is checked, because anybody can write a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from dppa_core.errors import InvalidValue, closest, shown
-from dppa_core.parameter_fields import check_number
+from dppa_core.pruning.partition import even_levels
 
+from .fields import COEFFICIENT, CONTROLS, FACTOR, MOST_PARTITIONS, Control
 from .json_form import (
-    OWN_CHOICES,
     factors_from_json,
     factors_json,
     models_from_json,
@@ -21,40 +22,49 @@ from .json_form import (
     overrides_json,
     parsed_keys,
     shares_from_json,
-    whole_number,
 )
 from .method_choice import DPPA, MethodChoice, method_from_json, method_json
-from .session import MOST_PARTITIONS, OUTLIERS, Session
+from .session import Session, default_of
 
 VERSION = 1
-_NUMBERS = {"strength": (0.0, 0.5), "k_layer": OUTLIERS, "k_module": OUTLIERS}
-_KEYS = (
-    *("v", "base", "models", "rate", "partitions", "shares", *_NUMBERS, "significance"),
-    *("amplify", "method", "overrides", "template", *OWN_CHOICES),
-)
+_BESIDE_MODELS = tuple(control for control in CONTROLS if (control.part or control.key) != "models")
+_KEYS = ("v", *(control.key for control in CONTROLS))
+_UNUSED = {"shares": [], "method": method_json(MethodChoice(DPPA)), "overrides": {}}
+"""Values that are left out of a state."""
+
+READERS: Mapping[str, Callable[[object], dict[str, Any]]] = {
+    "models": models_from_json,
+    "shares": lambda value: {"shares": shares_from_json(value)},
+    "amplify": factors_from_json,
+    "method": lambda value: {"method": method_from_json(value)},
+    "overrides": lambda value: {"overrides": overrides_from_json(value)},
+}
+"""Control -> its JSON value as keyword arguments of Session, for those that are no plain value."""
+WRITERS: Mapping[str, Callable[[Session], Any]] = {
+    "models": models_json,
+    "partitions": lambda session: len(session.bands),
+    "shares": lambda session: list(session.shares),
+    "amplify": factors_json,
+    "method": lambda session: method_json(session.method),
+    "overrides": overrides_json,
+}
+
+
+def value_of(session: Session, control: Control) -> Any:
+    """The JSON value of a control; for a slider, as the session holds it."""
+    write = WRITERS.get(control.key)
+    return write(session) if write else getattr(session, control.name)
 
 
 def state_of(session: Session) -> dict[str, Any]:
     """A session as plain values; `session_from_state` reads it back to an equal one. Rates are
     shares: 0.8 drops 80 %. Empty values, and DPPA with default settings, are left out."""
+    state = {"v": VERSION, **models_json(session)}
+    state |= {control.key: value_of(session, control) for control in _BESIDE_MODELS}
     listed = {model.reference for model in session.models}
-    amplify = factors_json(session)
-    amplify["own"] = {name: row for name, row in amplify["own"].items() if name in listed}
-    always = {
-        "v": VERSION,
-        **models_json(session),
-        "rate": session.rate,
-        "partitions": len(session.bands),
-        **{name: getattr(session, name) for name in _NUMBERS},
-        "significance": session.significance,
-        "amplify": amplify,
-    }
-    sometimes = {
-        "shares": list(session.shares),
-        "method": method_json(session.method) if session.method != MethodChoice(DPPA) else None,
-        "overrides": overrides_json(session),
-    }
-    return always | {name: value for name, value in sometimes.items() if value}
+    factors = state["amplify"]["own"]
+    state["amplify"]["own"] = {name: row for name, row in factors.items() if name in listed}
+    return {key: value for key, value in state.items() if value != _UNUSED.get(key)}
 
 
 def session_from_state(value: object) -> Session:
@@ -66,27 +76,17 @@ def session_from_state(value: object) -> Session:
     for key in value:
         if key not in _KEYS:
             raise InvalidValue(f"A state has no key {shown(key)}. {closest(str(key), _KEYS)}")
-    plain = Session.__dataclass_fields__
-    chosen = models_from_json(value)
-    base = chosen["base"]
-    if base in {model.reference for model in chosen["models"]}:
+    choices = models_from_json(value)
+    base = choices["base"]
+    if base in {model.reference for model in choices["models"]}:
         raise InvalidValue(f"{base} is the base and a domain model as well; its delta is zero.")
-    numbers: dict[str, Any] = {
-        name: check_number(name, value.get(name, plain[name].default), low, high)
-        for name, (low, high) in _NUMBERS.items()
-    }
-    rate = check_number("rate", value.get("rate", 0.8), 0, 0.99, "It is the share dropped.")
-    return Session(
-        **chosen,
-        rate=round(rate, 4),
-        partitions=whole_number("partitions", value.get("partitions", 2), 1, MOST_PARTITIONS),
-        shares=shares_from_json(value.get("shares", [])),
-        **numbers,
-        significance=str(value.get("significance", plain["significance"].default)),
-        **factors_from_json(value.get("amplify", {"factors": []})),
-        method=method_from_json(value["method"]) if "method" in value else MethodChoice(DPPA),
-        overrides=overrides_from_json(value.get("overrides", {})),
-    )
+    state = {"amplify": {"factors": []}, **value}
+    for control in _BESIDE_MODELS:
+        if control.key in READERS and control.key in state:
+            choices |= READERS[control.key](state[control.key])
+        elif control.key in state:
+            choices[control.name] = control.from_json(state[control.key])
+    return Session(**choices)
 
 
 def _check_version(value: Mapping[Any, Any]) -> None:
@@ -96,6 +96,31 @@ def _check_version(value: Mapping[Any, Any]) -> None:
             f"This state has the version {shown(version)}, and this page reads version {VERSION}. "
             "A link from a newer or an older page is the usual cause."
         )
+
+
+def schema() -> dict[str, Any]:
+    """The controls as the page's scripts read them. Defaults are as on the page; `even_shares` are
+    the ends of the inner bands that split what is kept evenly, by the number of bands."""
+    rows = []
+    for control in CONTROLS:
+        default = default_of(control)
+        plain = isinstance(default, str | float | int)
+        rows.append(
+            asdict(control)
+            | {
+                "element": control.element,
+                "scale": control.scale,
+                "default": control.to_page(default) if plain else None,
+            }
+        )
+    even = [even_levels(0.0, bands)[:-1] for bands in range(1, MOST_PARTITIONS + 1)]
+    return {
+        "version": VERSION,
+        "controls": rows,
+        "coefficient": COEFFICIENT,
+        "factor": FACTOR,
+        "even_shares": [[round(1 - level, 12) for level in levels] for levels in even],
+    }
 
 
 def other_session(value: object, session: Session) -> Session | None:

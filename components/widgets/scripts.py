@@ -12,12 +12,14 @@ import json
 import posixpath
 import re
 from functools import cache
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from ..session.shipped import glossary, shipped
+from ..session.state import schema
 
 FOLDER = shipped("assets/js")
 ENTRY = "entry.js"
@@ -65,16 +67,22 @@ def address() -> str:
     return f"js/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
+def data_tag(element: str, value: Any) -> str:
+    """A value as JSON in the page's head, for scripts."""
+    text = json.dumps(value, ensure_ascii=False).replace("</", "<\\/")
+    return f'<script type="application/json" id="{element}">{text}</script>'
+
+
 def script_tags() -> str:
-    """The tags for the page's head: the glossary as data, and the modules. Those of the first plot
-    are preloaded, or a browser would find them one by one; Gradio's own scripts have priority."""
-    words = json.dumps(dict(glossary()), ensure_ascii=False).replace("</", "<\\/")
+    """The tags for the page's head: the glossary and the controls as data, and the modules. Those
+    of the first plot are preloaded, or a browser would find them one by one; Gradio's own have
+    priority."""
     early = "".join(
         f'<link rel="modulepreload" fetchpriority="low" href="{address()}/{name}">'
         for name in needed(ENTRY)
     )
     return (
-        f'<script type="application/json" id="glossary-words">{words}</script>'
+        f"{data_tag('glossary-words', dict(glossary()))}{data_tag('session-schema', schema())}"
         f'{early}<script type="module" src="{address()}/{ENTRY}"></script>'
     )
 

@@ -12,8 +12,10 @@ from dppa_core.checkpoints.sources import references
 from dppa_core.checkpoints.sources.zoo import ZOO_MODELS
 from dppa_core.pruning.plan import ModulePlan, PruningPlan
 
+from ..session.fields import OWN_CHOICES, PRUNING_SETTINGS, SLIDERS
 from ..session.method_choice import DPPA
 from ..session.session import ModelChoice, Session
+from ..session.state import value_of
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.analysis.merge_effect import MergeEffect
@@ -45,13 +47,9 @@ def settings_json(session: Session) -> dict[str, Any]:
     pruning = session.pruning
     return {
         "base": session.base,
-        "rate": session.rate,
-        "partitions": len(session.bands),
+        **{control.key: value_of(session, control) for control in SLIDERS},
         "levels": list(session.levels),
         "shares": list(session.shares),
-        "strength": session.strength,
-        "k_layer": session.k_layer,
-        "k_module": session.k_module,
         "significance": session.ranked_by,
         "chosen": session.significance,
         "pruning": [pruning.method, *asdict(pruning.settings()).values()] if pruning else [],
@@ -118,21 +116,19 @@ def _ratio(part: float, whole: float) -> float:
 def choices_json(session: Session) -> dict[str, Any]:
     """All choices that change the recipe, in the browser's form."""
     pruning, choice = session.pruning, session.method
-    sliders = [session.strength, session.k_layer, session.k_module, session.significance]
+    settings = [getattr(session, name) for name in PRUNING_SETTINGS]
     return {
         "base": session.base,
         "rate": session.rate if pruning else 0.0,
         "levels": list(session.levels),
-        "parameters": sliders if pruning and pruning.method == DPPA else [],
+        "parameters": settings if pruning and pruning.method == DPPA else [],
         "method": [choice.name, choice.staged, *choice.parameters(session.deciding).values()],
         "models": [
             [model.reference, _weight(model), list(session.factors_of(model.reference))]
             for model in session.active
         ],
         "overrides": [list(pair) for pair in session.held],
-        "template": session.template,
-        "dtype": session.dtype,
-        "heads": session.heads,
+        **{control.key: getattr(session, control.key) for control in OWN_CHOICES},
     }
 
 

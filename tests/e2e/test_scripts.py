@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
-from components.widgets.scripts import sources
+from components.session.state import schema
+from components.widgets.scripts import data_tag, sources
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import SCALINGS, Override, PruningParameters
 from dppa_core.pruning.rate_table import pack_table, rate_table
@@ -43,7 +44,8 @@ def serve(route: Route) -> None:
     if name in sources():
         route.fulfill(body=sources()[name], content_type="text/javascript")
     else:
-        route.fulfill(body="<!doctype html>", content_type="text/html")
+        body = f"<!doctype html>{data_tag('session-schema', schema())}"
+        route.fulfill(body=body, content_type="text/html")
 
 
 def load(page: Page, *names: str) -> None:
@@ -161,6 +163,35 @@ def test_a_change_made_at_once_after_opening_is_a_step(page: Page) -> None:
     page.wait_for_function("() => scripts.history().back === 'pruning rate'")  # once it rests
     page.evaluate("() => scripts.undo()")
     assert page.evaluate("() => scripts.history().state.rate") == 0.8
+
+
+MADE_UP = {"key": "sharpness", "title": "Sharpness", "element": "sharpness", "changes": "tables"}
+MADE_UP |= {"span": [0, 1, 0.1], "scale": 1, "default": 0.5, "of_pruning": True, "hidden_by": ""}
+
+
+def test_a_new_row_of_controls_needs_no_script(page: Page) -> None:
+    add = """row => {
+        const held = document.getElementById("session-schema");
+        const schema = JSON.parse(held.textContent);
+        schema.controls.push(row);
+        held.textContent = JSON.stringify(schema);
+        const box = Object.assign(document.createElement("div"), {id: row.element});
+        box.innerHTML = '<input type="range" min="0" max="1" step="0.1">';
+        document.body.append(box);
+    }"""
+    page.evaluate(add, MADE_UP)
+    load(page, "session/history", "session/controls", "session/parts", "session/session_value")
+    page.evaluate("() => { scripts.server.trouble = 'no plan yet'; scripts.redraw(); }")
+    page.wait_for_function("() => scripts.history().ready")
+    before = page.evaluate("() => scripts.key()")
+    page.locator("#sharpness input").fill("0.7")
+    page.wait_for_function("() => scripts.history().back === 'sharpness'")
+    assert page.evaluate("() => scripts.stateNow().sharpness") == 0.7
+    assert page.evaluate("() => scripts.key()") != before
+    page.evaluate("() => scripts.move('sharpness', 3)")  # of no slider
+    assert page.evaluate("() => scripts.stateNow().sharpness") == 0.7
+    page.evaluate("() => { scripts.undo(); scripts.adoptState(scripts.history().state); }")
+    assert page.evaluate("() => scripts.state.sharpness") == 0.5
 
 
 @pytest.mark.long

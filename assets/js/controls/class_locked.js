@@ -1,8 +1,10 @@
 // Hides the controls that a class link disables; their values stay as in the link.
 import { fixSettings, hideHistory } from "../session/history.js";
 import { paint } from "../session/parts.js";
+import { schema } from "../session/schema.js";
 
 const list = (name, buttons) => buttons.map(([key, title]) => [key, title, `#${name} button[data-${name.slice(0, -1)}="${key}"], [data-leads="${key}"]`]);
+const hiddenBy = (word) => schema.controls.filter((control) => control.hidden_by === word).map(({ element }) => `#${element}`).join(", ");
 // Group -> its controls that can be hidden: name in the address, title, selector.
 export const leavable = [
   ["Settings", [
@@ -13,10 +15,10 @@ export const leavable = [
     ["rate", "Pruning rate", "#sliders-box > :has(+ #rate, + * #rate), #rate, #explain .explain > p:first-of-type, #levels, #levels-note"],
     ["own-rate", "Pruning rates of single matrices", "#overrides, .drill-own, #own-clear"],
     ["amplification", "Amplification factors", "#sliders-box > :has(+ #amplify, + * #amplify), #amplify, #explain .explain > p + p"],
-    ["significance", "Significance", "#significance"],
-    ["strength", "Strength", "#strength"],
+    ["significance", "Significance", hiddenBy("significance")],
+    ["strength", "Strength", hiddenBy("strength")],
     ["levels", "Partitions and levels", "#partitions, #levels-editor, #levels, #levels-note"],
-    ["outliers", "Outliers", "#k-layer, #k-module"],
+    ["outliers", "Outliers", hiddenBy("outliers")],
     ["history", "Undo, Save and Share", "#tune .tune-bar"],
   ]],
   ["Views", list("views", [["modules", "Modules"], ["sparsity", "Sparsity"], ["compare", "Distance"], ["attribution", "Attribution"], ["experiments", "Experiments"]])],

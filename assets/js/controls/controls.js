@@ -5,6 +5,7 @@ import * as controls from "../session/controls.js";
 import { curvesOf, curveButton, curveEditor } from "../session/curve.js";
 import { ownChoices } from "./own_choices.js";
 import { paint, redraw, part, server } from "../session/parts.js";
+import { schema } from "../session/schema.js";
 
 /** Every list of factors at once, where bands come or go. @type {(change: (factors: number[]) => number[]) => void} */
 export let changeFactors = () => {};
@@ -14,7 +15,7 @@ export const label = (reference) => server.names[reference]?.label ?? reference.
 
 // A range and a number box with one common value. onMove(value) is called at every step of either.
 // The box may accept more than the range: `limits`.
-export function slider(parent, { name, low, high, step, digits, value, limits = { min: low, max: high }, onMove }) {
+export function slider(parent, { name, span: [low, high, step], digits, value, limits = { min: low, max: high }, onMove }) {
   const box = html("div", { class: "slide" }, parent);
   const range = html("input", { type: "range", "aria-label": name, min: low, max: high, step }, box);
   const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits, step }, box);
@@ -94,7 +95,7 @@ part("models", ({ host, get, put, watch, trigger }) => {
     const cross = html("button", { type: "button", class: "remove", "aria-label": `Remove ${label(model.ref)} from the list`, title: "Take this model out of the list" }, head, "Remove");
     const name = `Coefficient of ${label(model.ref)}`;
     const control = slider(root, {
-      name: `${name} (×)`, low: -1, high: 2, step: 0.05, digits: 2,
+      name: `${name} (×)`, span: schema.coefficient, digits: 2,
       value: model.coefficient, onMove: (coefficient) => update(model.ref, { coefficient }),
     });
     const editor = curveEditor(root, { name, onMove: (curve) => curves.move(model.ref, curve) });
@@ -200,7 +201,7 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
     const name = html("span", { class: "factor-name" }, root);
     const who = reference === "*" ? "all models" : label(reference);
     const control = slider(root, {
-      name: `Amplification of partition ${k + 1} of ${who} (×)`, low: 0, high: 4, step: 0.1, digits: 1,
+      name: `Amplification of partition ${k + 1} of ${who} (×)`, span: schema.factor, digits: 1,
       value: 1, onMove: (value) => move(reference, k, value),
     });
     return { reference, k, name, control };

@@ -75,7 +75,7 @@ part("method", ({ host, get, put, watch, trigger }) => {
       html("div", { class: "setting-name" }, root, name);
       const [low, high] = reach(item), step = stepOf(item);
       const control = slider(root, {
-        name, low, high, step, digits: item.whole ? 0 : digitsOf(step), value: item.default,
+        name, span: [low, high, step], digits: item.whole ? 0 : digitsOf(step), value: item.default,
         limits: { min: item.min, max: item.max }, onMove: (value) => set(item, item.whole ? Math.round(value) : value),
       });
       for (const input of control.box.children) write(input, "aria-describedby", help["aria-describedby"]);

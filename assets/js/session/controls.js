@@ -1,48 +1,45 @@
 // The values of the controls, and the choices they define.
 import { redraw, server } from "./parts.js";
+import { byKey, controlOf, ownControls, pruningKeys, schema, sliders } from "./schema.js";
 
+/** The value of every control by its key, as on the page; significance is that of the drawn table. */
 export const state = {
-  base: "", models: [], rate: 80, partitions: 2, shares: [], strength: 0.08, k_layer: 3,
-  k_module: 5, significance: "magnitude", chosen: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
+  .../** @type {any} */ (byKey(schema.controls.filter((control) => control.default !== null), (control) => control.default)),
+  base: "", models: [], shares: [], linked: true, factors: [], own: {}, focus: "", quantity: "significance",
+  chosen: controlOf("significance").default, // the significance that is chosen
   overrides: {}, // module -> its own pruning rate, a share
   picked: null, // {layer, kind} of the cell that is looked at closely
   arrival: null, // {byKey} where it has just been picked; byKey: its panel takes the focus
   partner: "", // model compared with the drawn one; empty: all others
-  template: "auto", // whose chat template the merge has: auto, base, or a domain model
-  dtype: "base", heads: "match", // number format and heads of the merge
   method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
 };
 
 export const set = (patch) => { Object.assign(state, patch); redraw(); };
 // A number box may hold anything while being typed: only allowed numbers count.
-const LIMITS = { rate: [0, 99], strength: [0, 0.5], k_layer: [1, 10], k_module: [1, 10] };
-export const move = (name, value) => {
-  const [low, high] = LIMITS[name];
-  if (typeof value === "number" && value >= low && value <= high) set({ [name]: value });
+export const move = (key, value) => {
+  const { span: [low, high], changes } = controlOf(key);
+  if (typeof value !== "number" || !(value >= low && value <= high)) return;
+  set({ [key]: value, ...(changes === "levels" && { shares: [] }) }); // a number of bands splits evenly
 };
 // User events are handled here first, so that drawing waits for nothing. The listeners registered from
 // Python do the same for changes by code.
-const WATCHED = { rate: "rate", strength: "strength", "k-layer": "k_layer", "k-module": "k_module" };
 document.addEventListener("input", (event) => {
-  const id = Object.keys(WATCHED).find((name) => event.target.closest?.(`#${name}`));
-  if (id && event.target.value.trim() !== "") move(WATCHED[id], +event.target.value);
+  const control = sliders.find(({ element }) => event.target.closest?.(`#${element}`));
+  if (control && event.target.value.trim() !== "") move(control.key, +event.target.value);
 }, true);
 // Values changed before this script loaded on a slow network.
-for (const [id, name] of Object.entries(WATCHED)) {
-  const slider = document.querySelector(`#${id} input[type=range]`);
-  if (slider) move(name, +slider.value);
+for (const { key, element } of sliders) {
+  const slider = document.querySelector(`#${element} input[type=range]`);
+  if (slider) move(key, +slider.value);
 }
 
 // --- the choices defined by the controls -------------------------------------------------
 const twelve = (x) => Math.round(x * 1e12) / 1e12;
 export const rate = () => twelve(state.rate / 100);
 export const bands = () => {
-  const { partitions, shares } = state;
   const last = rate();
-  const inner = shares.length
-    ? shares.map((share) => 1 - (1 - last) * share)
-    : Array.from({ length: partitions - 1 }, (_, k) => 1 - ((1 - last) * (k + 1)) / partitions);
-  return [...inner.map(twelve), last];
+  const shares = state.shares.length ? state.shares : schema.even_shares[state.partitions - 1];
+  return [...shares.map((share) => twelve(1 - (1 - last) * share)), last];
 };
 // --- the method: its use of rate and partitions, and its settings ---------------------------
 const methodOf = (name) => server.methods.find((method) => method.name === name);
@@ -67,12 +64,8 @@ export const decides = (model) => model.on && (model.curve?.length ? model.curve
 // Whose chat template: that of a model that takes no part counts as auto.
 export const template = () => (state.template === "base" || isOn(state.template) ? state.template : "auto");
 // Choices for own models that are not the usual ones, as they stand in the list of models.
-export const ownChoices = () => ({
-  ...(state.template !== "auto" && { template: state.template }),
-  ...(state.dtype !== "base" && { dtype: state.dtype }),
-  ...(state.heads !== "match" && { heads: state.heads }),
-});
-export const withOwnChoices = ({ template: whose = "auto", dtype = "base", heads = "match" }) => ({ template: whose, dtype, heads });
+export const ownChoices = () => byKey(ownControls.filter(({ key, default: usual }) => state[key] !== usual), ({ key }) => state[key]);
+export const withOwnChoices = (value) => byKey(ownControls, ({ key, default: usual }) => value[key] ?? usual);
 export const deciding = () => state.models.filter(decides).map((m) => m.ref);
 // Rates of single modules are used if the method prunes; sorted by name as in Python.
 export const held = () => (pruner() ? Object.entries(state.overrides).sort(([a], [b]) => (a < b ? -1 : 1)) : []);
@@ -112,10 +105,10 @@ export const choices = () => {
   const prunes = pruner();
   return {
     base: s.base, rate: prunes ? rate() : 0, levels: levels(),
-    parameters: prunes?.name === "dppa" ? [s.strength, s.k_layer, s.k_module, s.significance] : [],
+    parameters: prunes?.name === "dppa" ? pruningKeys.map((name) => s[name]) : [],
     method: methodChoice(),
     models: active.map((m) => [m.ref, weight(m), factorsOf(m.ref)]),
-    overrides: held(), template: template(), dtype: s.dtype, heads: s.heads,
+    overrides: held(), ...byKey(ownControls, ({ key }) => s[key]), template: template(),
   };
 };
 export const whole = () => ({ // the state of every control, including models that are off
@@ -123,13 +116,12 @@ export const whole = () => ({ // the state of every control, including models th
   models: state.models.map((m) => [m.ref, m.on, weight(m), factorsOf(m.ref)]),
 });
 
-// Choices as text, the server's in the browser's order: equal texts are equal choices.
+// Choices as text, sorted by name: equal texts are equal choices.
 const nine = (_, value) => (typeof value === "number" ? value.toFixed(9) : value);
 export const asText = (value) => JSON.stringify(value, nine);
-const ordered = ({ base, rate, levels, parameters, method, models, overrides, template: whose, dtype, heads }) => ({ base, rate, levels, parameters, method, models, overrides, template: whose, dtype, heads });
-export const keyOf = (theirs) => asText(ordered(theirs));
-export const key = () => asText(choices());
-export const isWhole = (theirs) => keyOf(theirs) === asText(whole());
+export const keyOf = (theirs) => asText(Object.entries(theirs).sort(([a], [b]) => (a < b ? -1 : 1)));
+export const key = () => keyOf(choices());
+export const isWhole = (theirs) => keyOf(theirs) === keyOf(whole());
 const plotSettings = () => [state.base, pruningChoice(), held()];
 // Whether tables were made for the current controls, except the rate.
 export const fits = ({ base, pruning, overrides }) => asText([base, pruning, overrides]) === settingsKey();
@@ -144,11 +136,9 @@ export const lookAtActive = () => {
   if (next) set({ focus: next.ref });
 };
 
+// The values of the sliders between JSON and page.
+export const slidersToJson = () => byKey(sliders, ({ key, scale }) => twelve(state[key] / scale));
+export const slidersFromJson = (values) =>
+  byKey(sliders, ({ key, scale, default: usual }) => (key in values ? twelve(values[key] * scale) : usual));
 // Values set by the server.
-export function adopt(settings) {
-  set({
-    base: settings.base, rate: twelve(settings.rate * 100), partitions: settings.partitions,
-    shares: settings.shares, strength: settings.strength,
-    k_layer: settings.k_layer, k_module: settings.k_module,
-  });
-}
+export const adopt = (settings) => set({ base: settings.base, shares: settings.shares, ...slidersFromJson(settings) });

@@ -1,8 +1,9 @@
 // A coefficient by layer as a curve through a few points: drawn, dragged, or moved by keys.
 import { html, svg, say, put, px } from "../base/shapes.js";
+import { schema } from "./schema.js";
 
 const HEIGHT = 92, LEFT = 26, RIGHT = 10, TOP = 8, BOTTOM = 18;
-const LOW = -1, HIGH = 2, STEP = 0.05, LEAP = 0.25;
+const [LOW, HIGH, STEP] = schema.coefficient, LEAP = 0.25;
 const round = (x) => Math.round(Math.min(Math.max(x, LOW), HIGH) / STEP) * STEP;
 const tidy = (x) => +round(x).toFixed(2);
 const at = (curve, layer) => { // the value of a curve there

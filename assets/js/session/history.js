@@ -1,6 +1,7 @@
 // Undo and redo: one step for every finished change, and two slots to switch between.
 // States are values (session_value.js); the function given to `restoreBy` requests one.
 import { redraw, paint, server } from "./parts.js";
+import { schema } from "./schema.js";
 import { stateText, stateNow, changeOf, adoptState } from "./session_value.js";
 import * as tables from "./tables.js";
 
@@ -24,7 +25,7 @@ const keepSlots = () => {
 function recall() {
   try {
     const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
-    for (const name of ["A", "B"]) if (kept?.slots?.[name]?.v === 1) slots[name] = kept.slots[name];
+    for (const name of ["A", "B"]) if (kept?.slots?.[name]?.v === schema.version) slots[name] = kept.slots[name];
     return kept?.shown === "B" ? "B" : "A";
   } catch { return "A"; }
 }

@@ -2,13 +2,14 @@
 // Names are inserted as text, never as markup.
 import { html } from "../base/shapes.js";
 import * as history from "./history.js";
+import { schema } from "./schema.js";
 import { stateNow } from "./session_value.js";
 
 const KEY = "dppa.presets.1";
 const MOST = 50, LONGEST = 60;
 
 // --- the store: [{name, state}] ------------------------------------------------------------------
-const isState = (state) => state?.v === 1 && Array.isArray(state.models) && typeof state.amplify === "object";
+const isState = (state) => state?.v === schema.version && Array.isArray(state.models) && typeof state.amplify === "object";
 function read() {
   try {
     const rows = JSON.parse(localStorage.getItem(KEY) ?? "[]");

@@ -2,6 +2,7 @@
 // components/session/state.py and components/session/link.py; the server checks all values from outside.
 import * as controls from "./controls.js";
 import { server } from "./parts.js";
+import { schema } from "./schema.js";
 
 const twelve = (x) => Math.round(x * 1e12) / 1e12;
 const filled = (value) => value && Object.keys(value).length > 0;
@@ -14,10 +15,10 @@ export const stateNow = () => {
   const values = s.values[s.method] ?? {};
   const plain = s.method === "dppa" && !filled(values) && !s.first;
   return {
-    v: 1, base: s.base,
+    v: schema.version, base: s.base,
     models: s.models.map(({ ref, on, coefficient, curve }) => ({ ref, on, coefficient, ...(filled(curve) && { curve }) })),
-    rate: controls.rate(), partitions: controls.bands().length, ...(s.shares.length && { shares: s.shares }),
-    strength: s.strength, k_layer: s.k_layer, k_module: s.k_module, significance: s.chosen,
+    ...controls.slidersToJson(), partitions: controls.bands().length, ...(s.shares.length && { shares: s.shares }),
+    significance: s.chosen,
     amplify: { linked: s.linked, factors: s.factors, own },
     ...(!plain && { method: { method: s.method, values, prune_first: s.first } }),
     ...(filled(s.overrides) && { overrides: s.overrides }),
@@ -39,8 +40,7 @@ export const adoptState = (state) => {
   const { method = "dppa", values = {}, prune_first: first = false } = state.method ?? {};
   controls.set({
     models: state.models.map((model) => ({ ...model })),
-    rate: twelve(state.rate * 100), partitions: state.partitions, shares: state.shares ?? [],
-    strength: state.strength, k_layer: state.k_layer, k_module: state.k_module, chosen: state.significance,
+    ...controls.slidersFromJson(state), shares: state.shares ?? [], chosen: state.significance,
     linked: state.amplify.linked, factors: state.amplify.factors, own: state.amplify.own,
     overrides: { ...state.overrides }, ...controls.withOwnChoices(state), method, first, values: { ...controls.state.values, [method]: values },
   });
@@ -49,16 +49,11 @@ export const adoptState = (state) => {
 
 // --- the difference between two states, in a few words -----------------------------------------
 const label = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
-const NAMES = {
-  base: "base model", rate: "pruning rate", partitions: "partitions", shares: "levels", strength: "strength",
-  k_layer: "outliers of a layer", k_module: "outliers of a module", significance: "significance",
-  amplify: "amplification", method: "method", overrides: "rates of single matrices",
-  template: "chat template", dtype: "number format", heads: "heads",
-};
 const differs = (a, b) => stateText(a ?? null) !== stateText(b ?? null);
 export const changeOf = (before, after) => {
   const refs = (state) => state.models.map(({ ref }) => ref);
-  const found = Object.keys(NAMES).filter((key) => differs(before[key], after[key])).map((key) => NAMES[key]);
+  const found = schema.controls.filter(({ key }) => key !== "models" && differs(before[key], after[key]))
+    .map(({ title }) => title.toLowerCase());
   if (differs(refs(before), refs(after))) found.push("list of models");
   else {
     before.models.forEach((model, i) => {

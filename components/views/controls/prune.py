@@ -10,12 +10,12 @@ from typing import Any
 import gradio as gr
 
 from dppa_core.progress import Stop
-from dppa_core.pruning.pruning_parameters import PruningParameters
 
+from ...session.fields import BY_KEY
 from ...session.json_form import shares_from_text
-from ...session.session import MOST_PARTITIONS, OUTLIERS, Session
+from ...session.session import Session
 from ...widgets.browser_parts import live
-from ...widgets.controls import field_slider, slider
+from ...widgets.controls import control_slider
 from ...work.kinds import SIGNIFICANCE
 from ...work.studio import Emit, Studio
 
@@ -31,11 +31,9 @@ class AdvancedPruning:
 
 def build_rate(session: Session) -> gr.Slider:
     """Build the slider of the pruning rate."""
-    return slider(
+    return control_slider(
         "rate",
-        (0, 99, 1),
-        round(session.rate * 100),
-        "Pruning rate (%)",
+        session,
         "Share of each model's changes that is dropped. _At 80 % the strongest 20 % stay, more "
         "where they stand out._",
     )
@@ -44,17 +42,16 @@ def build_rate(session: Session) -> gr.Slider:
 def build_advanced(session: Session) -> tuple[AdvancedPruning, dict[str, Any]]:
     """Build strength, partitions, and thresholds of outliers; also returns those of `Controls`."""
     controls: dict[str, Any] = {
-        "strength": field_slider(
+        "strength": control_slider(
             "strength",
-            info="How much a matrix may keep more or less than the even share, by its layer's "
+            session,
+            "How much a matrix may keep more or less than the even share, by its layer's "
             "significance and its own. 0 treats all the same; 0.08, the paper's value, changes it "
             "by at most 16 points.",
         ),
-        "partitions": slider(
+        "partitions": control_slider(
             "partitions",
-            (1, MOST_PARTITIONS, 1),
-            session.partitions,
-            "Partitions (number)",
+            session,
             "Bands into which the kept changes are split, evenly; each has its own factor.",
         ),
         "shares": live("levels-editor", list(session.shares), events=("settle",)),
@@ -69,24 +66,30 @@ def build_advanced(session: Session) -> tuple[AdvancedPruning, dict[str, Any]]:
         elem_id="levels",
     )
     levels_note = live("levels-note", None, events=("apply",))
-    controls["k_layer"] = _outliers("k_layer", "layer", "Layers", 3, "their matrices keep more")
-    controls["k_module"] = _outliers(
-        "k_module", "matrix", "Matrices", 5, "keep more in their layer"
-    )
+    for key, unit, usual, effect in (
+        ("k_layer", ("layer", "Layers"), 3, "their matrices keep more"),
+        ("k_module", ("matrix", "Matrices"), 5, "keep more in their layer"),
+    ):
+        info = (
+            f"A change is an outlier of its {unit[0]} above this multiple of the {unit[0]}'s mean; "
+            f"{usual} is usual. {unit[1]} with more outliers are more significant, and {effect}."
+        )
+        controls[key] = control_slider(key, session, info)
     return AdvancedPruning(levels, levels_note), controls
 
 
 def build_significance(session: Session) -> gr.Radio:
     """Build the choice of the score."""
-    about = PruningParameters.__dataclass_fields__["significance"].metadata
+    control = BY_KEY["significance"]
     return gr.Radio(
-        list(about["choices"]),
+        list(control.choices),
         value=session.significance,
-        label=about["title"],
+        label=control.label,
         info="What ranks the changes. magnitude: their size. fisher and activation: their size "
         "times what the model does with them, measured once on questions of its own domain; that "
         "takes some seconds. random: a control, which should do worse.",
-        elem_id="significance",
+        elem_id=control.element,
+        elem_classes=list(control.element_classes),
         buttons=[],
     )
 
@@ -108,14 +111,6 @@ def measuring(session: Session, studio: Studio) -> Iterator[str]:
     for batch in job.to_its_end(every=0.2):
         if batch:
             yield str(batch[-1][0])
-
-
-def _outliers(field: str, unit: str, units: str, usual: int, effect: str) -> gr.Slider:
-    info = (
-        f"A change is an outlier of its {unit} above this multiple of the {unit}'s mean; "
-        f"{usual} is usual. {units} with more outliers are more significant, and {effect}."
-    )
-    return field_slider(field, info=info, limits=(*OUTLIERS, 0.5))
 
 
 def with_levels(session: Session, text: object) -> Session:
