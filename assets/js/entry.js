@@ -17,8 +17,9 @@ import "./controls/panes.js";
 import "./controls/method.js";
 import { tuneFailed } from "./controls/session_bar.js";
 import "./controls/status.js";
-import { ask, fail, go } from "./learn/entry.js";
+import { ask, fail, go, lessonsFrom } from "./learn/entry.js";
 
+lessonsFrom(() => import("./lessons.js"));
 const PATIENCE_MS = 1000; // from the page's parts to the rest, where no plot is drawn: a lesson, a class link
 /** @type {any} */
 let rest = {}, fetched = null;
@@ -33,7 +34,6 @@ const later = (name) => async (...given) => { (await fetchRest())[name](...given
   busy: setActivity,
   activity: server.activity,
   move: controls.move,
-  set: controls.set,
   get asked() { return server.asked; },
   get picked() { return server.picked; },
   tuneFailed: () => tuneFailed(),
@@ -43,7 +43,7 @@ const later = (name) => async (...given) => { (await fetchRest())[name](...given
   startSearch: later("startSearch"),
   learn: { failed: fail, ask, go },
   // For tests/e2e; `learn.ask` and `learn.go` as well.
-  state: controls.state,
+  state: controls.state, set: controls.set,
   get restoring() { return server.restoring; },
   override: (modules, rate) => override(modules, rate),
   isCurrent: tables.isCurrent,

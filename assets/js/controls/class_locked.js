@@ -1,7 +1,7 @@
 // Hides the controls that a class link disables; their values stay as in the link.
 import { fixSettings, hideHistory } from "../session/history.js";
 import { paint } from "../session/parts.js";
-import { schema } from "../session/schema.js";
+import { schema } from "../session/controls.js";
 
 const list = (name, buttons) => buttons.map(([key, title]) => [key, title, `#${name} button[data-${name.slice(0, -1)}="${key}"], [data-leads="${key}"]`]);
 const hiddenBy = (word) => schema.controls.filter((control) => control.hidden_by === word).map(({ element }) => `#${element}`).join(", ");

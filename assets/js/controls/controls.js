@@ -5,7 +5,6 @@ import * as controls from "../session/controls.js";
 import { curvesOf, curveButton, curveEditor } from "../session/curve.js";
 import { ownChoices } from "./own_choices.js";
 import { paint, redraw, part, server } from "../session/parts.js";
-import { schema } from "../session/schema.js";
 
 /** Every list of factors at once, where bands come or go. @type {(change: (factors: number[]) => number[]) => void} */
 export let changeFactors = () => {};
@@ -95,7 +94,7 @@ part("models", ({ host, get, put, watch, trigger }) => {
     const cross = html("button", { type: "button", class: "remove", "aria-label": `Remove ${label(model.ref)} from the list`, title: "Take this model out of the list" }, head, "Remove");
     const name = `Coefficient of ${label(model.ref)}`;
     const control = slider(root, {
-      name: `${name} (×)`, span: schema.coefficient, digits: 2,
+      name: `${name} (×)`, span: controls.schema.coefficient, digits: 2,
       value: model.coefficient, onMove: (coefficient) => update(model.ref, { coefficient }),
     });
     const editor = curveEditor(root, { name, onMove: (curve) => curves.move(model.ref, curve) });
@@ -201,7 +200,7 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
     const name = html("span", { class: "factor-name" }, root);
     const who = reference === "*" ? "all models" : label(reference);
     const control = slider(root, {
-      name: `Amplification of partition ${k + 1} of ${who} (×)`, span: schema.factor, digits: 1,
+      name: `Amplification of partition ${k + 1} of ${who} (×)`, span: controls.schema.factor, digits: 1,
       value: 1, onMove: (value) => move(reference, k, value),
     });
     return { reference, k, name, control };

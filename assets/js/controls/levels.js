@@ -3,11 +3,10 @@
 import { html, say, sayProse, put as write, level, spread } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { redraw, paint, part } from "../session/parts.js";
-import { controlOf } from "../session/schema.js";
 import { shade } from "../plots/heatmap.js";
 import { changeFactors } from "./controls.js";
 
-const MOST = controlOf("partitions").span[1] - 1, GAP = 0.01, LEAP = 0.05; // levels beside the rate; shares
+const MOST = controls.controlOf("partitions").span[1] - 1, GAP = 0.01, LEAP = 0.05; // levels beside the rate; shares
 const LABEL = 48; // pixels from the middle of one label to that of the next, at least
 const two = (x) => Math.round(x * 100) / 100;
 

@@ -1,7 +1,7 @@
 // Learn: the list of lessons, one lesson with its blocks, the glossary, and the reader's progress (stored
 // in this browser only).
 import { html, say, put, THIN } from "../base/shapes.js";
-import { quiz } from "./blocks/quiz.js";
+import { quiz } from "./quiz.js";
 import { listed, namesNone, forSave, forClass } from "./class_links.js";
 import { learn, go, ask, ofClass, rename } from "./entry.js";
 import { figures, fill, numbered, prose } from "./prose.js";

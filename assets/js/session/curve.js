@@ -1,6 +1,6 @@
 // A coefficient by layer as a curve through a few points: drawn, dragged, or moved by keys.
 import { html, svg, say, put, px } from "../base/shapes.js";
-import { schema } from "./schema.js";
+import { schema } from "./controls.js";
 
 const HEIGHT = 92, LEFT = 26, RIGHT = 10, TOP = 8, BOTTOM = 18;
 const [LOW, HIGH, STEP] = schema.coefficient, LEAP = 0.25;

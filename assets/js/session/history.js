@@ -1,7 +1,7 @@
 // Undo and redo: one step for every finished change, and two slots to switch between.
 // States are values (session_value.js); the function given to `restoreBy` requests one.
 import { redraw, paint, server } from "./parts.js";
-import { schema } from "./schema.js";
+import { schema } from "./controls.js";
 import { stateText, stateNow, changeOf, adoptState } from "./session_value.js";
 import * as tables from "./tables.js";
 

@@ -2,7 +2,7 @@
 // Names are inserted as text, never as markup.
 import { html } from "../base/shapes.js";
 import * as history from "./history.js";
-import { schema } from "./schema.js";
+import { schema } from "./controls.js";
 import { stateNow } from "./session_value.js";
 
 const KEY = "dppa.presets.1";

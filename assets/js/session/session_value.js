@@ -2,7 +2,6 @@
 // components/session/state.py and components/session/link.py; the server checks all values from outside.
 import * as controls from "./controls.js";
 import { server } from "./parts.js";
-import { schema } from "./schema.js";
 
 const twelve = (x) => Math.round(x * 1e12) / 1e12;
 const filled = (value) => value && Object.keys(value).length > 0;
@@ -15,7 +14,7 @@ export const stateNow = () => {
   const values = s.values[s.method] ?? {};
   const plain = s.method === "dppa" && !filled(values) && !s.first;
   return {
-    v: schema.version, base: s.base,
+    v: controls.schema.version, base: s.base,
     models: s.models.map(({ ref, on, coefficient, curve }) => ({ ref, on, coefficient, ...(filled(curve) && { curve }) })),
     ...controls.slidersToJson(), partitions: controls.bands().length, ...(s.shares.length && { shares: s.shares }),
     significance: s.chosen,
@@ -52,7 +51,7 @@ const label = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
 const differs = (a, b) => stateText(a ?? null) !== stateText(b ?? null);
 export const changeOf = (before, after) => {
   const refs = (state) => state.models.map(({ ref }) => ref);
-  const found = schema.controls.filter(({ key }) => key !== "models" && differs(before[key], after[key]))
+  const found = controls.schema.controls.filter(({ key }) => key !== "models" && differs(before[key], after[key]))
     .map(({ title }) => title.toLowerCase());
   if (differs(refs(before), refs(after))) found.push("list of models");
   else {

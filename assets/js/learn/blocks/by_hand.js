@@ -1,7 +1,7 @@
 // One small matrix through a whole merge: its editable numbers, the steps, and the reader's predictions.
 // The server computes every number.
 import { signs, html, say, put } from "../../base/shapes.js";
-import { quiz } from "./quiz.js";
+import { quiz } from "../quiz.js";
 import { select } from "../charts.js";
 import { block, did } from "../frame.js";
 import { tied } from "../prose.js";

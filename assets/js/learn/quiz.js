@@ -1,7 +1,7 @@
 // One question: every answer explains why it is right or wrong, and readers may try again. The right one,
 // once found, stays marked while the others are read.
-import { html, say, put } from "../../base/shapes.js";
-import { prose } from "../prose.js";
+import { html, say, put } from "../base/shapes.js";
+import { prose } from "./prose.js";
 
 // chosen: the answer given before, if any. tell(number): what is given now.
 export const quiz = (parent, { html: question, choices }, number, chosen, tell) => {
