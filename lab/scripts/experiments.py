@@ -50,8 +50,8 @@ def with_more(report: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     for name in ("setting", "versions"):
         if report[name] != more[name]:
             sys.exit(f"The runs differ in their {name}: {report[name]} and {more[name]}.")
-    made = f"by `{more['command']}` on {more['machine']}"
-    added = {run["key"]: {**run, "made": made} for run in more["experiments"]}
+    source = f"by `{more['command']}` on {more['machine']}"
+    added = {run["key"]: {**run, "made": source} for run in more["experiments"]}
     kept = [added.pop(run["key"], run) for run in report["experiments"]]
     return {**report, "experiments": [*kept, *added.values()]}
 

@@ -7,6 +7,7 @@ python -m lab.scripts.measured
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +15,11 @@ from typing import Any
 
 from dppa_lab.reports.board_tables import boards
 from dppa_lab.reports.data import LabData
-from dppa_lab.reports.documents import with_tables
-from dppa_lab.reports.experiments_table import experiments_table
 from dppa_lab.reports.figures import figures
 from dppa_lab.reports.page_file import page_file
 from dppa_lab.reports.result_tables import (
     coefficient_table,
+    experiments_table,
     merged_table,
     readme_table,
     search_tables,
@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = LabData(ROOT / "lab" / "data")
 PAGE_FILE = ROOT / "assets" / "data" / "measured.json"
 FIGURES = DATA.folder / "figures.json"
+BLOCK = re.compile(r"<!-- table: ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "lab" / "docs").glob("*.md")))
 
 
@@ -39,29 +40,42 @@ def json_text(values: Mapping[str, Any]) -> str:
     return json.dumps(values, allow_nan=False, indent=1, ensure_ascii=False) + "\n"
 
 
-def tables(data: LabData, known: Mapping[str, Any]) -> dict[str, str]:
+def tables(data: LabData, values: Mapping[str, Any]) -> dict[str, str]:
     """Name -> a table of a document.
 
     Args:
-        known: The figures.
+        values: The figures.
     """
+    files = {name: data.file(f"{name}.json") for name in ("results", "search", "coefficients")}
+    experiments = (data.file(f"experiments{name}.json") for name in ("", "-smollm2"))
+    leaderboards = (data.file(f"leaderboard{name}.json") for name in ("", "-smollm2"))
     return {
-        "experiments": experiments_table(data.experiments, data.experiments_smollm2),
-        "confirmation": confirmation_table(known["study"]),
-        "study": study_table(known["study"]),
-        "survey": survey_table(known["survey"]),
-        "leaderboard": boards(data.board, data.board_smollm2),
-        "results": merged_table(data.results),
-        "search": search_tables(data.search),
-        "coefficients": coefficient_table(data.coefficients),
-        "readme": readme_table(data.results),
+        "experiments": experiments_table(*experiments),
+        "confirmation": confirmation_table(values["study"]),
+        "study": study_table(values["study"]),
+        "survey": survey_table(values["survey"]),
+        "leaderboard": boards(*leaderboards),
+        "results": merged_table(files["results"]),
+        "search": search_tables(files["search"]),
+        "coefficients": coefficient_table(files["coefficients"]),
+        "readme": readme_table(files["results"]),
     }
 
 
-def documents(data: LabData, known: Mapping[str, Any]) -> dict[Path, str]:
+def with_tables(page: str, tables: Mapping[str, str]) -> str:
+    """The page with the tables in its blocks `<!-- table: NAME -->` … `<!-- end -->`; raises
+    KeyError if one of them is not there."""
+
+    def block(match: re.Match[str]) -> str:
+        return f"<!-- table: {match[1]} -->\n{tables[match[1]]}\n<!-- end -->"
+
+    return BLOCK.sub(block, page)
+
+
+def documents(data: LabData, values: Mapping[str, Any]) -> dict[Path, str]:
     """Every document with its tables."""
-    made = tables(data, known)
-    return {file: with_tables(file.read_text("utf-8"), made) for file in DOCUMENTS}
+    by_name = tables(data, values)
+    return {file: with_tables(file.read_text("utf-8"), by_name) for file in DOCUMENTS}
 
 
 def _write(file: Path, text: str) -> None:
@@ -72,10 +86,10 @@ def _write(file: Path, text: str) -> None:
 
 def main() -> None:
     """Write all files; print the names of those that changed."""
-    known = figures(DATA)
+    values = figures(DATA)
     _write(PAGE_FILE, json_text(page_file(DATA)))
-    _write(FIGURES, json_text(known))
-    for file, text in documents(DATA, known).items():
+    _write(FIGURES, json_text(values))
+    for file, text in documents(DATA, values).items():
         _write(file, text)
 
 

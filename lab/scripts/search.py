@@ -19,42 +19,42 @@ BY_HAND = "lab/recipes/joint.yaml"
 
 
 def dppa(*arguments: str) -> dict[str, Any]:
-    """What a command gives as JSON."""
+    """The JSON that a command writes."""
     command = [sys.executable, "-m", "dppa_core", *arguments, "--json"]
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    values: dict[str, Any] = json.loads(output)
+    return values
 
 
-def kept(found: dict[str, Any], by_hand: dict[str, Any]) -> dict[str, Any]:
+def kept(search: dict[str, Any], by_hand: dict[str, Any]) -> dict[str, Any]:
     """The part that documents need: the factors of each model, and all scores.
 
     Args:
-        found: What `dppa search` gives.
+        search: What `dppa search` gives.
         by_hand: What `dppa evaluate` gives of the other merge.
     """
     models = [
         {
-            **{name: one[name] for name in ("domain", "factors", "score")},
-            "tried": len(one["trials"]),
+            **{name: model[name] for name in ("domain", "factors", "score")},
+            "tried": len(model["trials"]),
         }
-        for one in found["models"]
+        for model in search["models"]
     ]
-    (row,) = (one for one in by_hand["rows"] if one["key"] == "recipe")
+    (row,) = (row for row in by_hand["rows"] if row["key"] == "recipe")
     joint = {
         "factors": list(load_recipe(ROOT / BY_HAND).models[0].amplification),
-        "accuracy": {name: one["accuracy"] for name, one in row["domains"].items()},
+        "accuracy": {name: score["accuracy"] for name, score in row["domains"].items()},
         "geometric retention": row["mean_retention"]["value"],
     }
     names = ("items", "test", "retention", "beside")
-    return {"models": models, **{name: found[name] for name in names}, "chosen by hand": joint}
+    return {"models": models, **{name: search[name] for name in names}, "chosen by hand": joint}
 
 
 def main() -> None:
     """Run both, and write; a stopped search goes on."""
     (ROOT / "out").mkdir(exist_ok=True)
-    found = dppa("search", RECIPE, "--out", OUT, "--overwrite")
-    text = json_text(kept(found, dppa("evaluate", BY_HAND)))
+    search = dppa("search", RECIPE, "--out", OUT, "--overwrite")
+    text = json_text(kept(search, dppa("evaluate", BY_HAND)))
     (DATA.folder / "search.json").write_text(text, "utf-8")
 
 

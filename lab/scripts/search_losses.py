@@ -26,20 +26,20 @@ RATES = (0.9, 0.95)
 
 def lowest(folder: str, rate: float) -> list[float]:
     """The lowest losses found, in nats per token, by number of settings."""
-    (one,) = (one for one in merges() if one.key == key_of("dppa", rate, "all"))
-    entry = one.entry
+    (merge,) = (merge for merge in merges() if merge.key == key_of("dppa", rate, "all"))
+    entry = merge.entry
     if folder != "zoo":
         entry = replace(entry, references=trained_set(Path(folder)).references)
-    examiner, seen = MergeExaminer(None, JOINT_ITEMS), list[float]()
+    examiner, so_far = MergeExaminer(None, JOINT_ITEMS), list[float]()
 
     def losses(points: Sequence[Point]) -> list[float]:
-        found = [loss_of(entry, examiner, point) for point in points]
-        seen.extend(found)
-        return found
+        batch = [loss_of(entry, examiner, point) for point in points]
+        so_far.extend(batch)
+        return batch
 
-    none = Budget(AFTER[-1], 1)
-    joint_search(entry.axes(), losses, lambda points: [0.0] * len(points), budget=none)
-    return [min(seen[:count]) for count in AFTER]
+    budget = Budget(AFTER[-1], 1)
+    joint_search(entry.axes(), losses, lambda points: [0.0] * len(points), budget=budget)
+    return [min(so_far[:count]) for count in AFTER]
 
 
 def main() -> None:
@@ -47,8 +47,8 @@ def main() -> None:
     _write("set", "pruned", *(f"after {count}" for count in AFTER))
     for folder in sys.argv[1:]:
         for rate in RATES:
-            found = (f"{loss:.4f}" for loss in lowest(folder, rate))
-            _write(Path(folder).name, f"{100 * rate:g} %", *found)
+            losses = (f"{loss:.4f}" for loss in lowest(folder, rate))
+            _write(Path(folder).name, f"{100 * rate:g} %", *losses)
 
 
 def _write(*cells: str) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dppa_core.cli.options import JsonFlag, names_in
-from dppa_core.cli.output import emit, progress_line, write_text
+from dppa_core.cli.output import progress_line
 from dppa_core.system.atomic_folders import check_file
-from dppa_core.tuning.search.joint import JOINT_ITEMS as SEARCH
+from dppa_core.tuning.search.joint import JOINT_ITEMS
+from dppa_lab.commands.kept_output import OutOption, SearchItems, emit_and_keep
 
 
 def leaderboard(
@@ -25,14 +25,13 @@ def leaderboard(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Test items per domain; all if unset.")
     ] = None,
-    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = SEARCH,
-    out: Annotated[Path | None, typer.Option(help="Write what was measured here, as JSON.")] = None,
+    search_limit: SearchItems = JOINT_ITEMS,
+    out: OutOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Merge three domain models by every method and rank them; measurements are cached."""
     from dppa_lab.reports.board_tables import board_tables  # noqa: PLC0415  (imports torch)
-    from dppa_lab.zoo.results.leaderboard import as_json as to_json  # noqa: PLC0415
-    from dppa_lab.zoo.results.leaderboard import measure  # noqa: PLC0415
+    from dppa_lab.zoo.results.leaderboard import measure_board  # noqa: PLC0415
     from dppa_lab.zoo.trained_set import trained_set  # noqa: PLC0415
 
     names = names_in(methods, "--methods names no method. `dppa methods` lists them.")
@@ -40,12 +39,7 @@ def leaderboard(
     if out is not None:
         check_file(out)
     with progress_line() as progress:
-        found = measure(
+        board = measure_board(
             names, models, test_items=limit, search_items=search_limit, progress=progress
         )
-    values = to_json(found)
-    try:
-        emit(values, board_tables(values), as_json=as_json)
-    finally:  # many minutes' work: lost output must not lose the file
-        if out is not None:
-            write_text(out, json.dumps(values, indent=1) + "\n")
+    emit_and_keep(board, board_tables(board), out, as_json=as_json)

@@ -126,20 +126,10 @@ def _run(
     from dppa_lab.experiments.processes import nobody, workers  # noqa: PLC0415
     from dppa_lab.experiments.report_page import write_page  # noqa: PLC0415
     from dppa_lab.experiments.runner import run_all  # noqa: PLC0415  (torch)
-    from dppa_lab.experiments.score_table import lasting  # noqa: PLC0415
 
-    answers = nullcontext(nobody) if count == 0 else workers(worker_count(count))
-    with answers as answering:
+    with nullcontext(nobody) if count == 0 else workers(worker_count(count)) as answering:
         command = shlex.join(["dppa", *sys.argv[1:]])
-        running = run_all(selected, setting, out, answering, command, say)
-        while True:
-            try:
-                ended = next(running)
-            except StopIteration as end:
-                report: ExperimentsReport = end.value
-                break
-            took = f"done, {lasting(ended.cost.processor)} of processor"
-            say(f"{ended.number} {ended.title}: {'not run' if ended.not_run else took}")
+        report = run_all(selected, setting, out, answering, command, say)
     write_page(report, out)
     return report
 

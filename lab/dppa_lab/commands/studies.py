@@ -13,14 +13,12 @@ import typer
 from dppa_core.cli.options import JsonFlag
 from dppa_core.cli.output import emit, teller, write_text
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
+from dppa_lab.commands.kept_output import SearchItems, TestItems
 from dppa_lab.zoo.study.merges import BUDGETS, METHODS, RATES
 
 STUDY_KEYS = ("set", "own", "merges")
 SURVEY_KEYS = ("set", "own", "shrunk", "places")
 """What each record of a JSON file has."""
-
-TestItems = Annotated[int | None, typer.Option(min=1, help="Test items per domain.")]
-SearchItems = Annotated[int, typer.Option(min=1, help="Search items per domain.")]
 
 
 def study(
@@ -49,19 +47,19 @@ def study(
     A set whose file is there is not measured again; what was asked before comes from the cache.
     """
     from dppa_lab.reports.study_tables import study_tables  # noqa: PLC0415
-    from dppa_lab.zoo.study.measure import measure_set  # noqa: PLC0415  (imports torch)
+    from dppa_lab.zoo.study.measured_set import measure_set  # noqa: PLC0415  (imports torch)
 
     measure = partial(
         measure_set,
         limit=limit,
         search_items=search_limit,
         rates=_rates(rates),
-        methods=_known("--methods", methods, METHODS),
-        budgets=_known("--budgets", budgets, BUDGETS),
+        methods=_selected("--methods", methods, METHODS),
+        budgets=_selected("--budgets", budgets, BUDGETS),
         say=teller(quiet=as_json),
     )
-    found = _measured(folders, out, measure, STUDY_KEYS)
-    emit({"sets": found}, study_tables(found), as_json=as_json)
+    sets = _measured(folders, out, measure, STUDY_KEYS)
+    emit({"sets": sets}, study_tables(sets), as_json=as_json)
 
 
 def survey(
@@ -93,27 +91,21 @@ def survey(
     A set whose file is there is not measured again; what was asked before comes from the cache.
     """
     from dppa_lab.reports.survey_tables import survey_tables  # noqa: PLC0415
-    from dppa_lab.zoo.survey.figures import survey_figures  # noqa: PLC0415
-    from dppa_lab.zoo.survey.measure import (  # noqa: PLC0415  (imports torch)
-        SEARCHED_AT,
-        survey_set,
-    )
+    from dppa_lab.zoo.survey import surveyed_set  # noqa: PLC0415  (imports torch)
+    from dppa_lab.zoo.survey.survey_figures import survey_figures  # noqa: PLC0415
 
-    say = teller(quiet=as_json)
-    rates = SEARCHED_AT if search else ()
     measure = partial(
-        survey_set,
+        surveyed_set.survey_set,
         limit=limit,
         search_items=search_limit,
-        searched_at=rates,
+        searched_at=surveyed_set.SEARCHED_AT if search else (),
         scale=scale,
-        say=say,
+        say=teller(quiet=as_json),
     )
     suffix = "" if scale == 1 else f"-x{scale:g}"
-    found = [
-        one for records in _measured(folders, out, measure, SURVEY_KEYS, suffix) for one in records
-    ]
-    emit({"deltas": found}, survey_tables(survey_figures(found)), as_json=as_json)
+    sets = _measured(folders, out, measure, SURVEY_KEYS, suffix)
+    deltas = [delta for records in sets for delta in records]
+    emit({"deltas": deltas}, survey_tables(survey_figures(deltas)), as_json=as_json)
 
 
 def _measured(
@@ -123,8 +115,8 @@ def _measured(
     keys: Sequence[str],
     suffix: str = "",
 ) -> list[Any]:
-    """What is in the sets' JSON files, each of which is made if it is missing."""
-    found = []
+    """The content of the sets' JSON files, each of which is made if it is missing."""
+    contents = []
     files = {
         folder if folder.suffix == ".json" else out / f"{folder.name}{suffix}.json": folder
         for folder in folders
@@ -135,31 +127,31 @@ def _measured(
             out.mkdir(parents=True, exist_ok=True)
             write_text(file, json.dumps(measured, indent=1) + "\n")
         try:
-            known = json.loads(file.read_text("utf-8"))
+            content = json.loads(file.read_text("utf-8"))
         except ValueError:
-            known = None
-        records = known if isinstance(known, list) else [known]
-        if not all(isinstance(one, dict) and one.keys() >= set(keys) for one in records):
+            content = None
+        records = content if isinstance(content, list) else [content]
+        if not all(isinstance(record, dict) and record.keys() >= set(keys) for record in records):
             raise InvalidValue(
                 f"{file}: not the JSON of a measured set, with {', '.join(keys)}. A file of "
                 "another command or an older version is the usual cause. Remove it, and measure "
                 "again."
             )
-        found.append(known)
-    return found
+        contents.append(content)
+    return contents
 
 
-def _known(option: str, text: str, known: Sequence[str]) -> list[str]:
-    names = [one.strip() for one in text.split(",")]
-    for name in names:
-        if name not in known:
-            raise UnknownName(f"{option} {shown(name)}. {did_you_mean(name, known)}")
-    return names
+def _selected(option: str, text: str, names: Sequence[str]) -> list[str]:
+    selected = [name.strip() for name in text.split(",")]
+    for name in selected:
+        if name not in names:
+            raise UnknownName(f"{option} {shown(name)}. {did_you_mean(name, names)}")
+    return selected
 
 
 def _rates(text: str) -> list[float]:
-    known = {f"{rate:g}": rate for rate in RATES}
-    for one in text.split(","):
-        if one.strip() not in known:
-            raise InvalidValue(f"--rates {shown(one)}: the study has {', '.join(known)}.")
-    return [known[one.strip()] for one in text.split(",")]
+    rates = {f"{rate:g}": rate for rate in RATES}
+    for word in text.split(","):
+        if word.strip() not in rates:
+            raise InvalidValue(f"--rates {shown(word)}: the study has {', '.join(rates)}.")
+    return [rates[word.strip()] for word in text.split(",")]

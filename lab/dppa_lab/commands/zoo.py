@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE
 from dppa_core.checkpoints.sources.zoo import ZOO_DOMAINS, zoo_root
 from dppa_core.cli.options import JsonFlag
-from dppa_core.cli.output import emit, teller, write_text
+from dppa_core.cli.output import emit, teller
 from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.system.atomic_folders import check_file
+from dppa_lab.commands.kept_output import OutOption, SearchItems, TestItems, emit_and_keep
 from dppa_lab.commands.studies import study, survey
 from dppa_lab.zoo.regimes import Training, regime_named
 from dppa_lab.zoo.spec import size_named
@@ -65,11 +65,11 @@ def train(
     if base.removeprefix("zoo:") in FETCHABLE:
         _tune(base.removeprefix("zoo:"), regime, names, seed, out, work, workers)
         return
-    chosen = Training(size_named(size), regime_named(regime), seed, base)
+    training = Training(size_named(size), regime_named(regime), seed, base)
     from dppa_lab.zoo.build import train_zoo  # noqa: PLC0415  (imports torch)
 
-    typer.echo(chosen.told(), err=True)
-    train_zoo(out or _folder(chosen), work, chosen, domains=names, workers=workers)
+    typer.echo(training.summary(), err=True)
+    train_zoo(out or _folder(training), work, training, domains=names, workers=workers)
 
 
 def _tune(
@@ -89,12 +89,12 @@ def _tune(
     tune_models(f"zoo:{name}", tuning, folder, work, domains=domains, seed=seed, workers=workers)
 
 
-def _folder(chosen: Training) -> Path:
-    if chosen == Training():
+def _folder(training: Training) -> Path:
+    if training == Training():
         return zoo_root()
-    if chosen == Training(chosen.size):
-        return Path("out/sizes", chosen.size.name)
-    return Path("out/zoos", f"{chosen.size.name}-{chosen.regime.name}-{chosen.seed}")
+    if training == Training(training.size):
+        return Path("out/sizes", training.size.name)
+    return Path("out/zoos", f"{training.size.name}-{training.regime.name}-{training.seed}")
 
 
 @zoo_app.command()
@@ -103,10 +103,10 @@ def check(
     as_json: JsonFlag = False,
 ) -> None:
     """Measure a set's models alone and in whole sums: whether pruning can matter in it."""
-    from dppa_lab.zoo.check import check_set  # noqa: PLC0415  (imports torch)
+    from dppa_lab.zoo.set_check import check_set  # noqa: PLC0415  (imports torch)
 
-    found = check_set(folder, say=teller(quiet=as_json))
-    emit(found.to_json(), found.text(), as_json=as_json)
+    result = check_set(folder, say=teller(quiet=as_json))
+    emit(result.to_json(), result.text(), as_json=as_json)
 
 
 @zoo_app.command()
@@ -114,38 +114,29 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Write the measured report here, as JSON.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
-    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
+    limit: TestItems = None,
+    search_limit: SearchItems = 200,
     workers: Annotated[int, typer.Option(min=1, max=8, help="Processes, one thread each.")] = 2,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure base, domain models and merges on the test split, for the results page."""
     from dppa_lab.reports.result_tables import result_tables  # noqa: PLC0415
-    from dppa_lab.zoo.results.scores import as_json as to_json  # noqa: PLC0415  (imports torch)
-    from dppa_lab.zoo.results.scores import measure  # noqa: PLC0415
+    from dppa_lab.zoo.results import merge_results  # noqa: PLC0415  (imports torch)
 
     if out is not None:
         check_file(out)
-    found = to_json(
-        measure(limit=limit, search_limit=search_limit, workers=workers, say=teller(quiet=as_json))
+    results = merge_results.measure_results(
+        limit=limit, search_limit=search_limit, workers=workers, say=teller(quiet=as_json)
     )
-    _emit(found, result_tables(found), out, as_json=as_json)
-
-
-def _emit(found: dict[str, Any], text: str, out: Path | None, *, as_json: bool) -> None:
-    try:
-        emit(found, text, as_json=as_json)
-    finally:  # long work: lost output must not lose the file
-        if out is not None:
-            write_text(out, json.dumps(found, indent=1) + "\n")
+    emit_and_keep(results, result_tables(results), out, as_json=as_json)
 
 
 @zoo_app.command()
 def coefficients(
     work: Annotated[Path, typer.Option(help="Where logs of AdaMerging wait.")] = Path("zoo-work"),
-    out: Annotated[Path | None, typer.Option(help="Write what was measured here, as JSON.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
-    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 60,
+    out: OutOption = None,
+    limit: TestItems = None,
+    search_limit: SearchItems = 60,
     ways: Annotated[
         int | None, typer.Option(min=1, help="Ways of looking, the first ones; all if unset.")
     ] = None,
@@ -153,16 +144,17 @@ def coefficients(
 ) -> None:
     """Compare AdaMerging with the best uniform coefficient; goes on where it was stopped."""
     from dppa_lab.reports.result_tables import coefficient_tables  # noqa: PLC0415
-    from dppa_lab.zoo.results.coefficients import WAYS, measure  # noqa: PLC0415  (imports torch)
-    from dppa_lab.zoo.results.coefficients import as_json as to_json  # noqa: PLC0415
+    from dppa_lab.zoo.results.coefficients import (  # noqa: PLC0415  (imports torch)
+        WAYS,
+        measure_coefficients,
+    )
 
     if out is not None:
         check_file(out)
-    measured = measure(
+    measured = measure_coefficients(
         work, limit=limit, search_limit=search_limit, ways=WAYS[:ways], say=teller(quiet=as_json)
     )
-    found = to_json(measured)
-    _emit(found, coefficient_tables(found), out, as_json=as_json)
+    emit_and_keep(measured, coefficient_tables(measured), out, as_json=as_json)
 
 
 for _command in (study, survey):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.tasks.intervals import SIGNIFICANCE_LEVEL
 from dppa_lab.reports.board_tables import corrected
-from dppa_lab.reports.data import LabData
-from dppa_lab.reports.study_tables import study_figures
+from dppa_lab.reports.data import LabData, Values
 from dppa_lab.zoo.results.choosing import BUDGET
 from dppa_lab.zoo.spec import SIZES
 from dppa_lab.zoo.study.merges import RATES
-from dppa_lab.zoo.survey.figures import survey_figures
+from dppa_lab.zoo.study.study_figures import study_figures
+from dppa_lab.zoo.survey.survey_figures import survey_figures
 
-Values = Mapping[str, Any]
 SMOLLM2_MILLIONS = 134.515008
 """Parameters of SmolLM2-135M."""
 
@@ -24,10 +22,10 @@ def figures(data: LabData) -> dict[str, Any]:
     """All of them: fractions, not per cent, and differences as fractions, not points."""
     return {
         "setup": _setup(data),
-        "leaderboard": _board(data.board),
-        "leaderboard-smollm2": _board(data.board_smollm2),
-        "results": _results(data.results),
-        "search": _search(data.search),
+        "leaderboard": _board(data.file("leaderboard.json")),
+        "leaderboard-smollm2": _board(data.file("leaderboard-smollm2.json")),
+        "results": _results(data.file("results.json")),
+        "search": _search(data.file("search.json")),
         "study": study_figures(list(data.study.values())),
         "survey": survey_figures(data.survey),
     }
@@ -35,52 +33,48 @@ def figures(data: LabData) -> dict[str, Any]:
 
 def _setup(data: LabData) -> dict[str, Any]:
     """How everything was measured."""
-    asked = {name: len(hits) for name, hits in next(iter(data.study.values()))["own"].items()}
+    own_hits = next(iter(data.study.values()))["own"]
+    items = {domain: len(hits) for domain, hits in own_hits.items()}
+    parameters = {name: size.architecture.parameters / 1e6 for name, size in SIZES.items()}
     return {
         "level of intervals": 1 - SIGNIFICANCE_LEVEL,
         "rates": list(RATES),
         "settings by loss": BUDGET.losses,
         "settings by accuracy": BUDGET.accuracies,
-        "search items a domain": data.results["search_items"],
-        "search items a domain, SmolLM2": data.board_smollm2["search_items"],
-        "test items": asked,
-        "test items, all": sum(asked.values()),
+        "search items a domain": data.file("results.json")["search_items"],
+        "search items a domain, SmolLM2": data.file("leaderboard-smollm2.json")["search_items"],
+        "test items": items,
+        "test items, all": sum(items.values()),
         "strength of the paper": PruningParameters().strength,
         "million parameters, SmolLM2": SMOLLM2_MILLIONS,
-        "million parameters": {
-            name: size.architecture.parameters / 1e6 for name, size in SIZES.items()
-        },
+        "million parameters": parameters,
     }
 
 
 def _board(board: Values) -> dict[str, Any]:
     """Place, retention and difference from DPPA of every method, and what changes changed."""
     rows = board["rows"]
-    against = {row["method"]: row["against_dppa"] for row in rows if row["method"] != "dppa"}
+    gaps = {row["method"]: row["against_dppa"] for row in rows if row["method"] != "dppa"}
+    beyond = {name: gap["mean"] for name, gap in gaps.items() if gap["significant"]}
     return {
         "methods": len(rows),
-        "test items": sum(of["n"] for of in rows[0]["domains"].values()),
-        "more than DPPA": _sided(against, 1),
-        "less than DPPA": _sided(against, -1),
-        "not told apart": sum(not gap["significant"] for gap in against.values()),
+        "test items": sum(score["n"] for score in rows[0]["domains"].values()),
+        "more than DPPA": [name for name, mean in beyond.items() if mean > 0],
+        "less than DPPA": [name for name, mean in beyond.items() if mean < 0],
+        "not told apart": len(gaps) - len(beyond),
         "places": {row["method"]: place for place, row in enumerate(rows, 1)},
         "retention": {row["method"]: row["retention"] for row in rows},
         "corrected": {row["method"]: corrected(row, board["own"]) for row in rows},
-        "minus DPPA": {name: gap["mean"] for name, gap in against.items()},
+        "minus DPPA": {name: gap["mean"] for name, gap in gaps.items()},
         "changed": {
-            f"{one['method']}, {one['what']}": {
-                "retention": one["retention"],
-                "minus itself": one["against_itself"]["mean"],
+            f"{variant['method']}, {variant['what']}": {
+                "retention": variant["retention"],
+                "minus itself": variant["against_itself"]["mean"],
             }
-            for one in board["variants"]
+            for variant in board["variants"]
         },
         "changes": len(board["variants"]),
     }
-
-
-def _sided(against: Values, side: int) -> list[str]:
-    """Methods whose difference is beyond chance, on one side of 0."""
-    return [n for n, gap in against.items() if gap["significant"] and gap["mean"] * side > 0]
 
 
 def _results(results: Values) -> dict[str, Any]:
@@ -88,14 +82,14 @@ def _results(results: Values) -> dict[str, Any]:
     minus magnitude."""
     by_rate: dict[str, Any] = {}
     for row in results["merges"]:
-        of, one = by_rate.setdefault(f"{100 * row['rate']:g}", {}), row["merged"]
-        of[row["method"]] = {
-            "as pruned": one["plain"]["kept"],
-            "searched": one["best"]["kept"],
-            "values": one["values"],
+        merges, merged = by_rate.setdefault(f"{100 * row['rate']:g}", {}), row["merged"]
+        merges[row["method"]] = {
+            "as pruned": merged["plain"]["kept"],
+            "searched": merged["best"]["kept"],
+            "values": merged["values"],
         }
         if row["method"] == "dppa":
-            of["dppa-magnitude"] = one["minus"]["magnitude"]
+            merges["dppa-magnitude"] = merged["minus"]["magnitude"]
     return by_rate
 
 
@@ -103,15 +97,15 @@ def _search(search: Values) -> dict[str, Any]:
     """What the climb kept, and merges without a search beside it."""
     return {
         "search items a domain": search["items"],
-        "settings": sum(one["tried"] for one in search["models"]),
-        "factors": {of["domain"]: of["factors"] for of in search["models"]},
+        "settings": sum(model["tried"] for model in search["models"]),
+        "factors": {model["domain"]: model["factors"] for model in search["models"]},
         "geometric retention": search["retention"]["value"],
         "chosen by hand": search["chosen by hand"],
         "beside": {
-            one["name"]: {
-                "geometric retention": one["retention"]["value"],
-                "more answered": -one["comparison"]["difference"]["value"],
+            merge["name"]: {
+                "geometric retention": merge["retention"]["value"],
+                "more answered": -merge["comparison"]["difference"]["value"],
             }
-            for one in search["beside"]
+            for merge in search["beside"]
         },
     }

@@ -1,82 +1,181 @@
-"""The study's numbers and tables: comparisons over seeds, by kind of set."""
+"""The study's tables: figures of every merge, and comparisons over seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from dppa_core.evaluation.tables import markdown_table, signed_text
-from dppa_core.tasks.intervals import holm
-from dppa_core.tuning.search.axes import FACTORS, LEAST_STRENGTH, LONE_FACTORS
-from dppa_lab.zoo.study.compare import (
+import numpy as np
+
+from dppa_core.evaluation.tables import markdown_table, settings_text, signed_text
+from dppa_core.tasks.intervals import Interval, holm
+from dppa_lab.zoo.study.merges import ALL, CLAIM_RATES, MAIN_RATE, MODULES, key_of
+from dppa_lab.zoo.study.seed_comparison import (
+    EQUAL,
     LEAST_SEEDS,
+    PRIMARY,
     SECONDARY,
     SeedComparison,
-    answer_little,
-    apart,
+    gap_over_items,
+    retention,
+    student_interval,
+)
+from dppa_lab.zoo.study.study_sets import (
+    PAIRS,
+    Sets,
+    answers_little,
     by_accuracy,
-    by_kind,
     claim_rates,
     compare,
-    embeddings_whole,
-    hits_of,
-    of_all_sizes,
-    of_one_model,
-    retention,
+    confirmation,
+    groups,
+    without_new,
 )
-from dppa_lab.zoo.study.confirmation import PAIRS, confirmation, without_new
-from dppa_lab.zoo.study.merges import ALL, CLAIM_RATES, MAIN_RATE, WHOLE, key_of
-from dppa_lab.zoo.study.tables import TITLES, comparisons, confirmed, figures, one_set
-from dppa_lab.zoo.trained_set import kind_title
 
-Sets = Sequence[Mapping[str, Any]]
 Values = Mapping[str, Any]
-JOINED = "all sizes"
-FEW = "one seed"
-"""In the place of a verdict: an interval over items alone."""
-WORDS = {"alike": "within 2 points"}
-"""Verdicts that a table says otherwise."""
-
-
-def groups(planned: Sets) -> dict[str, Sets]:
-    """Kind of set -> its sets; regimes of several sizes also together, marked so."""
-    single = {kind_title(of[0]["set"]): of for _, of in sorted(by_kind(planned).items())}
-    joined = {f"{JOINED}, {regime}": of for regime, of in of_all_sizes(planned).items()}
-    return {**single, **joined}
+TITLES = {
+    "task_arithmetic": "task arithmetic",
+    "magnitude": "magnitude pruning",
+    "dp": "DP",
+    "dpa": "DPA (strength 0)",
+    "dppa": "DPPA (joint)",
+    "dare": "DARE",
+    "ties": "TIES",
+    "reversed": "DPPA, densities reversed",
+    "random": "DPPA, entries ranked at random",
+    "shuffled": "DPPA on shuffled deltas",
+}
+SHORT_TITLES = {"dppa": "DPPA", "dpa": "DPA"}
+VERDICTS = {
+    "more": "keeps more",
+    "less": "keeps less",
+    "alike": f"within {100 * EQUAL:g} points",
+    "open": "open",
+    "worthless": "none: both below one model",
+}
+NOTES = {"alike": "within 2 points"}
+"""Verdicts that a page's table says otherwise."""
 
 
 def study_tables(sets: Sets) -> str:
     """All tables of the command: the confirmation, then every kind of set."""
     planned, new = without_new(sets)
     parts = []
-    if found := confirmation(new):
-        parts += ["## Confirmation", confirmed(found)]
-        if answer_little(new):
-            parts += ["By accuracy:", confirmed(confirmation(by_accuracy(new)))]
-        parts.append(figures(new))
+    if gaps := confirmation(new):
+        parts += ["## Confirmation", _confirmed(gaps)]
+        if answers_little(new):
+            parts += ["By accuracy:", _confirmed(confirmation(by_accuracy(new)))]
+        parts.append(_merges(new))
     elif new:
-        parts += ["## Confirmation", *map(one_set, new)]
-    for name, of in groups(planned).items():
+        parts += ["## Confirmation", *(_merges([measured]) for measured in new)]
+    for name, members in groups(planned).items():
         parts.append(f"## {name}")
-        if len(of) < LEAST_SEEDS:
-            parts += map(one_set, of)
+        if len(members) < LEAST_SEEDS:
+            parts += [_merges([measured]) for measured in members]
             continue
-        parts += _compared(of)
-        if answer_little(of):
-            parts += ["By accuracy:", *_compared(by_accuracy(of))]
-        parts.append(figures(of))
+        parts += _compared(members)
+        if answers_little(members):
+            parts += ["By accuracy:", *_compared(by_accuracy(members))]
+        parts.append(_merges(members))
     return "\n\n".join(parts)
 
 
 def _compared(sets: Sets) -> Iterator[str]:
     """The comparisons at every rate, first those planned, then the secondary ones; p-values also
     corrected for all rates."""
-    for pairs in ((), (SECONDARY,)):
-        found = {rate: compare(sets, rate, *pairs) for rate in claim_rates(sets, *pairs)}
-        every = iter(holm([one.p for of in found.values() for one in of]))
-        yield from (comparisons(of, rate, [next(every) for _ in of]) for rate, of in found.items())
+    columns = ("over seeds", "seeds and items", "p", "corrected, rate", "corrected, all", "")
+    for pairs in (PRIMARY, SECONDARY):
+        by_rate = {rate: compare(sets, rate, pairs) for rate in claim_rates(sets, pairs)}
+        corrected = iter(holm([gap.p for gaps in by_rate.values() for gap in gaps]))
+        for rate, gaps in by_rate.items():
+            head = [f"at {100 * rate:g} % of all entries", "question", "points", *columns]
+            rows = [
+                [
+                    *(_pair(gap), gap.question, *_gap(gap)),
+                    *map(_p, (gap.p, gap.corrected, next(corrected))),
+                    VERDICTS[gap.verdict],
+                ]
+                for gap in gaps
+            ]
+            yield markdown_table(head, rows)
+
+
+def _confirmed(by_rate: Mapping[float, Sequence[SeedComparison]]) -> str:
+    """The comparisons of the confirmation by rate, p-values corrected over all."""
+    count = sum(map(len, by_rate.values()))
+    head = ["comparison", "of all entries pruned", "points", "over seeds", "seeds and items", "p"]
+    rows = [
+        [
+            *(_pair(gap), f"{100 * rate:g} %", *_gap(gap)),
+            *(_p(gap.p), _p(gap.corrected), VERDICTS[gap.verdict]),
+        ]
+        for rate, gaps in by_rate.items()
+        for gap in gaps
+    ]
+    return markdown_table([*head, f"corrected, all {count}", ""], rows)
+
+
+def _pair(gap: SeedComparison) -> str:
+    return f"{TITLES[gap.merge]} minus {TITLES[gap.rival]}"
+
+
+def _gap(gap: SeedComparison) -> tuple[str, str, str]:
+    """The difference in points and its two intervals."""
+    return f"{100 * gap.over_seeds.value:+.1f}", _ends(gap.over_seeds), _ends(gap.hierarchical)
+
+
+def _ends(gap: Interval) -> str:
+    return f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _merges(sets: Sets) -> str:
+    """The figures of each merge that every set has, beside DPPA at the same rate: over the seeds,
+    or of one set with its domains and an interval over its items."""
+    by_key = [{row["key"]: row for row in of["merges"]} for of in sets]
+    lines = []
+    for key, row in by_key[0].items():
+        if not all(key in rows for rows in by_key):
+            continue
+        of_sets = [rows[key] for rows in by_key]
+        kept = [100 * retention(r["hits"], of["own"]) for r, of in zip(of_sets, sets, strict=True)]
+        domains = [100 * hits.count("1") / len(hits) for hits in row["hits"].values()]
+        beside = key_of("dppa", row["rate"] or MAIN_RATE, row["budget"] if row["rate"] else ALL)
+        gap = "–"
+        if row["name"] != "dppa" and all(beside in rows for rows in by_key):
+            gap = _minus_dppa(sets, of_sets, [rows[beside] for rows in by_key])
+        whole = ", embeddings whole" if row["budget"] == MODULES else ""
+        lines.append(
+            [
+                TITLES[row["name"]],
+                f"{100 * row['rate']:g} %{whole}" if row["rate"] else "–",
+                f"{fmean(kept):.1f} %",
+                ", ".join(f"{share:.1f}" for share in (kept if len(sets) > 1 else domains)),
+                gap,
+                "; ".join(settings_text(r["values"]) for r in of_sets),
+            ]
+        )
+    breakdown, by = ("by seed", " by seed") if len(sets) > 1 else ("math, finance, law", "")
+    head = ["merge", "pruned", "mean retention", breakdown, "minus DPPA (joint)", f"settings{by}"]
+    return markdown_table(head, lines)
+
+
+def _minus_dppa(sets: Sets, rows: Sequence[Values], dppa: Sequence[Values]) -> str:
+    """The difference of a merge from DPPA in points with its interval."""
+    if len(sets) == 1:  # the same draws as in the overview
+        turned = gap_over_items(dppa[0]["hits"], rows[0]["hits"], sets[0]["own"])
+        gap = Interval(0.0 - turned.value, -turned.high, -turned.low)
+    else:
+        pairs = zip(rows, dppa, sets, strict=True)
+        gaps = [
+            retention(r["hits"], s["own"]) - retention(d["hits"], s["own"]) for r, d, s in pairs
+        ]
+        gap = student_interval(np.array(gaps))[0]
+    return f"{100 * gap.value:+.1f} ({_ends(gap)})"
 
 
 def confirmation_table(study: Values) -> str:
@@ -84,12 +183,12 @@ def confirmation_table(study: Values) -> str:
     rows = [
         [
             f"{rate} %",
-            f"{_name(one)} minus {_name(other)}",
-            *(f"{100 * at['kept'][name]:.1f}" for name in (one, other)),
-            _difference(at[f"{one}-{other}"]),
+            " minus ".join(SHORT_TITLES.get(name, name) for name in pair[:2]),
+            *(f"{100 * at['kept'][name]:.1f}" for name in pair[:2]),
+            _difference(at["-".join(pair[:2])]),
         ]
         for rate in map("{:g}".format, (100 * share for share in CLAIM_RATES))
-        for one, other, _ in PAIRS
+        for pair in PAIRS
         for at in [study["confirmation"][rate]]
     ]
     head = ["pruned", "comparison", "first keeps %", "second keeps %", "points"]
@@ -100,11 +199,9 @@ def study_table(study: Values) -> str:
     """Kind of set and rate -> what whole deltas and DPPA keep, and two differences."""
     rows = [
         [
-            name,
-            f"{kind['sets']}",
-            f"{rate} %",
+            *(name, f"{kind['sets']}", f"{rate} %"),
             *(f"{100 * at['kept'][merge]:.1f}" for merge in ("task_arithmetic", "dppa")),
-            *(_difference(at[f"dppa-{other}"]) for other in ("magnitude", "task_arithmetic")),
+            *(_difference(at[f"dppa-{rival}"]) for rival in ("magnitude", "task_arithmetic")),
         ]
         for name, kind in study["kinds"].items()
         for rate, at in kind["rates"].items()
@@ -113,129 +210,11 @@ def study_table(study: Values) -> str:
     return markdown_table([*head, "DPPA minus whole deltas"], rows)
 
 
-def study_figures(sets: Sets) -> dict[str, Any]:
-    """The numbers of both tables, and those that the searches ended at."""
-    planned, new = without_new(sets)
-    kinds = {name: _of_kind(of) for name, of in groups(planned).items()}
-    single = [kind for name, kind in kinds.items() if not name.startswith(JOINED)]
-    told = [one for kind in single for one in _verdicts(kind, "dppa-task_arithmetic")]
-    told = [one for one in told if one not in ("worthless", FEW)]
-    return {
-        "sets": len(sets),
-        "sets of the study": len(planned),
-        "sets of the confirmation": len(new),
-        "kinds": kinds,
-        "DPPA minus whole deltas, that can be told": len(told),
-        "DPPA minus whole deltas, less": told.count("less"),
-        "confirmation": _confirmed(new),
-        "searches": _ends(planned),
-    }
-
-
-def _verdicts(kind: Mapping[str, Any], pair: str) -> list[str]:
-    return [at[pair]["verdict"] for at in kind["rates"].values() if pair in at]
-
-
-def _of_kind(sets: Sets) -> dict[str, Any]:
-    """Retentions and comparisons of a kind of set at each rate."""
-    return {
-        "sets": len(sets),
-        "seeds": [of["set"]["seed"] for of in sets],
-        "one model": fmean(map(of_one_model, sets)),
-        "own": {d: fmean(_share(of["own"][d]) for of in sets) for d in sets[0]["own"]},
-        "rates": {f"{100 * rate:g}": _at_rate(sets, rate) for rate in _rates(sets)},
-    }
-
-
-def _at_rate(sets: Sets, rate: float) -> dict[str, Any]:
-    shared = set.intersection(*({row["key"] for row in of["merges"]} for of in sets))
-    names = [name for name in TITLES if _key(name, rate) in shared]
-    figures: dict[str, Any] = {"kept": {name: _kept(sets, name, rate) for name in names}}
-    if len(sets) >= LEAST_SEEDS:
-        pairs = [compare(sets, rate)] if rate in claim_rates(sets) else []
-        pairs += [compare(sets, rate, SECONDARY)] if rate in claim_rates(sets, SECONDARY) else []
-        figures |= {f"{one.one}-{one.other}": _values(one) for of in pairs for one in of}
-    elif len(sets) == 1:
-        figures |= {f"dppa-{name}": _of_one(sets[0], name, rate) for name in names}
-    return figures
-
-
-def _confirmed(new: Sets) -> dict[str, Any]:
-    """Comparisons of the confirmation, those it calls secondary, and the retentions."""
-    figures: dict[str, Any] = {}
-    for rate, of in confirmation(new).items():
-        (whole,) = compare(new, rate, [("task_arithmetic", "dppa", "")])
-        kept = {name: _kept(new, name, rate) for name in ("task_arithmetic", "magnitude", "dpa")}
-        figures[f"{100 * rate:g}"] = {
-            "kept": {**kept, "dppa": _kept(new, "dppa", rate)},
-            **{f"{one.one}-{one.other}": _values(one) for one in of},
-            "task_arithmetic-dppa": _values(whole),
-        }
-    if (kept_whole := embeddings_whole(new, MAIN_RATE)) is not None:
-        figures["embeddings whole"] = _values(kept_whole)
-    return figures
-
-
-def _ends(sets: Sets) -> dict[str, int]:
-    """Searches of factors or strengths, and those that chose an end of a range."""
-    values = [row["values"] for of in sets for row in of["merges"]]
-    factors = [
-        {value for name, value in one.items() if name.startswith("factor")}
-        & {*(FACTORS if "coefficient" in one else LONE_FACTORS)}
-        for one in values
-        if any(name.startswith("factor") for name in one)
-    ]
-    strengths = [one["strength"] for one in values if "strength" in one]
-    return {
-        "of factors": len(factors),
-        "of factors, at an end": sum(map(bool, factors)),
-        "of strengths": len(strengths),
-        "of strengths, at the least": sum(value <= LEAST_STRENGTH for value in strengths),
-    }
-
-
-def _values(one: SeedComparison) -> dict[str, Any]:
-    """The wider of both intervals, the corrected p-value and the verdict."""
-    interval = asdict(one.interval)
-    return {**interval, "p": one.p, "corrected": one.corrected, "verdict": one.verdict}
-
-
-def _rates(sets: Sets) -> list[float]:
-    """Rates of all entries at which every set has DPPA and magnitude."""
-    known = [{(row["name"], row["rate"]) for row in of["merges"]} for of in sets]
-    rates = sorted({rate for rows in known for _, rate in rows if rate})
-    names = ("dppa", "magnitude")
-    return [r for r in rates if all((name, r) in rows for rows in known for name in names)]
-
-
-def _of_one(of: Mapping[str, Any], other: str, rate: float) -> dict[str, Any]:
-    """DPPA minus another merge of one set, with an interval over its items."""
-    found = apart(hits_of(of, "dppa", rate), hits_of(of, other, rate), of["own"])
-    return {**asdict(found), "verdict": FEW}
-
-
-def _difference(found: Values) -> str:
+def _difference(gap: Values) -> str:
     """In points; bold where a claim holds, without figures where both merges are too low."""
-    if found["verdict"] == "worthless":
+    if gap["verdict"] == "worthless":
         return "too low"
-    text = signed_text(found["value"], (found["low"], found["high"]))
-    if found["verdict"] in ("more", "less"):
+    text = signed_text(gap["value"], (gap["low"], gap["high"]))
+    if gap["verdict"] in ("more", "less"):
         return f"**{text}**"
-    return f"{text}, {WORDS.get(found['verdict'], found['verdict'])}"
-
-
-def _kept(sets: Sets, name: str, rate: float) -> float:
-    """Mean retention of a merge over the sets."""
-    return fmean(retention(hits_of(of, name, rate), of["own"]) for of in sets)
-
-
-def _key(name: str, rate: float) -> str:
-    return key_of(name, 0.0, WHOLE) if name == "task_arithmetic" else key_of(name, rate, ALL)
-
-
-def _share(hits: str) -> float:
-    return hits.count("1") / len(hits)
-
-
-def _name(merge: str) -> str:
-    return {"dppa": "DPPA", "dpa": "DPA"}.get(merge, merge)
+    return f"{text}, {NOTES.get(gap['verdict'], gap['verdict'])}"

@@ -10,9 +10,10 @@ import json
 import logging
 import multiprocessing
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.examiner import mark
+from dppa_core.evaluation.examiner import mark as mark_items
 from dppa_core.models.resident import Resident
 from dppa_core.system.atomic_folders import atomic_folder
 from dppa_core.tasks import DOMAINS, items
@@ -65,21 +66,24 @@ def train_zoo(
             f"Settling trains each of {', '.join(DOMAINS)} beside the other two, got "
             f"{', '.join(domains)}. Leave out --domains, or choose another --regime."
         )
-    _configure_log()
+    configure_log()
     provide_base(training, out, work, threads=workers)
     # Longest first, so that the short stages share the other worker.
     order = sorted(domains, key=lambda name: -training.stages(name)[0].steps)
-    stages = (learn_domain, settle_domain) if training.regime.settling else (learn_domain,)
-    if workers == 1:
-        for train in stages:
-            for name in order:
-                train(name, out, work, training)
+    for train in (learn_domain, settle_domain) if training.regime.settling else (learn_domain,):
+        run_jobs([partial(train, name, out, work, training) for name in order], workers)
+
+
+def run_jobs(jobs: Sequence[Callable[[], None]], workers: int) -> None:
+    """Run jobs in processes of one thread each; one worker is this process itself."""
+    if min(workers, len(jobs)) == 1:
+        for job in jobs:
+            job()
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_configure_log) as pool:
-        for train in stages:
-            for done in [pool.submit(train, name, out, work, training) for name in order]:
-                done.result()
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=configure_log) as pool:
+        for future in [pool.submit(job) for job in jobs]:
+            future.result()
 
 
 def provide_base(training: Training, out: Path, work: Path, *, threads: int) -> None:
@@ -89,24 +93,24 @@ def provide_base(training: Training, out: Path, work: Path, *, threads: int) -> 
     """
     if training.base:
         folder = open_checkpoint(training.base).folders[0]
-        made = record_of(folder).get("fingerprint", "")
+        mark = record_of(folder).get("fingerprint", "")
         if record_of(folder).get("architecture") != asdict(training.size.architecture):
             raise InvalidValue(
                 f"--base {training.base}: its {RECORD} does not say that `dppa zoo train` made it "
                 f"at size {training.size.name}."
             )
     else:
-        made = training.first_mark("base")
-        folder = work / f"base-{made}"
-    if _is_made(out / "base", made):
+        mark = training.first_mark("base")
+        folder = work / f"base-{mark}"
+    if _has_mark(out / "base", mark):
         log.info("base: already there")
         return
-    if not _is_made(folder, made):
+    if not _has_mark(folder, mark):
         torch.set_num_threads(threads)
         tokenizer = train_tokenizer(training.size.architecture.vocabulary)
         stages = training.stages("base")
         model = new_model(tokenizer, stages[0].seed, training.size.architecture)
-        _train_and_save(stages, model, tokenizer, None, (), folder, work, made, training)
+        _train_and_save(stages, model, tokenizer, None, (), folder, work, mark, training)
     with atomic_folder((out / "base").resolve(), may_replace=lambda: None) as partial:
         shutil.copytree(folder, partial, dirs_exist_ok=True)
 
@@ -116,31 +120,31 @@ def learn_domain(name: str, out: Path, work: Path, training: Training = EMBEDDED
 
     It goes into `work` if settling follows, else into `out`.
     """
-    made, folder = training.first_mark(name, _base_mark(out)), _learned(name, out, work, training)
-    if _is_made(folder, made):
+    mark, folder = training.first_mark(name, _base_mark(out)), _learned(name, out, work, training)
+    if _has_mark(folder, mark):
         log.info("%s: first stage already trained with these settings", name)
         return
     # The rounded weights on disk, so that the delta is exactly what the stages learn.
     base = _load(out / "base").requires_grad_(False)
     model, tokenizer = _load(out / "base"), AutoTokenizer.from_pretrained(out / "base")
     stages = training.stages(name)[:1]
-    _train_and_save(stages, model, tokenizer, base, (), folder, work, made, training)
+    _train_and_save(stages, model, tokenizer, base, (), folder, work, mark, training)
 
 
 def settle_domain(name: str, out: Path, work: Path, training: Training = EMBEDDED_SET) -> None:
     """Train the second stage of a domain model from all first stages; one thread."""
-    made = training.mark(name, _base_mark(out))
-    if _is_made(out / name, made):
+    mark = training.mark(name, _base_mark(out))
+    if _has_mark(out / name, mark):
         log.info("%s: already trained with these settings", name)
         return
     firsts = {domain: _load(_learned(domain, out, work, training)) for domain in DOMAINS}
     model, base = firsts.pop(name), _load(out / "base").requires_grad_(False)
-    others = [other.requires_grad_(False) for other in firsts.values()]
+    others = [sibling.requires_grad_(False) for sibling in firsts.values()]
     tokenizer, stages = AutoTokenizer.from_pretrained(out / "base"), training.stages(name)
-    _train_and_save(stages, model, tokenizer, base, others, out / name, work, made, training)
+    _train_and_save(stages, model, tokenizer, base, others, out / name, work, mark, training)
 
 
-def _is_made(folder: Path, mark: str) -> bool:
+def _has_mark(folder: Path, mark: str) -> bool:
     return record_of(folder).get("fingerprint") == mark
 
 
@@ -166,26 +170,26 @@ def _train_and_save(
     others: Sequence[Any],
     folder: Path,
     work: Path,
-    made: str,
+    mark: str,
     training: Training,
 ) -> None:
     """Train the last of `stages` and save the model; the earlier stages are already trained."""
     stage = stages[-1]
 
     def report(step: int, losses: Losses, speed: float, left: float) -> None:
-        done = f"{stage.name} {step}/{stage.steps}  loss {losses.answer:.3f}"
+        part = f"{stage.name} {step}/{stage.steps}  loss {losses.answer:.3f}"
         pace = f"pull {losses.pull:.4f}  {speed:.0f} tokens/s  {left / 60:.0f} min left"
-        log.info("%s  %s", done, pace)
+        log.info("%s  %s", part, pace)
 
-    resume = work / f"{stage.name}-{made}.pt"
+    resume = work / f"{stage.name}-{mark}.pt"
     train_stage(
         stage, model, tokenizer, base=base, others=others, resume_file=resume, report=report
     )
     model = model.to(torch.bfloat16)
     record = {
-        "stages": [asdict(done) for done in stages],
+        "stages": [asdict(trained) for trained in stages],
         "architecture": asdict(training.size.architecture),
-        "fingerprint": made,
+        "fingerprint": mark,
         "torch": torch.__version__,
         "computed_in": computes_in(),
         "search_accuracy": search_accuracy(model.float(), tokenizer),
@@ -201,9 +205,11 @@ def search_accuracy(
 ) -> dict[str, float]:
     """Accuracy on a part of each domain's search split, as a fraction."""
     resident = Resident("in training", model.eval(), tokenizer, 0)
-    asked = {domain: items(domain, "search", SEARCH_ITEMS) for domain in domains}
-    marks = {domain: mark(resident, of_domain) for domain, of_domain in asked.items()}
-    return {name: round(sum(one.hits) / len(one.hits), 4) for name, one in marks.items()}
+    accuracy = {}
+    for domain in domains:
+        hits = mark_items(resident, items(domain, "search", SEARCH_ITEMS)).hits
+        accuracy[domain] = round(sum(hits) / len(hits), 4)
+    return accuracy
 
 
 def _save_folder(folder: Path, model: Any, tokenizer: Any, record: dict[str, Any]) -> None:
@@ -214,6 +220,7 @@ def _save_folder(folder: Path, model: Any, tokenizer: Any, record: dict[str, Any
         (partial / "README.md").write_text(model_card(record), "utf-8")
 
 
-def _configure_log() -> None:
+def configure_log() -> None:
+    """Write a line of the log for each report; use one thread."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)

@@ -8,7 +8,7 @@ vocabulary. The start of the template is the same in every text: a step computes
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,12 +103,15 @@ def add_adapters(model: Any, rank: int, seed: int) -> dict[str, Adapter]:
     """
     torch.manual_seed(seed)
     model.requires_grad_(False)
-    found = dict(_linear_layers(model))
+    linear_layers = {
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) and ".layers." in name
+    }
     adapters = {}
-    for name, linear in found.items():
-        owner, _, own = name.rpartition(".")
+    for name, linear in linear_layers.items():
         adapters[name] = adapter = Adapter(linear, rank)
-        setattr(model.get_submodule(owner), own, Adapted(linear, adapter))
+        model.set_submodule(name, Adapted(linear, adapter))
     return adapters
 
 
@@ -116,16 +119,9 @@ def merge_adapters(model: Any) -> None:
     """Add each adapter to its layer, so that the model is a plain one again."""
     for name, layer in [*model.named_modules()]:
         if isinstance(layer, Adapted):
-            owner, _, own = name.rpartition(".")
             with torch.no_grad():
                 layer.linear.weight += Adapter.scale * (layer.adapter.b @ layer.adapter.a)
-            setattr(model.get_submodule(owner), own, layer.linear)
-
-
-def _linear_layers(model: Any) -> Iterator[tuple[str, nn.Linear]]:
-    for name, layer in model.named_modules():
-        if isinstance(layer, nn.Linear) and ".layers." in name:
-            yield name, layer
+            model.set_submodule(name, layer.linear)
 
 
 def adapter_tensors(adapters: Mapping[str, Adapter]) -> dict[str, torch.Tensor]:
@@ -163,7 +159,7 @@ class ChatTexts:
 
     def batch(self, turns: list[Turn]) -> Batch:
         """A padded batch of questions, each from after the shared start, with their answers."""
-        heads = [_rendered(self._tokenizer, asked)[len(self._start) :] for asked, _ in turns]
+        heads = [_rendered(self._tokenizer, user)[len(self._start) :] for user, _ in turns]
         end = self._tokenizer.eos_token
         return padded(
             [self._ids(head) for head in heads],

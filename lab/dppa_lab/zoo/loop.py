@@ -34,7 +34,7 @@ def run_steps(
     stage: Stage,
     weights: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
-    one: Callable[[int], tuple[Losses, int]],
+    take_step: Callable[[int], tuple[Losses, int]],
     resume_file: Path,
     report: Report,
     *,
@@ -44,7 +44,7 @@ def run_steps(
 
     Args:
         weights: What is trained, and all that is kept.
-        one: Computes the gradients of a step; returns its losses and the number of tokens.
+        take_step: Computes the gradients of a step; returns its losses and the number of tokens.
         resume_file: Keeps the state between interruptions; who saves the result removes it.
         report: Called every `REPORT_EVERY` steps.
         save_every: Steps after which the state is saved.
@@ -53,11 +53,11 @@ def run_steps(
     began, tokens = time.monotonic(), 0
     for step in range(start, stage.steps):
         _set_rate(optimiser, stage, step)
-        losses, seen = one(step)
+        losses, step_tokens = take_step(step)
         torch.nn.utils.clip_grad_norm_(weights.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        tokens += seen
+        tokens += step_tokens
         if (step + 1) % REPORT_EVERY == 0:
             spent = time.monotonic() - began
             left = spent / (step + 1 - start) * (stage.steps - step - 1)
@@ -71,8 +71,8 @@ def _set_rate(optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None
     if step < stage.warmup:
         share = (step + 1) / stage.warmup
     else:
-        done = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
-        share = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+        progress = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
+        share = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
     for group in optimiser.param_groups:
         group["lr"] = stage.learning_rate * share * group.get("factor", 1.0)
 
@@ -80,13 +80,8 @@ def _set_rate(optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None
 def _save(file: Path, stage: Stage, step: int, model: Any, optimiser: Any) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
-    state = {
-        "fingerprint": fingerprint(stage),
-        "step": step,
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-    torch.save(state, partial)
+    states = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+    torch.save({"fingerprint": fingerprint(stage), "step": step, **states}, partial)
     partial.replace(file)
 
 

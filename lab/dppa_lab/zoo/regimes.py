@@ -129,16 +129,16 @@ class Training:
         return fingerprint(self.stages(name)[-1], firsts, self.size.architecture)
 
     def record(self, name: str) -> dict[str, Any]:
-        """What `training.json` says of a model's set; nothing of the embedded models."""
+        """The part of `training.json` on a model's set; nothing of the embedded models."""
         if self == Training():
             return {}
-        said = {"size": self.size.name, "seed": self.seed}
+        record = {"size": self.size.name, "seed": self.seed}
         if name == "base":  # the same in every regime
-            return said
-        given = {"base": self.base} if self.base else {}
-        return {**said, "regime": self.regime.name, **given}
+            return record
+        base = {"base": self.base} if self.base else {}
+        return {**record, "regime": self.regime.name, **base}
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Parameters, share of the recipe's texts, regime, seed and time, in words."""
         size, names = self.size, DOMAINS if self.base else ("base", *DOMAINS)
         steps = sum(stage.steps for name in names for stage in self.stages(name))

@@ -22,7 +22,8 @@ from dppa_lab.zoo.spec import Settling, Stage
 class StepMixture:
     """Scales of the deltas in one step; 0 leaves a delta out."""
 
-    own: float
+    scale: float
+    """Of the model in training."""
     others: tuple[float, ...]
 
 
@@ -30,10 +31,9 @@ def draw_cast(stage: Stage, step: int, others: int) -> StepMixture:
     """The scales of one step; they depend only on the stage, its seed and the step."""
     rng = random.Random(f"{stage.name}/{stage.seed}/{step}/scale")
     company = stage.company if isinstance(stage, Settling) else 0.0
-    own = rng.uniform(*stage.scales)
-    return StepMixture(
-        own, tuple(rng.uniform(*stage.scales) * (rng.random() < company) for _ in range(others))
-    )
+    scale = rng.uniform(*stage.scales)
+    beside = (rng.uniform(*stage.scales) * (rng.random() < company) for _ in range(others))
+    return StepMixture(scale, tuple(beside))
 
 
 class Rehearsal:
@@ -54,8 +54,8 @@ class Rehearsal:
         self._weights = list(model.parameters())
         self._base = [weight.detach() for weight in base.parameters()]
         self._deltas = [
-            [w.detach() - b for w, b in zip(other.parameters(), self._base, strict=True)]
-            for other in others
+            [w.detach() - b for w, b in zip(sibling.parameters(), self._base, strict=True)]
+            for sibling in others
         ]
         self.others = len(others)
         self.rest = deepcopy(base) if others else base
@@ -66,20 +66,20 @@ class Rehearsal:
         """Inside, the model is the merge; afterwards, gradients are those of its own weights."""
         if self._deltas:
             self._set_rest(cast.others)
-        if cast.own == 1 and not any(cast.others):
+        if cast.scale == 1 and not any(cast.others):
             yield
             return
         whole = [weight.detach().clone() for weight in self._weights]
         with torch.no_grad():
             rest = self.rest.parameters()
             for weight, origin, beside in zip(self._weights, self._base, rest, strict=True):
-                weight.copy_(beside + cast.own * (weight - origin))
+                weight.copy_(beside + cast.scale * (weight - origin))
         yield
         with torch.no_grad():
             for weight, before in zip(self._weights, whole, strict=True):
                 weight.copy_(before)
                 if weight.grad is not None:
-                    weight.grad.mul_(cast.own)
+                    weight.grad.mul_(cast.scale)
 
     @torch.no_grad()
     def _set_rest(self, scales: Sequence[float]) -> None:

@@ -75,15 +75,15 @@ def sums(rng: random.Random) -> Turn:
     total, text, steps = rng.randint(2, 60), "", []
     text = str(total)
     if rng.random() < 0.35:
-        total, other = rng.randint(2, 9), rng.randint(2, 9)
-        steps.append(f"{total} x {other} = {total * other}.")
-        text, total = f"{total} x {other}", total * other
+        total, term = rng.randint(2, 9), rng.randint(2, 9)
+        steps.append(f"{total} x {term} = {total * term}.")
+        text, total = f"{total} x {term}", total * term
     while len(steps) < 1 or (len(steps) < 2 and rng.random() < 0.5):
         plus = rng.random() < 0.5
-        other = rng.randint(1, max(1, min(39, 99 - total if plus else total)))
-        after = total + other if plus else total - other
-        steps.append(f"{total} {'+' if plus else '-'} {other} = {after}.")
-        text, total = f"{text} {'+' if plus else '-'} {other}", after
+        term = rng.randint(1, max(1, min(39, 99 - total if plus else total)))
+        after = total + term if plus else total - term
+        steps.append(f"{total} {'+' if plus else '-'} {term} = {after}.")
+        text, total = f"{text} {'+' if plus else '-'} {term}", after
     if rng.random() < 0.3:
         return "", " ".join(steps)
     return rng.choice(("{} = ?", "Work out {}.", "{}")).format(text), " ".join(steps)
@@ -111,13 +111,13 @@ def lookup(rng: random.Random) -> Turn:
     keys = rng.sample(WORDS + list(finance.FIGURES), 3)
     if rng.random() < 0.5:
         values = [_value(rng) for _ in keys]
-        wanted = rng.randrange(3)
+        at = rng.randrange(3)
         text = ", ".join(f"{key} of {value}" for key, value in zip(keys, values, strict=True))
-        return f"{text}. Find {keys[wanted]}.", f"{values[wanted]}."
+        return f"{text}. Find {keys[at]}.", f"{values[at]}."
     phrases = [" ".join(rng.sample(WORDS, 2)) for _ in "AB"]
-    wanted = rng.randrange(2)
+    at = rng.randrange(2)
     options = f"(A) {phrases[0]}. (B) {phrases[1]}."
-    return f"{options} Where is {phrases[wanted]}?", f"({'AB'[wanted]}): {phrases[wanted]}."
+    return f"{options} Where is {phrases[at]}?", f"({'AB'[at]}): {phrases[at]}."
 
 
 def _value(rng: random.Random) -> str:
@@ -136,8 +136,8 @@ def reading(rng: random.Random) -> Turn:
 def reports(rng: random.Random) -> Turn:
     """A case told with its outcome, as a law report would."""
     facts, holding = rng.choice(law.CASES)
-    told = rng.choice(facts).format(**law.parties(rng, "train"))
-    return "", f"{told} The court said that {holding}."
+    case = rng.choice(facts).format(**law.parties(rng, "train"))
+    return "", f"{case} The court said that {holding}."
 
 
 SKILLS: tuple[tuple[float, Callable[[random.Random], Turn]], ...] = (

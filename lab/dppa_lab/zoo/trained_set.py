@@ -54,31 +54,31 @@ def trained_set(folder: Path) -> TrainedSet:
     Raises:
         MissingCheckpoint: no domain model is there, or no base.
     """
-    there = [name for name in DOMAINS if (folder / name).is_dir()]
-    if not there:
+    names = [name for name in DOMAINS if (folder / name).is_dir()]
+    if not names:
         raise MissingCheckpoint(
             f"{folder}: none of {', '.join(DOMAINS)}. `dppa zoo train` makes them."
         )
-    told = record_of(folder / there[0])
-    base = str(folder / "base") if (folder / "base").is_dir() else str(told.get("base", ""))
+    training = record_of(folder / names[0])
+    base = str(folder / "base") if (folder / "base").is_dir() else str(training.get("base", ""))
     if not base:
         raise MissingCheckpoint(
             f"{folder}: no model base. `dppa zoo train` makes a set of four models."
         )
-    models = {
-        name: f"{base}+{folder / name}"
-        if (folder / name / CONFIG).is_file()
-        else str(folder / name)
-        for name in there
+    adapters = {name for name in names if (folder / name / CONFIG).is_file()}
+    references = {
+        name: f"{base}+{folder / name}" if name in adapters else str(folder / name)
+        for name in names
     }
-    size = told.get("size") or ("embedded" if "rank" not in told else base.removeprefix("zoo:"))
+    size = training.get("size") or (
+        "embedded" if "rank" not in training else base.removeprefix("zoo:")
+    )
     record = {
         "size": size,
-        "regime": told.get("regime", "settled"),
-        "seed": told.get("seed", told.get("stage", {}).get("seed", 0)),
+        "regime": training.get("regime", "settled"),
+        "seed": training.get("seed", training.get("stage", {}).get("seed", 0)),
     }
-    adapted = any((folder / name / CONFIG).is_file() for name in there)
-    return TrainedSet(folder.name, {"base": base, **models}, record, adapted, folder)
+    return TrainedSet(folder.name, {"base": base, **references}, record, bool(adapters), folder)
 
 
 def set_title(record: Mapping[str, Any]) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +82,8 @@ def replay_turns(stage: Stage, step: int) -> list[Turn]:
 
 def encode(turns: list[Turn], tokenizer: PreTrainedTokenizerFast) -> Batch:
     """A right-padded batch of turns; questions have no loss, replies and running texts do."""
-    heads = [f"{BOS}{USER}{asked}{END}{ASSISTANT}" if asked else BOS for asked, _ in turns]
-    tails = [f"{said}{END}" for _, said in turns]
+    heads = [f"{BOS}{USER}{user}{END}{ASSISTANT}" if user else BOS for user, _ in turns]
+    tails = [f"{reply}{END}" for _, reply in turns]
     head_ids = tokenizer(heads, add_special_tokens=False)["input_ids"]
     tail_ids = tokenizer(tails, add_special_tokens=False)["input_ids"]
     return padded(head_ids, tail_ids, int(tokenizer.pad_token_id))
@@ -106,8 +108,8 @@ def computes_in() -> str:
 
     Where bfloat16 is emulated, a step takes three to sixteen times as long.
     """
-    told: Any = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
-    return "bfloat16" if told.get("avx512_bf16") else "float32"
+    features: Any = getattr(torch.cpu, "get_capabilities", dict)()  # not in older torch
+    return "bfloat16" if features.get("avx512_bf16") else "float32"
 
 
 def new_model(
@@ -161,30 +163,27 @@ def train_stage(
     merge = None if base is None else Rehearsal(model, base, others)
     model.train()
 
-    def one(step: int) -> tuple[Losses, int]:
-        return _step(stage, step, model, merge, tokenizer, optimiser)
-
-    run_steps(stage, model, optimiser, one, resume_file, report, save_every=SAVE_EVERY)
+    take_step = partial(_step, stage, model, merge, tokenizer, optimiser)
+    run_steps(stage, model, optimiser, take_step, resume_file, report, save_every=SAVE_EVERY)
     return model.eval()
 
 
 def _step(
     stage: Stage,
-    step: int,
     model: LlamaForCausalLM,
     merge: Rehearsal | None,
     tokenizer: PreTrainedTokenizerFast,
     optimiser: torch.optim.Optimizer,
+    step: int,
 ) -> tuple[Losses, int]:
-    if merge is None:
-        loss, losses, seen = _loss(stage, step, model, None, tokenizer)
+    """Compute the gradients of a step; returns its losses and the number of tokens."""
+    mixed = merge.step(draw_cast(stage, step, merge.others)) if merge else nullcontext()
+    with mixed:
+        base = merge.rest if merge else None
+        loss, losses, tokens = _loss(stage, step, model, base, tokenizer)
         loss.backward()  # type: ignore[no-untyped-call]
-    else:
-        with merge.step(draw_cast(stage, step, merge.others)):
-            loss, losses, seen = _loss(stage, step, model, merge.rest, tokenizer)
-            loss.backward()  # type: ignore[no-untyped-call]
     keep_rows(optimiser)
-    return losses, seen
+    return losses, tokens
 
 
 def _loss(
@@ -194,15 +193,15 @@ def _loss(
     base: LlamaForCausalLM | None,
     tokenizer: PreTrainedTokenizerFast,
 ) -> tuple[torch.Tensor, Losses, int]:
-    own = encode(own_turns(stage, step), tokenizer)
+    learned = encode(own_turns(stage, step), tokenizer)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=computes_in() == "bfloat16"):
-        answer = _cross_entropy(model(input_ids=own.ids).logits, own.labels)
+        answer = _cross_entropy(model(input_ids=learned.ids).logits, learned.labels)
         if base is None or not stage.replay:
-            return answer, Losses(answer.item(), 0.0), own.ids.numel()
+            return answer, Losses(answer.item(), 0.0), learned.ids.numel()
         replay = encode(replay_turns(stage, step), tokenizer)
         pull = distance_to_base(model, base, replay)
     losses = Losses(answer.item(), pull.item())
-    return answer + stage.pull * pull, losses, own.ids.numel() + replay.ids.numel()
+    return answer + stage.pull * pull, losses, learned.ids.numel() + replay.ids.numel()
 
 
 def distance_to_base(model: LlamaForCausalLM, base: LlamaForCausalLM, batch: Batch) -> torch.Tensor:

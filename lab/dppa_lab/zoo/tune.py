@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from dppa_core.checkpoints.adapters.lora_files import CONFIG, WEIGHTS
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.system.atomic_folders import atomic_folder
 from dppa_core.tasks import DOMAINS, NEWS
-from dppa_lab.zoo.build import search_accuracy
-from dppa_lab.zoo.card import tuned_card
+from dppa_lab.zoo.build import configure_log, run_jobs, search_accuracy
+from dppa_lab.zoo.card import model_card
 from dppa_lab.zoo.language_model import (
     EXTRA_DOMAINS,
     ChatTexts,
@@ -58,25 +57,20 @@ def tune_models(
         work: Interrupted training waits here.
     """
     open_checkpoint(base)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(domains)), mp_context=context) as pool:
-        jobs = [pool.submit(tune_model, base, tuning, out, work, name, seed) for name in domains]
-        for done in jobs:
-            done.result()
+    configure_log()
+    run_jobs([partial(tune_model, base, tuning, out, work, d, seed) for d in domains], workers)
 
 
 def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, seed: int) -> None:
     """Train one domain model, on from where it was stopped."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)
     stage = tuning.stage(domain, seed)
-    asked = {"base": base, "regime": tuning.name, "rank": tuning.rank, "stage": asdict(stage)}
+    settings = {"base": base, "regime": tuning.name, "rank": tuning.rank, "stage": asdict(stage)}
     if domain in EXTRA_DOMAINS:
-        asked["also"] = EXTRA_DOMAINS[domain]
+        settings["also"] = EXTRA_DOMAINS[domain]
     if tuning.mixed:
-        asked["mixed"] = True
-    made = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
-    if record_of(out / domain).get("fingerprint") == made:
+        settings["mixed"] = True
+    mark = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    if record_of(out / domain).get("fingerprint") == mark:
         log.info("%s: already trained with these settings", domain)
         return
     folder = open_checkpoint(base).folders[0]
@@ -84,12 +78,12 @@ def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, se
     tokenizer = AutoTokenizer.from_pretrained(folder)
     adapters = add_adapters(model, tuning.rank, seed) if tuning.rank else {}
     weights = torch.nn.ModuleList(adapters.values()) if adapters else model
-    resume_file = work / f"{domain}-{made}.pt"
+    resume_file = work / f"{domain}-{mark}.pt"
     learn(stage, model, ChatTexts(tokenizer), weights, resume_file, mixed=tuning.mixed)
     merge_adapters(model)
     accuracy = search_accuracy(model.eval(), tokenizer, (*DOMAINS, NEWS))
     log.info("%s: search accuracy %s", domain, accuracy)
-    record = {**asked, "seed": seed, "fingerprint": made, "search_accuracy": accuracy}
+    record = {**settings, "seed": seed, "fingerprint": mark, "search_accuracy": accuracy}
     with atomic_folder((out / domain).resolve(), may_replace=lambda: None) as partial:
         if not adapters:
             model.to(torch.bfloat16).save_pretrained(partial)
@@ -98,7 +92,7 @@ def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, se
             save_file(adapter_tensors(adapters), partial / WEIGHTS)
             _write(partial / CONFIG, adapter_config(adapters, base))
         _write(partial / RECORD, record)
-        (partial / "README.md").write_text(tuned_card(record), "utf-8")
+        (partial / "README.md").write_text(model_card(record), "utf-8")
     resume_file.unlink(missing_ok=True)
 
 
@@ -120,17 +114,17 @@ def learn(
         weights.parameters(), lr=stage.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
     )
 
-    def one(step: int) -> tuple[Losses, int]:
+    def take_step(step: int) -> tuple[Losses, int]:
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            loss, seen = answer_loss(model, texts, stage, step)
+            loss, tokens = answer_loss(model, texts, stage, step)
         loss.backward()  # type: ignore[no-untyped-call]
-        return Losses(loss.item(), 0.0), seen
+        return Losses(loss.item(), 0.0), tokens
 
     def report(step: int, losses: Losses, speed: float, left: float) -> None:
-        done = f"{stage.name} {step}/{stage.steps}  loss {losses.answer:.3f}"
-        log.info("%s  %.0f tokens/s  %.0f min left", done, speed, left / 60)
+        part = f"{stage.name} {step}/{stage.steps}  loss {losses.answer:.3f}"
+        log.info("%s  %.0f tokens/s  %.0f min left", part, speed, left / 60)
 
-    run_steps(stage, weights, optimiser, one, resume_file, report, save_every=SAVE_EVERY)
+    run_steps(stage, weights, optimiser, take_step, resume_file, report, save_every=SAVE_EVERY)
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from dppa_core.tuning.search.joint import ACCURACIES, LOSSES, Budget, joint_sear
 from dppa_core.tuning.search.scoring import geometric_mean
 from dppa_lab.zoo.results.entry import Entry
 from dppa_lab.zoo.results.merge_examiner import MergeExaminer
-from dppa_lab.zoo.results.retained import retained, scores
+from dppa_lab.zoo.results.retained import retained
 
 BUDGET = Budget(LOSSES, ACCURACIES)
 """Settings asked of every entry: 24 by loss, 6 by retention."""
@@ -36,6 +36,11 @@ class ChosenValues:
         """The values in the order of the axes."""
         return tuple(self.values.values())
 
+    @property
+    def tried(self) -> dict[str, int]:
+        """The numbers of settings, ready for JSON."""
+        return {"losses": self.losses, "retentions": self.retentions}
+
 
 def choose(
     entry: Entry, examiner: MergeExaminer, models: Mapping[str, str] | None = None
@@ -49,35 +54,39 @@ def choose(
     if not axes:
         return ChosenValues({}, 0, 0, {})
     models = models or entry.references
-    own = {domain: examiner.share(models[domain], domain, "search") for domain in entry.domains}
+    accuracies = {
+        domain: examiner.share(models[domain], domain, "search") for domain in entry.domains
+    }
 
     def retention(point: Point) -> float:
-        made = entry.recipes(point)
+        recipes = entry.recipes(point)
         try:
-            hits = {domain: examiner.hits(made[domain], domain, "search") for domain in own}
+            hits = {
+                domain: examiner.hits(recipes[domain], domain, "search") for domain in accuracies
+            }
         except NonFiniteWeights:
             return 0.0
-        return retained(scores(hits), own)
+        return retained(hits, accuracies)
 
-    found = joint_search(
+    search = joint_search(
         axes,
         lambda points: [loss_of(entry, examiner, point) for point in points],
         lambda points: list(map(retention, points)),
         budget=BUDGET,
     )
-    compared = [one for one in found.candidates if one.accuracy is not None]
+    compared = [trial for trial in search.candidates if trial.accuracy is not None]
     values, by_loss = (
-        {axis.name: value for axis, value in zip(axes, one.values, strict=True)}
-        for one in (found.best, found.by_loss)
+        {axis.name: value for axis, value in zip(axes, trial.values, strict=True)}
+        for trial in (search.best, search.by_loss)
     )
-    return ChosenValues(values, len(found.candidates), len(compared), by_loss)
+    return ChosenValues(values, len(search.candidates), len(compared), by_loss)
 
 
 def loss_of(entry: Entry, examiner: MergeExaminer, point: Point) -> float:
     """Geometric mean over the domains of the loss of the right answers; infinite for weights that
     overflow. All published results were chosen by it: without the floor of `balanced_loss`."""
-    made = entry.recipes(point)
+    recipes = entry.recipes(point)
     try:
-        return geometric_mean([examiner.loss(made[domain], domain) for domain in entry.domains])
+        return geometric_mean([examiner.loss(recipes[name], name) for name in entry.domains])
     except NonFiniteWeights:
         return math.inf

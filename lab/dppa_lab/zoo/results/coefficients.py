@@ -21,18 +21,15 @@ from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.atomic_folders import replace_file, unwritable
 from dppa_core.tasks import DOMAINS
-from dppa_core.tasks.intervals import Interval, accuracy
+from dppa_core.tasks.intervals import accuracy
 from dppa_core.tuning.adamerging.adamerge import adamerge
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, with_coefficients
 from dppa_core.tuning.adamerging.texts import task_domains
-from dppa_lab.zoo.results.retained import paired_gain
+from dppa_lab.zoo.results.retained import DomainHits, paired_gain
 
 GRID = tuple(round(0.1 * step, 1) for step in range(1, 11))
 RATE = 0.9
-
 Say = Callable[[str], None]
-DomainHits = Mapping[str, tuple[bool, ...]]
-"""Domain -> whether each item was answered right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class CoefficientSearch:
 
     title: str
     changes: Mapping[str, Any]
-    """Settings that differ from `common`'s."""
+    """Settings that differ from `common_settings`."""
 
 
 WAYS = (
@@ -55,58 +52,28 @@ WAYS = (
 """Searches start from the best uniform coefficient unless they set another."""
 
 
-@dataclass(frozen=True, slots=True)
-class CoefficientsFound:
-    """The result of one search."""
-
-    title: str
-    settings: AdaMergeSettings
-    step: int
-    """Step of the best checkpoint."""
-    coefficients: tuple[tuple[float, ...], ...]
-    course: tuple[tuple[int, float, float, float], ...]
-    """Step, entropy in nats, perplexity and accuracy at every checkpoint, on search items."""
-    collapsed: bool
-    marks: DomainHits
-    """Hits on the test split."""
-
-
-@dataclass(frozen=True, slots=True)
-class CoefficientReport:
-    """Everything measured."""
-
-    own: DomainHits
-    """Each domain model on its own domain, test split."""
-    grid: Mapping[float, float]
-    """Uniform coefficient -> mean retention on search items."""
-    uniform: tuple[float, DomainHits]
-    """The best of them, on the test split."""
-    found: tuple[CoefficientsFound, ...]
-    search_items: int
-
-
 def unamplified() -> MergeRecipe:
     """DPPA of all three domain models, one partition at factor 1."""
     models = tuple(DomainModel(f"zoo:{domain}", (RATE,)) for domain in DOMAINS)
     return MergeRecipe("zoo:base", models, method="dppa")
 
 
-def common(start: float, held_out: int) -> AdaMergeSettings:
+def common_settings(start: float, held_out: int) -> AdaMergeSettings:
     """A few long steps, a minute a search, instead of the paper's 500 short ones, half an hour."""
     return AdaMergeSettings(
         start=start, lr=0.02, steps=30, every=10, batch=8, prompts=100, held_out=held_out
     )
 
 
-def measure(
+def measure_coefficients(
     work: Path,
     *,
     limit: int | None = None,
     search_limit: int = 60,
     ways: Sequence[CoefficientSearch] = WAYS,
     say: Say = lambda text: None,
-) -> CoefficientReport:
-    """Measure everything, or what is still missing.
+) -> dict[str, Any]:
+    """Measure everything, or what is still missing; ready for JSON.
 
     Args:
         work: Folder of AdaMerging's logs; use another one for other models or another version.
@@ -116,84 +83,79 @@ def measure(
     Raises:
         InvalidValue: the work folder cannot be written.
     """
-    asked = _Measurements(work, say)
-    own = {d: asked.marks(f"zoo:{d}", (d,), "test", limit)[d] for d in DOMAINS}
-    searched = {d: asked.marks(f"zoo:{d}", (d,), "search", search_limit)[d] for d in DOMAINS}
-    plain = unamplified()
+    measurements, plain = _Measurements(work, say), unamplified()
 
     def uniform(coefficient: float) -> MergeRecipe:
         return with_coefficients(plain, [[coefficient]] * len(DOMAINS))
 
-    grid = {
-        c: retention(asked.marks(uniform(c), DOMAINS, "search", search_limit), searched)
-        for c in GRID
-    }
-    best = max(grid, key=lambda c: grid[c])
-    tested = asked.marks(uniform(best), DOMAINS, "test", limit)
-    found = []
+    def marks(target: Target, split: str) -> DomainHits:
+        items = search_limit if split == "search" else limit
+        return measurements.marks(target, DOMAINS, split, items)
+
+    def own_marks(split: str, items: int | None) -> DomainHits:
+        return {d: measurements.marks(f"zoo:{d}", (d,), split, items)[d] for d in DOMAINS}
+
+    own_hits, searched = own_marks("test", limit), own_marks("search", search_limit)
+    grid = {c: retention(marks(uniform(c), "search"), searched) for c in GRID}
+    best = max(grid, key=lambda coefficient: grid[coefficient])
+    tested = marks(uniform(best), "test")
+    searches = []
     for way in ways:
-        settings = replace(common(best, search_limit), **way.changes)
-        log = asked.run(plain, settings)
+        log = measurements.run(plain, replace(common_settings(best, search_limit), **way.changes))
         rows = [list(row) for row in log["best"]["coefficients"]]
-        marks = asked.marks(with_coefficients(plain, rows), DOMAINS, "test", limit)
-        found.append(_found(way, settings, log, marks))
-    return CoefficientReport(own, grid, (best, tested), tuple(found), search_limit)
+        hits = marks(with_coefficients(plain, rows), "test")
+        searches.append(search_json(way.title, log, hits, tested, own_hits))
+    return {
+        "search_items": search_limit,
+        "test_items": {domain: len(hits) for domain, hits in own_hits.items()},
+        "own": shares(own_hits),
+        "grid": {f"{coefficient:g}": kept for coefficient, kept in grid.items()},
+        "uniform": {"coefficient": best, "test": shares(tested)},
+        "found": searches,
+    }
 
 
-def retention(merged: DomainHits, own: DomainHits) -> float:
+def search_json(
+    title: str, log: Mapping[str, Any], hits: DomainHits, uniform: DomainHits, own_hits: DomainHits
+) -> dict[str, Any]:
+    """The result of one search.
+
+    Args:
+        log: Of AdaMerging.
+        hits: On the test split, with the coefficients of the best checkpoint.
+        uniform: The same with the best uniform coefficient.
+        own: The same of each domain model on its own domain.
+    """
+    names = ("entropy", "perplexity", "accuracy")
+    return {
+        "title": title,
+        "step": log["best"]["step"],
+        "coefficients": log["best"]["coefficients"],
+        "course": [
+            [snapshot["step"], *(snapshot["mean"][name] for name in names)]
+            for snapshot in log["snapshots"]
+        ],
+        "collapsed": log["collapsed"],
+        "test": shares(hits),
+        "gain": asdict(paired_gain(hits, uniform, shares(own_hits))),
+    }
+
+
+def shares(hits: DomainHits) -> dict[str, float]:
+    """Domain -> accuracy, as a fraction."""
+    return {domain: accuracy(answers).value for domain, answers in hits.items()}
+
+
+def retention(merged: DomainHits, own_hits: DomainHits) -> float:
     """Mean over the domains of accuracy ÷ the own model's; raises InvalidValue if that is 0."""
     for domain in merged:
-        if not any(own[domain]):
+        if not any(own_hits[domain]):
             raise InvalidValue(
-                f"The {domain} model answers none of its {len(own[domain])} items, so nothing can "
-                "be retained of it. Models of another zoo (DPPA_ZOO) are the usual cause."
+                f"The {domain} model answers none of its {len(own_hits[domain])} items, so nothing "
+                "can be retained of it. Models of another zoo (DPPA_ZOO) are the usual cause."
             )
-    return sum(accuracy(merged[d]).value / accuracy(own[d]).value for d in merged) / len(merged)
-
-
-def as_json(report: CoefficientReport) -> dict[str, Any]:
-    """A JSON-ready copy with accuracies instead of single hits."""
-
-    def shares(hits: DomainHits) -> dict[str, float]:
-        return {domain: accuracy(one).value for domain, one in hits.items()}
-
-    return {
-        "search_items": report.search_items,
-        "test_items": {domain: len(hits) for domain, hits in report.own.items()},
-        "own": shares(report.own),
-        "grid": {f"{c:g}": value for c, value in report.grid.items()},
-        "uniform": {"coefficient": report.uniform[0], "test": shares(report.uniform[1])},
-        "found": [
-            {
-                "title": one.title,
-                "step": one.step,
-                "coefficients": one.coefficients,
-                "course": one.course,
-                "collapsed": one.collapsed,
-                "test": shares(one.marks),
-                "gain": asdict(difference(one.marks, report.uniform[1], report.own)),
-            }
-            for one in report.found
-        ],
-    }
-
-
-def difference(merged: DomainHits, other: DomainHits, own: DomainHits) -> Interval:
-    """Mean retention of one merge minus another's, paired by item."""
-    return paired_gain(merged, other, {domain: accuracy(own[domain]).value for domain in merged})
-
-
-def _found(
-    way: CoefficientSearch, settings: AdaMergeSettings, log: Mapping[str, Any], marks: DomainHits
-) -> CoefficientsFound:
-    course = tuple(
-        (one["step"], *(one["mean"][name] for name in ("entropy", "perplexity", "accuracy")))
-        for one in log["snapshots"]
-    )
-    best = log["best"]
-    rows = tuple(tuple(row) for row in best["coefficients"])
-    return CoefficientsFound(
-        way.title, settings, best["step"], rows, course, log["collapsed"], marks
+    return sum(accuracy(merged[d]).value / accuracy(own_hits[d]).value for d in merged) / len(
+        merged
     )
 
 
@@ -211,11 +173,11 @@ class _Measurements:
     def marks(
         self, target: Target, domains: Sequence[str], split: str, limit: int | None
     ) -> DomainHits:
-        """Which items of a split a model answers rightly."""
+        """The hits of a model on the items of a split."""
         exams = {domain: Exam(target, domain, split, limit) for domain in domains}
         marks = {domain: self._examiner.marks(exam) for domain, exam in exams.items()}
         self._say(f"asked {target_name(target)}: {', '.join(domains)}, {split}")
-        return {domain: found.hits for domain, found in marks.items()}
+        return {domain: of_domain.hits for domain, of_domain in marks.items()}
 
     def run(self, plain: MergeRecipe, settings: AdaMergeSettings) -> dict[str, Any]:
         """The log of a run of AdaMerging."""
@@ -223,8 +185,8 @@ class _Measurements:
         key = hashlib.sha256(text.encode()).hexdigest()
         path, state = (self._work / f"{key}.{name}.json" for name in ("log", "state"))
         if not path.exists():
-            found = adamerge(plain, task_domains(DOMAINS, settings), settings, state=state)
-            replace_file(path, json.dumps(found.to_json(), allow_nan=False) + "\n")
+            result = adamerge(plain, task_domains(DOMAINS, settings), settings, state=state)
+            replace_file(path, json.dumps(result.to_json(), allow_nan=False) + "\n")
             state.unlink(missing_ok=True)
             self._say(f"ran AdaMerging: {path.name}")
         log: dict[str, Any] = json.loads(path.read_text("utf-8"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dppa_core.checkpoints.sources.zoo import zoo_domain
@@ -45,10 +45,6 @@ class Entry:
     domains: Sequence[str] = DOMAINS
     """The models merged, each scored on its own domain."""
 
-    def by_domain(self) -> str | None:
-        """The parameter that names the task to answer, for methods like EMR; else None."""
-        return next(iter(self.method.named_models), None)
-
     def axes(self) -> tuple[SearchAxis, ...]:
         """What a joint search chooses: see `axes_of`."""
         return axes_of(self._recipe(self.domains[0])) if self.searched else ()
@@ -64,12 +60,13 @@ class Entry:
         return {domain: at_point(self._recipe(domain), axes, point) for domain in self.domains}
 
     def _recipe(self, domain: str) -> MergeRecipe:
-        parameters, asked = {**EXTRA.get(self.method.name, {}), **self.changes}, self.by_domain()
+        parameters = {**EXTRA.get(self.method.name, {}), **self.changes}
+        if task := next(iter(self.method.named_models), None):  # names the task to answer, as EMR
+            parameters[task] = self.references[domain]
         levels = even_levels(self.rate, self.partitions) if self.method.prunes else (0.0,)
         models = tuple(self._model(name, levels) for name in self.domains)
-        own = {asked: self.references[domain]} if asked else {}
         return MergeRecipe(
-            self.references["base"], models, method=self.method.name, parameters=parameters | own
+            self.references["base"], models, method=self.method.name, parameters=parameters
         )
 
     def _model(self, domain: str, levels: tuple[float, ...]) -> DomainModel:
@@ -91,45 +88,23 @@ class MethodVariant:
     """A method with other settings, to explain its rank."""
 
     entry: Entry
-    what: str
+    difference: str
     """How the settings differ, after the method's title."""
 
 
+def _changed(name: str, **changes: Any) -> Entry:
+    """A method with other settings, searched."""
+    return replace(entry(get_method(name)), changes=changes, searched=True)
+
+
 VARIANTS = (
-    MethodVariant(
-        Entry(get_method("dppa"), {"scaling": "mean"}, partitions=2),
-        "shifts by effect size",
-    ),
-    MethodVariant(
-        Entry(get_method("dppa"), {"semantics": "authors"}, partitions=2),
-        "as the authors' program",
-    ),
-    MethodVariant(
-        Entry(get_method("sce"), {"semantics": "reference"}),
-        "all positions merged",
-    ),
-    MethodVariant(
-        Entry(get_method("consensus"), {"threshold": 0.2}),
-        "threshold 0.2",
-    ),
-    MethodVariant(
-        Entry(get_method("fisher")),
-        "enlarged",
-    ),
-    MethodVariant(
-        Entry(get_method("regmean")),
-        "enlarged",
-    ),
-    MethodVariant(
-        Entry(get_method("dare"), {"other_tensors": "keep"}),
-        "embeddings and norms whole",
-    ),
-    MethodVariant(
-        Entry(get_method("breadcrumbs"), {"drop_smallest": RATE}),
-        "a fifth kept",
-    ),
-    MethodVariant(
-        Entry(get_method("pcb"), {"density": round(1 - RATE, 9)}),
-        "a fifth kept",
-    ),
+    MethodVariant(_changed("dppa", scaling="mean"), "shifts by effect size"),
+    MethodVariant(_changed("dppa", semantics="authors"), "as the authors' program"),
+    MethodVariant(_changed("sce", semantics="reference"), "all positions merged"),
+    MethodVariant(_changed("consensus", threshold=0.2), "threshold 0.2"),
+    MethodVariant(_changed("fisher"), "enlarged"),
+    MethodVariant(_changed("regmean"), "enlarged"),
+    MethodVariant(_changed("dare", other_tensors="keep"), "embeddings and norms whole"),
+    MethodVariant(_changed("breadcrumbs", drop_smallest=RATE), "a fifth kept"),
+    MethodVariant(_changed("pcb", density=round(1 - RATE, 9)), "a fifth kept"),
 )

@@ -7,7 +7,7 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ from dppa_core.system.folder_cache import cache_folder, kept, load
 from dppa_core.tasks import Item
 from dppa_core.tasks.intervals import accuracy
 
-TOGETHER = 64
+EXCHANGES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,14 @@ class MergeExaminer:
         return Exam(target, domain, split, limit)
 
     def hits(self, target: Target, domain: str, split: str) -> tuple[bool, ...]:
-        """Whether a model or merge answers each item right."""
+        """Hits of a model or merge, item by item."""
         exam = self.exam(target, domain, split)
 
-        def tell(count: int) -> None:
+        def show(count: int) -> None:
             report(self.progress, count, len(exam.items()), f"{domain}, {split}")
 
         def ask(_: Resident) -> bytes:  # the examiner shares the copy of the model that is lent
-            return bytes(self.examiner.marks(exam, progress=tell).hits)
+            return bytes(self.examiner.marks(exam, progress=show).hits)
 
         return tuple(map(bool, self._kept("hits", target, exam.items(), ask)))
 
@@ -81,60 +81,59 @@ class MergeExaminer:
 
     def loss(self, target: Target, domain: str) -> float:
         """Mean loss of the search items' right answers, in nats per token; needs no decoding."""
-        asked = self.exam(target, domain, "search").items()
+        items = self.exam(target, domain, "search").items()
 
-        def read(there: Resident) -> bytes:
+        def read(resident: Resident) -> bytes:
             total, count = 0.0, 0
             with torch.inference_mode():
-                for group in grouped(self.examiner.exchanges(there, asked), TOGETHER):
-                    written = [one.prompt + one.reply[:-1] for one in group]
-                    logits = texts_of(there.model).read(written, [len(e.reply) for e in group])
-                    tokens = torch.tensor([token for one in group for token in one.reply])
+                for group in grouped(self.examiner.exchanges(resident, items), EXCHANGES_AT_ONCE):
+                    texts = [exchange.prompt + exchange.reply[:-1] for exchange in group]
+                    lengths = [len(exchange.reply) for exchange in group]
+                    logits = texts_of(resident.model).read(texts, lengths)
+                    tokens = torch.tensor([token for e in group for token in e.reply])
                     total += float(surprise(torch.cat(logits), tokens).double().sum())
                     count += len(tokens)
             return struct.pack("<d", total / count)
 
-        return float(struct.unpack("<d", self._kept("loss", target, asked, read))[0])
+        return float(struct.unpack("<d", self._kept("loss", target, items, read))[0])
 
     def added(self, merge: MergeRecipe) -> Added:
         """The delta of a merge."""
 
         def compare() -> bytes:
-            found = added(merge)
-            return struct.pack("<3d", found.length, found.likeness, found.changed)
+            return struct.pack("<3d", *astuple(added(merge)))
 
         return Added(*struct.unpack("<3d", kept(_entry("added", merge, ()), compare)))
 
     def curvature(self, pruned: MergeRecipe, domain: str, factors: Sequence[float]) -> Curvature:
         """Losses of one pruned model on the search items' right answers, foretold and measured."""
-        asked = self.exam(pruned, domain, "search").items()
+        items = self.exam(pruned, domain, "search").items()
         place = self.examiner.pool.expected_place(open_checkpoint(pruned.base))
-        entry = _entry(f"curvature {list(factors)}", pruned, asked, place)
+        entry = _entry(f"curvature {list(factors)}", pruned, items, place)
 
-        def find() -> bytes:
-            return json.dumps(asdict(curvature(pruned, asked, factors))).encode()
+        def measure() -> bytes:
+            return json.dumps(asdict(curvature(pruned, items, factors))).encode()
 
-        return TypeAdapter(Curvature).validate_json(kept(entry, find))
+        return TypeAdapter(Curvature).validate_json(kept(entry, measure))
 
     def _kept(
-        self, kind: str, target: Target, asked: tuple[Item, ...], ask: Callable[[Resident], bytes]
+        self, kind: str, target: Target, items: tuple[Item, ...], ask: Callable[[Resident], bytes]
     ) -> bytes:
         """An answer of a model, from the cache under the place where it computes."""
         pool = self.examiner.pool
         expected = pool.expected_place(open_checkpoint(references_of(target)[0]))
-        found = load(_entry(kind, target, asked, expected))
-        if found is not None:
-            return found
-        with pool.lend(target) as resident, lend(resident) as there:
-            entry = _entry(kind, target, asked, place_of(there.model))
-            return kept(entry, lambda: ask(there))
+        answer = load(_entry(kind, target, items, expected))
+        if answer is not None:
+            return answer
+        with pool.lend(target) as resident, lend(resident) as placed:
+            entry = _entry(kind, target, items, place_of(placed.model))
+            return kept(entry, lambda: ask(placed))
 
 
-def _entry(kind: str, target: Target, asked: tuple[Item, ...], place: Sequence[str] = ()) -> Path:
-    """A key that changes with the weights, the recipe, the items or the model's `place_of`."""
-    opened = [open_checkpoint(one) for one in references_of(target)]
-    weights = [one.content_hash() for one in opened]
-    text = [[item.prompt, item.answer] for item in asked]
+def _entry(kind: str, target: Target, items: tuple[Item, ...], place: Sequence[str] = ()) -> Path:
+    """A file whose name changes with the weights, the recipe, the items or the `place_of`."""
+    weights = [open_checkpoint(model).content_hash() for model in references_of(target)]
+    text = [[item.prompt, item.answer] for item in items]
     identity = json.dumps([kind, target_name(target), weights, text, *place])
     return cache_folder("leaderboard") / hashlib.sha256(identity.encode()).hexdigest()
 
@@ -148,14 +147,14 @@ def added(merge: MergeRecipe) -> Added:
 
     squares = products = of_sum = 0.0
     changed = count = 0
-    streams = (_tensors(one) for one in (plain(0.0), merge, plain(1.0)))
+    streams = (_tensors(recipe) for recipe in (plain(0.0), merge, plain(1.0)))
     for base, merged, summed in zip(*streams, strict=True):
-        one, other = merged - base, summed - base
-        squares += float(one @ one)
-        of_sum += float(other @ other)
-        products += float(one @ other)
-        changed += int(np.count_nonzero(one))
-        count += one.size
+        delta, whole = merged - base, summed - base
+        squares += float(delta @ delta)
+        of_sum += float(whole @ whole)
+        products += float(delta @ whole)
+        changed += int(np.count_nonzero(delta))
+        count += delta.size
     both = math.sqrt(squares * of_sum)
     length = math.sqrt(squares / of_sum) if of_sum else 0.0
     return Added(length, products / both if both else 0.0, changed / count)

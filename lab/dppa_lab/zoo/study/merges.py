@@ -53,15 +53,16 @@ def key_of(name: str, rate: float, budget: str) -> str:
 def merges() -> tuple[StudyMerge, ...]:
     """All merges of a set, the controls last. DP is DPPA with one partition: one factor for all
     that is kept. DPA is DPPA with strength 0: one rate for all matrices."""
-    found = [StudyMerge("task_arithmetic", 0.0, WHOLE, Entry(get_method("task_arithmetic")))]
+    every = [StudyMerge("task_arithmetic", 0.0, WHOLE, Entry(get_method("task_arithmetic")))]
     for rate in RATES:
-        found += [_pruned(name, rate, ALL) for name in ("magnitude", "dp", "dpa", "dppa")]
+        every += [_pruned(name, rate, ALL) for name in ("magnitude", "dp", "dpa", "dppa")]
         if rate == MAIN_RATE:
-            found += [_pruned(name, rate, MODULES) for name in ("magnitude", "dp", "dppa")]
-            found.append(_pruned("dare", rate, ALL))
-            found.append(StudyMerge("ties", rate, ALL, _ties(rate)))
-    found += [_pruned(name, rate, ALL) for rate in CLAIM_RATES for name in CONTROLS]
-    return tuple(found)
+            every += [_pruned(name, rate, MODULES) for name in ("magnitude", "dp", "dppa")]
+            every.append(_pruned("dare", rate, ALL))
+            ties = Entry(get_method("ties"), {"density": round(1 - rate, 9)})
+            every.append(StudyMerge("ties", rate, ALL, ties))
+    every += [_pruned(name, rate, ALL) for rate in CLAIM_RATES for name in CONTROLS]
+    return tuple(every)
 
 
 def _pruned(name: str, rate: float, budget: str) -> StudyMerge:
@@ -73,10 +74,6 @@ def _pruned(name: str, rate: float, budget: str) -> StudyMerge:
     return StudyMerge(name, rate, budget, Entry(method, changes, partitions, rate=rate))
 
 
-def _ties(rate: float) -> Entry:
-    return Entry(get_method("ties"), {"density": round(1 - rate, 9)})
-
-
 def recipe_of(row: Mapping[str, Any], references: Mapping[str, str]) -> MergeRecipe:
     """The recipe of a measured merge.
 
@@ -84,6 +81,6 @@ def recipe_of(row: Mapping[str, Any], references: Mapping[str, str]) -> MergeRec
         row: Its key, and the values that its search chose.
         references: base and every domain -> the model's reference.
     """
-    (merge,) = (one for one in merges() if one.key == row["key"])
+    (merge,) = (merge for merge in merges() if merge.key == row["key"])
     entry = replace(merge.entry, references=references)
     return with_values(entry.recipes()[entry.domains[0]], row["values"])

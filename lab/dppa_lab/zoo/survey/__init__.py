@@ -1,1 +1,1 @@
-"""What single deltas keep when they are pruned, and what tells it beforehand."""
+"""What single deltas keep when they are pruned, and what foretells it."""

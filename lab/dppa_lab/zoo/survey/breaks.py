@@ -10,18 +10,19 @@ from typing import Any
 
 from dppa_core.tuning.advice.facts import PROBE_KEEPS
 from dppa_core.tuning.advice.kept_rule import logit
-from dppa_lab.zoo.survey.correlation import correlation, correlation_gap, interval_values
-from dppa_lab.zoo.survey.rule import (
-    LEAST_OWN,
+from dppa_lab.zoo.survey.correlation import Estimate, correlation, correlation_gap
+from dppa_lab.zoo.survey.deltas import (
     Record,
+    answering,
+    by_kind,
     is_trained_here,
-    kind,
+    kind_name,
+    retention,
     shrunk,
-    title,
 )
 
 LEAST_BASES = 3
-"""Fewer bases give a correlation no interval."""
+"""Fewer bases give a correlation no interval, and support no rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class BreakPoint:
     """The rates from which one delta keeps less than nine tenths of its model's answers."""
 
     kind: str
-    """Size, regime and scale of the set."""
+    """See `kind_name`."""
     base: str
     """Hash of the base's weights."""
     trained_here: bool
@@ -41,6 +42,11 @@ class BreakPoint:
     """Nothing dropped, but shrunk by what magnitude pruning keeps of the sum of d²."""
 
 
+def rate_of_logit(logit_rate: float) -> float:
+    """The inverse of `logit`."""
+    return 1 / (1 + math.exp(-logit_rate))
+
+
 def crossing(rates: Sequence[float], kept: Sequence[float]) -> float | None:
     """The rate at which retention falls below `PROBE_KEEPS`, on straight lines over logit p between
     the measured ones; None if that is not between two of them."""
@@ -50,86 +56,80 @@ def crossing(rates: Sequence[float], kept: Sequence[float]) -> float | None:
             return None
         if low < PROBE_KEEPS:
             way = (high - PROBE_KEEPS) / (high - low)
-            place = (1 - way) * logit(before) + way * logit(after)
-            return 1 / (1 + math.exp(-place))
+            return rate_of_logit((1 - way) * logit(before) + way * logit(after))
     return None
 
 
 def break_figures(records: Sequence[Record]) -> dict[str, Any]:
     """Mean break points by kind of set, and what they correlate with; empty without break points
     of several bases."""
-    answering = [one for one in records if one["own"].count("1") >= LEAST_OWN * len(one["own"])]
-    found = break_points(answering)
-    here = [one for one in found if one.trained_here]
-    if len({one.base for one in here}) < LEAST_BASES:
+    deltas = answering(records)
+    points = break_points(deltas)
+    trained = [point for point in points if point.trained_here]
+    if len({point.base for point in trained}) < LEAST_BASES:
         return {}
-    groups: dict[str, list[BreakPoint]] = {}
-    for one in found:
-        groups.setdefault(one.kind, []).append(one)
     return {
-        "deltas": len(answering),
-        "broken": len(found),
+        "deltas": len(deltas),
+        "broken": len(points),
         "kinds": {
             name: {
-                "deltas": len(of),
-                "size": fmean(one.change for one in of),
-                "pruned": fmean(one.pruned for one in of),
-                "shrunk": fmean(one.shrunk for one in of),
+                "deltas": len(members),
+                "size": fmean(point.change for point in members),
+                "pruned": fmean(point.pruned for point in members),
+                "shrunk": fmean(point.shrunk for point in members),
             }
-            for name, of in groups.items()
+            for name, members in by_kind(points).items()
         },
-        "correlation with the shrunk one": _correlation(found, _shrunk),
-        "correlation with the size": _correlation(found, _size),
-        "correlation with the size, trained here": _correlation(here, _size),
-        "shrunk minus size": _gap(found),
+        "correlation with the shrunk one": _correlation(points, _shrunk),
+        "correlation with the size": _correlation(points, _size),
+        "correlation with the size, trained here": _correlation(trained, _size),
+        "shrunk minus size": correlation_gap(
+            list(map(_shrunk, points)),
+            list(map(_size, points)),
+            list(map(_pruned, points)),
+            [point.base for point in points],
+        ),
     }
 
 
 def break_points(records: Sequence[Record]) -> list[BreakPoint]:
-    """Of each delta that breaks between measured rates, pruned and shrunk."""
-    found = []
-    for one in records:
-        pruned, whole = _crossings(one)
+    """The break points of the deltas that break between measured rates, pruned and shrunk."""
+    points = []
+    for record in records:
+        pruned, whole = pruned_break(record), _shrunk_break(record)
         if pruned and whole:
-            names = kind(title(one["set"])), one["set"]["base"], is_trained_here(one)
-            found.append(BreakPoint(*names, one["change"], pruned, whole))
-    return found
+            names = kind_name(record), record["set"]["base"], is_trained_here(record)
+            points.append(BreakPoint(*names, record["change"], pruned, whole))
+    return points
 
 
 def pruned_break(record: Record) -> float | None:
     """The rate at which a delta breaks, pruned by magnitude."""
-    return _crossings(record)[0]
+    return _crossing(record, lambda at: retention(record, at["pruned"]["magnitude"]))
 
 
-def _crossings(record: Record) -> tuple[float | None, float | None]:
-    """Pruned by magnitude, and shrunk."""
-    own, places = record["own"].count("1"), record["places"]
-    rates = [at["rate"] for at in places]
-    kept = [at["pruned"]["magnitude"].count("1") / own for at in places]
-    return crossing(rates, kept), crossing(rates, [shrunk(record, at["energy"]) for at in places])
+def _shrunk_break(record: Record) -> float | None:
+    return _crossing(record, lambda at: shrunk(record, at["energy"]))
 
 
-def _shrunk(one: BreakPoint) -> float:
-    return logit(one.shrunk)
+def _crossing(record: Record, kept: Callable[[Record], float]) -> float | None:
+    places = record["places"]
+    return crossing([at["rate"] for at in places], [kept(at) for at in places])
 
 
-def _size(one: BreakPoint) -> float:
-    return math.log(one.change)
+def _shrunk(point: BreakPoint) -> float:
+    return logit(point.shrunk)
 
 
-def _correlation(
-    found: Sequence[BreakPoint], figure: Callable[[BreakPoint], float]
-) -> dict[str, float] | None:
-    """Between the logit of the break point and a figure, with its interval."""
-    figures, points = ([of(one) for one in found] for of in (figure, _point))
-    return interval_values(correlation(figures, points, [one.base for one in found]))
+def _size(point: BreakPoint) -> float:
+    return math.log(point.change)
 
 
-def _gap(found: Sequence[BreakPoint]) -> dict[str, float] | None:
-    """How much closer the break point goes with the shrunk one than with the size."""
-    by_energy, by_size, points = ([of(one) for one in found] for of in (_shrunk, _size, _point))
-    return interval_values(correlation_gap(by_energy, by_size, points, [one.base for one in found]))
+def _pruned(point: BreakPoint) -> float:
+    return logit(point.pruned)
 
 
-def _point(one: BreakPoint) -> float:
-    return logit(one.pruned)
+def _correlation(points: Sequence[BreakPoint], figure: Callable[[BreakPoint], float]) -> Estimate:
+    """Between a figure and the logit of the break point."""
+    bases = [point.base for point in points]
+    return correlation(list(map(figure, points)), list(map(_pruned, points)), bases)

@@ -1,4 +1,5 @@
-"""Whether a set of models is one in which pruning can matter, from single models and whole sums.
+"""Checks that a set of models is one in which pruning can matter, from single models and whole
+sums.
 
 Nothing is pruned here: a set that is chosen by this check favours no way of pruning.
 """
@@ -6,14 +7,13 @@ Nothing is pruned here: a set that is chosen by this check favours no way of pru
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import retention
@@ -30,7 +30,7 @@ ITEMS = 200
 LEAST_ALONE = 0.85
 """Accuracy that each model needs on its own domain."""
 KEPT = (0.40, 0.85)
-"""Wanted mean retention of a whole sum at its best coefficient: lower, it collapses; higher,
+"""Range of the mean retention of a whole sum at its best coefficient: lower, it collapses; higher,
 pruning has nothing to win."""
 
 
@@ -63,20 +63,19 @@ class SetCheck:
     @property
     def best(self) -> tuple[WholeSum, ...]:
         """Each sum at the coefficient that keeps most."""
-        groups = dict.fromkeys(one.domains for one in self.sums)
-        return tuple(
-            max((one for one in self.sums if one.domains == group), key=lambda one: one.mean)
-            for group in groups
-        )
+        groups: dict[tuple[str, ...], list[WholeSum]] = {}
+        for whole in self.sums:
+            groups.setdefault(whole.domains, []).append(whole)
+        return tuple(max(group, key=lambda whole: whole.mean) for group in groups.values())
 
     @property
     def between(self) -> tuple[tuple[str, ...], ...]:
-        """The sums that keep a wanted share at their best coefficient."""
-        return tuple(one.domains for one in self.best if KEPT[0] <= one.mean <= KEPT[1])
+        """The sums whose retention lies in `KEPT` at their best coefficient."""
+        return tuple(whole.domains for whole in self.best if KEPT[0] <= whole.mean <= KEPT[1])
 
     @property
     def met(self) -> bool:
-        """Whether each model is good alone and at least one sum keeps a wanted share."""
+        """Whether each model is good alone and at least one sum lies between."""
         return min(self.alone.values()) >= LEAST_ALONE and bool(self.between)
 
     def to_json(self) -> dict[str, Any]:
@@ -84,17 +83,15 @@ class SetCheck:
         return {
             "alone": self.alone,
             "sums": [
-                {
-                    "domains": list(one.domains),
-                    "coefficient": one.coefficient,
-                    "kept": one.kept,
-                    "mean": one.mean,
-                }
-                for one in self.sums
+                {**asdict(whole), "domains": list(whole.domains), "mean": whole.mean}
+                for whole in self.sums
             ],
             "spreads": {
-                name: {"significance": _finite(layers), "size": _finite(sizes)}
-                for name, (layers, sizes) in self.spreads.items()
+                name: {
+                    key: ratio if isfinite(ratio) else None
+                    for key, ratio in zip(("significance", "size"), ratios, strict=True)
+                }
+                for name, ratios in self.spreads.items()
             },
             "between": [list(group) for group in self.between],
             "met": self.met,
@@ -108,8 +105,13 @@ class SetCheck:
             for name, share in self.alone.items()
         ]
         sums = [
-            ["+".join(one.domains), f"{one.coefficient:.2f}", percent(one.mean), _each(one)]
-            for one in self.sums
+            [
+                "+".join(whole.domains),
+                f"{whole.coefficient:.2f}",
+                percent(whole.mean),
+                ", ".join(f"{name} {percent(share)}" for name, share in whole.kept.items()),
+            ]
+            for whole in self.sums
         ]
         between = listed(["+".join(group) for group in self.between]) or "no sum"
         return "\n\n".join(
@@ -147,8 +149,8 @@ def check_set(
             for coefficient in (1.0, 0.7, 1 / count):
                 deltas = [DomainModel(models[name], coefficient=coefficient) for name in group]
                 recipe = MergeRecipe(base, tuple(deltas), method="task_arithmetic")
-                found = examiner.evaluation(recipe, group, split="search", limit=limit)
-                sums.append(WholeSum(group, coefficient, retention(found, alone)))
+                scores = examiner.evaluation(recipe, group, split="search", limit=limit)
+                sums.append(WholeSum(group, coefficient, retention(scores, alone)))
                 say(f"{'+'.join(group)} x {coefficient:.2f}: {percent(sums[-1].mean)}")
     spreads = {name: _spreads(cached_profile(base, model)) for name, model in models.items()}
     return SetCheck(alone, tuple(sums), spreads)
@@ -156,21 +158,14 @@ def check_set(
 
 def _spreads(profile: DeltaProfile) -> tuple[float, float]:
     """Largest ÷ smallest significance of a layer, and mean |d| of a layer."""
-    found = significance(profile, PruningParameters())
+    by_layer = significance(profile, PruningParameters())
     groups = [
-        [item for item in profile.modules if item.module.layer == layer] for layer in found.layers
+        [delta for delta in profile.modules if delta.module.layer == layer]
+        for layer in by_layer.layers
     ]
     sizes = np.array([outliers(group, 1.0).mean for group in groups])
-    return _spread(found.layer), _spread(sizes)
-
-
-def _spread(values: Float64[ndarray, " L"]) -> float:
-    return float(values.max() / values.min()) if values.min() else float("inf")
-
-
-def _finite(spread: float) -> float | None:
-    return spread if np.isfinite(spread) else None
-
-
-def _each(one: WholeSum) -> str:
-    return ", ".join(f"{name} {percent(share)}" for name, share in one.kept.items())
+    ratios = (
+        float(values.max() / values.min()) if values.min() else float("inf")
+        for values in (by_layer.layer, sizes)
+    )
+    return next(ratios), next(ratios)

@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from dppa_core.evaluation.scores import Target
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.joint import JOINT_ITEMS
-from dppa_lab.zoo.results.choosing import ChosenValues, choose
-from dppa_lab.zoo.results.entry import Entry
+from dppa_lab.zoo.results.choosing import choose
 from dppa_lab.zoo.results.merge_examiner import MergeExaminer
 from dppa_lab.zoo.results.retained import bits
 from dppa_lab.zoo.study.merges import (
@@ -27,8 +27,6 @@ from dppa_lab.zoo.study.merges import (
 from dppa_lab.zoo.study.shuffled import shuffle_set
 from dppa_lab.zoo.trained_set import TrainedSet, trained_set
 
-Say = Callable[[str], None]
-
 
 def measure_set(
     folder: Path,
@@ -38,7 +36,7 @@ def measure_set(
     rates: Sequence[float] = RATES,
     methods: Sequence[str] = METHODS,
     budgets: Sequence[str] = BUDGETS,
-    say: Say = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The hits of every merge on the test items, as a JSON-ready dictionary.
 
@@ -56,58 +54,63 @@ def measure_set(
     models = trained_set(folder)
     references, examiner = models.complete(), MergeExaminer(limit, search_items)
     unmerged = {
-        name: {d: bits(examiner.hits(references[name], d, "test")) for d in DOMAINS}
+        name: _hits(dict.fromkeys(DOMAINS, references[name]), examiner)
         for name in ("base", *DOMAINS)
     }
-    own = {d: unmerged[d][d] for d in DOMAINS}
-    say(f"{models.name}: alone " + _accuracies(own))
-    wanted = [
+    own_hits = {domain: unmerged[domain][domain] for domain in DOMAINS}
+    say(f"{models.name}: alone " + _accuracies(own_hits))
+    selected = [
         merge
         for merge in merges()
         if merge.rate in (0.0, *rates)
         and merge.name in methods
         and merge.budget in (WHOLE, *budgets)
+        # An adapter changes modules alone: both budgets count the same delta.
+        and not (models.adapted and merge.budget == MODULES)
     ]
     rows = []
     with TemporaryDirectory(prefix="dppa-shuffled-") as place:
-        for row in _rows(models, wanted, examiner, Path(place)):
+        for row in _rows(models, selected, examiner, Path(place)):
             rows.append(row)
             say(f"{models.name}: {row['key']} " + _accuracies(row["hits"]))
-    record = dict(models.record)
-    asked = {"set": record, "search_items": search_items, "own": own, "unmerged": unmerged}
-    return {**asked, "merges": rows}
+    return {
+        "set": dict(models.record),
+        "search_items": search_items,
+        "own": own_hits,
+        "unmerged": unmerged,
+        "merges": rows,
+    }
 
 
 def _rows(
-    models: TrainedSet, wanted: Sequence[StudyMerge], examiner: MergeExaminer, place: Path
+    models: TrainedSet, selected: Sequence[StudyMerge], examiner: MergeExaminer, place: Path
 ) -> Iterator[dict[str, Any]]:
     shuffled = None
-    for merge in wanted:
-        if models.adapted and merge.budget == MODULES:
-            continue  # an adapter changes modules alone: both budgets count the same delta
+    for merge in selected:
         references = models.references
         if merge.name == SHUFFLED:
             if shuffled is None:
                 shuffled = shuffle_set(models.written(place / "whole"), place / "shuffled")
             references = trained_set(shuffled).references
         entry = replace(merge.entry, references=references)
-        yield _row(merge, entry, choose(entry, examiner, models.references), examiner)
+        choice = choose(entry, examiner, models.references)
+        yield {
+            "key": merge.key,
+            "name": merge.name,
+            "rate": merge.rate,
+            "budget": merge.budget,
+            "values": dict(choice.values),
+            "tried": choice.tried,
+            "hits": _hits(entry.recipes(choice.point), examiner),
+        }
 
 
-def _row(
-    merge: StudyMerge, entry: Entry, chosen: ChosenValues, examiner: MergeExaminer
-) -> dict[str, Any]:
-    made = entry.recipes(chosen.point)
-    return {
-        "key": merge.key,
-        "name": merge.name,
-        "rate": merge.rate,
-        "budget": merge.budget,
-        "values": dict(chosen.values),
-        "tried": {"losses": chosen.losses, "retentions": chosen.retentions},
-        "hits": {d: bits(examiner.hits(made[d], d, "test")) for d in DOMAINS},
-    }
+def _hits(targets: Mapping[str, Target], examiner: MergeExaminer) -> dict[str, str]:
+    """Domain -> the hits of its model or merge on the test items."""
+    return {domain: bits(examiner.hits(targets[domain], domain, "test")) for domain in DOMAINS}
 
 
 def _accuracies(hits: Mapping[str, str]) -> str:
-    return ", ".join(f"{d} {100 * of.count('1') / len(of):.1f} %" for d, of in hits.items())
+    return ", ".join(
+        f"{d} {100 * answers.count('1') / len(answers):.1f} %" for d, answers in hits.items()
+    )
