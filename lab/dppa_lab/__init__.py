@@ -3,7 +3,6 @@
 Its packages in order; each imports only those before it, and of the library what
 lab/tests/test_lab_architecture.py lists:
 
-    analysis     what a measurement needs beside the library's own analysis
     zoo          the embedded models: specified, trained, measured
     experiments  the paper's experiments, run, kept and resumed
     reports      the page's file, figures and tables, from measured data

@@ -14,13 +14,7 @@ from dppa_core.tuning.search.scoring import geometric_mean
 from dppa_lab.experiments.questions import DocumentsQuestion, ExamQuestion, Question
 from dppa_lab.experiments.score_table import ByDomain, loss, share
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
-from dppa_lab.experiments.steps import (
-    AskFunction,
-    Steps,
-    all_asked,
-    one_by_one,
-    together,
-)
+from dppa_lab.experiments.steps import AskFunction, Steps, all_asked, one_by_one
 
 COEFFICIENTS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4)
 """Coefficients tried for every merge; further ones by this factor while the outermost is best."""
@@ -32,11 +26,6 @@ BANDS = 2
 FACTOR_BUDGET = Budget(12, 6)
 """Settings by loss and by accuracy for two factors; half of the losses of a whole merge's search,
 which has twice as many numbers to choose."""
-CHOSEN = (
-    f"together by a joint search of {FACTOR_BUDGET.losses} settings by loss, "
-    f"{FACTOR_BUDGET.accuracies} of them by accuracy, factors of 1 always among them"
-)
-"""How factors are chosen, in words."""
 
 
 def exam(setting: Setting, target: Target, domain: str, split: str = "test") -> Question[Marks]:
@@ -132,18 +121,6 @@ def chosen_factors(
         ).best.values
 
     return one_by_one(code)
-
-
-def factors_at(
-    setting: Setting, subjects: Sequence[Subject], rates: Sequence[float]
-) -> Steps[dict[tuple[float, str], Factors]]:
-    """The factors of DPPA for some models, by rate and domain."""
-    several = {
-        (rate, subject.domain): chosen_factors(setting, subject, Treatment("dppa", rate))
-        for rate in rates
-        for subject in subjects
-    }
-    return (yield from together(several))
 
 
 def best_coefficient(

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dppa_core.charts.report import Axis, Chart, Experiment, Findings
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
+from dppa_core.evaluation.tables import Cell, Row, Table
 from dppa_lab.experiments.overview_map import difference_map
-from dppa_lab.experiments.rated_merges import (
+from dppa_lab.experiments.overview_merges import (
     AS_PRUNED,
     NAMES,
     SIMPLEST,
@@ -20,12 +20,9 @@ from dppa_lab.experiments.rated_merges import (
     of_results,
     of_studies,
 )
-from dppa_lab.experiments.score_table import points
-from dppa_lab.zoo.study.compare import (
-    EQUAL,
-    LEAST_SEEDS,
-)
-from dppa_lab.zoo.study.confirmation import without_new
+from dppa_lab.experiments.score_table import points, row, table
+from dppa_lab.experiments.steps import texts
+from dppa_lab.zoo.study.study_sets import without_new
 
 KEY = "overview"
 MERGED = (SIMPLEST, WHOLE)
@@ -38,70 +35,50 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
     merged, alone = of_results(results)
     several = [*merged, *of_studies(first)]
     tables = (
-        _table("Math, finance and law in one model", several, [Column("models")]),
-        _table("One model alone", alone, [Column("domain"), Column("‖d‖ / ‖W‖")]),
+        _table("Math, finance and law in one model", several, ["models"]),
+        _table("One model alone", alone, ["domain", "‖d‖ / ‖W‖"]),
     )
     maps = difference_map((several, alone), SIMPLEST), difference_map((several,), WHOLE)
+    written = texts()[KEY]
+    measured = written["measured"].format(
+        search=results["search_items"],
+        items=sum(score["n"] for score in results["models"]["base"].values()),
+        differences=sum(len(row.minus) for row in (*merged, *alone)),
+    )
     return Experiment(
         KEY,
-        "0",
-        "When does DPPA win, tie and lose?",
-        "Does DPPA keep more than magnitude pruning, and more than adding whole deltas?",
-        _measured(results, sum(len(row.minus) for row in (*merged, *alone))),
+        written["number"],
+        written["title"],
+        written["question"],
+        measured,
         Findings(tables, (*maps, _by_rate(merged))),
         made="make -C lab results",
     )
 
 
-def _measured(results: Mapping[str, Any], differences: int) -> str:
-    """How the merges were measured and compared."""
-    items = sum(score["n"] for score in results["models"]["base"].values())
-    return (
-        "Every method's factors, coefficient and strength were chosen together on "
-        f"{results['search_items']} search items a domain, with one budget for all, and scored on "
-        f"all {items:,} test items. *As pruned*: nothing was chosen; factors and coefficients are "
-        "1, DP has the paper's strength. Retention is accuracy divided by the domain model's own, "
-        "the arithmetic mean of the domains. A rate counts the entries of the modules; embeddings "
-        "and norms stay whole. DPPA wins or loses where the difference is beyond chance: p-values "
-        f"below 0.05, corrected for all {differences} differences of the embedded models (Holm). "
-        f"It ties where the interval lies within ±{100 * EQUAL:g} points, and is undecided "
-        "otherwise. Outcomes stand in the order of the differences: against task arithmetic, then "
-        "against magnitude. Intervals of the embedded models cover the items, not the training: "
-        "they were trained with one seed. Other sets (`make -C lab study`) count all entries, "
-        f"embeddings too. With {LEAST_SEEDS} seeds or more they have intervals over seeds and "
-        "outcomes corrected for the five comparisons of a rate "
-        "([study plan](study-plan.md)); with fewer they have none. The sets of the "
-        "confirmation are in no table here."
-    )
-
-
-def _table(title: str, rows: Sequence[RatedMerge], first: Sequence[Column]) -> Table:
-    several = rows[0].size is None
+def _table(title: str, merges: Sequence[RatedMerge], first: Sequence[str]) -> Table:
+    several = merges[0].size is None
     rivals = [*reversed(MERGED)] if several else [AS_PRUNED, SIMPLEST]
-    methods = [name for name in NAMES if name in rows[0].kept and name != "dp"]  # room on the page
+    methods = [name for name in NAMES if name in merges[0].kept and name != "dp"]  # room on a page
     columns = (
-        *first,
-        Column("pruned", "%"),
-        Column("outcomes"),
-        *(Column(f"minus {NAMES[name]}", "points") for name in rivals),
-        *(Column(NAMES[name], "%") for name in methods),
+        *(*first, "pruned|%", "outcomes"),
+        *(f"minus {NAMES[name]}|points" for name in rivals),
+        *(f"{NAMES[name]}|%" for name in methods),
     )
-    return Table(title, columns, tuple(_cells(row, methods, rivals) for row in rows))
+    return table(title, columns, (_row(merge, methods, rivals) for merge in merges))
 
 
-def _cells(row: RatedMerge, methods: Sequence[str], rivals: Sequence[str]) -> Row:
-    first = [Cell(row.domain), Cell(row.size)] if row.domain else [Cell(row.set)]
-    kept = (row.kept.get(name) for name in methods)
-    gaps = (row.minus.get(name) for name in rivals)
-    outcomes = ", ".join(row.outcomes[name] for name in rivals if row.outcomes)
-    cells = (
-        *first,
-        Cell(100 * row.rate),
-        Cell(outcomes or "few seeds: no claim"),
-        *(Cell(None) if gap is None else points(gap) for gap in gaps),
-        *(Cell(None if share is None else 100 * share) for share in kept),
+def _row(merge: RatedMerge, methods: Sequence[str], rivals: Sequence[str]) -> Row:
+    kept = (merge.kept.get(name) for name in methods)
+    gaps = (merge.minus.get(name) for name in rivals)
+    outcomes = ", ".join(merge.outcomes[name] for name in rivals if merge.outcomes)
+    return row(
+        *([merge.domain, merge.size] if merge.domain else [merge.set]),
+        *(100 * merge.rate, outcomes or "few seeds: no claim"),
+        *(None if gap is None else points(gap) for gap in gaps),
+        *(None if share is None else 100 * share for share in kept),
+        recipe=merge.recipe,
     )
-    return Row(cells, row.recipe)
 
 
 def _by_rate(rows: Sequence[RatedMerge]) -> Chart:

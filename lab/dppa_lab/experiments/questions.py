@@ -1,4 +1,4 @@
-"""The questions of experiments: items for a model or merge, or coefficients by AdaMerging.
+"""The questions of experiments: items for a model or merge, see also `kept_questions.py`.
 
 A question depends on its values alone, so that any process can answer it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -22,18 +22,15 @@ from dppa_core.evaluation.lm_eval_harness import Harness
 from dppa_core.evaluation.scores import Exam, Marks, Target, references_of
 from dppa_core.evaluation.tables import factors_text
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.models.devices import place_of, places_of_moved
+from dppa_core.models.devices import place_of
 from dppa_core.progress import Stop
-from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
-from dppa_core.recipes.yaml_text import dump_recipe as dumped
-from dppa_core.system.folder_cache import load, store
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.system.folder_cache import cache_folder, load, store
 from dppa_core.tasks.own_items import domain_key
-from dppa_core.tuning.adamerging.adamerge import adamerge
-from dppa_core.tuning.adamerging.settings import AdaMergeSettings
-from dppa_core.tuning.adamerging.texts import task_domains
-from dppa_lab.experiments.kept_answers import computed, entry, exact_place, keep
 
 A = TypeVar("A", covariant=True)
+Place = tuple[str, ...]
+"""See `place_of`."""
 
 
 class ExperimentExaminer(Examiner):
@@ -119,7 +116,7 @@ class DocumentsQuestion:
     folder: str | None = None
     """Folder of the user's task files."""
 
-    def key(self, place: tuple[str, ...] = ()) -> str:
+    def key(self, place: Place = ()) -> str:
         """Key of weights, recipe, libraries, the task's name and files, and number of documents."""
         files = task_files(Path(self.folder) if self.folder else None)
         documents = self.task, self.search, self.test, self.folder, files
@@ -152,8 +149,16 @@ class DocumentsQuestion:
             ),
             None,
         )
-        if hits is None or len(hits) <= self.search:
-            raise _no_marks(self.task, hits, self.search)
+        if hits is None:
+            raise InvalidValue(
+                f"{self.task}: none of its metrics marks every document right or wrong, so merges "
+                "cannot be compared item by item. Accuracies do; perplexities and BLEU do not."
+            )
+        if len(hits) <= self.search:
+            raise InvalidValue(
+                f"{self.task}: it has {len(hits)} documents and {self.search} of them are for "
+                "choosing settings, so none is left to test. Use fewer (--search-limit)."
+            )
         store(path, json.dumps([int(hit) for hit in hits]).encode())
         return self._part(hits)
 
@@ -166,61 +171,12 @@ class DocumentsQuestion:
         return Marks(tuple(bool(hit) for hit in part), (), ())
 
 
-@dataclass(frozen=True, slots=True)
-class AdaMerged:
-    """The result of AdaMerging."""
-
-    recipe: MergeRecipe
-    """The recipe with the coefficients of the best checkpoint."""
-    step: int
-    steps: int
-    collapsed: bool
-    """Whether any checkpoint showed a collapse."""
-
-
-@dataclass(frozen=True, slots=True)
-class TuningQuestion:
-    """Coefficients of a merge by AdaMerging; the answer is an `AdaMerged`."""
-
-    recipe: MergeRecipe
-    domains: tuple[str, ...]
-    """Embedded domains, one per model."""
-    settings: AdaMergeSettings
-
-    def key(self, place: tuple[str, ...] = ()) -> str:
-        """Key of weights, recipe, libraries, domains and settings."""
-        settings = json.dumps(asdict(self.settings), sort_keys=True)
-        domains = list(map(domain_key, self.domains))
-        return digest("tuning", identity_of(self.recipe, place), domains, settings)
-
-    def cached(self, examiner: ExperimentExaminer) -> AdaMerged | None:
-        """From the experiments' own cache."""
-        kept = computed(self.recipe, self.key)
-        if kept is None:
-            return None
-        value = json.loads(kept)
-        return AdaMerged(**{**value, "recipe": parse_recipe(value["recipe"])})
-
-    def answer(self, examiner: ExperimentExaminer) -> AdaMerged:
-        """Run AdaMerging; a stopped run resumes from its last checkpoint."""
-        state = entry(self.key(exact_place(self.recipe))).with_suffix(".state.json")
-        state.parent.mkdir(parents=True, exist_ok=True)
-        domains = task_domains(self.domains, self.settings)
-        with places_of_moved() as places:
-            result = adamerge(self.recipe, domains, self.settings, state=state, stop=examiner.stop)
-        collapsed = any(snapshot.collapsed for snapshot in result.snapshots)
-        tuned = AdaMerged(result.recipe, result.best.step, result.snapshots[-1].step, collapsed)
-        value = {**asdict(tuned), "recipe": dumped(tuned.recipe)}
-        keep(places, self.key, json.dumps(value))
-        state.unlink(missing_ok=True)
-        return tuned
-
-    def label(self) -> str:
-        """Method, rates, domains."""
-        return f"AdaMerging of {named(self.recipe)}: {', '.join(self.domains)}"
-
-
 Answers = Mapping[Question[Any], Any]
+
+
+def entry(key: str) -> Path:
+    """The file of an answer in the experiments' own cache."""
+    return cache_folder("experiments") / f"{key}.json"
 
 
 def digest(*parts: object) -> str:
@@ -229,7 +185,7 @@ def digest(*parts: object) -> str:
 
 
 @cache
-def identity_of(target: Target, place: tuple[str, ...] = ()) -> str:
+def identity_of(target: Target, place: Place = ()) -> str:
     """The target's identity, cached in this process: weights do not change during a run."""
     return identity(target, lambda _: place)
 
@@ -257,15 +213,3 @@ def _factors(recipe: MergeRecipe) -> str:
     }
     unusual = sorted(sizes - {1.0})
     return factors + (f", × {', '.join(f'{size:g}' for size in unusual)}" if unusual else "")
-
-
-def _no_marks(task: str, hits: Any, search: int) -> InvalidValue:
-    if hits is None:
-        return InvalidValue(
-            f"{task}: none of its metrics marks every document right or wrong, so merges cannot be "
-            "compared item by item. Accuracies do; perplexities and BLEU do not."
-        )
-    return InvalidValue(
-        f"{task}: it has {len(hits)} documents and {search} of them are for choosing settings, so "
-        "none is left to test. Use fewer (--search-limit)."
-    )

@@ -6,22 +6,17 @@ Answers of all earlier runs are reused, so the same command resumes a stopped ru
 from __future__ import annotations
 
 import json
-import os
 import platform
+import re
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dppa_core.charts.report import (
-    Cost,
-    Experiment,
-    ExperimentsReport,
-    Findings,
-    report_json,
-)
+from dppa_core.charts.report import Cost, Experiment, ExperimentsReport, Findings, report_json
 from dppa_core.errors import Cancelled, DppaError, OutOfBudget
 from dppa_core.system.atomic_folders import replace_file, unwritable
 from dppa_core.system.threads import available_cores
@@ -29,28 +24,32 @@ from dppa_lab.experiments.processes import Workers
 from dppa_lab.experiments.questions import Answers, ExperimentExaminer, Question
 from dppa_lab.experiments.score_table import lasting
 from dppa_lab.experiments.setting import Setting
-from dppa_lab.experiments.steps import Declared, Steps
+from dppa_lab.experiments.steps import Declared
+
+RESULT, JOURNAL = "experiments.json", "journal.jsonl"
+PACKAGES = ("torch", "transformers", "numpy")
+Say = Callable[[str], None]
 
 
 class Journal:
-    """The journal of a folder.
-
-    Args:
-        path: The file, in an existing folder; created if missing.
+    """The journal of a folder, a JSON object a line: the processor seconds of an answer, or the
+    wall seconds of an experiment's run. A truncated line is ignored.
 
     Raises:
-        InvalidValue: it cannot be written.
+        InvalidValue: it cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._answers: dict[str, tuple[str, float]] = {}
         self._walls: dict[str, float] = {}
-        for line in _lines(path):
-            self._take(line)
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._answers
+        try:
+            lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        except OSError as error:
+            raise unwritable(path, error) from error
+        for line in lines:
+            with suppress(ValueError, KeyError, TypeError):
+                self._take(json.loads(line))
 
     def answered(self, experiment: str, key: str, processor: float) -> None:
         """Record an answer; `processor` in seconds."""
@@ -84,29 +83,6 @@ class Journal:
             self._walls[name] = self._walls.get(name, 0.0) + float(line["wall"])
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """All complete lines; a truncated one is ignored."""
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise unwritable(path, error) from error
-    for line in text.splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict) and "experiment" in value and {"answer", "wall"} & value.keys():
-            yield value
-
-
-RESULT, JOURNAL = "experiments.json", "journal.jsonl"
-PACKAGES = ("torch", "transformers", "numpy")
-
-Say = Callable[[str], None]
-
-
 class Runner:
     """Runs experiments one after the other; `say` gets a line on each answer."""
 
@@ -116,7 +92,7 @@ class Runner:
         self._setting, self._workers, self._say = setting, workers, say
         self._journal = Journal(out / JOURNAL)
         self._examiner = ExperimentExaminer()  # for looking answers up
-        self._known: dict[Question[Any], Any] = {}
+        self._collected: dict[Question[Any], Any] = {}
         self._keys: dict[Question[Any], str] = {}
 
     def run(self, declared: Declared) -> Experiment:
@@ -130,8 +106,7 @@ class Runner:
         begun, keys, findings = time.monotonic(), set[str](), None
         if not why:
             try:
-                steps = declared.steps(self._setting)
-                findings = self._followed(declared.key, steps, keys)
+                findings = self._followed(declared, keys)
             except (Cancelled, OutOfBudget):
                 raise
             except DppaError as error:
@@ -149,37 +124,41 @@ class Runner:
             self._journal.cost(declared.key, keys),
         )
 
-    def _followed(self, name: str, steps: Steps[Findings], keys: set[str]) -> Findings:
+    def _followed(self, declared: Declared, keys: set[str]) -> Findings:
+        """Follow the steps of an experiment to their end; adds the keys of its questions."""
+        steps = declared.steps(self._setting)
         try:
             questions = next(steps)
             while True:
-                answers = self._answers(name, questions)
+                answers = self._answers(declared.key, questions)
                 keys.update(self._key(question) for question in questions)
                 questions = steps.send(answers)
         except StopIteration as end:
             findings: Findings = end.value
             return findings
 
-    def _answers(self, name: str, questions: Sequence[Question[Any]]) -> Answers:
+    def _answers(self, experiment: str, questions: Sequence[Question[Any]]) -> Answers:
+        """The answers to some questions, collected before, cached or asked now."""
         waiting = []
         for question in dict.fromkeys(questions):
-            if question not in self._known:
+            if question not in self._collected:
                 kept = question.cached(self._examiner)
                 if kept is None:
                     waiting.append(question)
                 else:
-                    self._known[question] = kept
+                    self._collected[question] = kept
+        # Ask those that no cache has; the pace so far tells how long the rest takes.
         begun = time.monotonic()
         for count, answered in enumerate(self._workers(waiting), 1):
-            self._known[answered.question] = answered.answer
-            self._journal.answered(name, self._key(answered.question), answered.processor)
+            self._collected[answered.question] = answered.answer
+            self._journal.answered(experiment, self._key(answered.question), answered.processor)
             left = (time.monotonic() - begun) / count * (len(waiting) - count)
             self._say(
-                f"{name} {count}/{len(waiting)}: {answered.question.label()}, "
+                f"{experiment} {count}/{len(waiting)}: {answered.question.label()}, "
                 f"{answered.processor:.1f} s"
                 + (f"; {lasting(left)} left of these {len(waiting)}" if left >= 1 else "")
             )
-        return {question: self._known[question] for question in questions}
+        return {question: self._collected[question] for question in questions}
 
     def _key(self, question: Question[Any]) -> str:
         if question not in self._keys:
@@ -194,14 +173,8 @@ def run_all(
     workers: Workers,
     command: str,
     say: Say = lambda text: None,
-) -> Generator[Experiment, None, ExperimentsReport]:
-    """Run experiments; rewrite the file in `out` after each of them.
-
-    Yields:
-        Each experiment when it ends.
-
-    Returns:
-        The report on all of them.
+) -> ExperimentsReport:
+    """The report on some experiments; rewrites the file in `out` after each of them.
 
     Raises:
         InvalidValue: the folder cannot be written.
@@ -211,21 +184,18 @@ def run_all(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(out, error) from error
-    runner, ended = Runner(setting, out, workers, say), list[Experiment]()
+    runner = Runner(setting, out, workers, say)
     report = ExperimentsReport(command, machine(), versions(), setting.to_json(), ())
     for place, experiment in enumerate(experiments, 1):
-        say(f"{place} of {len(experiments)}: {experiment.number} {experiment.title}")
-        ended.append(runner.run(experiment))
-        report = replace(report, experiments=tuple(ended))
-        write(report, out)
-        yield ended[-1]
+        title = f"{experiment.number} {experiment.title}"
+        say(f"{place} of {len(experiments)}: {title}")
+        ended = runner.run(experiment)
+        report = replace(report, experiments=(*report.experiments, ended))
+        text = json.dumps(report_json(report), allow_nan=False, indent=1, ensure_ascii=False)
+        replace_file(out / RESULT, text + "\n")
+        took = f"done, {lasting(ended.cost.processor)} of processor"
+        say(f"{title}: {'not run' if ended.not_run else took}")
     return report
-
-
-def write(report: ExperimentsReport, out: Path) -> None:
-    """Write the file of a report atomically."""
-    text = json.dumps(report_json(report), allow_nan=False, indent=1, ensure_ascii=False)
-    replace_file(out / RESULT, text + "\n")
 
 
 def versions() -> dict[str, str]:
@@ -235,14 +205,10 @@ def versions() -> dict[str, str]:
 
 def machine() -> str:
     """The processor, how many cores this process may use, and the system."""
-    system = f"{platform.system()} {platform.machine()}"
-    return f"{_processor()}, {available_cores()} cores, {system}"
-
-
-def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
     except OSError:
-        return platform.processor() or os.name
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown processor"
+        text = ""
+    name = re.search(r"^model name.*?: *(.*?) *$", text, re.MULTILINE)
+    processor = name[1] if name else platform.processor() or "unknown processor"
+    return f"{processor}, {available_cores()} cores, {platform.system()} {platform.machine()}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,19 +10,26 @@ import numpy as np
 from dppa_core.evaluation import side_by_side
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column
+from dppa_core.evaluation.tables import Cell, Column, Row, Table
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.tasks import intervals
-from dppa_core.tasks.intervals import (
-    Z95,
-    Interval,
-    VariancePart,
-    ratio,
-    reach,
-)
-from dppa_lab.experiments.setting import Setting
+from dppa_core.tasks.intervals import Z95, Interval, VariancePart, ratio, reach
 
 ByDomain = Mapping[str, Marks]
 """Domain -> marks of one model."""
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Row]) -> Table:
+    """A table; a column is its title, and its unit behind a bar: `pruned|%`."""
+    heads = (column.partition("|")[::2] for column in columns)
+    return Table(title, tuple(Column(*head) for head in heads), tuple(rows))
+
+
+def row(*cells: Cell | float | str | None, recipe: MergeRecipe | str | None = None) -> Row:
+    """A row of cells, or of numbers and texts without intervals; its recipe may be YAML."""
+    wrapped = (cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)
+    text = dump_recipe(recipe) if isinstance(recipe, MergeRecipe) else recipe
+    return Row(tuple(wrapped), text)
 
 
 def share(marks: Marks) -> float:
@@ -33,12 +40,6 @@ def share(marks: Marks) -> float:
 def mean_share(marks: ByDomain) -> float:
     """Mean of the domains' accuracies, as a fraction."""
     return sum(map(share, marks.values())) / len(marks)
-
-
-def columns_by(title: str, setting: Setting) -> tuple[Column, ...]:
-    """Columns of a table by variant and rate: accuracy of each subject, and mean retention."""
-    subjects = (Column(subject.name, "%") for subject in setting.subjects)
-    return (Column(title), Column("pruned", "%"), *subjects, Column("mean retention", "%"))
 
 
 def accuracy(marks: Marks) -> Cell:
@@ -66,26 +67,6 @@ def loss(marks: ByDomain) -> float:
 def compared(marks: ByDomain, reference: ByDomain) -> Comparison:
     """One merge against another on the same items, with equal weight for each domain."""
     return side_by_side.compared({d: (marks[d].hits, reference[d].hits) for d in marks})
-
-
-@dataclass(frozen=True, slots=True)
-class RatedMarks:
-    """Marks of every domain model on its own domain, and by kind, rate and domain."""
-
-    unpruned: dict[str, Marks]
-    marks: dict[tuple[str, float, str], Marks]
-
-    def at(self, kind: str, rate: float) -> dict[str, Marks]:
-        """Domain -> marks."""
-        return {domain: self.marks[kind, rate, domain] for domain in self.unpruned}
-
-    def kept(self, kind: str, rate: float) -> Cell:
-        """Retention over all domains."""
-        return retained(self.at(kind, rate), self.unpruned)
-
-    def gain(self, kind: str, reference: str, rate: float) -> Comparison:
-        """One kind against another, over all domains."""
-        return compared(self.at(kind, rate), self.at(reference, rate))
 
 
 @dataclass(frozen=True, slots=True)

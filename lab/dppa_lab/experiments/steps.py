@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import yaml
 
 from dppa_core.charts.report import Findings
 from dppa_lab.experiments.questions import Answers, Question
-from dppa_lab.experiments.setting import Setting
+from dppa_lab.experiments.setting import HARNESS, Setting
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -30,7 +34,7 @@ class AskFunction(Protocol):
         ...
 
 
-class _Wanted(Exception):
+class _Unanswered(Exception):
     def __init__(self, question: Question[Any]) -> None:
         super().__init__("a question without an answer")
         self.question = question
@@ -51,15 +55,15 @@ def one_by_one(code: Callable[[AskFunction], T]) -> Steps[T]:
 
     def ask(question: Question[Any]) -> Any:
         if question not in kept:
-            raise _Wanted(question)
+            raise _Unanswered(question)
         return kept[question]
 
     while True:
         try:
             return code(ask)
-        except _Wanted as wanted:
-            answers = yield [wanted.question]
-            kept[wanted.question] = answers[wanted.question]
+        except _Unanswered as error:
+            answers = yield [error.question]
+            kept[error.question] = answers[error.question]
 
 
 def together(several: Mapping[K, Steps[T]]) -> Steps[dict[K, T]]:
@@ -77,10 +81,8 @@ def together(several: Mapping[K, Steps[T]]) -> Steps[dict[K, T]]:
     for key in several:
         go(key, None)
     while waiting:
-        waited_for = dict.fromkeys(
-            question for questions in waiting.values() for question in questions
-        )
-        answers = yield list(waited_for)
+        questions = dict.fromkeys(question for batch in waiting.values() for question in batch)
+        answers = yield list(questions)
         for key in list(waiting):
             go(key, answers)
     return {key: results[key] for key in several}
@@ -107,3 +109,25 @@ class Declared:
         """`measured` with the setting's numbers of items."""
         test = "all" if setting.test is None else str(setting.test)
         return self.measured.format(test=test, search=setting.search)
+
+
+@cache
+def texts() -> Mapping[str, Mapping[str, str]]:
+    """Experiment -> number, title, question and measured, written by hand."""
+    file = Path(__file__).with_name("experiments.yaml")
+    by_key: dict[str, dict[str, str]] = yaml.safe_load(file.read_text("utf-8"))
+    return by_key
+
+
+def declared(
+    key: str,
+    steps: Callable[[Setting], Steps[Findings]],
+    wants: Callable[[Setting], str] = lambda setting: "",
+) -> Declared:
+    """The declaration of an experiment with its texts."""
+    return Declared(key, **texts()[key], steps=steps, wants=wants)
+
+
+def no_harness(reason: str) -> Callable[[Setting], str]:
+    """Refuse, with a reason, a setting with a task of lm-evaluation-harness."""
+    return lambda setting: reason if any(d.startswith(HARNESS) for d in setting.domains) else ""

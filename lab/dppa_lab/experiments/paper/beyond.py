@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dppa_core.charts.report import Axis, Chart, Findings, Series
-from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
+from dppa_core.evaluation.tables import Table
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import PruningParameters
-from dppa_lab.experiments.exams import CHOSEN, alone, factors_at, own_marks
-from dppa_lab.experiments.score_table import (
-    RatedMarks,
-    mean_share,
-    points,
-)
-from dppa_lab.experiments.setting import Setting, Treatment
-from dppa_lab.experiments.steps import Declared, Steps, all_asked
+from dppa_lab.experiments.paper.rated_marks import PruningVariant, RatedMarks, rated_marks
+from dppa_lab.experiments.score_table import mean_share, points, row, table
+from dppa_lab.experiments.setting import Setting
+from dppa_lab.experiments.steps import Steps, declared
 
 RATES = (0.8, 0.85, 0.9, 0.95, 0.99)
-METHODS = ("magnitude", "dp", "dppa")
-TITLES = {"dp": "DP", "dppa": "DPPA"}
+VARIANTS = (
+    PruningVariant("magnitude", "magnitude", "magnitude"),
+    PruningVariant("dp", "DP", "dp"),
+    PruningVariant("dppa", "DPPA", "dppa", 2),
+)
+STRENGTHS = {"magnitude": 0.0, "dp": PruningParameters().strength}
 STARVED = 0.1
 """A matrix with less than this part of its even share counts as starved."""
 
@@ -37,49 +36,30 @@ class KeptShares:
     """Share of the matrices with less than a tenth of their even share."""
 
 
-@dataclass(frozen=True, slots=True)
-class Beyond(RatedMarks):
-    """All results of the experiment, by method."""
-
-    shares: dict[tuple[str, float], KeptShares]
-    """(method, rate) -> figures, for magnitude and DP."""
-
-    def over(self, method: str, rate: float) -> Comparison:
-        """A method against magnitude."""
-        return self.gain(method, "magnitude", rate)
+Shares = Mapping[tuple[str, float], KeptShares]
+"""Method and rate -> figures, for magnitude and DP."""
 
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Choose factors at every rate, ask test items, and measure what the plans keep."""
-    factors_of = yield from factors_at(setting, setting.subjects, RATES)
-    unpruned = yield from own_marks(setting)
-    questions = {}
-    for method in METHODS:
-        for rate in RATES:
-            for subject in setting.subjects:
-                factors = factors_of[rate, subject.domain] if method == "dppa" else None
-                _, question = alone(setting, subject, Treatment(method, rate), factors)
-                questions[method, rate, subject.domain] = question
-    marks = yield from all_asked(questions)
-    beyond = Beyond(unpruned, marks, plans(setting))
-    return Findings((_table(beyond),), (_gains(beyond), _reasons(beyond)))
+    rated = yield from rated_marks(setting, VARIANTS, RATES)
+    shares = plans(setting)
+    return Findings((_table(rated, shares),), (_gains(rated), _reasons(shares)))
 
 
-def plans(setting: Setting) -> dict[tuple[str, float], KeptShares]:
+def plans(setting: Setting) -> Shares:
     """What magnitude and DP keep at every rate, from the profiles alone."""
     profiles = [cached_profile(setting.base, subject.model) for subject in setting.subjects]
     shares = {}
-    for method, parameters in (
-        ("magnitude", PruningParameters(strength=0.0)),
-        ("dp", PruningParameters()),
-    ):
+    for method, strength in STRENGTHS.items():
         for rate in RATES:
+            parameters = PruningParameters(strength=strength)
             planned = [plan_pruning(profile, [rate], parameters) for profile in profiles]
-            energy = _mean([plan.energy for plan in planned])
             starved = [
                 _mean([module.density < STARVED * (1 - rate) for module in plan.modules])
                 for plan in planned
             ]
+            energy = _mean([plan.energy for plan in planned])
             shares[method, rate] = KeptShares(energy, _mean(starved))
     return shares
 
@@ -88,62 +68,49 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _table(beyond: Beyond) -> Table:
+def _table(rated: RatedMarks, shares: Shares) -> Table:
     columns = (
-        Column("pruned", "%"),
-        *(Column(title, "%") for title in ("magnitude", "DP", "DPPA")),
-        Column("DP minus magnitude", "points"),
-        Column("DPPA minus magnitude", "points"),
-        Column("d² kept by magnitude", "%"),
-        Column("d² kept by DP", "%"),
-        Column("matrices DP starves", "%"),
+        *("pruned|%", *(f"{variant.title}|%" for variant in VARIANTS)),
+        *(f"{variant.title} minus magnitude|points" for variant in VARIANTS[1:]),
+        *("d² kept by magnitude|%", "d² kept by DP|%", "matrices DP starves|%"),
     )
-    rows = []
-    for rate in RATES:
-        shares = [Cell(100 * mean_share(beyond.at(method, rate))) for method in METHODS]
-        gains = [points(beyond.over(method, rate)) for method in METHODS[1:]]
-        energies = [Cell(100 * beyond.shares[method, rate].energy) for method in METHODS[:2]]
-        starved = Cell(100 * beyond.shares["dp", rate].starved)
-        rows.append(Row((Cell(100 * rate), *shares, *gains, *energies, starved)))
-    return Table("Means over the domains, each model alone; test items", columns, tuple(rows))
+    rows = [
+        row(
+            100 * rate,
+            *(100 * mean_share(rated.at(variant.key, rate)) for variant in VARIANTS),
+            *(points(rated.gain(variant.key, "magnitude", rate)) for variant in VARIANTS[1:]),
+            *(100 * shares[method, rate].energy for method in STRENGTHS),
+            100 * shares["dp", rate].starved,
+        )
+        for rate in RATES
+    ]
+    return table("Means over the domains, each model alone; test items", columns, rows)
 
 
-def _gains(beyond: Beyond) -> Chart:
+def _gains(rated: RatedMarks) -> Chart:
     cells = {
-        f"{title} minus magnitude": [points(beyond.over(method, rate)) for rate in RATES]
-        for method, title in TITLES.items()
+        f"{variant.title} minus magnitude": [
+            points(rated.gain(variant.key, "magnitude", rate)) for rate in RATES
+        ]
+        for variant in VARIANTS[1:]
     }
-    axes, rates = (Axis("pruned", "%"), Axis("gain in accuracy", "points")), _percents(RATES)
+    axes = Axis("pruned", "%"), Axis("gain in accuracy", "points")
+    rates = [100 * rate for rate in RATES]
     return Chart.of("lines", "Gain over magnitude beyond 80 %", axes, rates, cells)
 
 
-def _percents(values: Sequence[float]) -> list[float]:
-    return [100 * value for value in values]
-
-
-def _reasons(beyond: Beyond) -> Chart:
+def _reasons(shares: Shares) -> Chart:
     lines = {
-        "d² kept by magnitude": [beyond.shares["magnitude", rate].energy for rate in RATES],
-        "d² kept by DP": [beyond.shares["dp", rate].energy for rate in RATES],
-        "matrices DP starves": [beyond.shares["dp", rate].starved for rate in RATES],
+        "d² kept by magnitude": [shares["magnitude", rate].energy for rate in RATES],
+        "d² kept by DP": [shares["dp", rate].energy for rate in RATES],
+        "matrices DP starves": [shares["dp", rate].starved for rate in RATES],
     }
     series = tuple(
-        Series(title, tuple(_percents(RATES)), tuple(_percents(shares)))
-        for title, shares in lines.items()
+        Series(title, tuple(100 * rate for rate in RATES), tuple(100 * value for value in values))
+        for title, values in lines.items()
     )
     axes = Axis("pruned", "%"), Axis("share", "%")
     return Chart("lines", "What the plans keep, and whom DP starves", *axes, series)
 
 
-BEYOND = Declared(
-    key="beyond",
-    number="6a",
-    title="Gain against rate beyond 80 %",
-    question="Does the gain shrink as the rate rises beyond 80 %, as the paper reports without "
-    "saying why?",
-    measured="Each domain model alone at five rates, {test} test items of its domain; factors are "
-    f"chosen on {{search}} search items, {CHOSEN}. Beside the answers stands what the plans keep, "
-    "before any weight is touched: the share of the sum of d², and how many matrices DP leaves "
-    "less than a tenth of the even share 1 − rate.",
-    steps=steps,
-)
+BEYOND = declared("beyond", steps)

@@ -10,17 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, factors_text
-from dppa_core.tasks.intervals import Interval
 from dppa_lab.experiments.exams import alone, chosen_factors, exam, whole
 from dppa_lab.experiments.score_table import (
-    ByDomain,
     Draws,
     accuracy,
     against_draws,
     compared,
     flipped,
+    points,
     retained,
 )
 from dppa_lab.experiments.setting import Setting, Subject, Treatment
@@ -51,12 +49,9 @@ class Contest:
         return self.marks[method].marks[0]
 
     def cells(self) -> tuple[Cell, ...]:
-        """Accuracies: the whole delta, then every method."""
-        return accuracy(self.unpruned), *(self.marks[method].cell() for method in METHODS)
-
-    def factors_cell(self) -> Cell:
-        """The factors."""
-        return Cell(factors_text(self.factors))
+        """Accuracies: the whole delta, then every method; and the factors."""
+        marks = (self.marks[method].cell() for method in METHODS)
+        return accuracy(self.unpruned), *marks, Cell(factors_text(self.factors))
 
 
 def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0) -> Steps[Contest]:
@@ -91,16 +86,17 @@ def contests(
     return (yield from together(several))
 
 
-def against_magnitude(several: Mapping[str, Contest], method: str) -> Comparison | Interval:
-    """A method's accuracy minus magnitude's; the domains, at least one, count equally."""
+def against_magnitude(several: Mapping[str, Contest], method: str) -> Cell:
+    """A method's accuracy minus magnitude's in points; the domains, at least one, count equally."""
     plain = {domain: held.sole_marks("magnitude") for domain, held in several.items()}
     if method == "dare":
-        drawn = against_draws(plain, {d: held.marks["dare"] for d, held in several.items()})
-        return flipped(drawn)
-    return compared({domain: held.sole_marks(method) for domain, held in several.items()}, plain)
+        draws = {domain: held.marks["dare"] for domain, held in several.items()}
+        return points(flipped(against_draws(plain, draws)))
+    marks = {domain: held.sole_marks(method) for domain, held in several.items()}
+    return points(compared(marks, plain))
 
 
 def kept(several: Mapping[str, Contest], method: str) -> Cell:
     """Retention of a deterministic method in per cent; geometric mean over the domains."""
-    unpruned: ByDomain = {domain: held.unpruned for domain, held in several.items()}
+    unpruned = {domain: held.unpruned for domain, held in several.items()}
     return retained({domain: held.sole_marks(method) for domain, held in several.items()}, unpruned)

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from dppa_core.charts.report import Axis, Chart, Series
 from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital
-from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
-from dppa_core.tasks.intervals import Interval
+from dppa_core.evaluation.tables import Cell, Table, capital
+from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_lab.experiments.score_table import (
     Draws,
     against_draws,
@@ -19,11 +17,11 @@ from dppa_lab.experiments.score_table import (
     mean_retained,
     points,
     pruned,
+    row,
+    table,
 )
 
 TITLES = {"dppa": "DPPA", "dare": "DARE", "ties": "TIES", "task_arithmetic": "task arithmetic"}
-STEPS = 20
-"""Of AdaMerging: few long ones, a minute, instead of the paper's 500 of 0.001, ten minutes."""
 REFERENCE = "dppa"
 
 
@@ -57,14 +55,16 @@ class Merge:
         """Number of draws."""
         return max(len(draws.marks) for draws in self.draws.values())
 
-    def against(self, reference: Merge) -> Comparison | Interval:
-        """Comparison with the first draw of another merge of the same models.
+    def against(self, reference: Merge | None) -> Cell:
+        """Difference from the first draw of another merge of the same models, in points.
 
         All of its own draws count if it has several and the other method differs.
         """
+        if reference is None or reference is self:
+            return Cell(None)
         if self.drawn > 1 and reference.method != self.method:
-            return flipped(against_draws(reference.first, self.draws, together=True))
-        return compared(self.first, reference.first)
+            return points(flipped(against_draws(reference.first, self.draws, together=True)))
+        return points(compared(self.first, reference.first))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,47 +101,35 @@ class MergesMeasured:
 
 
 def merges_table(measured: MergesMeasured) -> Table:
+    """Every merge beside DPPA and beside itself without AdaMerging."""
+    rates = measured.rates()
     columns = (
-        Column("merge"),
-        Column("pruned", "%"),
-        Column("coefficient", "×"),
-        *(Column(domain.rpartition(":")[2], "%") for domain in measured.unpruned),
-        Column("mean retention", "%"),
-        *(Column(f"minus DPPA at {pruned(rate)}", "points") for rate in measured.rates()),
-        Column("minus the same with one coefficient", "points"),
+        *("merge", "pruned|%", "coefficient|×"),
+        *(f"{domain.rpartition(':')[2]}|%" for domain in measured.unpruned),
+        *("mean retention|%", *(f"minus DPPA at {pruned(rate)}|points" for rate in rates)),
+        "minus the same with one coefficient|points",
     )
     rows = []
     for merge in sorted(measured.merges, key=lambda merge: merge.rate):
-        scores = [draws.cell() for draws in merge.draws.values()]
         references = [
             measured.merge_of(REFERENCE, rate, merge.tuned) if merge.rate in (rate, 0.0) else None
-            for rate in measured.rates()
+            for rate in rates
         ]
         before = measured.merge_of(merge.method, merge.rate, False) if merge.tuned else None
         rows.append(
-            Row(
-                (
-                    Cell(merge.name),
-                    Cell(100 * merge.rate),
-                    Cell(merge.coefficients),
-                    *scores,
-                    measured.kept(merge),
-                    *(_gap(merge, reference) for reference in references),
-                    _gap(merge, before),
-                ),
-                dump_recipe(merge.recipe),
+            row(
+                *(merge.name, 100 * merge.rate, merge.coefficients),
+                *(draws.cell() for draws in merge.draws.values()),
+                measured.kept(merge),
+                *map(merge.against, (*references, before)),
+                recipe=merge.recipe,
             )
         )
-    return Table(f"{measured.named}, test items", columns, tuple(rows))
-
-
-def _gap(merge: Merge, reference: Merge | None) -> Cell:
-    if reference is None or reference is merge:
-        return Cell(None)
-    return points(merge.against(reference))
+    return table(f"{measured.named}, test items", columns, rows)
 
 
 def merges_plot(measured: MergesMeasured) -> Chart:
+    """Mean retention by method, a series for each rate with and without AdaMerging."""
     series = []
     for rate in measured.rates():
         for tuned in (False, True):
@@ -153,10 +141,5 @@ def merges_plot(measured: MergesMeasured) -> Chart:
             name = f"{pruned(rate)}{', AdaMerging' if tuned else ''}"
             kept = (measured.kept(merge) for _, merge in places)
             series.append(Series.of(name, (title for title, _ in places), kept))
-    return Chart(
-        "bars",
-        f"{capital(measured.named)} in one model",
-        Axis("method"),
-        Axis("mean retention", "%"),
-        tuple(series),
-    )
+    axes = Axis("method"), Axis("mean retention", "%")
+    return Chart("bars", f"{capital(measured.named)} in one model", *axes, tuple(series))

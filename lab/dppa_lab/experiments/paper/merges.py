@@ -11,35 +11,32 @@ from functools import partial
 
 from dppa_core.charts.report import Findings
 from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.tables import listed
 from dppa_core.pruning.partition import even_levels
-from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_lab.experiments.exams import (
     BANDS,
-    CHOSEN,
-    COEFFICIENTS,
+    Factors,
     best_coefficient,
+    chosen_factors,
     exam,
-    factors_at,
     own_marks,
 )
+from dppa_lab.experiments.kept_questions import TuningQuestion
 from dppa_lab.experiments.paper.merge_marks import (
-    STEPS,
     Merge,
     MergesMeasured,
     merges_plot,
     merges_table,
 )
-from dppa_lab.experiments.questions import TuningQuestion
 from dppa_lab.experiments.score_table import Draws
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
-from dppa_lab.experiments.steps import Declared, Steps, all_asked, together
+from dppa_lab.experiments.steps import Steps, all_asked, declared, together
 
 RATES = (0.8, 0.9)
 DRAWS = 3
-EVERY, LR, BATCH, PROMPTS = 10, 0.02, 8, 100
-"""Settings of AdaMerging, beside its `STEPS`."""
+TUNING = AdaMergeSettings(per="layer", lr=0.02, steps=20, every=10, batch=8, prompts=100)
+"""AdaMerging in few long steps, a minute, instead of the paper's 500 of 0.001, ten minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class Plan:
     method: str
     rate: float
     """0: nothing is pruned."""
-    factors: tuple[tuple[float, ...], ...] = ()
+    factors: tuple[Factors, ...] = ()
     """Factors of each model, chosen for it alone; only for DPPA."""
     summed: bool = False
     """For TIES: whether to sum agreeing deltas times their coefficients, not to average them."""
@@ -87,7 +84,13 @@ class Plan:
 
 def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     """Find factors and coefficients, run AdaMerging, then ask test items."""
-    factors = yield from factors_at(setting, group, RATES)
+    factors = yield from together(
+        {
+            (rate, subject.domain): chosen_factors(setting, subject, Treatment("dppa", rate))
+            for rate in RATES
+            for subject in group
+        }
+    )
     plans = _plans(group, factors)
     tunable = [plan.tunable for plan in plans if not _refusal(plan)]
     unpruned = yield from own_marks(setting, "search")
@@ -111,9 +114,7 @@ def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     return Findings((merges_table(measured),), (merges_plot(measured),), missing=tuple(missing))
 
 
-def _plans(
-    group: tuple[Subject, ...], factors: dict[tuple[float, str], tuple[float, ...]]
-) -> list[Plan]:
+def _plans(group: tuple[Subject, ...], factors: dict[tuple[float, str], Factors]) -> list[Plan]:
     plans = []
     for rate in RATES:
         group_factors = tuple(factors[rate, subject.domain] for subject in group)
@@ -147,30 +148,15 @@ def _by_domain(domains: Sequence[str], marks: dict[tuple[str, int], Marks]) -> d
 def _tuned(setting: Setting, plan: Plan, coefficient: float) -> Steps[Merge]:
     """Marks on test items with AdaMerging's coefficients; the first draw of random methods."""
     domains = tuple(subject.domain for subject in plan.subjects)
-    question = TuningQuestion(
-        plan.recipe(setting, coefficient), domains, _settings(setting, coefficient)
-    )
+    settings = replace(TUNING, start=coefficient, held_out=setting.search)
+    question = TuningQuestion(plan.recipe(setting, coefficient), domains, settings)
     answers = yield [question]
     tuned = answers[question]
-    marks = yield from all_asked(
-        {(domain, 0): exam(setting, tuned.recipe, domain) for domain in domains}
-    )
+    recipe = parse_recipe(tuned.recipe)
+    marks = yield from all_asked({(d, 0): exam(setting, recipe, d) for d in domains})
     step = f"AdaMerging, step {tuned.step} of {tuned.steps}"
     step += ", a collapse was seen" if tuned.collapsed else ""
-    return Merge(plan.method, plan.rate, True, step, tuned.recipe, _by_domain(domains, marks))
-
-
-def _settings(setting: Setting, coefficient: float) -> AdaMergeSettings:
-    return AdaMergeSettings(
-        per="layer",
-        start=coefficient,
-        lr=LR,
-        steps=STEPS,
-        every=EVERY,
-        batch=BATCH,
-        prompts=PROMPTS,
-        held_out=setting.search,
-    )
+    return Merge(plan.method, plan.rate, True, step, recipe, _by_domain(domains, marks))
 
 
 def _refusal(plan: Plan) -> str:
@@ -180,42 +166,13 @@ def _refusal(plan: Plan) -> str:
     return ""
 
 
-_MEASURED = (
-    "at 80 % and 90 % pruning (task arithmetic: whole deltas), {test} test items of each domain. "
-    f"DPPA's factors are chosen for each model alone, {CHOSEN}. Without AdaMerging there is one "
-    f"coefficient for all models, for TIES its scale: of {listed(list(map(str, COEFFICIENTS)))} "
-    "the one that retains most of {search} search items a domain, of equals the one with the "
-    "smaller loss; while it is the outermost, a fifth more or less is tried too. With AdaMerging "
-    f"every layer and model has its own: from there {STEPS} steps of {LR:g} by the entropy of "
-    f"{PROMPTS} unlabelled prompts a domain; of its checkpoints every {EVERY} steps, the start "
-    f"included, the best on the search items. DARE is drawn {DRAWS} times, with AdaMerging once, "
-    "which is compared with the same draw. TIES averages what agrees; with AdaMerging it adds it "
-    "up, as AdaMerging++ does, from the best coefficient of that sum. Rows with AdaMerging are "
-    "compared with DPPA with it, the others with DPPA without. "
-    "TIES trims every tensor, as in its paper; DPPA and DARE keep the whole delta of embeddings "
-    "and norms. Retention is the geometric mean over the domains; differences are of accuracies, "
-    "each domain counting alike, so that the two may disagree. Other pages tell of the same merge "
-    "with other items, factors or coefficients, so their figures differ."
+PAIR = declared(
+    "pair",
+    lambda setting: steps(setting, setting.subjects[:2]),
+    lambda s: "" if len(s.subjects) > 1 else "a merge needs at least two domain models",
 )
-
-PAIR = Declared(
-    key="pair",
-    number="3a",
-    title="Two domains in one model",
-    question="Is DPPA's merge of two domain models better than those of DARE, TIES and task "
-    "arithmetic, and does AdaMerging make them better?",
-    measured=f"The first two domain models merged {_MEASURED}",
-    steps=lambda setting: steps(setting, setting.subjects[:2]),
-    wants=lambda setting: (
-        "" if len(setting.subjects) > 1 else "a merge needs at least two domain models"
-    ),
-)
-MERGES = Declared(
-    key="merges",
-    number="3b",
-    title="Three domains in one model",
-    question="And with three domain models?",
-    measured=f"All domain models merged {_MEASURED}",
-    steps=lambda setting: steps(setting, setting.subjects),
-    wants=lambda setting: "" if len(setting.subjects) > 2 else "there are no three domain models",
+MERGES = declared(
+    "merges",
+    lambda setting: steps(setting, setting.subjects),
+    lambda s: "" if len(s.subjects) > 2 else "there are no three domain models",
 )

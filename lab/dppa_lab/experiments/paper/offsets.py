@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 from dppa_core.charts.report import Axis, Chart, Findings, Series
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, percent
+from dppa_core.evaluation.tables import Cell, Table, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.tuning.advice.facts import PROBE_RATE
 from dppa_core.tuning.advice.run import profile_facts
-from dppa_lab.experiments.exams import CHOSEN
 from dppa_lab.experiments.paper.contest import (
-    DRAWS,
     METHODS,
     TITLES,
     Contest,
     against_magnitude,
     contests,
 )
-from dppa_lab.experiments.score_table import (
-    points,
-    share,
-)
+from dppa_lab.experiments.score_table import row, share, table
 from dppa_lab.experiments.setting import Setting
-from dppa_lab.experiments.steps import Declared, Steps
+from dppa_lab.experiments.steps import Steps, declared
 
 RATE = PROBE_RATE
 """At 80 % the methods hardly differ."""
 SCALES = (0.25, 0.5, 1.0, 1.5, 2.0)
-ANSWERS = 0.5
+LEAST_UNPRUNED = 0.5
 """Smallest accuracy of an unpruned model that leaves something to retain."""
-OTHERS = METHODS[1:]
-Key = tuple[str, float]
-"""Domain, scale."""
+RIVALS = METHODS[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledContest:
+    """The contest of a delta at one scale."""
+
+    contest: Contest
+    change: float
+    """‖d‖/‖W‖ of the scaled delta."""
+
+    @property
+    def label(self) -> str:
+        """The domain and the scale."""
+        return f"{self.contest.subject.name} × {self.contest.scale:g}"
+
+    @property
+    def unpruned(self) -> float:
+        """The accuracy of the unpruned model, as a fraction."""
+        return share(self.contest.unpruned)
+
+    def gap(self, method: str) -> Cell:
+        """A method minus magnitude."""
+        return against_magnitude({self.contest.subject.domain: self.contest}, method)
 
 
 def steps(setting: Setting) -> Steps[Findings]:
@@ -42,74 +58,52 @@ def steps(setting: Setting) -> Steps[Findings]:
         for subject in setting.subjects
     }
     by_place = yield from contests({"": setting}, (RATE,), SCALES)
-    cells = {
-        (domain, scale): by_place["", domain, RATE, scale]
+    cells = [
+        ScaledContest(by_place["", domain, RATE, scale], scale * changes[domain])
         for domain in setting.domains
         for scale in SCALES
-    }
-    return Findings((_table(changes, cells),), _plots(changes, cells))
+    ]
+    return Findings((_table(cells),), _plots(cells))
 
 
-def _table(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> Table:
+def _table(cells: list[ScaledContest]) -> Table:
     columns = (
-        *(Column("domain"), Column("delta", "×"), Column("‖d‖/‖W‖"), Column("unpruned", "%")),
-        *(Column(TITLES[method], "%") for method in METHODS),
-        Column("DPPA's factors"),
-        *(Column(f"{TITLES[method]} − magnitude", "points") for method in OTHERS),
+        *("domain", "delta|×", "‖d‖/‖W‖", "unpruned|%"),
+        *(f"{TITLES[method]}|%" for method in METHODS),
+        "DPPA's factors",
+        *(f"{TITLES[method]} − magnitude|points" for method in RIVALS),
     )
-    rows = []
-    for (domain, scale), contest in cells.items():
-        gaps = (points(against_magnitude({domain: contest}, method)) for method in OTHERS)
-        first = Cell(contest.subject.name), Cell(scale), Cell(scale * changes[domain])
-        rows.append(Row((*first, *contest.cells(), contest.factors_cell(), *gaps)))
-    return Table(f"Every delta at five sizes, pruned at {percent(RATE)}", columns, tuple(rows))
+    rows = (
+        row(
+            *(cell.contest.subject.name, cell.contest.scale, cell.change),
+            *cell.contest.cells(),
+            *map(cell.gap, RIVALS),
+        )
+        for cell in cells
+    )
+    return table(f"Every delta at five sizes, pruned at {percent(RATE)}", columns, rows)
 
 
-def _plots(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> tuple[Chart, ...]:
-    order = sorted(cells, key=lambda key: key[1] * changes[key[0]])
-    x = tuple(scale * changes[domain] for domain, scale in order)
-    labels = tuple(_called(key, cells[key]) for key in order)
-    gaps = {
-        TITLES[method]: [points(against_magnitude({k[0]: cells[k]}, method)) for k in order]
-        for method in OTHERS
-    }
-    answering = [key for key in order if share(cells[key].unpruned) >= ANSWERS]
+def _plots(cells: list[ScaledContest]) -> tuple[Chart, ...]:
+    ordered = sorted(cells, key=lambda cell: cell.change)
+    sizes, labels = ([cell.change for cell in ordered], tuple(cell.label for cell in ordered))
+    gaps = {TITLES[method]: [cell.gap(method) for cell in ordered] for method in RIVALS}
+    answering = [cell for cell in ordered if cell.unpruned >= LEAST_UNPRUNED]
     kept = tuple(
         Series(
             TITLES[method],
-            tuple(key[1] * changes[key[0]] for key in answering),
-            tuple(_kept(cells[key], method) for key in answering),
-            labels=tuple(_called(key, cells[key]) for key in answering),
+            tuple(cell.change for cell in answering),
+            tuple(100 * cell.contest.marks[method].mean / cell.unpruned for cell in answering),
+            labels=tuple(cell.label for cell in answering),
         )
-        for method in (*OTHERS, "magnitude")  # the others in the colours of the first plot
+        for method in (*RIVALS, "magnitude")  # the others in the colours of the first plot
     )
     offset, of_whole = Axis("‖d‖/‖W‖"), Axis("of unpruned", "%")
     axes = offset, Axis("minus magnitude", "points")
     return (
-        Chart.of("scatter", "Against magnitude", axes, x, gaps, labels),
+        Chart.of("scatter", "Against magnitude", axes, sizes, gaps, labels),
         Chart("scatter", "What is kept where half is answered", offset, of_whole, kept),
     )
 
 
-def _kept(contest: Contest, method: str) -> float | None:
-    """Retention against the unpruned model, in per cent."""
-    unpruned = share(contest.unpruned)
-    return 100 * contest.marks[method].mean / unpruned if unpruned else None
-
-
-def _called(key: Key, contest: Contest) -> str:
-    return f"{contest.subject.name} × {key[1]:g}"
-
-
-OFFSETS = Declared(
-    key="offsets",
-    number="6c",
-    title="The size of the offset",
-    question="Does ‖d‖/‖W‖ say which method keeps most?",
-    measured="Every delta D is mixed as base + s·D, s from 0.25 to 2: that is the model, unpruned, "
-    f"that pruning is compared with. It is pruned at {percent(RATE)} by every method and asked "
-    f"{{test}} test items of its domain; DARE {DRAWS} times with other seeds, DPPA with factors "
-    f"chosen on {{search}} search items at every size, {CHOSEN}. Pruning keeps the same entries at "
-    "every size.",
-    steps=steps,
-)
+OFFSETS = declared("offsets", steps)

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from dppa_core.charts.report import Axis, Chart, Findings
 from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital
-from dppa_core.pruning.pruning_parameters import PruningParameters
-from dppa_core.recipes.yaml_text import dump_recipe
+from dppa_core.evaluation.tables import Table, capital
 from dppa_lab.experiments.exams import alone, own_marks
-from dppa_lab.experiments.score_table import (
-    Draws,
-    accuracy,
-    share,
-)
+from dppa_lab.experiments.score_table import ByDomain, Draws, accuracy, row, share, table
 from dppa_lab.experiments.setting import Setting, Treatment
-from dppa_lab.experiments.steps import Declared, Steps, all_asked
+from dppa_lab.experiments.steps import Steps, all_asked, declared
 
 RATES = (0.1, 0.5, 0.8, 0.9, 0.95)
 DRAWS = 5
 TITLES = {"magnitude": "magnitude", "dp": "DP", "dare": "DARE"}
-Key = tuple[str, float, str]
-"""Method, rate, domain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """All marks of the experiment."""
-
-    unpruned: dict[str, Marks]
-    marks: dict[Key, Draws]
-    """One draw for deterministic methods."""
+ByPlace = Mapping[tuple[str, float, str], Draws]
+"""Method, rate, domain -> marks; one draw for deterministic methods."""
 
 
 def steps(setting: Setting) -> Steps[Findings]:
@@ -47,51 +32,37 @@ def steps(setting: Setting) -> Steps[Findings]:
         for seed in range(DRAWS if method == "dare" else 1)
     }
     answers = yield from all_asked(questions)
-    grouped: dict[Key, tuple[Marks, ...]] = {}
+    grouped: dict[tuple[str, float, str], tuple[Marks, ...]] = {}
     for (method, rate, domain, _), marks in answers.items():
-        key = method, rate, domain
-        grouped[key] = (*grouped.get(key, ()), marks)
-    pruned = Pruned(unpruned, {key: Draws(marks) for key, marks in grouped.items()})
-    plots = tuple(_plot(pruned, domain) for domain in setting.domains)
-    return Findings((_table(setting, pruned),), plots)
+        grouped[method, rate, domain] = (*grouped.get((method, rate, domain), ()), marks)
+    draws = {place: Draws(marks) for place, marks in grouped.items()}
+    plots = tuple(_plot(draws, domain, unpruned[domain]) for domain in setting.domains)
+    return Findings((_table(setting, draws, unpruned),), plots)
 
 
-def _table(setting: Setting, pruned: Pruned) -> Table:
-    columns = (
-        Column("domain"),
-        Column("pruned", "%"),
-        *(Column(title, "%") for title in TITLES.values()),
-        Column("DP kept of the domain model", "%"),
-    )
+def _table(setting: Setting, draws: ByPlace, unpruned: ByDomain) -> Table:
+    titles = (f"{title}|%" for title in TITLES.values())
+    columns = ("domain", "pruned|%", *titles, "DP kept of the domain model|%")
     rows = []
     for subject in setting.subjects:
-        rows.append(
-            Row(
-                (
-                    Cell(subject.name),
-                    Cell(0.0),
-                    *([accuracy(pruned.unpruned[subject.domain])] * 3),
-                    Cell(100.0),
-                )
-            )
-        )
+        marks_unpruned = unpruned[subject.domain]
+        rows.append(row(subject.name, 0.0, *[accuracy(marks_unpruned)] * len(TITLES), 100.0))
         for rate in RATES:
             recipe, _ = alone(setting, subject, Treatment("dp", rate))
-            marks = [pruned.marks[method, rate, subject.domain] for method in TITLES]
-            cells = [draws.cell() for draws in marks]
-            unpruned = share(pruned.unpruned[subject.domain])
+            by_method = {method: draws[method, rate, subject.domain] for method in TITLES}
             kept = (
-                100 * pruned.marks["dp", rate, subject.domain].mean / unpruned if unpruned else None
+                100 * by_method["dp"].mean / share(marks_unpruned)
+                if share(marks_unpruned)
+                else None
             )
-            first = Cell(subject.name), Cell(100 * rate)
-            rows.append(Row((*first, *cells, Cell(kept)), dump_recipe(recipe)))
-    return Table("Accuracy of each domain on its own test items", columns, tuple(rows))
+            cells = [drawn.cell() for drawn in by_method.values()]
+            rows.append(row(subject.name, 100 * rate, *cells, kept, recipe=recipe))
+    return table("Accuracy of each domain on its own test items", columns, rows)
 
 
-def _plot(pruned: Pruned, domain: str) -> Chart:
-    whole = accuracy(pruned.unpruned[domain])
+def _plot(draws: ByPlace, domain: str, unpruned: Marks) -> Chart:
     cells = {
-        title: [whole, *(pruned.marks[method, rate, domain].cell() for rate in RATES)]
+        title: [accuracy(unpruned), *(draws[method, rate, domain].cell() for rate in RATES)]
         for method, title in TITLES.items()
     }
     axes = Axis("pruned", "%"), Axis("accuracy", "%")
@@ -99,15 +70,4 @@ def _plot(pruned: Pruned, domain: str) -> Chart:
     return Chart.of("lines", title, axes, [100 * rate for rate in (0.0, *RATES)], cells)
 
 
-PRUNING = Declared(
-    key="pruning",
-    number="1",
-    title="DP, magnitude and DARE at rising rates",
-    question="Does DP (Dynamically Pruning) keep more of a model than plain magnitude or DARE?",
-    measured="Each domain model's delta is pruned and put back on the base alone, the whole delta "
-    "of embeddings and norms with it, and asked {test} test items of its domain. DP at the paper's "
-    f"strength {PruningParameters().strength:g}, magnitude at one rate for all matrices, DARE "
-    f"{DRAWS} times with other seeds. Differences are paired by item, the domains counting "
-    "equally.",
-    steps=steps,
-)
+PRUNING = declared("pruning", steps)

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dppa_core.charts.report import Axis, Chart, Findings
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
-from dppa_lab.experiments.exams import CHOSEN
+from dppa_core.evaluation.tables import Table, listed, percent
 from dppa_lab.experiments.paper.contest import (
-    DRAWS,
     METHODS,
     TITLES,
     Contest,
@@ -18,18 +16,16 @@ from dppa_lab.experiments.paper.contest import (
     contests,
     kept,
 )
-from dppa_lab.experiments.score_table import (
-    points,
-)
+from dppa_lab.experiments.score_table import row, table
 from dppa_lab.experiments.setting import Setting, embedded
-from dppa_lab.experiments.steps import Declared, Steps
+from dppa_lab.experiments.steps import Steps, declared
 from dppa_lab.zoo.spec import EMBEDDED, SIZES, TrainingSize
 
 RATES = (0.8, 0.9)
 RIVALS = ("dp", "dppa")
 FOLDER = Path("out/sizes")
 """Folder in which `dppa zoo train --size NAME` puts a size's models."""
-Cells = Mapping[str, Mapping[str, Contest]]
+Contests = Mapping[str, Mapping[str, Contest]]
 """Size -> domain -> the contest, at one rate."""
 
 
@@ -49,20 +45,19 @@ def wants(setting: Setting) -> str:
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Ask everything, then report."""
-    settings = {size_setting.title: size_setting for size_setting in setting.sizes} | {
-        EMBEDDED.name: setting
-    }
-    named = {name: SIZES[name] for name in SIZES if name in settings}
-    by_place = yield from contests({name: settings[name] for name in named}, RATES)
+    by_title = {size_setting.title: size_setting for size_setting in setting.sizes}
+    by_title[EMBEDDED.name] = setting
+    sizes = {name: size for name, size in SIZES.items() if name in by_title}
+    by_place = yield from contests({name: by_title[name] for name in sizes}, RATES)
     by_rate = {
         rate: {
             name: {domain: by_place[name, domain, rate, 1.0] for domain in setting.domains}
-            for name in named
+            for name in sizes
         }
         for rate in RATES
     }
-    tables = (_trained(named, by_rate[RATES[0]]), _together(named, by_rate), _apart(named, by_rate))
-    plots = tuple(_plot(named, cells, rate) for rate, cells in by_rate.items())
+    tables = _trained(sizes, by_rate[RATES[0]]), _together(by_rate), _apart(by_rate)
+    plots = tuple(_plot(sizes, at_rate, rate) for rate, at_rate in by_rate.items())
     return Findings(tables, plots)
 
 
@@ -70,96 +65,78 @@ def _millions(size: TrainingSize) -> float:
     return round(size.architecture.parameters / 1e6, 1)
 
 
-def _trained(sizes: Mapping[str, TrainingSize], cells: Cells) -> Table:
-    """Each size with the accuracies of its domain models, which differ."""
-    first = next(iter(cells.values()))
-    columns = (
-        *(Column("size"), Column("parameters", "M"), Column("steps of the recipe", "%")),
-        *(Column("texts of it", "%"),),
-        *(Column(f"{contest.subject.name}, own", "%") for contest in first.values()),
-    )
-    rows = []
-    for name, size in sizes.items():
-        about = Cell(name), Cell(_millions(size)), Cell(100 * size.share), Cell(_texts(size))
-        answered = (contest.cells()[0] for contest in cells[name].values())
-        rows.append(Row((*about, *answered)))
-    return Table("The sizes, and what their domain models answer", columns, tuple(rows))
-
-
-def _together(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> Table:
-    columns = (
-        *(Column("size"), Column("pruned", "%")),
-        *(Column(f"{TITLES[m]} keeps", "%") for m in ("magnitude", *RIVALS)),
-        *(Column(f"{TITLES[m]} − magnitude", "points") for m in ("dare", *RIVALS)),
-    )
-    rows = []
-    for rate, cells in by_rate.items():
-        for name in sizes:
-            contests = cells[name]
-            shares = (kept(contests, method) for method in ("magnitude", *RIVALS))
-            gaps = (points(against_magnitude(contests, method)) for method in ("dare", *RIVALS))
-            rows.append(Row((Cell(name), Cell(100 * rate), *shares, *gaps)))
-    return Table("Single deltas, the domains counting equally", columns, tuple(rows))
-
-
-def _apart(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> Table:
-    columns = (
-        *(Column("size"), Column("domain"), Column("pruned", "%"), Column("unpruned", "%")),
-        *(Column(TITLES[method], "%") for method in METHODS),
-        Column("DPPA's factors"),
-    )
-    rows = []
-    for name in sizes:
-        for rate, cells in by_rate.items():
-            for contest in cells[name].values():
-                first = Cell(name), Cell(contest.subject.name), Cell(100 * rate)
-                rows.append(Row((*first, *contest.cells(), contest.factors_cell())))
-    return Table("Accuracy of each domain on its own test items", columns, tuple(rows))
-
-
-def _plot(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> Chart:
-    alike = trained_alike(sizes)
-    gaps = {
-        TITLES[method]: [points(against_magnitude(cells[name], method)) for name in alike]
-        for method in ("dare", *RIVALS)
-    }
-    x, axes = (
-        map(_millions, alike.values()),
-        (Axis("parameters", "M"), Axis("minus magnitude", "points")),
-    )
-    title = f"Against magnitude at {percent(rate)}"
-    return Chart.of("lines", title, axes, x, gaps, tuple(alike))
-
-
-def trained_alike(sizes: Mapping[str, TrainingSize]) -> Mapping[str, TrainingSize]:
-    """The sizes with as many texts as most of them; all, if no two learned from as many."""
-    counts = Counter(map(_texts, sizes.values()))
-    usual, members = counts.most_common(1)[0]
-    if members == 1:
-        return sizes
-    return {name: size for name, size in sizes.items() if _texts(size) == usual}
-
-
 def _texts(size: TrainingSize) -> float:
     """Texts of training, in per cent of the embedded models'."""
     return 100 * size.share * size.batch / EMBEDDED.batch
 
 
-def _called(name: str, size: TrainingSize) -> str:
-    return f"{name} ({_millions(size):.1f} M)"
+def _trained(sizes: Mapping[str, TrainingSize], at_rate: Contests) -> Table:
+    """Each size with the accuracies of its domain models, which differ."""
+    first = next(iter(at_rate.values()))
+    columns = (
+        *("size", "parameters|M", "steps of the recipe|%", "texts of it|%"),
+        *(f"{contest.subject.name}, own|%" for contest in first.values()),
+    )
+    rows = (
+        row(
+            *(name, _millions(size), 100 * size.share, _texts(size)),
+            *(contest.cells()[0] for contest in at_rate[name].values()),
+        )
+        for name, size in sizes.items()
+    )
+    return table("The sizes, and what their domain models answer", columns, rows)
 
 
-MODEL_SIZES = Declared(
-    key="sizes",
-    number="6b",
-    title="The size of the model",
-    question="Does DPPA gain more over plain magnitude in larger models?",
-    measured="The recipe of the embedded models at several sizes (`dppa zoo train --size`). Every "
-    "domain model's delta is pruned and put back on its base alone, and asked {test} test items of "
-    f"its domain; DARE {DRAWS} times with other seeds, DPPA with factors chosen on {{search}} "
-    f"search items, {CHOSEN}. Retention, what is kept, is the geometric mean over the domains, in "
-    "which a domain that is hardly answered weighs as much as the others; differences are of "
-    "accuracies.",
-    steps=steps,
-    wants=wants,
-)
+def _together(by_rate: Mapping[float, Contests]) -> Table:
+    columns = (
+        *("size", "pruned|%"),
+        *(f"{TITLES[method]} keeps|%" for method in ("magnitude", *RIVALS)),
+        *(f"{TITLES[method]} − magnitude|points" for method in ("dare", *RIVALS)),
+    )
+    rows = (
+        row(
+            *(name, 100 * rate),
+            *(kept(contests, method) for method in ("magnitude", *RIVALS)),
+            *(against_magnitude(contests, method) for method in ("dare", *RIVALS)),
+        )
+        for rate, at_rate in by_rate.items()
+        for name, contests in at_rate.items()
+    )
+    return table("Single deltas, the domains counting equally", columns, rows)
+
+
+def _apart(by_rate: Mapping[float, Contests]) -> Table:
+    columns = (
+        *("size", "domain", "pruned|%", "unpruned|%"),
+        *(f"{TITLES[method]}|%" for method in METHODS),
+        "DPPA's factors",
+    )
+    rows = (
+        row(name, contest.subject.name, 100 * rate, *contest.cells())
+        for name in next(iter(by_rate.values()))
+        for rate, at_rate in by_rate.items()
+        for contest in at_rate[name].values()
+    )
+    return table("Accuracy of each domain on its own test items", columns, rows)
+
+
+def _plot(sizes: Mapping[str, TrainingSize], at_rate: Contests, rate: float) -> Chart:
+    alike = trained_alike(sizes)
+    gaps = {
+        TITLES[method]: [against_magnitude(at_rate[name], method) for name in alike]
+        for method in ("dare", *RIVALS)
+    }
+    axes = Axis("parameters", "M"), Axis("minus magnitude", "points")
+    title = f"Against magnitude at {percent(rate)}"
+    return Chart.of("lines", title, axes, map(_millions, alike.values()), gaps, tuple(alike))
+
+
+def trained_alike(sizes: Mapping[str, TrainingSize]) -> Mapping[str, TrainingSize]:
+    """The sizes with as many texts as most of them; all, if no two learned from as many."""
+    usual, members = Counter(map(_texts, sizes.values())).most_common(1)[0]
+    if members == 1:
+        return sizes
+    return {name: size for name, size in sizes.items() if _texts(size) == usual}
+
+
+MODEL_SIZES = declared("sizes", steps, wants)

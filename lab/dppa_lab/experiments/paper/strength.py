@@ -10,13 +10,13 @@ import numpy as np
 
 from dppa_core.charts.report import Axis, Findings, Heatmap
 from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital, percent
+from dppa_core.evaluation.tables import Cell, Table, capital, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import significance
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import PruningParameters
-from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
+from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tuning.advice.run import profile_facts
 from dppa_lab.experiments.exams import exam
 from dppa_lab.experiments.paper.strength_rules import (
@@ -30,9 +30,17 @@ from dppa_lab.experiments.paper.strength_rules import (
     left_out,
     score_of,
 )
-from dppa_lab.experiments.score_table import accuracy, compared, loss, points, share
+from dppa_lab.experiments.score_table import (
+    accuracy,
+    compared,
+    loss,
+    points,
+    row,
+    share,
+    table,
+)
 from dppa_lab.experiments.setting import Setting, Subject, Treatment, merged
-from dppa_lab.experiments.steps import Declared, Steps, all_asked
+from dppa_lab.experiments.steps import Steps, all_asked, declared
 
 RATES = (0.8, 0.85, 0.9, 0.95)
 ITEMS = 96
@@ -148,33 +156,26 @@ def _spread(profile: DeltaProfile) -> tuple[float, float]:
 
 def _map(measures: StrengthMeasures) -> Table:
     columns = (
-        *(Column("domain"), Column("pruned", "%"), Column("‖d‖/‖W‖"), Column("spread of s")),
-        *(
-            Column(f"least density at {PAPER:g}", "%"),
-            Column("best by accuracy"),
-            Column("by loss"),
-        ),
-        *(Column(f"loss at {strength:g}", "nats") for strength in STRENGTHS),
+        *("domain", "pruned|%", "‖d‖/‖W‖", "spread of s", f"least density at {PAPER:g}|%"),
+        *("best by accuracy", "by loss"),
+        *(f"loss at {strength:g}|nats" for strength in STRENGTHS),
     )
-    rows = []
-    for place, scores in measures.scores.items():
-        change, apart = measures.spreads[place.size, place.domain]
-        least = 100 * measures.facts[place].least_density[PAPER]
-        first = (
-            *(Cell(place.name), Cell(100 * place.rate)),
-            *(Cell(change), Cell(apart), Cell(least)),
+    rows = (
+        row(
+            *(place.name, 100 * place.rate, *measures.spreads[place.size, place.domain]),
+            100 * measures.facts[place].least_density[PAPER],
+            *(measures.best_by(place, figure) for figure in (0, 1)),
+            *(-scores[strength][1] for strength in STRENGTHS),
         )
-        best = Cell(measures.best_by(place, 0)), Cell(measures.best_by(place, 1))
-        rows.append(Row((*first, *best, *(Cell(-scores[strength][1]) for strength in STRENGTHS))))
-    return Table(
-        "The best strength on search items, and what might predict it", columns, tuple(rows)
+        for place, scores in measures.scores.items()
     )
+    return table("The best strength on search items, and what might predict it", columns, rows)
 
 
 def _rules(measures: StrengthMeasures) -> Table:
     columns = (
-        *(Column("rule"), Column("accuracy", "%"), Column("loss", "nats")),
-        *(Column(f"strengths at {percent(rate)}") for rate in RATES),
+        *("rule", "accuracy|%", "loss|nats"),
+        *(f"strengths at {percent(rate)}" for rate in RATES),
     )
     fixed = {
         f"always {strength:g}": dict.fromkeys(measures.scores, strength)
@@ -184,8 +185,8 @@ def _rules(measures: StrengthMeasures) -> Table:
     for name, choice in {**fixed, **measures.choices}.items():
         right, lost = score_of(measures.scores, choice)
         ranges = (_range([choice[p] for p in measures.scores if p.rate == rate]) for rate in RATES)
-        rows.append(Row((Cell(name), Cell(100 * right), Cell(-lost), *map(Cell, ranges))))
-    return Table("Rules on the domain that was left out, search items", columns, tuple(rows))
+        rows.append(row(name, 100 * right, -lost, *ranges))
+    return table("Rules on the domain that was left out, search items", columns, rows)
 
 
 def _range(strengths: list[float]) -> str:
@@ -196,30 +197,23 @@ def _range(strengths: list[float]) -> str:
 
 def _tests(models: Models, measures: StrengthMeasures) -> Table:
     columns = (
-        *(Column("domain"), Column("pruned", "%"), Column("strength by the rule")),
-        *(
-            Column("strength 0", "%"),
-            Column(f"strength {PAPER:g}", "%"),
-            Column("by the rule", "%"),
-        ),
-        *(Column("rule − 0", "points"), Column(f"rule − {PAPER:g}", "points")),
+        *("domain", "pruned|%", "strength by the rule"),
+        *("strength 0|%", f"strength {PAPER:g}|%", "by the rule|%"),
+        *("rule − 0|points", f"rule − {PAPER:g}|points"),
     )
     rows = []
     for place, strength in measures.choices[measures.best].items():
-        plain, paper, ruled = (
-            measures.tested[place, strength] for strength in (0.0, PAPER, strength)
-        )
-        cells = [
+        *fixed, ruled = (measures.tested[place, at] for at in (0.0, PAPER, strength))
+        gaps = [
             Cell(None, note="the same merge")
-            if strength == fixed
+            if strength == at
             else points(compared({"": ruled}, {"": marks}))
-            for fixed, marks in ((0.0, plain), (PAPER, paper))
+            for at, marks in zip((0.0, PAPER), fixed, strict=True)
         ]
-        first = Cell(place.name), Cell(100 * place.rate), Cell(strength)
+        first = place.name, 100 * place.rate, strength
         merge = recipe(*models[place.size, place.domain], place.rate, strength)
-        accuracies = map(accuracy, (plain, paper, ruled))
-        rows.append(Row((*first, *accuracies, *cells), dump_recipe(merge)))
-    return Table(f"The best other rule ({measures.best}) on test items", columns, tuple(rows))
+        rows.append(row(*first, *map(accuracy, (*fixed, ruled)), *gaps, recipe=merge))
+    return table(f"The best other rule ({measures.best}) on test items", columns, rows)
 
 
 def _plots(measures: StrengthMeasures) -> tuple[Heatmap, ...]:
@@ -251,18 +245,4 @@ def _plot(measures: StrengthMeasures, name: str, places: list[RatePoint]) -> Hea
     )
 
 
-STRENGTH = Declared(
-    key="strength",
-    number="6d",
-    title="Strength against rate",
-    question="Which strength of Dynamically Pruning is best at which rate, and can it be foretold?",
-    measured="DP of every domain model's delta, of all sizes that are there, at strengths 0 to "
-    f"0.1, on at least {ITEMS} search items each. Rules choose a strength for each domain from the "
-    "search items of the *other* domains, or from the plan alone: one strength for all; one a "
-    "rate; a multiple of the density 1 − rate; the strength whose plan keeps most of the sum of "
-    "d², over all entries or as the mean of the modules' shares; the largest that leaves every "
-    "module a learned share of the overall density (*no module starved*). Of those that do not "
-    "always choose 0, the one that scores best so is asked {test} test items, against 0 (magnitude "
-    f"at one rate) and the paper's {PAPER:g}, paired by item.",
-    steps=steps,
-)
+STRENGTH = declared("strength", steps)

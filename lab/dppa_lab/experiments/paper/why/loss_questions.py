@@ -1,60 +1,50 @@
-"""The questions for losses around a domain model."""
+"""The questions for losses around a domain model: on right answers, foretold and with several
+factors."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-
-from pydantic import TypeAdapter
+from dataclasses import dataclass
 
 from dppa_core.evaluation.analysis.curvature import Curvature, curvature
-from dppa_core.models.devices import places_of_moved
-from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.progress import Stop
 from dppa_core.tasks import items
 from dppa_core.tasks.own_items import domain_key
-from dppa_lab.analysis.band_curvature import BandCurvature, band_curvature
-from dppa_lab.experiments.kept_answers import computed, keep
-from dppa_lab.experiments.questions import ExperimentExaminer, digest, identity_of, named
+from dppa_lab.experiments.kept_questions import KeptQuestion
+from dppa_lab.experiments.paper.why.band_curvature import BandCurvature, band_curvature
+from dppa_lab.experiments.questions import named
+from dppa_lab.experiments.steps import no_harness
+
+NO_ANSWERS = no_harness("it reads right answers, and tasks of lm-evaluation-harness have none here")
 
 
 @dataclass(frozen=True, slots=True)
-class CurvatureQuestion:
-    """Losses of a pruned model on right answers, foretold and with several factors."""
+class CurvatureQuestion(KeptQuestion[Curvature]):
+    """Losses of a pruned model on search items."""
 
-    recipe: MergeRecipe
+    kind = "curvature"
+    result = Curvature
     domain: str
     limit: int
     """Number of search items."""
     factors: tuple[float, ...]
 
-    def key(self, place: tuple[str, ...] = ()) -> str:
-        """Key of weights, recipe, libraries, domain, number of items and factors."""
-        asked = domain_key(self.domain), self.limit, self.factors
-        return digest("curvature", identity_of(self.recipe, place), *asked)
+    def parts(self) -> tuple[object, ...]:
+        return domain_key(self.domain), self.limit, self.factors
 
-    def cached(self, examiner: ExperimentExaminer) -> Curvature | None:
-        """From the experiments' own cache."""
-        result = computed(self.recipe, self.key)
-        return None if result is None else TypeAdapter(Curvature).validate_json(result)
-
-    def answer(self, examiner: ExperimentExaminer) -> Curvature:
-        """Read the right answers at every point."""
-        asked = items(self.domain, "search", self.limit)
-        with places_of_moved() as places:
-            result = curvature(self.recipe, asked, self.factors, stop=examiner.stop)
-        keep(places, self.key, json.dumps(asdict(result)))
-        return result
+    def compute(self, stop: Stop | None) -> Curvature:
+        asked_items = items(self.domain, "search", self.limit)
+        return curvature(self.recipe, asked_items, self.factors, stop=stop)
 
     def label(self) -> str:
-        """Method, rate, domain."""
         return f"losses around {named(self.recipe)}: {self.domain}"
 
 
 @dataclass(frozen=True, slots=True)
-class BandsQuestion:
-    """Losses of a model pruned into bands on right answers, foretold and with several factors."""
+class BandsQuestion(KeptQuestion[BandCurvature]):
+    """Losses of a model pruned into bands."""
 
-    recipe: MergeRecipe
+    kind = "bands"
+    result = BandCurvature
     domain: str
     split: str
     limit: int
@@ -62,24 +52,12 @@ class BandsQuestion:
     settings: tuple[tuple[float, ...], ...]
     """Factors of the bands."""
 
-    def key(self, place: tuple[str, ...] = ()) -> str:
-        """Key of weights, recipe, libraries, domain, items and factors."""
-        asked = domain_key(self.domain), self.split, self.limit, self.settings
-        return digest("bands", identity_of(self.recipe, place), *asked)
+    def parts(self) -> tuple[object, ...]:
+        return domain_key(self.domain), self.split, self.limit, self.settings
 
-    def cached(self, examiner: ExperimentExaminer) -> BandCurvature | None:
-        """From the experiments' own cache."""
-        result = computed(self.recipe, self.key)
-        return None if result is None else TypeAdapter(BandCurvature).validate_json(result)
-
-    def answer(self, examiner: ExperimentExaminer) -> BandCurvature:
-        """Read the right answers at every point."""
-        asked = items(self.domain, self.split, self.limit)
-        with places_of_moved() as places:
-            result = band_curvature(self.recipe, asked, self.settings, stop=examiner.stop)
-        keep(places, self.key, json.dumps(asdict(result)))
-        return result
+    def compute(self, stop: Stop | None) -> BandCurvature:
+        asked_items = items(self.domain, self.split, self.limit)
+        return band_curvature(self.recipe, asked_items, self.settings, stop=stop)
 
     def label(self) -> str:
-        """Method, rate, domain."""
         return f"losses around {named(self.recipe)}: {self.domain}, {self.split}"

@@ -9,18 +9,13 @@ from dppa_core.charts.report import Axis, Chart, Findings, Series
 from dppa_core.evaluation.analysis.curvature import Curvature
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
-from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
+from dppa_core.evaluation.tables import Table
+from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_lab.experiments.exams import alone, exam
-from dppa_lab.experiments.paper.why.loss_questions import CurvatureQuestion
-from dppa_lab.experiments.score_table import (
-    accuracy,
-    compared,
-    points,
-    pruned,
-)
-from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment
-from dppa_lab.experiments.steps import Declared, Steps, all_asked
+from dppa_lab.experiments.paper.why.loss_questions import NO_ANSWERS, CurvatureQuestion
+from dppa_lab.experiments.score_table import accuracy, compared, points, pruned, row, table
+from dppa_lab.experiments.setting import Setting, Subject, Treatment
+from dppa_lab.experiments.steps import Steps, all_asked, declared
 
 RATES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 SET_UP_TO = 0.99
@@ -117,58 +112,48 @@ def _amplified(recipe: MergeRecipe, factor: float) -> MergeRecipe:
 
 def _table(gains: Gains) -> Table:
     columns = (
-        Column("domain"),
-        *(Column(title, "%") for title in ("pruned", "d² kept")),
-        *(Column(f"cost, {title}", "nats/token") for title in ("foretold", "measured")),
-        *(Column(f"best factor, {title}", "×") for title in ("foretold", "measured")),
-        Column("cost left with it", "nats/token"),
-        *(Column(f"accuracy {title}", "%") for title in ("without", "with it")),
-        Column("gain", "points"),
+        *("domain", "pruned|%", "d² kept|%"),
+        *("cost, foretold|nats/token", "cost, measured|nats/token"),
+        *("best factor, foretold|×", "best factor, measured|×", "cost left with it|nats/token"),
+        *("accuracy without|%", "accuracy with it|%", "gain|points"),
     )
     rows = []
     for place, recipe in gains.recipes.items():
         figures, (domain, rate) = gains.figures(place), place
-        with_, without = gains.amplified[place], gains.plain[place]
-        cells = (
-            Cell(domain),
-            Cell(100 * rate),
-            Cell(100 * figures["energy"]),
-            *(Cell(figures[name]) for name in ("foretold cost", "cost")),
-            *(Cell(figures[name]) for name in ("foretold factor", "factor")),
-            Cell(figures["left"]),
-            accuracy(without),
-            accuracy(with_),
-            points(gains.gain(place), len(with_.hits)),
+        names = ("foretold cost", "cost", "foretold factor", "factor", "left")
+        amplified = gains.amplified[place]
+        rows.append(
+            row(
+                *(domain, 100 * rate, 100 * figures["energy"]),
+                *(figures[name] for name in names),
+                *(accuracy(gains.plain[place]), accuracy(amplified)),
+                points(gains.gain(place), len(amplified.hits)),
+                recipe=recipe if rate <= SET_UP_TO else None,
+            )
         )
-        rows.append(Row(cells, dump_recipe(recipe) if rate <= SET_UP_TO else None))
-    title = "Magnitude pruning of one model, and one factor on what is kept"
-    return Table(title, columns, tuple(rows))
+    return table("Magnitude pruning of one model, and one factor on what is kept", columns, rows)
 
 
 def _products(gains: Gains) -> Table:
-    """What the parabola L(a) of each place is made of."""
-    columns = [Column(title, "nats/token") for title in ("L", *PRODUCTS)]
+    """The coefficients of the parabola L(a) of each place."""
     rows = {
         place: tuple(asdict(measured.quadratic).values())
         for place, measured in gains.curvatures.items()
     }
-    return _of_places("Products of the unpruned model, which foretell the loss", columns, rows)
+    title = "Products of the unpruned model, which foretell the loss"
+    return _of_places(title, ("L", *PRODUCTS), rows)
 
 
 def _measured(gains: Gains) -> Table:
-    columns = [Column(f"× {factor:g}", "nats/token") for factor in FACTORS]
     rows = {place: measured.losses for place, measured in gains.curvatures.items()}
-    return _of_places("Loss of the right answers with each factor, measured", columns, rows)
+    title = "Loss of the right answers with each factor, measured"
+    return _of_places(title, [f"× {factor:g}" for factor in FACTORS], rows)
 
 
-def _of_places(
-    title: str, columns: Sequence[Column], rows: Mapping[Place, Sequence[float]]
-) -> Table:
-    cells = tuple(
-        Row((Cell(domain), Cell(100 * rate), *map(Cell, values)))
-        for (domain, rate), values in rows.items()
-    )
-    return Table(title, (Column("domain"), Column("pruned", "%"), *columns), cells)
+def _of_places(title: str, names: Sequence[str], rows: Mapping[Place, Sequence[float]]) -> Table:
+    columns = ("domain", "pruned|%", *(f"{name}|nats/token" for name in names))
+    cells = (row(domain, 100 * rate, *values) for (domain, rate), values in rows.items())
+    return table(title, columns, cells)
 
 
 def _added(gains: Gains) -> Chart:
@@ -203,24 +188,4 @@ def _factors(gains: Gains) -> Chart:
     return Chart("scatter", "The best factor, foretold and measured", *axes, tuple(series))
 
 
-GAIN = Declared(
-    key="gain",
-    number="6e",
-    title="Why a factor helps",
-    question="Why does amplification bring answers back, and how many at which rate?",
-    measured=f"Each domain model alone, pruned by magnitude at {len(RATES)} rates; the kept "
-    "entries of all matrices times one factor. On {search} search items the loss of the right "
-    f"answers is measured with {len(FACTORS)} factors from {FACTORS[0]:g} to {FACTORS[-1]:g}; "
-    "where the last is best, a larger one may be better. The loss is foretold from the unpruned "
-    "model alone, by its second order: with k the kept and r the removed part of the delta and G "
-    "the Gauss-Newton matrix, pruning costs rᵀGr / 2, and the best factor is 1 + kᵀGr / kᵀGk, both "
-    "with the slope added. The products are those of the changes of the logits along k and r. Then "
-    "{test} test items are asked without a factor and with the best one; differences are paired by "
-    "item.",
-    steps=steps,
-    wants=lambda setting: (
-        "it reads right answers, and tasks of lm-evaluation-harness have none here"
-        if any(subject.domain.startswith(HARNESS) for subject in setting.subjects)
-        else ""
-    ),
-)
+GAIN = declared("gain", steps, NO_ANSWERS)

@@ -52,7 +52,7 @@ class BandCurvature:
 
 def band_curvature(
     recipe: MergeRecipe,
-    asked: Sequence[Item],
+    items: Sequence[Item],
     settings: Sequence[Sequence[float]],
     **control: Unpack[RunControl],
 ) -> BandCurvature:
@@ -66,15 +66,17 @@ def band_curvature(
         InvalidValue: not one domain model.
         OutOfBudget: a model that is too large.
     """
-    found = logit_changes(recipe, recipe.models[0].levels, asked, settings, **control)
-    products = _products(found)
-    by_question = [_summed(found, one).tolist() for one in (found.losses, *found.measured)]
-    tokens = torch.bincount(found.questions).tolist()
+    changes = logit_changes(recipe, recipe.models[0].levels, items, settings, **control)
+    products = _products(changes)
+    by_question = [
+        _summed(changes, losses).tolist() for losses in (changes.losses, *changes.measured)
+    ]
+    tokens = torch.bincount(changes.questions).tolist()
     mean = products.sum(0) / sum(tokens)
-    slopes = [float(found.slope(band).mean()) for band in range(len(mean) - 1)]
+    slopes = [float(changes.slope(band).mean()) for band in range(len(mean) - 1)]
     likeness = _likeness(mean)
     return BandCurvature(
-        found.energies,
+        changes.energies,
         tuple(likeness.tolist()),
         _lead(products),
         tuple(best_factors(mean, slopes)),
@@ -93,25 +95,25 @@ def best_factors(products: Float64[ndarray, "parts parts"], slopes: Sequence[flo
     """
     kept, crossed = products[:-1, :-1], products[:-1, -1]
     more = np.linalg.lstsq(kept, crossed - np.array(slopes), rcond=None)[0]  # a band may be empty
-    return [float(one) for one in 1 + more]
+    return [float(factor) for factor in 1 + more]
 
 
-def _products(found: LogitChanges) -> Float64[ndarray, "questions parts parts"]:
+def _products(changes: LogitChanges) -> Float64[ndarray, "questions parts parts"]:
     """Summed over the tokens of every question."""
-    parts = range(len(found.along))
+    parts = range(len(changes.along))
     return np.stack(
         [
-            np.stack([_summed(found, found.product(a, b)).numpy() for b in parts], axis=-1)
+            np.stack([_summed(changes, changes.product(a, b)).numpy() for b in parts], axis=-1)
             for a in parts
         ],
         axis=1,
     )
 
 
-def _summed(found: LogitChanges, values: PerToken) -> torch.Tensor:
+def _summed(changes: LogitChanges, values: PerToken) -> torch.Tensor:
     """Values of tokens summed over each question, in float64."""
-    sums = torch.zeros(int(found.questions.max()) + 1, dtype=torch.float64)
-    return sums.index_add_(0, found.questions, values.double())
+    sums = torch.zeros(int(changes.questions.max()) + 1, dtype=torch.float64)
+    return sums.index_add_(0, changes.questions, values.double())
 
 
 def _likeness(products: Float64[ndarray, "*draws parts parts"]) -> Float64[ndarray, "*draws bands"]:

@@ -14,24 +14,29 @@ from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Interval
 from dppa_lab.zoo.regimes import BETWEEN
 from dppa_lab.zoo.results.retained import sides
-from dppa_lab.zoo.study.compare import (
+from dppa_lab.zoo.study.merges import MODULES, recipe_of
+from dppa_lab.zoo.study.seed_comparison import (
     EQUAL,
     LEAST_SEEDS,
-    apart,
-    by_kind,
-    claim_rates,
-    compare,
+    gap_over_items,
     hits_of,
-    of_one_model,
     retention,
+    unmerged_retention,
 )
-from dppa_lab.zoo.study.merges import MODULES, recipe_of
+from dppa_lab.zoo.study.study_sets import by_kind, claim_rates, compare
 from dppa_lab.zoo.trained_set import kind_title, set_title
 
 EMBEDDED = "embedded, settled"
 TOO_LOW = "too low"
 """The outcome where both merges keep less than one model that is not merged."""
-OUTCOMES = ("wins", "ties", "undecided", "loses", TOO_LOW)
+OUTCOMES = {
+    "more": "wins",
+    "less": "loses",
+    "alike": "ties",
+    "open": "undecided",
+    "worthless": TOO_LOW,
+}
+"""Verdict of the study on DPPA against another merge -> the outcome."""
 WHOLE, SIMPLEST, AS_PRUNED = "task_arithmetic", "magnitude", "magnitude_as_pruned"
 RIVALS = {WHOLE: "task arithmetic", AS_PRUNED: "magnitude as pruned", SIMPLEST: "magnitude"}
 """Key of a difference in the results -> the rival's name."""
@@ -63,7 +68,7 @@ class RatedMerge:
     recipe: str | None
     """None if the models did not come along."""
     outcomes: Mapping[str, str] = field(default_factory=dict)
-    """Rival -> one of `OUTCOMES`, for DPPA against it; empty where too few seeds allow
+    """Rival -> one of the `OUTCOMES`, for DPPA against it; empty where too few seeds allow
     no claim."""
     too_low: tuple[str, ...] = ()
     """Of few seeds: rivals that keep less than one model that is not merged, as DPPA does."""
@@ -87,11 +92,6 @@ def of_studies(studies: Sequence[Mapping[str, Any]]) -> list[RatedMerge]:
         else:
             merges += [row for study in sets for row in _of_set(study)]
     return merges
-
-
-def title_of(sets: Sequence[Mapping[str, Any]]) -> str:
-    """Size, regime and number of seeds of sets of one kind."""
-    return f"{kind_title(sets[0]['set'])}, {many(len(sets), 'seed')}"
 
 
 def _merged(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
@@ -134,8 +134,8 @@ def _of_set(study: Mapping[str, Any]) -> Iterator[RatedMerge]:
             hits = {n: merges[n, rate]["hits"] for n in (SIMPLEST, "dp") if (n, rate) in merges}
             hits |= {WHOLE: merges[WHOLE, 0.0]["hits"], "dppa": ours["hits"]}
             kept = {n: retention(of_one, unpruned) for n, of_one in hits.items()}
-            minus = {n: apart(ours["hits"], hits[n], unpruned) for n in (WHOLE, SIMPLEST)}
-            recipe, least = _recipe_of(about, ours), of_one_model(study)
+            minus = {n: gap_over_items(ours["hits"], hits[n], unpruned) for n in (WHOLE, SIMPLEST)}
+            recipe, least = _recipe_of(about, ours), unmerged_retention(study)
             low = tuple(n for n in minus if max(kept[n], kept["dppa"]) < least)
             row = RatedMerge(set_title(about), "", None, rate, kept, minus, ours["values"], recipe)
             yield replace(row, too_low=low)
@@ -156,16 +156,11 @@ def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:
     kept = {
         n: fmean(retention(hits_of(study, n, rate), study["own"]) for study in sets) for n in names
     }
-    comparisons = {
-        comparison.other: comparison
-        for comparison in compare(sets, rate)
-        if comparison.one == "dppa"
-    }
+    comparisons = {gap.rival: gap for gap in compare(sets, rate) if gap.merge == "dppa"}
     minus = {name: comparisons[name].interval for name in (WHOLE, SIMPLEST)}
-    words = {"more": "wins", "less": "loses", "alike": "ties", "open": "undecided"}
-    words["worthless"] = TOO_LOW
-    outcomes = {name: words[comparisons[name].verdict] for name in minus}
-    return RatedMerge(title_of(sets), "", None, rate, kept, minus, {}, None, outcomes)
+    outcomes = {name: OUTCOMES[comparisons[name].verdict] for name in minus}
+    title = f"{kind_title(sets[0]['set'])}, {many(len(sets), 'seed')}"
+    return RatedMerge(title, "", None, rate, kept, minus, {}, None, outcomes)
 
 
 def _decided(rows: Sequence[RatedMerge]) -> list[RatedMerge]:

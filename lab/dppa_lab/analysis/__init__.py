@@ -1,1 +1,0 @@
-"""Curvature by band, and ranks of singular values."""
