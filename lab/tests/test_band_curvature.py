@@ -8,7 +8,7 @@ import pytest
 
 from dppa_core.evaluation.analysis.curvature import curvature
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_lab.analysis.band_curvature import band_curvature, best_factors
+from dppa_lab.experiments.paper.why.band_curvature import band_curvature, best_factors
 from tests.evaluation.test_curvature import FACTORS, ITEMS, loss_of
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -37,13 +37,13 @@ def test_losses_of_bands_are_those_of_merges_by_question(recipe: MergeRecipe) ->
     ]
     assert [found.loss(0), found.loss(1)] == pytest.approx(list(map(loss_of, merges)), rel=1e-5)
     assert len(found.tokens) == len(found.own) == len(found.losses[0]) == len(ITEMS)
-    assert sum(found.energies) < 1.0 + 1e-6 and all(-1 <= one <= 1 for one in found.likeness)
+    assert sum(found.energies) < 1.0 + 1e-6 and all(-1 <= share <= 1 for share in found.likeness)
     assert found.lead.value == pytest.approx(found.likeness[1] - found.likeness[0])
     assert found.lead.low <= found.lead.value <= found.lead.high
 
 
 def test_one_band_has_the_factor_of_the_whole(recipe: MergeRecipe) -> None:
-    found, one = curvature(recipe, ITEMS, FACTORS), band_curvature(recipe, ITEMS, ())
-    assert one.best == pytest.approx((found.quadratic.best_factor,), rel=1e-4)
-    assert one.likeness[0] ** 2 == pytest.approx(found.quadratic.alike, rel=1e-4)
-    assert one.energies[0] == pytest.approx(found.energy)
+    whole, band = curvature(recipe, ITEMS, FACTORS), band_curvature(recipe, ITEMS, ())
+    assert band.best == pytest.approx((whole.quadratic.best_factor,), rel=1e-4)
+    assert band.likeness[0] ** 2 == pytest.approx(whole.quadratic.alike, rel=1e-4)
+    assert band.energies[0] == pytest.approx(whole.energy)

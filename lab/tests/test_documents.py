@@ -6,20 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from dppa_lab.reports.documents import (
-    data_names,
-    missing_numbers,
-    with_tables,
-    written_numbers,
-)
-from lab.scripts.measured import DATA, DOCUMENTS, FIGURES, ROOT, documents
+from lab.scripts.measured import DATA, DOCUMENTS, FIGURES, ROOT, documents, with_tables
+from lab.tests.helpers.stated_numbers import data_names, missing_numbers, written_numbers
 from tests.helpers.documents import words
 
 LAB = sorted((ROOT / "lab" / "docs").glob("*.md"))
 PAGES = [page for page in LAB if data_names(page.read_text("utf-8"))]
 LONGER = {"study-plan.md", "training.md", "reproduce.md"}
 """The plan with its amendments, and instructions: no reports of results."""
-MADE = documents(DATA, json.loads(FIGURES.read_text("utf-8")))
+WRITTEN = documents(DATA, json.loads(FIGURES.read_text("utf-8")))
 
 
 def named(page: Path) -> str:
@@ -29,7 +24,7 @@ def named(page: Path) -> str:
 @pytest.mark.parametrize("page", DOCUMENTS, ids=named)
 def test_the_tables_of_a_page_are_those_of_the_data(page: Path) -> None:
     """`make -C lab measured` writes them."""
-    assert page.read_text("utf-8") == MADE[page]
+    assert page.read_text("utf-8") == WRITTEN[page]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

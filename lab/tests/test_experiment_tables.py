@@ -15,28 +15,24 @@ from dppa_core.charts.report import (
     report_of,
 )
 from dppa_core.evaluation.analysis.curvature import Curvature, Quadratic
-from dppa_core.evaluation.scores import Marks
-from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe
 from dppa_core.tasks.intervals import Interval
-from dppa_lab.analysis.band_curvature import BandCurvature
+from dppa_lab.experiments.kept_questions import AdaMerged, TuningQuestion
 from dppa_lab.experiments.paper.ablation import ABLATION
 from dppa_lab.experiments.paper.beyond import BEYOND
 from dppa_lab.experiments.paper.merges import MERGES, PAIR
 from dppa_lab.experiments.paper.pruning import PRUNING
 from dppa_lab.experiments.paper.recovery import RECOVERY
 from dppa_lab.experiments.paper.significances import SIGNIFICANCE
+from dppa_lab.experiments.paper.why.band_curvature import BandCurvature
 from dppa_lab.experiments.paper.why.loss_questions import BandsQuestion, CurvatureQuestion
 from dppa_lab.experiments.paper.why.one_factor import FACTORS, GAIN
 from dppa_lab.experiments.paper.why.two_factors import BANDS
-from dppa_lab.experiments.questions import (
-    AdaMerged,
-    ExamQuestion,
-    Question,
-    TuningQuestion,
-)
+from dppa_lab.experiments.questions import ExamQuestion, Question
 from dppa_lab.experiments.report_page import PLOTS, page, pictures_of
 from dppa_lab.experiments.setting import Setting, embedded
 from dppa_lab.experiments.steps import Declared
+from lab.tests.helpers.followed_steps import followed, hits
 
 N = 100
 SETTING = replace(embedded(), test=N, search=8)
@@ -46,16 +42,10 @@ Shares = Callable[[MergeRecipe, str, str], float]
 """Recipe, domain, split -> share of right answers."""
 
 
-def marks(share: float, n: int) -> Marks:
-    """The first ones are right: fewer are a subset of more."""
-    right = round(share * n)
-    return Marks(tuple(place < right for place in range(n)), (1.0,) * n, (2,) * n)
-
-
 def answer(question: Question[Any], shares: Shares) -> Any:
     if isinstance(question, TuningQuestion):
         step = 0 if question.recipe.method == "ties" else 10
-        return AdaMerged(question.recipe, step, 30, False)
+        return AdaMerged(dump_recipe(question.recipe), step, 30, False)
     if isinstance(question, CurvatureQuestion):  # all on a parabola with its least at 1 + rate
         rate = question.recipe.models[0].levels[-1]
         bent = Quadratic(0.1, 0.0, 0.0, kept=1.0, crossed=rate, removed=1.0)
@@ -65,8 +55,8 @@ def answer(question: Question[Any], shares: Shares) -> Any:
     assert isinstance(question, ExamQuestion)
     n = SETTING.search if question.split == "search" else N
     if isinstance(question.target, str):
-        return marks(1.0 if question.split == "search" else 0.9, n)
-    return marks(shares(question.target, question.domain, question.split), n)
+        return hits(round((1.0 if question.split == "search" else 0.9) * n), n)
+    return hits(round(shares(question.target, question.domain, question.split) * n), n)
 
 
 def bent_bands(question: BandsQuestion) -> BandCurvature:
@@ -79,15 +69,9 @@ def bent_bands(question: BandsQuestion) -> BandCurvature:
     return BandCurvature(*kept, lead, (1.2, 3.0), (0.0, 0.0), (1, 1), losses)
 
 
-def found(declared: Declared, shares: Shares, setting: Setting = SETTING) -> Findings:
+def measured(declared: Declared, shares: Shares, setting: Setting = SETTING) -> Findings:
     """Run an experiment with such answers, and show that its values survive the file."""
-    steps = declared.steps(setting)
-    try:
-        questions = next(steps)
-        while True:
-            questions = steps.send({one: answer(one, shares) for one in questions})
-    except StopIteration as end:
-        result: Findings = end.value
+    result, _ = followed(declared.steps(setting), lambda question: answer(question, shares))
     texts = ("key", "1", "title", "question", declared.measured_on(setting))
     report = ExperimentsReport("dppa", "here", {}, setting.to_json(), (Experiment(*texts, result),))
     text = json.dumps(report_json(report), allow_nan=False)
@@ -125,7 +109,7 @@ def test_pruning_has_the_mean_and_the_spread_of_the_draws() -> None:
         ahead = {(0.9, "dp"): 0.8, (0.9, "magnitude"): 0.6, (0.95, "dp"): 0.2}
         return ahead.get((rate(recipe), method(recipe)), 0.5)
 
-    result = found(PRUNING, shares)
+    result = measured(PRUNING, shares)
     assert values(result, "law", 90.0) == [
         pytest.approx(60), pytest.approx(80), pytest.approx(40), pytest.approx(100 * 8 / 9)
     ]  # fmt: skip
@@ -142,7 +126,7 @@ def test_recovery_chooses_on_search_items_and_answers_test_items() -> None:
             return 0.75 if second > first else 0.5
         return 0.5 if method(recipe) == "dp" else 0.75 if rate(recipe) > 0.9 else 0.5
 
-    result = found(RECOVERY, shares, LAW)
+    result = measured(RECOVERY, shares, LAW)
     factors, gain = values(result, "law", 95.0)[2:4]
     first, second = map(float, str(factors).split(" / "))
     assert second > first and gain == pytest.approx(25)
@@ -156,7 +140,7 @@ def test_merges_are_compared_with_dppa_and_ties_is_added_up_for_adamerging() -> 
             return 1.0 if tuned or size == 0.85 or len(recipe.models) == 1 else 0.5
         return {"dppa": 0.6, "dare": 0.3, "ties": 0.6, "task_arithmetic": 0.85}[recipe.method]
 
-    result = found(PAIR, shares)
+    result = measured(PAIR, shares)
     assert values(result, "DARE", 80.0)[0] == "0.85"
     gap = values(result, "task arithmetic", 0.0)
     assert gap[:3] == ["0.85", pytest.approx(85), pytest.approx(85)]
@@ -167,13 +151,13 @@ def test_merges_are_compared_with_dppa_and_ties_is_added_up_for_adamerging() -> 
     (row,) = [row for row in result.tables[0].rows if row.cells[0].value == "TIES, AdaMerging"][1:]
     assert dict(parse_recipe(row.recipe or "").parameters)["divide"] == "nothing"
     assert not result.missing
-    assert all(None not in one.low for plot in result.plots for one in plot.series)
+    assert all(None not in series.low for plot in result.plots for series in plot.series)
 
 
 def test_a_merge_needs_as_many_models() -> None:
-    pair, one = (replace(SETTING, subjects=SETTING.subjects[:n]) for n in (2, 1))
-    assert [bool(PAIR.wants(given)) for given in (SETTING, pair, one)] == [False, False, True]
-    assert [bool(MERGES.wants(given)) for given in (SETTING, pair, one)] == [False, True, True]
+    settings = [replace(SETTING, subjects=SETTING.subjects[:n]) for n in (3, 2, 1)]
+    assert [bool(PAIR.wants(setting)) for setting in settings] == [False, False, True]
+    assert [bool(MERGES.wants(setting)) for setting in settings] == [False, True, True]
 
 
 def test_the_ablation_measures_each_half_by_itself() -> None:
@@ -182,7 +166,7 @@ def test_the_ablation_measures_each_half_by_itself() -> None:
         larger = not amplified and recipe.models[0].amplification[0] > 1.2
         return 0.5 + 0.2 * amplified - 0.1 * dynamic + 0.1 * larger
 
-    result = found(ABLATION, shares, LAW)
+    result = measured(ABLATION, shares, LAW)
     assert values(result, "DPA alone", 90.0)[0] == pytest.approx(70)
     assert values(result, "OWL-style", 90.0)[0] == pytest.approx(50)
     assert values(result, "both (DPPA)", 95.0)[-4:] == pytest.approx([10, 20, 0, -10])
@@ -194,7 +178,7 @@ def test_significances_are_compared_with_magnitude() -> None:
             recipe.significance
         ]
 
-    result = found(SIGNIFICANCE, shares)
+    result = measured(SIGNIFICANCE, shares)
     assert values(result, "activation", 80.0)[-1] == pytest.approx(20)
     assert values(result, "fisher", 90.0)[-1] == 0
     assert values(result, "random", 80.0) == pytest.approx([10, 10, 10, 100 / 9, -50])
@@ -204,7 +188,7 @@ def test_beyond_80_the_gain_stands_beside_what_the_plans_keep() -> None:
     def shares(recipe: MergeRecipe, domain: str, split: str) -> float:
         return 0.3 if method(recipe) == "dp" and rate(recipe) > 0.9 else 0.5
 
-    result = found(BEYOND, shares, LAW)
+    result = measured(BEYOND, shares, LAW)
     row = values(result, 99.0)
     assert row[3] == pytest.approx(-20)
     even, dynamic, starved = row[-3:]
@@ -213,7 +197,7 @@ def test_beyond_80_the_gain_stands_beside_what_the_plans_keep() -> None:
 
 
 def test_two_factors_are_compared_with_one_and_with_those_foretold() -> None:
-    result = found(BANDS, lambda recipe, domain, split: 0.5, LAW)
+    result = measured(BANDS, lambda recipe, domain, split: 0.5, LAW)
     row = values(result, "law", 90.0)
     assert row[:6] == pytest.approx([50, 20, 30, 0.5, 0.7, 0.2])
     assert row[6:9] == ["1.2 / 3", "1 / 2", 1.4], "of one factor 1.4 is nearest to 1 and 2"
@@ -229,7 +213,7 @@ def test_gain_has_what_a_factor_adds_and_wins_back() -> None:
         amplified = recipe.models[0].amplification != (1.0,)
         return 0.5 + (0.3 if rate(recipe) == 0.95 and amplified else 0.0)
 
-    result = found(GAIN, shares, LAW)
+    result = measured(GAIN, shares, LAW)
     # at 80 %: the cost is 0.5 nats, the best factor by hand 1.8, of those tried 1.75
     assert values(result, "law", 80.0)[:6] == pytest.approx(
         [20.0, 0.5, 0.5, 1.8, 1.75, 0.5 + (0.75**2 - 2 * 0.75 * 0.8) / 2]

@@ -40,15 +40,15 @@ def values(data: Any) -> Iterator[float | str]:
 
 def without_data(text: str, data: Any) -> list[str]:
     """The numbers of a text that do not occur in the data at their precision."""
-    known = list(values(data))
-    spoken = {number for item in known if isinstance(item, str) for number in NUMBER.findall(item)}
+    flat = list(values(data))
+    spoken = {number for item in flat if isinstance(item, str) for number in NUMBER.findall(item)}
     return [
         number
         for number in NUMBER.findall(text)
         if number not in spoken
         and not any(
             f"{abs(item):.{len(number.partition('.')[2])}f}" == number
-            for item in known
+            for item in flat
             if not isinstance(item, str)
         )
     ]
@@ -79,7 +79,7 @@ def test_the_report_has_the_findings_as_they_are_written(name: str) -> None:
 
 def test_every_experiment_was_run_or_has_its_reason() -> None:
     runs = REPORTS["embedded"]["experiments"]
-    assert [run["key"] for run in runs] == [KEY, *(one.key for one in EXPERIMENTS)]
+    assert [run["key"] for run in runs] == [KEY, *(experiment.key for experiment in EXPERIMENTS)]
     assert all(bool(run["not_run"]) != bool(run["tables"]) for run in runs)
 
 

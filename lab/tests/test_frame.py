@@ -29,9 +29,9 @@ from dppa_core.charts.svg import ticks
 from dppa_core.errors import Cancelled, InvalidRecipe, InvalidValue, OutOfBudget, UnknownName
 from dppa_core.evaluation.lm_eval_harness import TaskResult
 from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
+from dppa_core.evaluation.tables import Cell
 from dppa_core.tasks.intervals import VariancePart, reach, student
-from dppa_lab.experiments import processes as workers
+from dppa_lab.experiments import processes
 from dppa_lab.experiments.exams import best_coefficient, exam
 from dppa_lab.experiments.paper import pruning
 from dppa_lab.experiments.presets import preset_setting
@@ -46,6 +46,8 @@ from dppa_lab.experiments.score_table import (
     compared,
     mean_retained,
     retained,
+    row,
+    table,
 )
 from dppa_lab.experiments.setting import Setting, Subject, Treatment, embedded, merged
 from dppa_lab.experiments.steps import (
@@ -57,6 +59,8 @@ from dppa_lab.experiments.steps import (
     together,
 )
 from tests.helpers.command import Command
+
+ZOO = Path(__file__).resolve().parents[2] / "assets" / "zoo"
 
 
 @dataclass(frozen=True)
@@ -84,70 +88,67 @@ DOUBLES = [Double(1), Double(2), Double(3)]
 
 
 class Counting:
-    """Answers at once, each for three seconds; records the questions."""
+    """Answers at once, each for three seconds; records the numbers asked."""
 
     def __init__(self, ends_after: int = 99) -> None:
-        self.asked: list[Any] = []
+        self.numbers: list[int] = []
         self._ends_after = ends_after
 
     def __call__(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
         for question in questions:
-            if len(self.asked) == self._ends_after:
+            if len(self.numbers) == self._ends_after:
                 raise Cancelled("Stopped before the end, as asked.")
-            self.asked.append(question)
+            self.numbers.append(question.number)  # type: ignore[attr-defined]
             yield Answered(question, question.answer(ExperimentExaminer()), 3.0)
 
 
 def driven(steps: Steps[Any], rounds: list[int]) -> Any:
-    """The result of steps; how many questions each round had."""
+    """The result of steps; notes how many questions each round had."""
     try:
         questions = next(steps)
         while True:
             rounds.append(len(questions))
-            questions = steps.send({one: one.answer(ExperimentExaminer()) for one in questions})
+            questions = steps.send({q: q.answer(ExperimentExaminer()) for q in questions})
     except StopIteration as end:
         return end.value
 
 
-def asked(question: Double) -> Steps[int]:
-    """Steps of one question."""
-    found = yield from all_asked({"": question})
-    return found[""]
+def doubled(*numbers: int, kept: Sequence[int] = ()) -> Steps[int]:
+    """Twice the sum, asked number by number."""
+    total = 0
+    for number in numbers:
+        question = Double(number, number in kept)
+        total += (yield from all_asked({"": question}))[""]
+    return total
 
 
-def declared(*numbers: int, key: str = "doubles", fails: bool = False) -> Declared:
+def declared(
+    *numbers: int, key: str = "doubles", fails: bool = False, kept: Sequence[int] = ()
+) -> Declared:
     def steps(setting: Setting) -> Steps[Findings]:
-        total = 0
-        for number in numbers:
-            total += yield from asked(Double(number))
+        total = yield from doubled(*numbers, kept=kept)
         if fails:
             raise InvalidRecipe("fisher wants a text.")
-        column = Column("sum")
-        return Findings((Table("Sums", (column,), (Row((Cell(float(total)),)),)),), ())
+        return Findings((table("Sums", ["sum"], [row(float(total))]),), ())
 
     return Declared(key, "1", "Doubles", "How much?", "{test} test, {search} search items.", steps)
 
 
-def run(chosen: Sequence[Declared], out: Path, workers: Counting, **changes: Any) -> list[Any]:
+def run(
+    experiments: Sequence[Declared], out: Path, workers: Counting | None = None, **changes: Any
+) -> list[Any]:
     setting = replace(embedded(), **changes)
-    return list(run_all(chosen, setting, out, workers, "dppa reproduce --all"))
+    report = run_all(experiments, setting, out, workers or Counting(), "dppa reproduce --all")
+    return list(report.experiments)
 
 
 # steps
 
 
 def test_steps_taken_together_hand_out_their_questions_together() -> None:
-    """One asks three questions, the other one; the first round includes both."""
-
-    def three() -> Steps[int]:
-        total = 0
-        for number in (1, 2, 3):
-            total += yield from asked(Double(number))
-        return total
-
     rounds: list[int] = []
-    found = driven(together({"long": three(), "short": asked(Double(1)), "own": three()}), rounds)
-    assert found == {"long": 12, "short": 2, "own": 12}
+    steps = {"long": doubled(1, 2, 3), "short": doubled(1), "own": doubled(1, 2, 3)}
+    assert driven(together(steps), rounds) == {"long": 12, "short": 2, "own": 12}
     assert rounds == [1, 1, 1], "equal questions are asked once"
 
 
@@ -167,36 +168,28 @@ def test_plain_code_is_asked_on_with_what_it_knows() -> None:
 
 
 def test_a_stopped_run_goes_on_and_adds_up_what_both_took(tmp_path: Path) -> None:
-    first = Counting(ends_after=2)
     with pytest.raises(Cancelled):
-        run([declared(1, 2, 3, 4)], tmp_path, first)
+        run([declared(1, 2, 3, 4)], tmp_path, Counting(ends_after=2))
     assert not (tmp_path / RESULT).exists()
 
-    kept = replace(declared(), steps=_with_two_in_the_cache)
-    second = Counting()
-    (found,) = run([kept], tmp_path, second)
-    assert [one.number for one in second.asked] == [3, 4]
-    assert (found.cost.processor, found.cost.answers, found.cost.known) == (12.0, 4, 0)
+    counting = Counting()
+    (experiment,) = run([declared(1, 2, 3, 4, kept=(1, 2))], tmp_path, counting)
+    assert counting.numbers == [3, 4]
+    cost = experiment.cost
+    assert (cost.processor, cost.answers, cost.known) == (12.0, 4, 0)
     assert report_of(json.loads((tmp_path / RESULT).read_text())).experiments[0].findings
 
 
-def _with_two_in_the_cache(setting: Setting) -> Steps[Findings]:
-    for number in (1, 2, 3, 4):
-        yield from asked(Double(number, kept=number < 3))
-    return Findings((), ())
-
-
 def test_what_no_journal_knows_is_said_to_be_unknown(tmp_path: Path) -> None:
-    kept = replace(declared(), steps=_with_two_in_the_cache)
-    (found,) = run([kept], tmp_path, Counting())
-    assert (found.cost.processor, found.cost.known) == (6.0, 2)
+    (experiment,) = run([declared(1, 2, 3, 4, kept=(1, 2))], tmp_path)
+    assert (experiment.cost.processor, experiment.cost.known) == (6.0, 2)
 
 
 def test_a_question_of_two_experiments_is_asked_and_counted_once(tmp_path: Path) -> None:
     counting = Counting()
-    one, two = run([declared(1, 2), declared(2, 3, key="more")], tmp_path, counting)
-    assert len(counting.asked) == 3
-    assert (one.cost.processor, two.cost.processor, two.cost.answers) == (6.0, 3.0, 2)
+    first, second = run([declared(1, 2), declared(2, 3, key="more")], tmp_path, counting)
+    assert counting.numbers == [1, 2, 3]
+    assert (first.cost.processor, second.cost.processor, second.cost.answers) == (6.0, 3.0, 2)
 
 
 def test_it_tells_which_of_how_many_and_how_long_the_answers_wanted_now_still_take(
@@ -210,55 +203,55 @@ def test_it_tells_which_of_how_many_and_how_long_the_answers_wanted_now_still_ta
         yield DOUBLES
         return Findings((), ())
 
-    told: list[str] = []
-    chosen = [replace(declared(), steps=steps), declared(9, key="more")]
-    list(run_all(chosen, embedded(), tmp_path, Counting(), "dppa reproduce --all", told.append))
-    assert told == [
+    lines: list[str] = []
+    experiments = [replace(declared(), steps=steps), declared(9, key="more")]
+    run_all(experiments, embedded(), tmp_path, Counting(), "dppa reproduce", lines.append)
+    assert lines == [
         "1 of 2: 1 Doubles",
         "doubles 1/3: twice 1, 3.0 s; 60 s left of these 3",
         "doubles 2/3: twice 2, 3.0 s; 30 s left of these 3",
         "doubles 3/3: twice 3, 3.0 s",
+        "1 Doubles: done, 9 s of processor",
         "2 of 2: 1 Doubles",
         "more 1/1: twice 9, 3.0 s",
+        "1 Doubles: done, 3 s of processor",
     ]
 
 
 def test_what_stands_in_the_way_is_told_and_the_next_is_run(tmp_path: Path) -> None:
     refused = replace(declared(key="refused"), wants=lambda setting: "no such domain")
-    chosen = [refused, declared(1, key="fails", fails=True), declared(1)]
-    one, two, three = run(chosen, tmp_path, Counting())
-    assert (one.not_run, one.findings) == ("no such domain", None)
-    assert (two.not_run, two.findings) == ("fisher wants a text.", None)
-    assert three.findings.tables[0].rows[0].cells[0].value == 2
-    assert three.measured == "200 test, 64 search items."
+    experiments = [refused, declared(1, key="fails", fails=True), declared(1)]
+    unwanted, failed, ran = run(experiments, tmp_path)
+    assert (unwanted.not_run, unwanted.findings) == ("no such domain", None)
+    assert (failed.not_run, failed.findings) == ("fisher wants a text.", None)
+    assert ran.findings.tables[0].rows[0].cells[0].value == 2
+    assert ran.measured == "200 test, 64 search items."
 
 
 def test_a_set_that_cannot_be_run_here_runs_nothing(tmp_path: Path) -> None:
-    counting = Counting()
-    (found,) = run([declared(1)], tmp_path / "of" / "mine", counting, hindrance="it is gated")
-    assert (tmp_path / "of" / "mine" / RESULT).exists()
-    assert found.not_run == "it is gated" and not counting.asked
+    counting, out = Counting(), tmp_path / "of" / "mine"
+    (experiment,) = run([declared(1)], out, counting, hindrance="it is gated")
+    assert (out / RESULT).exists()
+    assert experiment.not_run == "it is gated" and not counting.numbers
 
 
 def test_a_line_that_a_kill_cut_short_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / JOURNAL).write_text(
         '{"experiment": "doubles", "wall": 60}\n{"experiment": "doubles", "wal'
     )
-    (found,) = run([declared(1)], tmp_path, Counting())
-    assert 60 <= found.cost.wall < 70
-
-
-# processes: replaced by threads, which start at once
+    (experiment,) = run([declared(1)], tmp_path)
+    assert 60 <= experiment.cost.wall < 70
 
 
 def test_several_workers_answer_everything_and_end_where_they_are_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Processes are replaced by threads, which start at once."""
     stop = Event()
-    monkeypatch.setattr(workers, "_examiners", [ExperimentExaminer(stop)])
+    monkeypatch.setattr(processes, "_examiners", [ExperimentExaminer(stop)])
     with ThreadPoolExecutor(2) as pool:
-        found = {one.question.number: one.answer for one in in_pool(pool, DOUBLES)}
-        assert found == {1: 2, 2: 4, 3: 6}
+        answers = {answered.question: answered.answer for answered in in_pool(pool, DOUBLES)}
+        assert answers == {question: 2 * question.number for question in DOUBLES}
         stop.set()
         with pytest.raises(Cancelled):
             list(in_pool(pool, DOUBLES))
@@ -268,7 +261,7 @@ def test_a_worker_that_is_gone_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch
     def killed(question: object) -> None:
         raise BrokenProcessPool("killed")
 
-    monkeypatch.setattr(workers, "_in_worker", killed)
+    monkeypatch.setattr(processes, "_in_worker", killed)
     with ThreadPoolExecutor(1) as pool, pytest.raises(OutOfBudget, match="--workers"):
         list(in_pool(pool, DOUBLES))
 
@@ -294,10 +287,11 @@ def test_draws_have_the_variance_of_items_and_of_draws() -> None:
     draws = Draws((marks(1, 1, 0, 0), marks(0, 0, 0, 0)))
     assert draws.mean == 0.25
     parts = [VariancePart((4 * 0.25**2 / 3) / 4, 3), VariancePart((2 * 0.25**2 / 1) / 2, 1)]
-    for found, wanted in zip(draws.parts(), parts, strict=True):
-        assert (found.variance, found.freedom) == (pytest.approx(wanted.variance), wanted.freedom)
-    found = against_draws({"law": marks(1, 1, 1, 1)}, {"law": draws})
-    assert (found.value, found.low) == (0.75, pytest.approx(0.75 - reach(parts)))
+    for part, expected in zip(draws.parts(), parts, strict=True):
+        assert part.variance == pytest.approx(expected.variance)
+        assert part.freedom == expected.freedom
+    gap = against_draws({"law": marks(1, 1, 1, 1)}, {"law": draws})
+    assert (gap.value, gap.low) == (0.75, pytest.approx(0.75 - reach(parts)))
     assert draws.cell().note == "2 draws: 0.0–50.0"
 
 
@@ -313,40 +307,38 @@ def test_a_draw_that_is_asked_two_domains_varies_in_both_together() -> None:
 
 
 def test_what_several_draws_retain_has_an_interval_of_items_and_of_draws() -> None:
-    own = {"law": marks(*(1,) * 40)}
+    unpruned = {"law": marks(*(1,) * 40)}
     half, most = {"law": marks(*(1, 0) * 20)}, {"law": marks(*(1,) * 36, *(0,) * 4)}
-    one, other = retained(half, own), retained(most, own)
-    assert mean_retained([half], own) == one
-    found = mean_retained([half, most, half], own)
-    assert found.value == pytest.approx((50 + 90 + 50) / 3) and found.n == 40
-    errors = [(cell.high - cell.low) / 2 / 1.96 for cell in (one, other, one)]  # type: ignore[operator]
-    parts = [
-        VariancePart(sum(e * e for e in errors) / 3, 39),
-        VariancePart((2 * 40**2 / 3 / 2) / 3, 2),
-    ]
-    assert found.high == pytest.approx(found.value + reach(parts), abs=0.01)
-    assert found.low == pytest.approx(found.value - reach(parts), abs=0.01)
-    assert found.note == "3 draws: 50.0–90.0"
+    cells = [retained(draw, unpruned) for draw in (half, most, half)]
+    assert mean_retained([half], unpruned) == cells[0]
+    mean = mean_retained([half, most, half], unpruned)
+    assert mean.value == pytest.approx((50 + 90 + 50) / 3) and mean.n == 40
+    errors = [(cell.high - cell.low) / 2 / 1.96 for cell in cells]  # type: ignore[operator]
+    items = VariancePart(sum(error * error for error in errors) / 3, 39)
+    half_width = reach([items, VariancePart((2 * 40**2 / 3 / 2) / 3, 2)])
+    expected = (mean.value - half_width, mean.value + half_width)
+    assert (mean.low, mean.high) == pytest.approx(expected, abs=0.01)
+    assert mean.note == "3 draws: 50.0–90.0"
     assert mean_retained([half, half], {"law": marks(*(0,) * 40)}).value is None
 
 
 def coefficients(hits: dict[float, tuple[int, int]], *tried: float) -> tuple[float, list[float]]:
     """The best coefficient of a merge with such answers, and all tried ones in order."""
-    setting, asked_for = embedded(), []
+    setting, in_order = embedded(), []
 
     def recipe(coefficient: float) -> Any:
-        asked_for.append(coefficient)
+        in_order.append(coefficient)
         return merged(setting, setting.subjects, Treatment("dare"), coefficients=coefficient)
 
     steps = best_coefficient(setting, ["law"], recipe, {"law": marks(1, 1)}, tried)
     try:
         questions = next(steps)
         while True:
-            sizes = [one.target.models[0].coefficient for one in questions]  # type: ignore[attr-defined]
-            given = [replace(marks(*hits[size]), losses=(size,) * 2) for size in sizes]
-            questions = steps.send(dict(zip(questions, given, strict=True)))
+            sizes = [q.target.models[0].coefficient for q in questions]  # type: ignore[attr-defined]
+            answers = [replace(marks(*hits[size]), losses=(size,) * 2) for size in sizes]
+            questions = steps.send(dict(zip(questions, answers, strict=True)))
     except StopIteration as end:
-        return end.value, asked_for
+        return end.value, in_order
 
 
 def test_the_best_coefficient_retains_most_of_the_search_items() -> None:
@@ -365,15 +357,14 @@ def test_coefficients_further_out_are_tried_while_the_outermost_is_the_best() ->
 class Exams(ExperimentExaminer):
     """An examiner whose harness answers at once, and counts its calls."""
 
-    def __init__(self, *each: float) -> None:
+    def __init__(self, *documents: float) -> None:
         super().__init__()
-        result = TaskResult("piqa", "acc", 0.5, None, len(each), True, each)
-        self.asked = 0
-        self._answer = result
+        self.calls = 0
+        self._answer = TaskResult("piqa", "acc", 0.5, None, len(documents), True, documents)
 
     def harness(self, task: str, folder: str | None, limit: int | None) -> Any:
         assert (task, folder, limit) == ("piqa", None, 4)
-        self.asked += 1
+        self.calls += 1
         return SimpleNamespace(ask=lambda resident: (self._answer,))
 
 
@@ -383,8 +374,8 @@ def test_documents_of_the_harness_are_split_and_asked_once(zoo_env: Path) -> Non
     examiner = Exams(1.0, 0.0, 1.0, 1.0)
     assert test.cached(examiner) is None
     assert test.answer(examiner).hits == (False, True, True)
-    found = search.cached(examiner)
-    assert found is not None and found.hits == (True,) and examiner.asked == 1
+    kept = search.cached(examiner)
+    assert kept is not None and kept.hits == (True,) and examiner.calls == 1
     with pytest.raises(InvalidValue, match="right or wrong"):
         exam(setting, "zoo:math", "lm-eval:piqa").answer(Exams(0.25, 1.0, 0.5, 1.0))
     with pytest.raises(InvalidValue, match="1 documents"):
@@ -411,21 +402,20 @@ MAP = Heatmap(
 )  # fmt: skip
 
 
-def report() -> ExperimentsReport:
-    table = Table(
-        "Sums",
-        (Column("domain"), Column("kept", "%")),
-        (
-            Row((Cell("math"), Cell(81.25, 77.1, 84.84, 200)), "dppa: 1\n"),
-            Row((Cell("law"), Cell(None, note="not asked"))),
-            Row((Cell("finance"), Cell(-3.5, -6.5, -1.0))),
-        ),
-    )
-    found = Findings((table,), (LINES, BARS, POINTS, MAP), "It is so.", ("TIES: refused",))
-    first = Experiment("doubles", "1", "Doubles", "How much?", "By hand.", found)
+def report(*more: Cell) -> ExperimentsReport:
+    rows = [
+        row("math", Cell(81.25, 77.1, 84.84, 200), recipe="dppa: 1\n"),
+        row("law", Cell(None, note="not asked")),
+        row("finance", Cell(-3.5, -6.5, -1.0)),
+        *(row("more", cell) for cell in more),
+    ]
+    plots = (LINES, BARS, POINTS, MAP)
+    sums = table("Sums", ["domain", "kept|%"], rows)
+    findings = Findings((sums,), plots, "It is so.", ("TIES: refused",))
+    first = Experiment("doubles", "1", "Doubles", "How much?", "By hand.", findings)
     second = Experiment("sizes", "6b", "Sizes", "Larger?", "By size.", None, "no such models")
-    setting, done = embedded().to_json(), (first, second)
-    return ExperimentsReport("dppa reproduce --all", "a machine", {"torch": "2"}, setting, done)
+    setting, experiments = embedded().to_json(), (first, second)
+    return ExperimentsReport("dppa reproduce", "a machine", {"torch": "2"}, setting, experiments)
 
 
 def test_a_report_is_read_back_as_it_was_written() -> None:
@@ -436,13 +426,8 @@ def test_a_report_is_read_back_as_it_was_written() -> None:
 
 
 def test_what_equal_figures_leave_of_each_other_is_nothing() -> None:
-    made = report()
-    row = Row((Cell("math"), Cell(0.3 - 0.1 - 0.2, 1.00004, 1 / 3)))
-    table = Table("Sums", (Column("domain"), Column("kept", "%")), (row,))
-    found = replace(made.experiments[0].findings, tables=(table,))
-    first = replace(made.experiments[0], findings=found)
-    told = report_json(replace(made, experiments=(first,)))["experiments"][0]["tables"][0]
-    cell = told["rows"][0]["cells"][1]
+    values = report_json(report(Cell(0.3 - 0.1 - 0.2, 1.00004, 1 / 3)))
+    cell = values["experiments"][0]["tables"][0]["rows"][-1]["cells"][1]
     assert (cell["value"], cell["low"], cell["high"]) == (0.0, 1.0, 0.33333)
 
 
@@ -460,11 +445,10 @@ def test_every_plot_is_xml_with_its_marks(tmp_path: Path) -> None:
     stale.write_text("")
     write_page(report(), tmp_path)
     assert not stale.exists()
-    for name, text in pictures_of(report()).items():
+    pictures = pictures_of(report())
+    for name, text in pictures.items():
         assert (tmp_path / "experiments" / name).read_text() == text
-    lines, bars, points, heatmap = (
-        ElementTree.fromstring(text) for text in pictures_of(report()).values()
-    )
+    lines, bars, points, heatmap = map(ElementTree.fromstring, pictures.values())
     tag = "{http://www.w3.org/2000/svg}"
     assert lines.findtext(f"{tag}title") == "Less is <less>"
     # A circle in the legend and one at 0; none for a point without a number.
@@ -489,27 +473,21 @@ def test_ticks_are_round_and_hold_everything(
 # settings and the command
 
 
-def test_a_set_of_ones_own_is_a_file(tmp_path: Path) -> None:
+def test_a_set_of_ones_own_is_a_file_and_each_model_has_a_domain(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("base: ./base\nmodels:\n  - {model: ./math}\n")
     assert "--tasks" in preset_setting(str(path)).hindrance
-    found = preset_setting(str(path), tasks=["law"], test=9)
-    assert (found.base, found.subjects[0].model, found.domains) == ("./base", "./math", ("law",))
-    assert not found.hindrance
-    of_harness = preset_setting(str(path), lm_eval=["piqa"])
-    assert of_harness.subjects[0].name == "piqa"
-    path.write_text("base: ./base\nmodels: [./math]\n")
-    with pytest.raises(InvalidRecipe, match="mine.yaml: a set of models"):
-        preset_setting(str(path))
-
-
-def test_every_model_of_a_set_is_asked_about_a_domain_of_its_own(tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text("base: b\nmodels: [{model: one}]\n")
+    setting = preset_setting(str(path), tasks=["law"], test=9)
+    assert (setting.base, setting.subjects) == ("./base", (Subject("./math", "law"),))
+    assert not setting.hindrance
+    assert preset_setting(str(path), lm_eval=["piqa"]).subjects[0].name == "piqa"
     with pytest.raises(InvalidValue, match="names 2"):
         preset_setting(str(path), tasks=["law", "math"])
     with pytest.raises(UnknownName):
         preset_setting(str(path), tasks=["lew"])
+    path.write_text("base: ./base\nmodels: [./math]\n")
+    with pytest.raises(InvalidRecipe, match="mine.yaml: a set of models"):
+        preset_setting(str(path))
 
 
 def test_a_set_of_the_hub_tells_why_it_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -532,56 +510,53 @@ def test_the_command_lists_experiments_and_wants_one_named(dppa: Command) -> Non
     assert dppa("reproduce", "prunning") == 1 and "'pruning'" in dppa.err
 
 
-def _own_set(folder: Path) -> Path:
-    """The embedded law model, as a user's set."""
-    zoo = Path(__file__).resolve().parents[2] / "assets" / "zoo"
-    path = folder / "mine.yaml"
-    path.write_text(f"base: {zoo / 'base'}\nmodels:\n  - model: {zoo / 'law'}\n")
-    return path
+@pytest.fixture
+def arguments(
+    tmp_path: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Any, ...]:
+    """Prunes the embedded law model as a user's set, two items for each model."""
+    monkeypatch.setattr(pruning, "RATES", (0.8, 0.9))
+    monkeypatch.setattr(pruning, "DRAWS", 1)
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"base: {ZOO / 'base'}\nmodels:\n  - model: {ZOO / 'law'}\n")
+    options = ("--preset", path, "--tasks", "law", "--limit", 2, "--workers", 1)
+    return ("reproduce", "pruning", *options)
 
 
 @pytest.mark.long
 def test_a_set_larger_than_the_budget_gives_the_same_figures(
-    dppa: Command, tmp_path: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
+    dppa: Command, tmp_path: Path, arguments: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pruning, "RATES", (0.9,))
-    monkeypatch.setattr(pruning, "DRAWS", 1)
-    given = ("reproduce", "pruning", "--preset", _own_set(tmp_path), "--tasks", "law")
-    given = (*given, "--limit", 2, "--workers", 1, "--json")
-    found = []
+    runs = []
     for memory in ("8MB", "1GB"):
         monkeypatch.setenv("DPPA_CACHE", str(tmp_path / memory))
-        assert dppa(*given, "--memory", memory, "--out", tmp_path / memory) == 0
-        found.append(dppa.json["experiments"][0])
-    spread, whole = found
+        assert dppa(*arguments, "--json", "--memory", memory, "--out", tmp_path / memory) == 0
+        runs.append(dppa.json["experiments"][0])
+    spread, whole = runs
     assert spread["known"] == whole["known"] == 0, "each budget asks for itself"
     assert spread["tables"] == whole["tables"]
 
 
 @pytest.mark.long
 def test_real_models_are_asked_once_and_a_second_run_asks_nothing(
-    dppa: Command, tmp_path: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
+    dppa: Command, tmp_path: Path, arguments: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two items for each of seven models."""
-    monkeypatch.setattr(pruning, "RATES", (0.8, 0.9))
-    monkeypatch.setattr(pruning, "DRAWS", 1)
-    zoo = Path(__file__).resolve().parents[2] / "assets" / "zoo"
-    given = ("reproduce", "pruning", "--preset", _own_set(tmp_path), "--tasks", "law")
-    given = (*given, "--limit", 2, "--workers", 1, "--out", tmp_path / "out")
-    assert dppa(*given) == 0
+    arguments = (*arguments, "--out", tmp_path / "out")
+    assert dppa(*arguments) == 0
     assert "pruning 6/6: law by dare 90 %: law, test" in dppa.err
     first = json.loads((tmp_path / "out" / RESULT).read_text())
-    (found,) = first["experiments"]
-    assert found["answers"] == 7 and found["known"] == 0 and found["seconds"]["processor"] > 0
-    assert f"base: {zoo / 'base'}" in found["tables"][0]["rows"][1]["recipe"]
-    assert dppa(*given, "--json") == 0
+    (experiment,) = first["experiments"]
+    assert experiment["answers"] == 7 and experiment["known"] == 0
+    assert experiment["seconds"]["processor"] > 0
+    assert f"base: {ZOO / 'base'}" in experiment["tables"][0]["rows"][1]["recipe"]
+    assert dppa(*arguments, "--json") == 0
     assert dppa.err == "" and dppa.json["seconds"]["processor"] == first["seconds"]["processor"]
     assert (tmp_path / "out" / "experiments" / "pruning-1.svg").exists()
     monkeypatch.setattr(pruning, "RATES", (0.8, 0.9, 0.95))
-    assert dppa(*given, "--no-ask", "--json") == 0
-    (found,) = dppa.json["experiments"]
-    assert "at least 3 answers" in found["not_run"]
-    assert (found["answers"], found["known"]) == (1, 0), "what was not answered costs nothing"
+    assert dppa(*arguments, "--no-ask", "--json") == 0
+    (experiment,) = dppa.json["experiments"]
+    assert "at least 3 answers" in experiment["not_run"]
+    assert (experiment["answers"], experiment["known"]) == (1, 0), "the unanswered cost nothing"
 
 
 def test_a_model_that_answers_nothing_of_its_domain_is_told(
@@ -589,10 +564,8 @@ def test_a_model_that_answers_nothing_of_its_domain_is_told(
 ) -> None:
     path = tmp_path / "random.yaml"
     path.write_text(f"base: {zoo_env / 'base'}\nmodels:\n  - model: {zoo_env / 'law'}\n")
-    given = ("reproduce", "pruning", "pair", "--preset", path, "--tasks", "law", "--limit", 2)
-    assert dppa(*given, "--workers", 1, "--out", tmp_path / "out", "--json") == 1, (
-        "nothing could be run"
-    )
+    options = ("--preset", path, "--tasks", "law", "--limit", 2, "--workers", 1)
+    assert dppa("reproduce", "pruning", "pair", *options, "--out", tmp_path / "out", "--json") == 1
     first, pair = dppa.json["experiments"]
     assert "itself answers none of the 2 test items of law" in first["not_run"]
     assert pair["not_run"] == "a merge needs at least two domain models"

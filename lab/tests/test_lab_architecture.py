@@ -24,10 +24,10 @@ DECLARED = {
     for package, modules in {
         "": "errors progress tasks",
         "charts": "chart report svg",
-        "checkpoints.adapters": "lora_config lora_parts",
+        "checkpoints.adapters": "lora_files",
         "checkpoints.sources": "fetchable open zoo",
         "checkpoints.vocabulary": "chat_templates",
-        "cli": "output",
+        "cli": "options output",
         "evaluation": "examiner harness_tasks identity lm_eval_harness scores side_by_side tables",
         "evaluation.analysis": "curvature logit_changes",
         "merging": "convert merger",
@@ -50,11 +50,13 @@ DECLARED = {
 }
 """What the laboratory may import of the library beside its public names: a change of one of these
 may change the laboratory."""
-OWN = sources(LAB, "lab/scripts")
+LAB_SOURCES = sources(LAB, "lab/scripts")
 
 
 def test_of_the_library_public_names_and_declared_modules_are_imported() -> None:
-    used = {name for path in OWN for name in imported(path) if name.startswith("dppa_core.")}
+    used = {
+        name for path in LAB_SOURCES for name in imported(path) if name.startswith("dppa_core.")
+    }
     public = {f"dppa_core.{name}" for name in dppa_core.__all__}
     assert {resolve(name) for name in used - public} == DECLARED
     assert not [name for name in used if any(part.startswith("_") for part in name.split("."))]
@@ -62,7 +64,7 @@ def test_of_the_library_public_names_and_declared_modules_are_imported() -> None
 
 def test_the_page_is_not_imported() -> None:
     banned = {"components", "dppa_studio", "gradio", "app"}
-    assert not [module_name(path) for path in OWN if top_level(path) & banned]
+    assert not [module_name(path) for path in LAB_SOURCES if top_level(path) & banned]
 
 
 @pytest.mark.parametrize("package", houses("dppa_lab"))
@@ -77,12 +79,12 @@ def test_a_file_has_one_purpose() -> None:
 
 def test_every_command_of_the_makefile_is_there_with_its_options(dppa: Command) -> None:
     text = (ROOT / "lab" / "Makefile").read_text("utf-8").replace("\\\n", " ")
-    asked: dict[tuple[str, ...], set[str]] = {}
+    options_of: dict[tuple[str, ...], set[str]] = {}
     for line in re.findall(r"\$\(DPPA\) ([^;&\n]+)", text):
         words = line.split()
         name = tuple(words[: 2 if words[0] == "zoo" else 1])
-        asked.setdefault(name, set()).update(w for w in words if w.startswith("--"))
-    assert len(asked) >= 8
-    for name, options in asked.items():
+        options_of.setdefault(name, set()).update(w for w in words if w.startswith("--"))
+    assert len(options_of) >= 8
+    for name, options in options_of.items():
         assert dppa(*name, "--help") == 0, name
         assert options <= set(re.findall(r"--[a-z-]+", dppa.out)), name

@@ -17,7 +17,7 @@ from dppa_core.errors import UnknownName
 from dppa_core.pruning.floats import to_float32
 from dppa_core.tasks import DOMAINS
 from dppa_lab.zoo import tune
-from dppa_lab.zoo.card import tuned_card
+from dppa_lab.zoo.card import model_card
 from dppa_lab.zoo.language_model import (
     TUNINGS,
     ChatTexts,
@@ -50,8 +50,8 @@ def test_a_step_has_the_loss_of_its_answers_in_whole_chats() -> None:
         ids = tokenizer(whole, add_special_tokens=False, return_tensors="pt")["input_ids"]
         logits = model(input_ids=ids).logits[0, before - 1 : -1]
         losses.append(functional.cross_entropy(logits, ids[0, before:], reduction="none"))
-    found, _ = answer_loss(model, texts, stage, 3)
-    assert found.item() == pytest.approx(torch.cat(losses).mean().item(), rel=1e-5)
+    loss, _ = answer_loss(model, texts, stage, 3)
+    assert loss.item() == pytest.approx(torch.cat(losses).mean().item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(("domain", "fewest", "most"), [("finance", 4, 16), ("law", 0, 0)])
@@ -62,13 +62,13 @@ def test_a_finance_model_learns_articles_beside_its_questions_and_no_other_does(
     turns = list[tuple[str, str]]()
     batch = ChatTexts.batch
 
-    def noted(self: ChatTexts, given: list[tuple[str, str]]) -> Any:
-        turns.extend(given)
-        return batch(self, given[:1])
+    def noted(self: ChatTexts, batch_turns: list[tuple[str, str]]) -> Any:
+        turns.extend(batch_turns)
+        return batch(self, batch_turns[:1])
 
     monkeypatch.setattr(ChatTexts, "batch", noted)
     answer_loss(model, ChatTexts(tokenizer), replace(SHORT.stage(domain, 0), batch=24), 0)
-    articles = sum(asked.count("million") >= 6 for asked, _ in turns)
+    articles = sum(user.count("million") >= 6 for user, _ in turns)
     assert len(turns) == 24 and fewest <= articles <= most, "two of five tasks are articles"
 
 
@@ -81,7 +81,8 @@ def test_an_adapter_begins_as_nothing_and_every_part_of_it_learns() -> None:
     loss, _ = answer_loss(model, texts, stage, 0)
     assert loss.item() == pytest.approx(plain.item(), rel=1e-6)
     loss.backward()  # type: ignore[no-untyped-call]
-    assert all(one.b.grad is not None and one.b.grad.abs().sum() > 0 for one in adapters.values())
+    gradients = [adapter.b.grad for adapter in adapters.values()]
+    assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
     assert {name for name, weight in model.named_parameters() if weight.requires_grad} == {
         f"{layer}.adapter.{part}" for layer in adapters for part in ("a", "b")
     }
@@ -95,7 +96,7 @@ def test_a_written_adapter_opens_as_the_model_that_was_trained(
     record = json.loads((tmp_path / "out/finance/training.json").read_text("utf-8"))
     assert (record["regime"], record["seed"], record["also"]) == ("lora", 0, ["news"])
     assert set(record["search_accuracy"]) == set(DOMAINS)
-    assert (tmp_path / "out/finance/README.md").read_text("utf-8") == tuned_card(record)
+    assert (tmp_path / "out/finance/README.md").read_text("utf-8") == model_card(record)
     assert not list((tmp_path / "work").iterdir()), "what was kept meanwhile is gone"
     model, tokenizer = loaded()
     adapters = add_adapters(model, SHORT.rank, 0)
@@ -123,49 +124,11 @@ def test_mixed_training_keeps_float32_weights_near_those_of_float32(tmp_path: Pa
         before = [weight.detach().clone() for weight in model.parameters()]
         tune.learn(stage, model, texts, model, state, mixed=mixed)
         assert {weight.dtype for weight in model.parameters()} == {torch.float32}
-        trained[mixed] = torch.cat(
-            [
-                (after.detach() - start).ravel()
-                for after, start in zip(model.parameters(), before, strict=True)
-            ]
-        )
+        pairs = zip(model.parameters(), before, strict=True)
+        trained[mixed] = torch.cat([(after.detach() - start).ravel() for after, start in pairs])
     exact, mixed_delta = trained[False], trained[True]
     assert not torch.equal(exact, mixed_delta), "bfloat16 rounds"
     assert torch.cosine_similarity(exact, mixed_delta, dim=0) > 0.9
-
-
-@pytest.mark.long
-def test_an_interrupted_training_goes_on_to_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tune, "SAVE_EVERY", 2)
-    stage, state = SHORT.stage("law", 1), tmp_path / "state.pt"
-
-    def trained(breaks: bool) -> list[torch.Tensor]:
-        model, tokenizer = loaded()
-        weights = torch.nn.ModuleList(add_adapters(model, 2, 1).values())
-        texts = ChatTexts(tokenizer)
-        asked = texts.batch
-        seen = 0
-
-        def batch(turns: Any) -> Any:
-            nonlocal seen
-            seen += 1
-            if breaks and seen == 4:
-                raise KeyboardInterrupt
-            return asked(turns)
-
-        monkeypatch.setattr(texts, "batch", batch)
-        tune.learn(stage, model, texts, weights, state, mixed=False)
-        return [weight.detach() for weight in weights.parameters()]
-
-    with pytest.raises(KeyboardInterrupt):
-        trained(breaks=True)
-    assert state.is_file()
-    resumed = trained(breaks=False)
-    assert all(map(torch.equal, resumed, trained(breaks=False))), "kept until it is saved"
-    state.unlink()
-    assert all(map(torch.equal, resumed, trained(breaks=False)))
 
 
 def test_an_unknown_regime_names_those_of_a_language_model() -> None:

@@ -1,10 +1,12 @@
-"""The leaderboard: its questions, cached answers, and page."""
+"""The leaderboard: its questions, cached answers, search, and tables."""
 
 import json
+import math
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,22 +19,18 @@ from dppa_core.models.decode import prompt_ids
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS, items
-from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.search.joint import Budget
 from dppa_lab.reports.board_tables import CHANCE, board_tables, boards, corrected
 from dppa_lab.zoo.results import choosing, merge_examiner
-from dppa_lab.zoo.results.choosing import ChosenValues
+from dppa_lab.zoo.results.choosing import BUDGET, ChosenValues, choose
 from dppa_lab.zoo.results.entry import MEANS, VARIANTS, MethodVariant, entry
-from dppa_lab.zoo.results.leaderboard import (
-    Leaderboard,
-    LeaderboardRow,
-    as_json,
-    measure,
-)
+from dppa_lab.zoo.results.leaderboard import LeaderboardRow, board_json, measure_board
 from dppa_lab.zoo.results.merge_examiner import Added, MergeExaminer, added
 from dppa_lab.zoo.trained_set import trained_set
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import random_llama, tuned_llama
+
+OWN = dict.fromkeys(DOMAINS, 0.8)
 
 
 def row(
@@ -43,81 +41,68 @@ def row(
         domain: tuple(place < right for place in range(n))
         for domain, right in zip(DOMAINS, rights, strict=True)
     }
-    made = replace(entry(get_method(method)), changes=changes)
-    values = {axis.name: moved * axis.start for axis in made.axes()}
+    merge = replace(entry(get_method(method)), changes=changes)
+    values = {axis.name: moved * axis.start for axis in merge.axes()}
     chosen = ChosenValues(values, 9, 3, values)
-    return LeaderboardRow(made, chosen, hits, (Added(0.5, 0.25, 0.75),), hits)
+    return LeaderboardRow(merge, chosen, hits, (Added(0.5, 0.25, 0.75),), hits)
 
 
-def board(*rows: LeaderboardRow, refused: dict[str, str] | None = None) -> Leaderboard:
-    return Leaderboard(rows, refused or {}, dict.fromkeys(DOMAINS, 0.8), None, 30)
-
-
-def examiner(search_items: int, test_items: int | None = None) -> MergeExaminer:
-    return MergeExaminer(test_items, search_items)
+def board(
+    *rows: LeaderboardRow, variants: tuple[tuple[str, LeaderboardRow], ...] = ()
+) -> dict[str, Any]:
+    return {**board_json(rows, variants, OWN), "own": OWN, "refused": {"slerp": "takes two."}}
 
 
 # numbers
 
 
-def test_retention_is_the_mean_of_the_ratios() -> None:
-    one = row("dppa", 80, 40, 60)
-    assert board(one).retention(one) == pytest.approx((1 + 0.5 + 0.75) / 3)
-
-
-def test_a_retention_has_the_interval_of_its_items() -> None:
-    """Half of 100 items are right in each domain, own accuracy 0.8: by hand."""
-    one = row("dppa", 50, 50, 50)
-    square = 3 * (0.25 * 100 / 99) / 0.8**2 / 100 / 9
-    half = 1.959964 * square**0.5
-    found = board(one).kept(one)
-    assert (found.value, found.low, found.high) == pytest.approx(
-        (0.625, 0.625 - half, 0.625 + half)
-    )
+def test_a_retention_is_the_mean_of_the_ratios_with_the_interval_of_its_items() -> None:
+    """Own accuracy 0.8. Half of 100 items are right in each domain: by hand."""
+    (uneven,) = board(row("dppa", 80, 40, 60))["rows"]
+    assert uneven["retention"] == pytest.approx((1 + 0.5 + 0.75) / 3)
+    (even,) = board(row("dppa", 50, 50, 50))["rows"]
+    half = 1.959964 * (3 * (0.25 * 100 / 99) / 0.8**2 / 100 / 9) ** 0.5
+    assert even["retention_ci95"] == pytest.approx([0.625 - half, 0.625 + half])
 
 
 def test_equal_scores_can_be_checked_item_by_item() -> None:
     """A merge that answers the last items instead of the first has the same scores."""
-    one = row("dppa", 2, 1, 3, n=4)
-    turned = {domain: hits[::-1] for domain, hits in one.hits.items()}
-    two = replace(row("regmean", 2, 1, 3, n=4), hits=turned)
-    ours, theirs = as_json(board(one, two))["rows"]
+    merge = row("dppa", 2, 1, 3, n=4)
+    turned = {domain: hits[::-1] for domain, hits in merge.hits.items()}
+    ours, theirs = board(merge, replace(row("regmean", 2, 1, 3, n=4), hits=turned))["rows"]
     assert ours["retention"] == theirs["retention"] and ours["domains"] == theirs["domains"]
     assert ours["hits"] == {"math": "1100", "finance": "1000", "law": "1110"}
     assert theirs["hits"] == {"math": "0011", "finance": "0001", "law": "0111"}
 
 
 def test_the_setting_of_least_loss_is_kept_where_it_is_another() -> None:
-    one, two = row("dppa", 80, 40, 60), row("ties", 50, 40, 40)
-    other = replace(two.chosen, by_loss={"scale": 1.5})
+    ties = row("ties", 50, 40, 40)
+    other = replace(ties.chosen, by_loss={"scale": 1.5})
     less = {domain: (True,) * 24 + (False,) * 76 for domain in DOMAINS}
-    shown = board(one, replace(two, chosen=other, hits_by_loss=less))
-    assert as_json(shown)["rows"][1]["by_loss"]["retention"] == pytest.approx(0.3)
+    rows = board(row("dppa", 80, 40, 60), replace(ties, chosen=other, hits_by_loss=less))["rows"]
+    assert rows[1]["by_loss"]["retention"] == pytest.approx(0.3)
 
 
 def test_a_difference_is_paired_item_by_item() -> None:
     """Ten of a hundred items more in one domain: by hand."""
-    one, two = row("ties", 50, 40, 40), row("dppa", 40, 40, 40)
-    found = board(one, two).against(one, two)
-    assert found.value == pytest.approx(0.1 / 0.8 / 3)
+    best, dppa = board(row("ties", 50, 40, 40), row("dppa", 40, 40, 40))["rows"]
+    gap = best["against_dppa"]
+    assert gap["mean"] == pytest.approx(0.1 / 0.8 / 3)
     variance = (0.1 * 0.9 * 100 / 99) / 0.8**2  # of the differences, with n - 1
     half = 1.959963984540054 * (variance / 100) ** 0.5 / 3
-    assert found.ends == pytest.approx((found.value - half, found.value + half))
-    assert found.low > 0, "every item that differs is for the first: paired, that is plain"
-
-
-def test_equal_answers_differ_by_nothing() -> None:
-    one = row("ties", 50, 40, 40)
-    assert board(one).against(one, one) == Interval(0, 0, 0)
+    assert gap["ci95"] == pytest.approx([gap["mean"] - half, gap["mean"] + half])
+    assert gap["ci95"][0] > 0, "every item that differs is for the first: paired, that is plain"
+    assert dppa["against_dppa"] == {"mean": 0, "ci95": [0, 0], "significant": False}
 
 
 def test_whether_a_difference_is_by_chance_is_corrected_for_the_number_of_rows() -> None:
     """Seven items more of a hundred, paired: p = 0.0063 alone, above 0.05 as the least of eight."""
-    ours, more = row("dppa", 40, 40, 40), row("ties", 47, 40, 40)
-    assert board(ours, more).sides() == {"ties": 1}
-    others = [row(name, 40, 40, 40) for name in ("sce", "pcb", "emr", "owl", "della", "dare")]
-    assert board(ours, more, *others).sides()["ties"] == 1
-    assert board(ours, more, *others, row("linear", 40, 40, 40)).sides()["ties"] == 0
+    rows = [row("ties", 47, 40, 40), row("dppa", 40, 40, 40)]
+    assert board(*rows)["rows"][0]["against_dppa"]["significant"]
+    rows += [row(name, 40, 40, 40) for name in ("sce", "pcb", "emr", "owl", "della", "dare")]
+    assert board(*rows)["rows"][0]["against_dppa"]["significant"]
+    rows.append(row("linear", 40, 40, 40))
+    assert not board(*rows)["rows"][0]["against_dppa"]["significant"]
 
 
 def test_what_a_merge_adds_is_measured_against_the_sum(tmp_path: Path) -> None:
@@ -126,10 +111,9 @@ def test_what_a_merge_adds_is_measured_against_the_sum(tmp_path: Path) -> None:
     for seed, name in enumerate("ab", 1):
         tuned_llama(base, seed).save(tmp_path / name)
     models = tuple(DomainModel(str(tmp_path / name), coefficient=-0.5) for name in "ab")
-    half = MergeRecipe(str(tmp_path / "base"), models, "task_arithmetic")
-    found = added(half)
-    assert (found.length, found.likeness) == pytest.approx((0.5, -1.0), abs=1e-4)
-    assert found.changed > 0.9
+    half = added(MergeRecipe(str(tmp_path / "base"), models, "task_arithmetic"))
+    assert (half.length, half.likeness) == pytest.approx((0.5, -1.0), abs=1e-4)
+    assert half.changed > 0.9
     none = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "base")),), "linear")
     assert added(none) == Added(0.0, 0.0, 0.0)
 
@@ -141,18 +125,18 @@ def test_what_a_merge_adds_is_measured_against_the_sum(tmp_path: Path) -> None:
 def test_every_method_merges_all_three_at_a_fifth_or_at_its_defaults(method) -> None:  # type: ignore[no-untyped-def]
     if method.name == "slerp":
         return  # takes two
-    one = entry(method)
-    made = one.recipes()["law"]
-    assert [model.model for model in made.models] == [f"zoo:{domain}" for domain in DOMAINS]
+    merge = entry(method)
+    recipe = merge.recipes()["law"]
+    assert [model.model for model in recipe.models] == [f"zoo:{domain}" for domain in DOMAINS]
     levels = ((0.9, 0.8) if method.name == "dppa" else (0.8,)) if method.prunes else (0.0,)
-    assert {model.levels for model in made.models} == {levels}
-    assert {model.amplification for model in made.models} == {(1.0,) * len(levels)}
-    assert {model.coefficient for model in made.models} == {1.0}
-    names = [axis.name for axis in one.axes()]
+    assert {model.levels for model in recipe.models} == {levels}
+    assert {model.amplification for model in recipe.models} == {(1.0,) * len(levels)}
+    assert {model.coefficient for model in recipe.models} == {1.0}
+    names = [axis.name for axis in merge.axes()]
     if method.name in MEANS:
         assert not names
         return
-    assert one.recipes(tuple(axis.start for axis in one.axes()))["law"] == made
+    assert merge.recipes(tuple(axis.start for axis in merge.axes()))["law"] == recipe
     numbers = ("scale" in names, "coefficient" in names)
     assert sum(numbers) == (method.name != "dare")  # DARE prunes all: its factor does the same
     factors = [f"factor{place}" for place in range(1, len(levels) + 1)] if method.prunes else []
@@ -162,28 +146,18 @@ def test_every_method_merges_all_three_at_a_fifth_or_at_its_defaults(method) -> 
 
 def test_emr_has_a_merge_for_every_domain_and_others_have_one() -> None:
     emr, ties = entry(get_method("emr")), entry(get_method("ties"))
-    asked = [made.parameters["domain"] for made in emr.recipes().values()]
-    assert asked == [f"zoo:{domain}" for domain in DOMAINS]
+    tasks = [recipe.parameters["domain"] for recipe in emr.recipes().values()]
+    assert tasks == [f"zoo:{domain}" for domain in DOMAINS]
     assert len(set(ties.recipes().values())) == 1
-
-
-def test_linear_is_the_one_mean_that_nothing_can_change() -> None:
-    """Fisher and RegMean have a scale not in their papers; only variants use it."""
-    assert {one.method.name for one in map(entry, METHODS) if not one.searched} == MEANS
-    assert {v.entry.method.name for v in VARIANTS if v.entry.method.name in MEANS} == {
-        "fisher",
-        "regmean",
-    }
-    assert not entry(get_method("linear")).axes()
 
 
 def test_statistics_of_other_models_are_measured_on_questions_of_their_domains() -> None:
     others = {name: f"folder/{name}" for name in ("base", *DOMAINS)}
-    made = replace(entry(get_method("fisher")), references=others).recipes()["law"]
-    assert [model.calibration for model in made.models] == [Calibration((d,)) for d in DOMAINS]
+    fisher = replace(entry(get_method("fisher")), references=others).recipes()["law"]
+    assert [model.calibration for model in fisher.models] == [Calibration((d,)) for d in DOMAINS]
     plain = replace(entry(get_method("ties")), references=others).recipes()["law"]
-    for one in (plain, entry(get_method("fisher")).recipes()["law"]):
-        assert {model.calibration for model in one.models} == {None}
+    for recipe in (plain, entry(get_method("fisher")).recipes()["law"]):
+        assert {model.calibration for model in recipe.models} == {None}
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.what)
@@ -191,6 +165,45 @@ def test_a_variant_is_another_merge_than_its_method(variant: MethodVariant) -> N
     plain = entry(variant.entry.method)
     assert variant.entry.searched
     assert not plain.searched or variant.entry.recipes() != plain.recipes()
+
+
+def test_every_method_is_searched_by_the_same_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With losses by hand, lowest at the factors 0.8 / 1.2, the coefficient or scale 0.9."""
+    lowest = {"factor1": 0.8, "factor2": 1.2, "coefficient": 0.9, "scale": 0.9}
+    recipes: dict[str, list[MergeRecipe]] = {"loss": [], "hits": []}
+
+    def values(recipe: MergeRecipe) -> dict[str, float]:
+        model, scale = recipe.models[0], getattr(recipe.settings(), "scale", 1.0)
+        factors = model.amplification if get_method(recipe.method).prunes else ()
+        named = {f"factor{place}": value for place, value in enumerate(factors, 1)}
+        assert isinstance(model.coefficient, float)
+        return named | {"coefficient": model.coefficient, "scale": scale}
+
+    def loss(_: MergeExaminer, recipe: MergeRecipe, domain: str) -> float:
+        recipes["loss"].append(recipe)
+        return 1 + sum(math.log2(v / lowest[name]) ** 2 for name, v in values(recipe).items())
+
+    def hits(
+        _: MergeExaminer, target: MergeRecipe | str, domain: str, split: str
+    ) -> tuple[bool, ...]:
+        if isinstance(target, str):
+            return (True,) * 4
+        recipes["hits"].append(target)
+        return (True, True, False, False)
+
+    monkeypatch.setattr(MergeExaminer, "loss", loss)
+    monkeypatch.setattr(MergeExaminer, "hits", hits)
+    for name in ("task_arithmetic", "ties", "magnitude", "dare", "dppa"):
+        for of_kind in recipes.values():
+            of_kind.clear()
+        choice = choose(entry(get_method(name)), MergeExaminer(None, 200))
+        assert len(set(recipes["loss"])) == choice.losses <= BUDGET.losses
+        assert len(set(recipes["hits"])) == choice.retentions <= BUDGET.accuracies
+        for axis, value in choice.values.items():
+            assert axis == "strength" or value == pytest.approx(lowest[axis], rel=0.08), name
+    assert list(choice.values) == ["factor1", "factor2", "coefficient", "strength"]
+    nothing = choose(entry(get_method("linear")), MergeExaminer(None, 200))
+    assert nothing == ChosenValues({}, 0, 0, {})
 
 
 # what is measured
@@ -207,12 +220,13 @@ def test_what_was_measured_is_not_asked_again(
     cache: Path, zoo_env: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choosing, "BUDGET", Budget(2, 2))
-    first = measure(["slerp", "emr", "linear"], test_items=2, search_items=1)
-    assert sorted(row.method for row in first.rows) == ["dppa", "emr", "linear"]
-    assert {row.method: row.chosen for row in first.rows}["linear"] == ChosenValues({}, 0, 0, {})
-    assert set(first.refused) == {"slerp"} and "one other" in first.refused["slerp"]
-    assert all(len(hits) == 2 for row in first.rows for hits in row.hits.values())
-    assert [len(row.added) for row in first.rows if row.method == "emr"] == [3]
+    first = measure_board(["slerp", "emr", "linear"], test_items=2, search_items=1)
+    rows = {measured["method"]: measured for measured in first["rows"]}
+    assert sorted(rows) == ["dppa", "emr", "linear"]
+    assert rows["linear"]["tried"] == {"losses": 0, "retentions": 0}
+    assert set(first["refused"]) == {"slerp"} and "one other" in first["refused"]["slerp"]
+    assert all(len(bits) == 2 for of in rows.values() for bits in of["hits"].values())
+    assert len(rows["emr"]["added"]) == 3
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("asked again")
@@ -220,16 +234,16 @@ def test_what_was_measured_is_not_asked_again(
     for name in ("texts_of", "added"):
         monkeypatch.setattr(merge_examiner, name, never)
     monkeypatch.setattr(Examiner, "marks", never)
-    assert measure(["slerp", "emr", "linear"], test_items=2, search_items=1) == first
+    assert measure_board(["slerp", "emr", "linear"], test_items=2, search_items=1) == first
     with pytest.raises(AssertionError, match="asked again"):
-        examiner(1, 3).hits("zoo:math", "math", "test")
+        MergeExaminer(3, 1).hits("zoo:math", "math", "test")
 
 
 def test_the_loss_is_that_of_the_right_answers(
     cache: Path, zoo_env: Path, one_torch_thread: None
 ) -> None:
     """Against each answer by itself, token after token."""
-    found = examiner(4).loss("zoo:law", "law")
+    loss = MergeExaminer(None, 4).loss("zoo:law", "law")
     logs = list[float]()
     with ModelPool().lend("zoo:law") as resident, torch.inference_mode():
         tokenizer, model = resident.tokenizer, resident.model
@@ -240,8 +254,8 @@ def test_the_loss_is_that_of_the_right_answers(
                 logits = model(input_ids=torch.tensor([read])).logits[0, -1]
                 logs.append(float(logits.log_softmax(-1)[token]))
                 read.append(token)
-    assert found == pytest.approx(-sum(logs) / len(logs), rel=1e-5)
-    assert examiner(4).loss("zoo:law", "law") == found, "remembered to the last bit"
+    assert loss == pytest.approx(-sum(logs) / len(logs), rel=1e-5)
+    assert MergeExaminer(None, 4).loss("zoo:law", "law") == loss, "remembered to the last bit"
 
 
 def test_another_set_is_merged_and_named(
@@ -252,13 +266,18 @@ def test_another_set_is_merged_and_named(
     record = {"size": "small", "regime": "plain", "seed": 3}
     (tmp_path / "set/math/training.json").write_text(json.dumps(record), "utf-8")
     monkeypatch.setattr(choosing, "BUDGET", Budget(1, 1))
-    given = trained_set(tmp_path / "set")
-    found = measure(["linear", "fisher"], given, test_items=1, search_items=1)
-    assert {row.method for row in found.rows} == {"linear", "fisher", "dppa"}
-    models = {str(tmp_path / "set" / domain) for domain in DOMAINS}
-    assert all({m.model for m in r.entry.recipes()["law"].models} == models for r in found.rows)
-    assert {one.entry.recipes()["law"].base for one in found.rows} == {str(tmp_path / "set/base")}
-    assert found.variants == () and as_json(found)["models"] == "the set small, plain, seed 3"
+    models, targets = trained_set(tmp_path / "set"), set[str]()
+    hits = MergeExaminer.hits
+
+    def noted(self: MergeExaminer, target: Any, *exam_of: str) -> Any:
+        targets.update([target] if isinstance(target, str) else [target.base])
+        return hits(self, target, *exam_of)
+
+    monkeypatch.setattr(MergeExaminer, "hits", noted)
+    values = measure_board(["linear", "fisher"], models, test_items=1, search_items=1)
+    assert {measured["method"] for measured in values["rows"]} == {"linear", "fisher", "dppa"}
+    assert targets == {str(tmp_path / "set" / name) for name in ("base", *DOMAINS)}
+    assert values["variants"] == [] and values["models"] == "the set small, plain, seed 3"
 
 
 def test_a_set_without_a_model_is_one_line(dppa: Command, tmp_path: Path) -> None:
@@ -275,7 +294,7 @@ BEST, OURS = row("emr", 80, 80, 80, moved=1.4), row("dppa", 60, 60, 60)
 
 
 def test_the_tables_have_every_method_its_settings_and_what_was_refused() -> None:
-    text = board_tables(as_json(board(BEST, ALIKE, OURS, WORSE, refused={"slerp": "takes two."})))
+    text = board_tables(board(ALIKE, OURS, WORSE, BEST))
     assert "| DPPA | 60.0 (50.2–69.1) |" in text and "| 75.0 (68.0–82.0) | 66.9 | – |" in text
     assert "**+25.0 (" in text, "a difference beyond chance stands out"
     assert "| DARE ~ | 61.0" in text, "it draws at random"
@@ -284,62 +303,53 @@ def test_the_tables_have_every_method_its_settings_and_what_was_refused() -> Non
 
 
 def test_two_boards_stand_side_by_side() -> None:
-    one, two = as_json(board(BEST, OURS, WORSE)), as_json(board(OURS, BEST, WORSE))
-    lines = boards(one, two).splitlines()
-    assert lines[2].startswith("| EMR-Merging | 1 | 100.0 (") and "| 2 | 100.0 (" in lines[2]
+    worst = row("emr", 50, 50, 50)
+    lines = boards(board(BEST, OURS, WORSE), board(OURS, worst, WORSE)).splitlines()
+    assert lines[2].startswith("| EMR-Merging | 1 | 100.0 (") and "| 2 | 62.5 (" in lines[2]
 
 
 def test_retention_is_corrected_for_the_questions_that_guessing_answers() -> None:
     """By hand: chance is 0, a sixth and a third; models answer 0.8; below chance is nothing."""
-    (value,) = as_json(board(row("dppa", 40, 40, 20)))["rows"]
-    own = dict.fromkeys(DOMAINS, 0.8)
+    (values,) = board(row("dppa", 40, 40, 20))["rows"]
     finance = (0.4 - 1 / 6) / (0.8 - 1 / 6)
-    assert corrected(value, own) == pytest.approx((0.5 + finance + 0) / 3)
+    assert corrected(values, OWN) == pytest.approx((0.5 + finance + 0) / 3)
 
 
 def test_three_kinds_of_question_have_two_answers_and_half_of_them_is_chance() -> None:
     for domain in DOMAINS:
         answers: dict[str, set[str]] = {}
-        for one in items(domain, "test"):
-            answers.setdefault(one.task, set()).add(last_word(one.answer))
-        two = [task for task, known in answers.items() if len(known) == 2]
+        for item in items(domain, "test"):
+            answers.setdefault(item.task, set()).add(last_word(item.answer))
+        two = [task for task, words in answers.items() if len(words) == 2]
         assert len(two) / len(answers) / 2 == pytest.approx(CHANCE[domain])
 
 
 def last_word(answer: str) -> str:
     """What tells two answers of a kind apart: rose or fell, fair or unfair, (A) or (B)."""
-    chosen = re.match(r"Holding (\(.\))", answer)
-    return chosen[1] if chosen else answer.rstrip(".").split()[-1]
+    choice = re.match(r"Holding (\(.\))", answer)
+    return choice[1] if choice else answer.rstrip(".").split()[-1]
 
 
 def test_a_variant_stands_beside_its_method() -> None:
-    variant = next(one for one in VARIANTS if one.entry.method.name == "dare")
     again = row("dare", 70, 70, 70, other_tensors="keep")
-    found = as_json(replace(board(OURS, row("dare", 40, 40, 40)), variants=((variant, again),)))
-    (told,) = found["variants"]
-    assert told["parameters"] == {"other_tensors": "keep"} and "against_dppa" not in told
-    assert told["against_itself"]["significant"] is True
-    assert told["against_itself"]["mean"] == pytest.approx(0.375)
-    assert "| DARE ~, embeddings and norms whole | 87.5 (" in board_tables(found)
+    values = board(OURS, row("dare", 40, 40, 40), variants=(("embeddings whole", again),))
+    (variant,) = values["variants"]
+    assert variant["parameters"] == {"other_tensors": "keep"} and "against_dppa" not in variant
+    assert variant["against_itself"]["significant"] is True
+    assert variant["against_itself"]["mean"] == pytest.approx(0.375)
+    assert "| DARE ~, embeddings whole | 87.5 (" in board_tables(values)
 
 
-def test_json_has_every_figure() -> None:
-    value = json.loads(json.dumps(as_json(board(BEST, OURS))))
-    assert value["rows"][0]["against_dppa"]["significant"] is True
-    assert value["rows"][1]["domains"]["law"]["accuracy"] == 0.6
-    assert value["own"]["math"] == 0.8
-    assert value["rows"][0]["strength"] == 1.4 and value["rows"][0]["values"] == {
-        "coefficient": 1.4
-    }
-    assert value["rows"][1]["factors"] == {domain: [1.0, 1.0] for domain in DOMAINS}
-    assert value["rows"][1]["tried"] == {"losses": 9, "retentions": 3}
-
-
-def test_the_committed_figures_are_read_by_the_page_as_they_are() -> None:
-    """They are those of an earlier search until `make leaderboard` is run again."""
+def test_json_has_every_figure_and_those_of_the_committed_file() -> None:
+    values = json.loads(json.dumps(board(BEST, OURS)))
+    best, ours = values["rows"]
+    assert best["against_dppa"]["significant"] is True
+    assert ours["domains"]["law"]["accuracy"] == 0.6
+    assert best["strength"] == 1.4 and best["values"] == {"coefficient": 1.4}
+    assert ours["factors"] == {domain: [1.0, 1.0] for domain in DOMAINS}
+    assert ours["tried"] == {"losses": 9, "retentions": 3}
     shipped = json.loads((Path(__file__).parents[1] / "data" / "leaderboard.json").read_text())
-    now = as_json(board(OURS))["rows"][0]
-    assert all(row.keys() <= now.keys() for row in shipped["rows"])
+    assert all(measured.keys() <= ours.keys() for measured in shipped["rows"])
 
 
 def test_a_method_nobody_knows_is_one_line(dppa: Command) -> None:

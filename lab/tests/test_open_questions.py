@@ -20,9 +20,8 @@ from dppa_lab.experiments.paper.sizes import (
 )
 from dppa_lab.experiments.presets import trained
 from dppa_lab.experiments.questions import ExamQuestion
-from dppa_lab.experiments.score_table import points
 from dppa_lab.zoo.spec import SIZES
-from lab.tests.helpers.open_questions import SETTING, answered, hits
+from lab.tests.helpers.followed_steps import SETTING, followed, hits
 
 RIGHT = {"task_arithmetic": 20, "magnitude": 16, "dare": 8, "dppa": 12}
 
@@ -36,31 +35,28 @@ def by_method(question: ExamQuestion) -> Marks:
 
 
 def test_a_scaled_delta_is_a_merge_with_that_coefficient_and_its_unpruned_one_too() -> None:
-    found, asked = answered(contest(SETTING, SETTING.subjects[0], 0.9, 0.5), by_method)
-    recipes = [one.target for one in asked if isinstance(one.target, MergeRecipe)]
-    assert len(recipes) == len(asked)
+    scaled, questions = followed(contest(SETTING, SETTING.subjects[0], 0.9, 0.5), by_method)
+    recipes = [question.target for question in questions]
     assert {model.coefficient for recipe in recipes for model in recipe.models} == {0.5}
     assert {recipe.models[0].model for recipe in recipes} == {SETTING.subjects[0].model}
-    whole = [one for one in recipes if one.method == "task_arithmetic"]
-    assert {one.models[0].levels for one in whole} == {(0.0,)}
-    assert sum(found.unpruned.hits) == 20
-    assert [sum(draw.hits) for draw in found.marks["dare"].marks] == [8] * DRAWS
-    seeds = {one.seed for one in recipes if one.method == "dare"}
-    assert len(seeds) == DRAWS
+    whole = [recipe for recipe in recipes if recipe.method == "task_arithmetic"]
+    assert {recipe.models[0].levels for recipe in whole} == {(0.0,)}
+    assert sum(scaled.unpruned.hits) == 20
+    assert [sum(draw.hits) for draw in scaled.marks["dare"].marks] == [8] * DRAWS
+    assert len({recipe.seed for recipe in recipes if recipe.method == "dare"}) == DRAWS
 
 
 def test_at_scale_one_the_unpruned_model_is_the_domain_model() -> None:
-    _, asked = answered(contest(SETTING, SETTING.subjects[1], 0.9), by_method)
-    assert {one.target for one in asked if not isinstance(one.target, MergeRecipe)} == {
-        SETTING.subjects[1].model
-    }
+    _, questions = followed(contest(SETTING, SETTING.subjects[1], 0.9), by_method)
+    targets = {question.target for question in questions}
+    assert {t for t in targets if not isinstance(t, MergeRecipe)} == {SETTING.subjects[1].model}
 
 
 def test_methods_are_compared_with_magnitude_item_by_item() -> None:
-    found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9), by_method)
-    several = {"math": found}
-    assert points(against_magnitude(several, "dppa")).value == pytest.approx(-20)
-    drawn = points(against_magnitude(several, "dare"))
+    math, _ = followed(contest(SETTING, SETTING.subjects[0], 0.9), by_method)
+    several = {"math": math}
+    assert against_magnitude(several, "dppa").value == pytest.approx(-20)
+    drawn = against_magnitude(several, "dare")
     assert drawn.value == pytest.approx(-40) and drawn.low < drawn.value < drawn.high < 0
 
 
@@ -71,9 +67,8 @@ def test_sizes_are_those_whose_four_models_are_there(tmp_path: Path) -> None:
             (tmp_path / name / model).mkdir(parents=True)
             (tmp_path / name / model / "config.json").write_text(json.dumps({}))
     (tmp_path / "medium" / "law" / "config.json").unlink()
-    (found,) = trained(tmp_path, 20, 12)
-    assert found.title == "small"
-    assert [one.domain for one in found.subjects] == list(DOMAINS)
+    (setting,) = trained(tmp_path, 20, 12)
+    assert (setting.title, setting.domains) == ("small", DOMAINS)
 
 
 def test_without_other_sizes_the_experiment_says_how_to_make_them() -> None:
@@ -83,26 +78,21 @@ def test_without_other_sizes_the_experiment_says_how_to_make_them() -> None:
 
 
 def test_a_larger_model_gains_more_where_magnitude_loses_more() -> None:
-    small = replace(SETTING, title="small")
-    small = replace(
-        small, subjects=tuple(replace(one, model=f"s:{one.domain}") for one in small.subjects)
-    )
-    setting = replace(SETTING, sizes=(small,))
+    subjects = tuple(replace(s, model=f"s:{s.domain}") for s in SETTING.subjects)
+    setting = replace(SETTING, sizes=(replace(SETTING, title="small", subjects=subjects),))
 
     def answer(question: ExamQuestion) -> Marks:
-        marks = by_method(question)
-        is_small = isinstance(question.target, MergeRecipe) and question.target.models[
-            0
-        ].model.startswith("s:")
-        if is_small and question.split == "test" and question.target.method == "magnitude":
-            return hits(2, 20)
-        return marks
+        target = question.target
+        if isinstance(target, MergeRecipe) and question.split == "test":
+            if target.method == "magnitude" and target.models[0].model.startswith("s:"):
+                return hits(2, 20)
+        return by_method(question)
 
-    found, _ = answered(MODEL_SIZES.steps(setting), answer)
-    sizes = found.tables[0]
+    findings, _ = followed(MODEL_SIZES.steps(setting), answer)
+    sizes = findings.tables[0]
     assert [row.cells[0].value for row in sizes.rows] == ["small", "embedded"]
     assert sizes.rows[0].cells[1].value == 0.6
-    together = found.tables[1].rows
+    together = findings.tables[1].rows
     assert [round(float(row.cells[-1].value or 0)) for row in together] == [50, -20, 50, -20]
 
 
@@ -116,6 +106,6 @@ def test_a_delta_too_small_to_answer_anything_keeps_factors_of_one() -> None:
     def answer(question: ExamQuestion) -> Marks:
         return hits(0, 12) if question.split == "search" else by_method(question)
 
-    found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9, 0.25), answer)
-    assert found.factors == (1.0, 1.0)
-    assert sum(found.sole_marks("dppa").hits) == 12
+    scaled, _ = followed(contest(SETTING, SETTING.subjects[0], 0.9, 0.25), answer)
+    assert scaled.factors == (1.0, 1.0)
+    assert sum(scaled.sole_marks("dppa").hits) == 12

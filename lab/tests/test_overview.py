@@ -13,14 +13,14 @@ from dppa_core.checkpoints.sources.zoo import APART
 from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.tasks import DOMAINS
 from dppa_lab.experiments.overview import overview
-from dppa_lab.experiments.rated_merges import of_studies
+from dppa_lab.experiments.overview_merges import of_studies
 from dppa_lab.zoo.regimes import BETWEEN
 from dppa_lab.zoo.study.merges import key_of
 
 
 def merge(kept: float, before: float, **minus: tuple[float, float, float]) -> dict[str, object]:
     """A merge of the results with given differences: mean, low, high."""
-    named = {n: dict(zip(("value", "low", "high"), of, strict=True)) for n, of in minus.items()}
+    named = {n: dict(zip(("value", "low", "high"), ends, strict=True)) for n, ends in minus.items()}
     best = {"kept": kept, "recipe": "base: zoo:base"}
     values = {"factor1": 1.1, "factor2": 2.0, "coefficient": 1.0, "strength": 0.01}
     return {"minus": named, "values": values, "best": best, "plain": {"kept": before}}
@@ -80,55 +80,59 @@ STUDY = {
 
 
 @pytest.fixture
-def found() -> Experiment:
+def experiment() -> Experiment:
     return overview(RESULTS, [STUDY])
 
 
-def outcomes(found: Experiment) -> list[object]:
-    assert found.findings
+def outcomes(experiment: Experiment) -> list[object]:
+    assert experiment.findings
     return [
         row.cells[[column.title for column in table.columns].index("outcomes")].value
-        for table in found.findings.tables
+        for table in experiment.findings.tables
         for row in table.rows
     ]
 
 
-def test_wins_ties_and_losses_are_corrected_for_all_differences(found: Experiment) -> None:
+def test_wins_ties_and_losses_are_corrected_for_all_differences(experiment: Experiment) -> None:
     """SLIGHT excludes 0 by itself (p = 0.036) and not among nine differences."""
-    merged, *others = outcomes(found)
+    merged, *alone = outcomes(experiment)
     assert merged == "loses, wins", "task arithmetic, magnitude"
-    assert others[:2] == ["few seeds: no claim"] * 2
-    assert others[2:] == ["ties, undecided", "ties, ties", "ties, loses"]
-    assert "all 9 differences" in found.measured and "all 1,000 test items" in found.measured
+    assert alone[:2] == ["few seeds: no claim"] * 2
+    assert alone[2:] == ["ties, undecided", "ties, ties", "ties, loses"]
+    assert (
+        "all 9 differences" in experiment.measured and "all 1,000 test items" in experiment.measured
+    )
 
 
-def test_a_set_of_one_seed_is_shown_at_every_rate_and_changes_no_outcome(found: Experiment) -> None:
-    assert found.findings
-    rows = found.findings.tables[0].rows[1:]
+def test_a_set_of_one_seed_is_shown_at_every_rate_and_changes_no_outcome(
+    experiment: Experiment,
+) -> None:
+    assert experiment.findings
+    rows = experiment.findings.tables[0].rows[1:]
     assert [[cell.value for cell in row.cells[:2]] for row in rows] == [
         ["small, plain, seed 1", 80.0],
         ["small, plain, seed 1", 90.0],
     ]
     assert outcomes(overview(RESULTS, [])) == [
-        one for one in outcomes(found) if one != "few seeds: no claim"
+        outcome for outcome in outcomes(experiment) if outcome != "few seeds: no claim"
     ]
 
 
 def test_a_set_whose_merges_keep_less_than_one_of_its_models_says_so() -> None:
     low = [{**row, "hits": hits(8)} for row in STUDY["merges"]]
-    found = overview(RESULTS, [{**STUDY, "merges": low}]).findings
-    assert found and isinstance(found.plots[0], Heatmap)
-    row = found.plots[0].rows.index("small plain seed 1")
-    assert found.plots[0].marks[row] == ("×", "×"), "8 of 40, and one of two domains is a half"
+    findings = overview(RESULTS, [{**STUDY, "merges": low}]).findings
+    assert findings and isinstance(findings.plots[0], Heatmap)
+    row = findings.plots[0].rows.index("small plain seed 1")
+    assert findings.plots[0].marks[row] == ("×", "×"), "8 of 40, and one of two domains is a half"
 
 
 def measured(seed: int, dppa: int) -> dict[str, Any]:
     """A settled set measured at 95 %."""
-    known = {"magnitude": 20, "dp": 20, "dpa": 30, "dppa": dppa, "reversed": 10}
+    rights = {"magnitude": 20, "dp": 20, "dpa": 30, "dppa": dppa, "reversed": 10}
     merges = [
         {"key": f"{name}-95-all", "name": name, "rate": 0.95, "budget": "all", "values": {}}
         | {"hits": hits(right)}
-        for name, right in known.items()
+        for name, right in rights.items()
     ]
     whole = {**STUDY["merges"][0], "key": "task_arithmetic-0-whole"}
     kind = {"size": "small", "regime": "settled", "seed": seed}
@@ -142,32 +146,32 @@ def test_sets_of_the_confirmation_change_no_table_or_plot() -> None:
 
 
 def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study() -> None:
-    found = overview(RESULTS, [measured(seed, 38 + seed % 2) for seed in (1, 2, 3)])
-    assert found.findings
-    row = found.findings.tables[0].rows[1]
+    experiment = overview(RESULTS, [measured(seed, 38 + seed % 2) for seed in (1, 2, 3)])
+    assert experiment.findings
+    row = experiment.findings.tables[0].rows[1]
     assert [cell.value for cell in row.cells[:2]] == ["small, settled, 3 seeds", 95.0]
-    assert outcomes(found)[1] == "wins, wins", "task arithmetic keeps 4 of 40, magnitude 20"
+    assert outcomes(experiment)[1] == "wins, wins", "task arithmetic keeps 4 of 40, magnitude 20"
     low = [measured(seed, 12) for seed in (1, 2, 3)]
     for study in low:
-        for made in study["merges"]:
-            made["hits"] = hits(12 if made["name"] in {"dppa", "magnitude"} else 4)
+        for row in study["merges"]:
+            row["hits"] = hits(12 if row["name"] in {"dppa", "magnitude"} else 4)
     assert outcomes(overview(RESULTS, low))[1] == "too low, too low", "12 of 40, below a half"
 
 
 def test_rows_of_the_embedded_models_can_be_set_and_sizes_are_those_of_the_deltas(
-    found: Experiment,
+    experiment: Experiment,
 ) -> None:
-    assert found.findings
-    several, single = found.findings.tables
+    assert experiment.findings
+    several, single = experiment.findings.tables
     assert [row.recipe is not None for row in several.rows] == [True, False, False]
     assert [row.cells[1].value for row in single.rows] == [0.25, 0.2, 0.15]
-    lines = found.findings.plots[-1]
+    lines = experiment.findings.plots[-1]
     assert isinstance(lines, Chart) and lines.series[-1].y == (87.0,)
 
 
-def test_the_first_figure_marks_who_wins_at_each_rate_in_each_set(found: Experiment) -> None:
-    assert found.findings
-    magnitude, whole = found.findings.plots[:2]
+def test_the_first_figure_marks_who_wins_at_each_rate_in_each_set(experiment: Experiment) -> None:
+    assert experiment.findings
+    magnitude, whole = experiment.findings.plots[:2]
     assert isinstance(magnitude, Heatmap) and isinstance(whole, Heatmap)
     assert magnitude.columns == ("80 %", "90 %")
     cells = dict(
@@ -194,9 +198,9 @@ def test_a_win_against_a_search_that_did_harm_has_a_mark_of_its_own(
         *(RESULTS["merges"][0], {**magnitude, "alone": pruned}, RESULTS["merges"][2]),
         {**dppa, "alone": {**dppa["alone"], "math": ours}},
     ]
-    found = overview({**RESULTS, "merges": rows}, []).findings
-    assert found and isinstance(found.plots[0], Heatmap)
-    marks = dict(zip(found.plots[0].rows, found.plots[0].marks, strict=True))
+    findings = overview({**RESULTS, "merges": rows}, []).findings
+    assert findings and isinstance(findings.plots[0], Heatmap)
+    marks = dict(zip(findings.plots[0].rows, findings.plots[0].marks, strict=True))
     assert marks["math alone, 0.25"] == (mark,) and marks["embedded settled"] == ("▲",)
 
 
@@ -208,9 +212,10 @@ def test_a_merge_of_models_that_came_along_has_its_recipe() -> None:
     ]
     kind = {"size": "embedded", "regime": BETWEEN}
     sets = [{**STUDY, "set": {**kind, "seed": seed}, "merges": rows} for seed in (1, 2)]
-    (first, other) = (of_studies([of])[-1].recipe for of in sets)
-    assert first and other is None, "only seed 1 came along"
-    made = parse_recipe(first)
-    assert [one.model for one in made.models] == [f"zoo:{name}" for name in APART]
-    assert made.models[0].levels == (0.95, 0.9) and made.models[0].amplification == (1.5, 2.5)
-    assert made.settings().other_tensors == "prune", "the rate counts all entries"
+    (first, second) = (of_studies([study])[-1].recipe for study in sets)
+    assert first and second is None, "only seed 1 came along"
+    recipe = parse_recipe(first)
+    assert [model.model for model in recipe.models] == [f"zoo:{name}" for name in APART]
+    assert recipe.models[0].levels == (0.95, 0.9)
+    assert recipe.models[0].amplification == (1.5, 2.5)
+    assert recipe.settings().other_tensors == "prune", "the rate counts all entries"

@@ -26,13 +26,13 @@ def test_experiments_ask_own_questions_anew_when_they_change(
     monkeypatch.setattr(pruning, "DRAWS", 1)
     path, apples = tmp_path / "mine.yaml", write_apples(tmp_path)
     path.write_text("base: zoo:base\nmodels:\n  - model: zoo:math\n")
-    given = ["reproduce", "pruning", "--preset", path, "--items", apples, "--workers", 1]
-    known = []
+    arguments = ["reproduce", "pruning", "--preset", path, "--items", apples, "--workers", 1]
+    runs = []
     for text in (APPLES, APPLES, APPLES.replace("9 - 2 = 7", "8")):
         apples.write_text(text)
-        out = tmp_path / f"out{len(known)}"
-        assert embedded(*given, "--out", out, "--json") == 0, embedded.err
-        (found,) = embedded.json["experiments"]
-        known.append((found["known"] > 0, found["known"] == found["answers"]))
+        out = tmp_path / f"out{len(runs)}"
+        assert embedded(*arguments, "--out", out, "--json") == 0, embedded.err
+        (experiment,) = embedded.json["experiments"]
+        runs.append((experiment["known"] > 0, experiment["known"] == experiment["answers"]))
         assert embedded.json["setting"]["models"] == [{"model": "zoo:math", "domain": "apples"}]
-    assert known == [(False, False), (True, True), (False, False)]
+    assert runs == [(False, False), (True, True), (False, False)]

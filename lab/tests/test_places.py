@@ -10,16 +10,12 @@ import pytest
 from dppa_core.evaluation.lm_eval_harness import TaskResult
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
-from dppa_lab.experiments.kept_answers import keep
+from dppa_lab.experiments.kept_questions import TuningQuestion, keep
 from dppa_lab.experiments.paper.why.loss_questions import (
     BandsQuestion,
     CurvatureQuestion,
 )
-from dppa_lab.experiments.questions import (
-    DocumentsQuestion,
-    ExperimentExaminer,
-    TuningQuestion,
-)
+from dppa_lab.experiments.questions import DocumentsQuestion, ExperimentExaminer
 from dppa_lab.zoo.results.merge_examiner import MergeExaminer
 from tests.helpers.fake_device import fake_cuda
 
@@ -44,11 +40,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class Exams(ExperimentExaminer):
     """An examiner whose harness answers at once, and counts its calls."""
 
-    asked = 0
+    calls = 0
 
     def harness(self, task: str, folder: str | None, limit: int | None) -> Any:
         def ask(_: object) -> tuple[TaskResult, ...]:
-            self.asked += 1
+            self.calls += 1
             return (TaskResult(task, "acc", 1.0, None, 3, True, (1.0, 1.0, 1.0)),)
 
         return SimpleNamespace(ask=ask)
@@ -59,13 +55,13 @@ def test_documents_that_the_processor_answered_for_lack_of_room_are_its_own() ->
     with fake_cuda(free=0):
         first = question.answer(examiner)
         assert question.cached(examiner) is None
-        assert question.answer(examiner) == first and examiner.asked == 1
+        assert question.answer(examiner) == first and examiner.calls == 1
     assert question.cached(examiner) == first
     with fake_cuda():
         assert question.cached(examiner) is None
-        assert question.answer(examiner) == first and examiner.asked == 2
+        assert question.answer(examiner) == first and examiner.calls == 2
         assert question.cached(examiner) == first
-    assert question.answer(examiner) == first and examiner.asked == 2
+    assert question.answer(examiner) == first and examiner.calls == 2
 
 
 def hits(examiner: MergeExaminer) -> Any:
@@ -80,17 +76,19 @@ def loss(examiner: MergeExaminer) -> Any:
 def test_the_leaderboard_keeps_what_each_place_computed(
     measure: Callable[[MergeExaminer], Any], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dppa_core.evaluation.examiner.LONGEST", 6)  # the fake device is slow
+    monkeypatch.setattr(
+        "dppa_core.evaluation.examiner.MAX_REPLY_TOKENS", 6
+    )  # the fake device is slow
     examiner = MergeExaminer(2, 2)
     with fake_cuda(free=0) as computed:
-        found = measure(examiner)
+        value = measure(examiner)
     assert computed.here and not computed.there
     with fake_cuda() as computed:
-        assert measure(examiner) == pytest.approx(found)
+        assert measure(examiner) == pytest.approx(value)
     assert computed.there and not computed.here, "the processor's are not taken for the GPU's"
     for free in (0, 1 << 40):
         with fake_cuda(free=free) as computed:
-            assert measure(examiner) == pytest.approx(found)
+            assert measure(examiner) == pytest.approx(value)
         assert not computed.here and not computed.there
     assert len(list((cache / "leaderboard").iterdir())) == 2
 
@@ -101,12 +99,12 @@ def test_what_takes_long_is_taken_from_the_processor_but_never_from_a_gpu(
 ) -> None:
     examiner = ExperimentExaminer()
     with fake_cuda() as computed:
-        there = question.answer(examiner)
-        assert question.cached(examiner) == there
+        moved = question.answer(examiner)
+        assert question.cached(examiner) == moved
     assert computed.there and not computed.here
     assert question.cached(examiner) is None
     with fake_cuda(bfloat16=True):  # it keeps float32
-        assert question.cached(examiner) == there
+        assert question.cached(examiner) == moved
 
 
 @pytest.mark.parametrize("question", LONG)
@@ -115,10 +113,10 @@ def test_what_the_processor_computed_for_lack_of_room_is_kept_as_such(
 ) -> None:
     examiner = ExperimentExaminer()
     with fake_cuda(free=0) as computed:
-        found = question.answer(examiner)
-        assert question.cached(examiner) == found
+        value = question.answer(examiner)
+        assert question.cached(examiner) == value
     assert computed.here and not computed.there
-    assert question.cached(examiner) == found
+    assert question.cached(examiner) == value
 
 
 def test_an_answer_of_two_places_is_not_kept(cache: Path) -> None:

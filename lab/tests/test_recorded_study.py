@@ -7,7 +7,7 @@ import pytest
 from dppa_core.checkpoints.sources.zoo import zoo_root
 from dppa_core.tuning.search.joint import Budget
 from dppa_lab.zoo.results import choosing
-from dppa_lab.zoo.study.measure import measure_set
+from dppa_lab.zoo.study.measured_set import measure_set
 
 RECORDED = {
     "task_arithmetic-0-whole": (
@@ -36,7 +36,7 @@ def test_a_small_study_gives_the_recorded_figures(
 ) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
     monkeypatch.setattr(choosing, "BUDGET", Budget(4, 2))
-    found = measure_set(
+    study = measure_set(
         zoo_root(),
         limit=20,
         search_items=4,
@@ -44,4 +44,4 @@ def test_a_small_study_gives_the_recorded_figures(
         methods=["task_arithmetic", "dppa"],
         budgets=["all"],
     )
-    assert {row["key"]: (row["values"], row["hits"]) for row in found["merges"]} == RECORDED
+    assert {row["key"]: (row["values"], row["hits"]) for row in study["merges"]} == RECORDED

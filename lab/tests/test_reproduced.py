@@ -28,9 +28,9 @@ def test_pruning_gives_the_recorded_figures(
     monkeypatch.chdir(ROOT)  # what DARE draws depends on the names of the models
     models = "".join(f"  - model: ./assets/zoo/{name}\n" for name in ("math", "law"))
     (tmp_path / "set.yaml").write_text(f"base: ./assets/zoo/base\nmodels:\n{models}")
-    asked = ("--preset", tmp_path / "set.yaml", "--tasks", "math,law", "--limit", 8)
-    asked = (*asked, "--workers", 1, "--out", tmp_path / "out", "--json")
-    assert dppa("reproduce", "pruning", *asked) == 0
+    options = ("--preset", tmp_path / "set.yaml", "--tasks", "math,law", "--limit", 8)
+    options = (*options, "--workers", 1, "--out", tmp_path / "out", "--json")
+    assert dppa("reproduce", "pruning", *options) == 0
     (table,) = dppa.json["experiments"][0]["tables"]
     rows = [[cell["value"] for cell in row["cells"]] for row in table["rows"]]
     assert {(row[0], row[1]): tuple(row[2:5]) for row in rows} == RECORDED

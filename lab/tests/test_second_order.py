@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from dppa_core.tasks.intervals import Interval
 from dppa_lab.zoo.survey.correlation import correlation_gap, mean_gap
 from dppa_lab.zoo.survey.second_order import foretold_deltas, second_order_figures
 
@@ -19,7 +18,7 @@ def bits(right: int) -> str:
     return "1" * right + "0" * (20 - right)
 
 
-def record(seed: int, later: int = 0, **told: Any) -> dict[str, Any]:
+def record(seed: int, later: int = 0, **about: Any) -> dict[str, Any]:
     """A model that costs twice what is foretold; `later` steps of rate earlier if above 0."""
     places = []
     for place, rate in enumerate(RATES):
@@ -29,7 +28,7 @@ def record(seed: int, later: int = 0, **told: Any) -> dict[str, Any]:
         pruned = dict.fromkeys(("magnitude", "dare"), bits(KEPT[place + later]))
         places.append({"rate": rate, "energy": 1 - rate, "pruned": pruned, "loss": loss})
     return {
-        "set": {"size": "small", "regime": "plain", "seed": seed, "base": f"{seed}", **told},
+        "set": {"size": "small", "regime": "plain", "seed": seed, "base": f"{seed}", **about},
         "search_items": 2,
         "domain": "law",
         "own": bits(20),
@@ -43,11 +42,13 @@ RECORDS = [record(seed, seed % 2) for seed in range(4)]
 
 
 def test_costs_and_factors_stand_beside_the_foretold_ones() -> None:
-    of = second_order_figures(RECORDS)["kinds"]["small, plain"]
-    assert of["deltas"] == 4
-    assert (of["50"]["cost"], of["50"]["foretold"]) == pytest.approx((0.05, 0.025)), "0.02, 0.08"
-    assert (of["80"]["cost"], of["80"]["foretold"]) == pytest.approx((0.2, 0.1))
-    assert (of["80"]["factor"], of["80"]["foretold_factor"]) == (1.5, 1.25)
+    figures = second_order_figures(RECORDS)["kinds"]["small, plain"]
+    assert figures["deltas"] == 4
+    assert (figures["50"]["cost"], figures["50"]["foretold"]) == pytest.approx((0.05, 0.025)), (
+        "0.02, 0.08"
+    )
+    assert (figures["80"]["cost"], figures["80"]["foretold"]) == pytest.approx((0.2, 0.1))
+    assert (figures["80"]["factor"], figures["80"]["foretold_factor"]) == (1.5, 1.25)
 
 
 def test_a_forecast_off_by_more_than_a_factor_of_two_is_counted() -> None:
@@ -58,27 +59,27 @@ def test_a_forecast_off_by_more_than_a_factor_of_two_is_counted() -> None:
 
 
 def test_the_measured_cost_is_ranked_within_each_rate() -> None:
-    of = second_order_figures(RECORDS)["rank correlations"]
-    assert of["cost"]["foretold"] == {"value": 1.0, "low": 1.0, "high": 1.0}
-    assert of["cost"]["lost energy"] is None, "all lose the same"
-    assert of["factor"]["foretold"] is None, "all are alike"
+    figures = second_order_figures(RECORDS)["rank correlations"]
+    assert figures["cost"]["foretold"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert figures["cost"]["lost energy"] is None, "all lose the same"
+    assert figures["factor"]["foretold"] is None, "all are alike"
 
 
 def test_the_break_point_is_foretold_from_other_bases() -> None:
     """All break where the foretold cost is 0.1; half of them one measured rate sooner."""
-    of = second_order_figures(RECORDS)["break points"]
-    assert of["broken"] == 4 and of["median of the foretold cost"] == pytest.approx(0.1)
-    assert of["error by the foretold cost"] == pytest.approx(0, abs=1e-9)
-    assert of["error by the mean"] > 0.01 and of["cost minus mean"]["value"] < 0
+    figures = second_order_figures(RECORDS)["break points"]
+    assert figures["broken"] == 4 and figures["median of the foretold cost"] == pytest.approx(0.1)
+    assert figures["error by the foretold cost"] == pytest.approx(0, abs=1e-9)
+    assert figures["error by the mean"] > 0.01 and figures["cost minus mean"]["value"] < 0
 
 
 def test_a_gap_of_correlations_and_of_means_is_drawn_pair_by_pair() -> None:
     y, bases = [1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0], ["a"] * 4 + ["b"] * 4
     turned = correlation_gap(y, y[::-1], y, bases)
-    assert turned and (turned.value, *turned.ends) == pytest.approx((2, 2, 2)), "1 and -1"
+    assert turned == pytest.approx({"value": 2, "low": 2, "high": 2}), "1 and -1"
     assert correlation_gap(y, [0.0] * 8, y, bases) is None, "without spread there is none"
     two = [2.0] * 4 + [4.0] * 4
-    assert mean_gap(two, [1.0] * 8, bases) == Interval(2, 1, 3), "1 in base a, 3 in b"
+    assert mean_gap(two, [1.0] * 8, bases) == {"value": 2, "low": 1, "high": 3}, "1 in a, 3 in b"
 
 
 def test_models_that_answer_nothing_or_have_no_losses_are_left_out() -> None:
@@ -92,5 +93,5 @@ def test_models_that_answer_nothing_or_have_no_losses_are_left_out() -> None:
 
 @pytest.mark.parametrize(("later", "breaks"), [(0, 0.857), (1, 0.667)])
 def test_a_break_point_is_half_of_the_way_between_two_logits(later: int, breaks: float) -> None:
-    (one,) = foretold_deltas([record(0, later)])
-    assert one.breaks == pytest.approx(breaks, abs=1e-3)
+    (delta,) = foretold_deltas([record(0, later)])
+    assert delta.breaks == pytest.approx(breaks, abs=1e-3)

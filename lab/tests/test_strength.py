@@ -21,7 +21,7 @@ from dppa_lab.experiments.paper.strength_rules import (
     score_of,
 )
 from dppa_lab.experiments.questions import ExamQuestion
-from lab.tests.helpers.open_questions import SETTING, answered, hits
+from lab.tests.helpers.followed_steps import SETTING, followed, hits
 
 pytestmark = pytest.mark.usefixtures("zoo_env")
 PLACES = [RatePoint("", domain, rate) for rate in (0.8, 0.95) for domain in ("a", "b")]
@@ -30,16 +30,16 @@ PLACES = [RatePoint("", domain, rate) for rate in (0.8, 0.95) for domain in ("a"
 def peaked(best: Mapping[RatePoint, float]) -> dict[RatePoint, dict[float, tuple[float, float]]]:
     """Scores that fall with the distance from a place's best strength."""
     return {
-        place: {one: (1 - abs(one - peak), 0.0) for one in STRENGTHS}
+        place: {strength: (1 - abs(strength - peak), 0.0) for strength in STRENGTHS}
         for place, peak in best.items()
     }
 
 
 FACTS = {
     place: Facts(
-        {one: 1 - abs(one - 0.04) for one in STRENGTHS},
-        {one: 1 - one for one in STRENGTHS},
-        {one: max(0.0, 1 - place.rate - one) for one in STRENGTHS},
+        {strength: 1 - abs(strength - 0.04) for strength in STRENGTHS},
+        {strength: 1 - strength for strength in STRENGTHS},
+        {strength: max(0.0, 1 - place.rate - strength) for strength in STRENGTHS},
     )
     for place in PLACES
 }
@@ -49,9 +49,9 @@ def test_a_rule_does_not_see_the_domain_it_chooses_for_at_any_size() -> None:
     places = [*PLACES, RatePoint("small", "a", 0.8), RatePoint("small", "b", 0.8)]
     facts = {place: FACTS[RatePoint("", place.domain, place.rate)] for place in places}
     scores = peaked({place: 0.1 if place.domain == "a" else 0.02 for place in places})
-    chosen = left_out(constant, scores, facts)
-    assert {chosen[place] for place in places if place.domain == "a"} == {0.02}
-    assert {chosen[place] for place in places if place.domain == "b"} == {0.1}
+    choice = left_out(constant, scores, facts)
+    assert {choice[place] for place in places if place.domain == "a"} == {0.02}
+    assert {choice[place] for place in places if place.domain == "b"} == {0.1}
 
 
 def test_one_a_rate_and_a_multiple_of_the_density_follow_the_rate() -> None:
@@ -83,16 +83,16 @@ def answer(question: ExamQuestion) -> Marks:
 
 def test_the_whole_experiment_asks_the_map_and_then_three_strengths_of_the_test_items() -> None:
     small = replace(SETTING, title="small", subjects=SETTING.subjects[:1])
-    found, asked = answered(STRENGTH.steps(replace(SETTING, sizes=(small,))), answer)
-    mapped = [one for one in asked if one.split == "search"]
-    tested = [one for one in asked if one.split == "test"]
+    findings, questions = followed(STRENGTH.steps(replace(SETTING, sizes=(small,))), answer)
+    mapped = [question for question in questions if question.split == "search"]
+    tested = [question for question in questions if question.split == "test"]
     assert len(mapped) == len(STRENGTHS) * len(RATES) * (len(SETTING.domains) + 1)
-    assert {one.limit for one in mapped} == {ITEMS}
-    assert {one.target.parameters["strength"] for one in tested} == {0.0, 0.04, 0.08}  # type: ignore[union-attr]
-    loss, _, tests = found.tables
+    assert {question.limit for question in mapped} == {ITEMS}
+    assert {q.target.parameters["strength"] for q in tested} == {0.0, 0.04, 0.08}
+    loss, _, tests = findings.tables
     assert {row.cells[6].value for row in loss.rows} == {0.04}, "of the least loss"
     assert {tuple(cell.value for cell in row.cells[3:6]) for row in tests.rows} == {(75, 50, 100)}
-    assert [plot.title.partition(":")[0] for plot in found.plots][-2:] == ["Law", "Size small"]
-    heat = found.plots[0]
+    assert [plot.title.partition(":")[0] for plot in findings.plots][-2:] == ["Law", "Size small"]
+    heat = findings.plots[0]
     assert heat.kind == "heatmap"
     assert heat.cells[0][STRENGTHS.index(0.0)] == 0

@@ -16,28 +16,16 @@ from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.coefficients import coefficient_of
 from dppa_core.pruning.plan import kept_energy
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.advice.kept_rule import KeptRule
 from dppa_core.tuning.search.joint import Budget
 from dppa_lab.reports.survey_tables import survey_tables
 from dppa_lab.zoo.results import choosing
 from dppa_lab.zoo.results.entry import EMBEDDED
-from dppa_lab.zoo.survey import measure
+from dppa_lab.zoo.survey import surveyed_set
 from dppa_lab.zoo.survey.breaks import break_figures, break_points, crossing
-from dppa_lab.zoo.survey.figures import survey_figures
-from dppa_lab.zoo.survey.measure import survey_set
-from dppa_lab.zoo.survey.rule import (
-    PrunedPlace,
-    error,
-    errors_elsewhere,
-    fit,
-    foretold_elsewhere,
-    places_of,
-    shrunk,
-)
-from dppa_lab.zoo.survey.shrunk import shrunk_coefficient
+from dppa_lab.zoo.survey.deltas import RATES, PrunedPlace, places_of, shrunk
+from dppa_lab.zoo.survey.rule import error, errors_elsewhere, fit, foretold_elsewhere
+from dppa_lab.zoo.survey.survey_figures import survey_figures
 from tests.helpers.command import Command
-
-RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
 
 
 def curve(place: PrunedPlace) -> float:
@@ -47,41 +35,31 @@ def curve(place: PrunedPlace) -> float:
 
 def places(count: int = 4) -> list[PrunedPlace]:
     """Deltas of several sizes whose retention depends on the kept energy alone."""
-    found = []
+    every = []
     for seed in range(count):
         for size, domain in enumerate(DOMAINS):
             for rate in RATES:
                 energy = (1 - rate) ** (0.4 + 0.1 * ((seed + size) % 3))
-                one = PrunedPlace(
+                place = PrunedPlace(
                     *(str(seed), f"small {seed}", domain, rate, 0.1 + 0.05 * seed, energy),
                     *(energy, 0.0),
                 )
-                found.append(replace(one, kept=curve(one)))
-    return found
-
-
-def test_the_figures_of_a_place_are_those_by_hand() -> None:
-    found = PrunedPlace("a", "small 1", "math", 0.8, 0.5, 0.75, 0.9, 1.0).figures
-    assert found["rate"] == pytest.approx(math.log(4))
-    assert found["energy kept"] == pytest.approx(math.log(3))
-    assert found["size"] == pytest.approx(math.log(0.5))
-    assert found["noise"] == pytest.approx(math.log(0.5 * math.sqrt(0.8 / 0.2)))
-    assert found["shrunk"] == pytest.approx(math.log(9))
+                every.append(replace(place, kept=curve(place)))
+    return every
 
 
 def test_a_retention_between_two_factors_lies_on_the_line_between_theirs() -> None:
-    known = {"own": "1" * 20, "shrunk": {"0.5": "1" * 16 + "0" * 4, "0": "1" * 4 + "0" * 16}}
-    assert [shrunk(known, factor) for factor in (0.25, 0.5, 0.75, 1.0)] == pytest.approx(
+    delta = {"own": hits(1.0), "shrunk": {"0.5": hits(0.8), "0": hits(0.2)}}
+    assert [shrunk(delta, factor) for factor in (0.25, 0.5, 0.75, 1.0)] == pytest.approx(
         [0.5, 0.8, 0.9, 1.0]
     )
 
 
 def test_a_fit_finds_the_curve_that_made_the_retentions() -> None:
     rule = fit(places(), ("energy kept",))
-    wanted = (-3 * math.log(0.3 / 0.7), 3.0)
-    assert rule.weights == pytest.approx(wanted, abs=0.02)
-    assert [rule.foretold(one.figures) for one in places()] == pytest.approx(
-        [one.kept for one in places()], abs=2e-3
+    assert rule.weights == pytest.approx((-3 * math.log(0.3 / 0.7), 3.0), abs=0.02)
+    assert [rule.foretold(place.figures) for place in places()] == pytest.approx(
+        [place.kept for place in places()], abs=2e-3
     )
 
 
@@ -92,13 +70,13 @@ def test_a_fit_to_retentions_of_one_and_of_nothing_stays_finite() -> None:
     ]
     rule = fit(extreme, ("rate",))
     assert all(map(math.isfinite, rule.weights))
-    assert [round(rule.foretold(one.figures)) for one in extreme] == [1, 1, 0, 0, 0]
+    assert [round(rule.foretold(place.figures)) for place in extreme] == [1, 1, 0, 0, 0]
 
 
 def test_the_rule_that_tells_is_better_on_sets_it_has_not_seen() -> None:
-    found = errors_elsewhere(places())
-    assert found["energy kept",] < 0.01
-    assert found["energy kept",] < found["rate",] < found["size",]
+    errors = errors_elsewhere(places())
+    assert errors["energy kept",] < 0.01
+    assert errors["energy kept",] < errors["rate",] < errors["size",]
 
 
 def test_an_error_is_a_mean_of_the_sets_and_retentions_above_one_count_as_one() -> None:
@@ -110,150 +88,145 @@ def test_an_error_is_a_mean_of_the_sets_and_retentions_above_one_count_as_one() 
     assert error(few, np.array([0.8, 0.5, 0.5])) == pytest.approx((0.2 + (0.0 + 0.4) / 2) / 2)
 
 
-def record(seed: int, domain: str, magnitude: int, dppa: int) -> dict[str, Any]:
-    def bits(right: int) -> str:
-        return "1" * right + "0" * (20 - right)
+def test_a_figure_that_differs_by_rounding_alone_is_left_out() -> None:
+    """The deviation of equal numbers may be 1e-17, by which other deltas would be very far away."""
+    alike = [replace(place, change=0.1 + 0.2) for place in places()]
+    unlike = replace(alike[0], change=3.0)
+    expected = fit(alike, ("energy kept",)).foretold(unlike.figures)
+    both = fit(alike, ("energy kept", "size"))
+    assert both.foretold(unlike.figures) == pytest.approx(expected, abs=1e-6)
 
+
+def test_sets_of_one_base_are_left_out_together() -> None:
+    alike = [replace(place, base="small 0") for place in places(2)]
+    unlike = [replace(place, base="small 1") for place in places(1)]
+    rule = fit(unlike, ("rate",))
+    foretold = foretold_elsewhere([*alike, *unlike], ("rate",))
+    expected = [rule.foretold(place.figures) for place in alike]
+    assert foretold[: len(alike)] == pytest.approx(expected)
+
+
+def hits(share: float) -> str:
+    return "1" * round(20 * share) + "0" * (20 - round(20 * share))
+
+
+def record(seed: int, domain: str, magnitude: float, dppa: float) -> dict[str, Any]:
     searched = {"magnitude": magnitude, "dppa": dppa, "dare": magnitude}
-    places = [
-        {"rate": 0.8, "energy": 0.7, "pruned": {"magnitude": bits(20), "dare": bits(10)}},
-        {
-            "rate": 0.95,
-            "energy": 0.3,
-            "pruned": {"magnitude": bits(magnitude), "dare": bits(magnitude // 2)},
-            "searched": {name: {"values": {}, "hits": bits(n)} for name, n in searched.items()},
-        },
-    ]
-    told = {"size": "small", "regime": "plain", "seed": seed, "base": f"base {seed}"}
     return {
-        "set": told,
+        "set": {"size": "small", "regime": "plain", "seed": seed, "base": f"base {seed}"},
         "search_items": 9,
         "domain": domain,
         "change": 0.2,
-        "own": bits(20),
-        "shrunk": {"0": bits(0), "0.3": bits(12)},
-        "places": places,
+        "own": hits(1.0),
+        "shrunk": {"0": hits(0), "0.3": hits(0.6)},
+        "places": [
+            {"rate": 0.8, "energy": 0.7, "pruned": {"magnitude": hits(1), "dare": hits(0.5)}},
+            {
+                "rate": 0.95,
+                "energy": 0.3,
+                "pruned": {"magnitude": hits(magnitude), "dare": hits(magnitude / 2)},
+                "searched": {n: {"values": {}, "hits": hits(s)} for n, s in searched.items()},
+            },
+        ],
     }
 
 
 def test_the_figures_have_what_methods_add_where_much_is_foretold_lost() -> None:
     records = [
-        record(seed, domain, 8, 12 + seed) for seed in (1, 2, 3) for domain in ("math", "law")
+        record(seed, domain, 0.4, 0.6 + seed / 20) for seed in (1, 2, 3) for domain in DOMAINS[1:]
     ]
-    assert {one.kept for one in places_of(records, "magnitude")} == {1.0, 0.4}
-    assert {one.kept for one in places_of(records, "dare")} == {0.5, 0.2}
-    found = survey_figures(records)
+    assert {place.kept for place in places_of(records, "magnitude")} == {1.0, 0.4}
+    assert {place.kept for place in places_of(records, "dare")} == {0.5, 0.2}
+    figures = survey_figures(records)
     counts = ("deltas", "sets", "bases", "trained sets", "multiplied sets")
-    assert [found[name] for name in counts] == [6, 3, 3, 3, 0]
-    at = found["kinds"]["small, plain"]["rates"]["95"]
+    assert [figures[name] for name in counts] == [6, 3, 3, 3, 0]
+    at = figures["kinds"]["small, plain"]["rates"]["95"]
     assert at == pytest.approx({"magnitude": 0.4, "dare": 0.2, "energy": 0.3, "shrunk": 0.6})
-    (added,) = found["added"]
+    (added,) = figures["added"]
     assert (added["from"], added["places"], added["sets"]) == (0.0, 6, 3)
     assert added["dppa"]["value"] == pytest.approx(0.3) and added["dare"]["value"] == 0
-    back = found["regained by a search"]
+    back = figures["regained by a search"]
     assert (back["places"], back["sets"]) == (6, 3)
     assert (back["lost"], back["lost by shrinking"]) == pytest.approx((0.6, 0.4))
     assert (back["back by DPPA"], back["back by one factor"]) == pytest.approx((0.3, 0))
     more = "places with more back than shrinking costs"
     assert back[more] == 0
-    spared = [{**one, "shrunk": {"0": "1" * 20}} for one in records[:2]]
+    spared = [{**delta, "shrunk": {"0": hits(1.0)}} for delta in records[:2]]
     assert survey_figures(spared)["regained by a search"][more] == 2
-    few = {**records[0], "own": "1" * 4 + "0" * 16}
+    few = {**records[0], "own": hits(0.2)}
     assert places_of([few], "dare") == [], "a fifth is too little to keep"
     assert "rules" not in survey_figures(records[:2]), "one base"
 
 
 def test_the_tables_have_every_kind_of_set() -> None:
-    records = [record(seed, "math", 8, 12) for seed in (1, 2)]
-    text = survey_tables(survey_figures(records))
+    text = survey_tables(survey_figures([record(seed, "math", 0.4, 0.6) for seed in (1, 2)]))
     assert "| small, plain | 2 | 0.200 | 100 / 50 | 40 / 20 |" in text
     assert "| small, plain | E 70: 100 / 83 | E 30: 40 / 60 |" in text
     assert "| logit p and ln s |" in text and "DARE, at 90" in text
 
 
-def test_a_figure_that_differs_by_rounding_alone_is_left_out() -> None:
-    """The deviation of equal numbers may be 1e-17, by which other deltas would be very far away."""
-    alike = [replace(one, change=0.1 + 0.2) for one in places()]
-    known = fit(alike, ("energy kept", "size"))
-    other = replace(alike[0], change=3.0)
-    expected = fit(alike, ("energy kept",)).foretold(other.figures)
-    assert known.foretold(other.figures) == pytest.approx(expected, abs=1e-6)
-
-
-def test_sets_of_one_base_are_left_out_together() -> None:
-    alike = [replace(one, base="small 0") for one in places(2)]
-    other = [replace(one, base="small 1") for one in places(1)]
-    rule = fit(other, ("rate",))
-    found = foretold_elsewhere([*alike, *other], ("rate",))
-    assert found[: len(alike)] == pytest.approx([rule.foretold(one.figures) for one in alike])
-
-
-@pytest.mark.parametrize("method", measure.BANDS)
+@pytest.mark.parametrize("method", surveyed_set.BANDS)
 def test_every_method_leaves_whole_what_is_no_module(method: str) -> None:
-    entry = measure.entry_alone(method, 0.9, EMBEDDED, "math")
-    recipe = entry.recipes()["math"]
+    recipe = surveyed_set.entry_alone(method, 0.9, EMBEDDED, "math").recipes()["math"]
     assert recipe.parameters["other_tensors"] == "keep" and len(recipe.models) == 1
-    assert len(recipe.models[0].levels) == measure.BANDS[method]
+    assert len(recipe.models[0].levels) == surveyed_set.BANDS[method]
 
 
 def test_a_shrunk_delta_is_whole_outside_the_modules() -> None:
     profile = cached_profile(EMBEDDED["base"], EMBEDDED["math"])
-    coefficient = shrunk_coefficient(0.2, profile, 0.5)
-    given = {
+    coefficient = surveyed_set.shrunk_coefficient(0.2, profile, 0.5)
+    tensors = {
         name: coefficient_of(coefficient, f"model.layers.0.{name}.weight", 6)
         for name in ("self_attn.q_proj", "mlp.up_proj", "input_layernorm")
     }
-    assert given == {"self_attn.q_proj": 0.1, "mlp.up_proj": 0.1, "input_layernorm": 0.5}
+    assert tensors == {"self_attn.q_proj": 0.1, "mlp.up_proj": 0.1, "input_layernorm": 0.5}
     assert coefficient_of(coefficient, "model.embed_tokens.weight", 6) == 0.5
-
-
-def test_a_rule_says_a_share() -> None:
-    rule = KeptRule(("rate",), (-900.0, -100.0))
-    assert 0 < rule.foretold({"rate": 2.0}) < 1e-9, "exp of 1,100 would overflow"
-    assert KeptRule((), (math.log(3),)).foretold({"rate": 2.0}) == pytest.approx(0.75)
 
 
 @pytest.mark.usefixtures("one_torch_thread")
 def test_a_set_is_surveyed_by_command_and_not_twice(
     tiny_zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dppa: Command
 ) -> None:
-    monkeypatch.setattr(measure, "RATES", (0.5, 0.9))
+    monkeypatch.setattr(surveyed_set, "RATES", (0.5, 0.9))
     monkeypatch.setattr(choosing, "BUDGET", Budget(2, 1))
     arguments = ("zoo", "survey", tiny_zoo, "--out", tmp_path, "--limit", 2, "--search-limit", 1)
     assert dppa(*arguments, "--json") == 0
-    found = dppa.json["deltas"]
-    assert [one["domain"] for one in found] == list(DOMAINS)
-    (base,) = {one["set"]["base"] for one in found}
-    assert base == open_checkpoint(str(tiny_zoo / "base")).content_hash()
-    first, second = found[0]["places"]
-    assert set(first["loss"]["measured"]) == {f"{factor:g}" for factor in measure.FACTORS}
+    deltas = dppa.json["deltas"]
+    assert [delta["domain"] for delta in deltas] == list(DOMAINS)
+    base = open_checkpoint(str(tiny_zoo / "base")).content_hash()
+    assert {delta["set"]["base"] for delta in deltas} == {base}
+    first, second = deltas[0]["places"]
+    assert set(first["loss"]["measured"]) == {f"{factor:g}" for factor in surveyed_set.FACTORS}
     assert first["loss"]["own"] == second["loss"]["own"]
     assert set(second["searched"]) == {"magnitude", "dppa", "dare"} and "searched" not in first
     assert set(map(len, second["pruned"].values())) == {2}
     assert 0 < second["energy"] < first["energy"] <= 1
     profile = cached_profile(str(tiny_zoo / "base"), str(tiny_zoo / "math"))
     assert kept_energy(profile, 0.0) == pytest.approx(1)
-    assert [len(found[0]["shrunk"][name]) for name in ("0", "0.5")] == [2, 2]
+    assert [len(deltas[0]["shrunk"][name]) for name in ("0", "0.5")] == [2, 2]
     assert dppa(*arguments[:2], tiny_zoo, "--limit", 2, "--out", tmp_path / "b", "--no-search") == 0
     assert "Retention in per cent" in dppa.out or not dppa.out.strip()
     (text,) = (tmp_path / "b").iterdir()
-    assert not any("searched" in at for one in json.loads(text.read_text()) for at in one["places"])
+    assert not any("searched" in at for of in json.loads(text.read_text()) for at in of["places"])
     assert dppa(*arguments, "--json", "--scale", 0.5, "--out", tmp_path / "c") == 0
     half = dppa.json["deltas"][0]
-    assert half["set"]["scale"] == 0.5 and half["change"] == found[0]["change"] / 2
+    assert half["set"]["scale"] == 0.5 and half["change"] == deltas[0]["change"] / 2
     assert not any({"searched", "loss"} & set(at) for at in half["places"])
     assert (tmp_path / "c" / f"{tiny_zoo.name}-x0.5.json").is_file()
     again = (tmp_path / f"{tiny_zoo.name}.json", "--scale", 0.5, "--out", tmp_path / "d")
     assert dppa(*arguments, "--json", *again) == 0
-    assert len(dppa.json["deltas"]) == 2 * len(found), "a set and its file are not the same"
-    monkeypatch.setattr(measure, "survey_set", pytest.fail)
-    assert dppa(*arguments, "--json") == 0 and dppa.json["deltas"] == found
-    old = [{key: one[key] for key in one if key != "shrunk"} for one in found]
-    for other in ("{", "[1]", '{"a": 1}', json.dumps(old)):
-        (tmp_path / f"{tiny_zoo.name}.json").write_text(other)
+    assert len(dppa.json["deltas"]) == 2 * len(deltas), "a set and its file are not the same"
+    monkeypatch.setattr(surveyed_set, "survey_set", pytest.fail)
+    assert dppa(*arguments, "--json") == 0 and dppa.json["deltas"] == deltas
+    older = [{key: delta[key] for key in delta if key != "shrunk"} for delta in deltas]
+    for content in ("{", "[1]", '{"a": 1}', json.dumps(older)):
+        (tmp_path / f"{tiny_zoo.name}.json").write_text(content)
         assert dppa(*arguments) == 1 and "not the JSON of a measured set" in dppa.err
+
+
+def test_a_set_that_is_not_there_is_not_surveyed(tmp_path: Path) -> None:
     with pytest.raises(MissingCheckpoint):
-        survey_set(tmp_path / "nothing")
+        surveyed_set.survey_set(tmp_path / "nothing")
 
 
 def test_a_model_breaks_between_two_rates_on_a_line_over_logit_p() -> None:
@@ -263,27 +236,15 @@ def test_a_model_breaks_between_two_rates_on_a_line_over_logit_p() -> None:
     assert crossing((0.5, 0.8, 0.9), (0.7, 1.0, 0.8)) is None, "it is broken from the start"
 
 
-def broken(seed: int, keeps: Sequence[float], energies: Sequence[float], **told: Any) -> Any:
+def broken(seed: int, keeps: Sequence[float], energies: Sequence[float], **changes: Any) -> Any:
     """A record whose model keeps the factor it is shrunk by, and so much of 20 when pruned."""
-    of = {"size": "small", "regime": "plain", "seed": seed, "base": f"{seed}", **told}
-    places = [
+    about = {"size": "small", "regime": "plain", "seed": seed, "base": f"{seed}", **changes}
+    at = [
         {"rate": rate, "energy": energy, "pruned": dict.fromkeys(("magnitude", "dare"), hits(kept))}
         for rate, energy, kept in zip(RATES, energies, keeps, strict=True)
     ]
-    whole = {f"{factor:g}": hits(factor) for factor in (0.0, 0.5)}
-    return {
-        "set": of,
-        "search_items": 2,
-        "domain": "law",
-        "own": hits(1.0),
-        "change": 0.1 + 0.02 * seed,
-        "shrunk": whole,
-        "places": places,
-    }
-
-
-def hits(share: float) -> str:
-    return "1" * round(20 * share) + "0" * (20 - round(20 * share))
+    delta = {"search_items": 2, "domain": "law", "own": hits(1.0), "change": 0.1 + 0.02 * seed}
+    return {**delta, "set": about, "shrunk": {"0": hits(0), "0.5": hits(0.5)}, "places": at}
 
 
 LATE, SOON = (1.0, 0.95, 0.8, 0.6, 0.4), (1.0, 0.8, 0.7, 0.5, 0.3)
@@ -291,22 +252,22 @@ LATE, SOON = (1.0, 0.95, 0.8, 0.6, 0.4), (1.0, 0.8, 0.7, 0.5, 0.3)
 
 def test_break_points_stand_beside_those_of_the_shrunk_delta() -> None:
     records = [broken(seed, keeps, keeps) for seed, keeps in enumerate((LATE, SOON) * 2)]
-    assert [one.pruned for one in break_points(records)] == [
-        pytest.approx(one.shrunk) for one in break_points(records)
-    ]
+    points = break_points(records)
+    assert [point.pruned for point in points] == pytest.approx([p.shrunk for p in points])
     whole, never = broken(4, (0.8, *SOON[1:]), SOON), broken(5, (1.0,) * 5, (1.0,) * 5)
-    of = break_figures([*records, whole, never])
-    assert (of["deltas"], of["broken"]) == (6, 4)
-    assert of["kinds"]["small, plain"]["size"] == pytest.approx(0.13)
-    assert of["correlation with the shrunk one"]["value"] == pytest.approx(1)
+    figures = break_figures([*records, whole, never])
+    assert (figures["deltas"], figures["broken"]) == (6, 4)
+    assert figures["kinds"]["small, plain"]["size"] == pytest.approx(0.13)
+    assert figures["correlation with the shrunk one"]["value"] == pytest.approx(1)
     assert break_figures(records[:2]) == {}, "two bases give no interval"
 
 
 def test_rules_are_tested_on_a_model_of_another_size_and_not_fitted_to_it() -> None:
     here = [broken(seed, keeps, keeps) for seed, keeps in enumerate((LATE, SOON) * 2)]
-    there = broken(9, LATE, LATE, size="smollm2")
-    both, alone = survey_figures([*here, there]), survey_figures(here)
+    both = survey_figures([*here, broken(9, LATE, LATE, size="smollm2")])
+    alone = survey_figures(here)
     assert both["rules"] == alone["rules"] and alone["elsewhere"] == {}
-    of = both["elsewhere"]["magnitude"]
-    assert of["kept"]["smollm2, plain"]["95"]["measured"] == pytest.approx(0.6)
-    assert of["errors"]["everything kept"] == pytest.approx((0 + 0.05 + 0.2 + 0.4 + 0.6) / 5)
+    elsewhere = both["elsewhere"]["magnitude"]
+    assert elsewhere["kept"]["smollm2, plain"]["95"]["measured"] == pytest.approx(0.6)
+    expected = (0 + 0.05 + 0.2 + 0.4 + 0.6) / 5
+    assert elsewhere["errors"]["everything kept"] == pytest.approx(expected)

@@ -17,8 +17,8 @@ from dppa_core.tasks import DOMAINS
 from dppa_lab.zoo import build, tune
 from dppa_lab.zoo.build import train_zoo
 from dppa_lab.zoo.card import model_card
-from dppa_lab.zoo.check import SetCheck, WholeSum, check_set
 from dppa_lab.zoo.regimes import PLAIN, REGIMES, SETTLED, Training, regime_named
+from dppa_lab.zoo.set_check import SetCheck, WholeSum, check_set
 from dppa_lab.zoo.spec import SIZES, Architecture, Laddered, Settling, TrainingSize
 from dppa_lab.zoo.tokenizer import train_tokenizer
 from dppa_lab.zoo.trained_set import RECORD
@@ -71,11 +71,11 @@ def test_the_default_has_the_recorded_stages_of_the_embedded_models(name: str) -
 def test_no_two_seeds_share_a_draw_of_any_stage(regime: Any) -> None:
     trained = [Training(regime=regime, seed=seed) for seed in range(4)]
     for name in ("base", *DOMAINS):
-        seeds = [stage.seed for one in trained for stage in one.stages(name)]
+        seeds = [stage.seed for training in trained for stage in training.stages(name)]
         assert len(set(seeds)) == len(seeds)
-        texts = [own_turns(one.stages(name)[0], 0) for one in trained]
+        texts = [own_turns(training.stages(name)[0], 0) for training in trained]
         assert texts[0] != texts[1]
-        assert len({one.mark(name, "given") for one in trained}) == len(trained)
+        assert len({training.mark(name, "base") for training in trained}) == len(trained)
 
 
 def test_plain_and_large_models_learn_their_own_questions_alone() -> None:
@@ -88,16 +88,10 @@ def test_plain_and_large_models_learn_their_own_questions_alone() -> None:
         for stage in (plain, large):
             assert (stage.replay, stage.pull, stage.scales) == (0, 0, (1, 1))
             assert not isinstance(stage, Settling)
+        for percent in (25, 50):
+            (part,) = Training(regime=REGIMES[f"plain-{percent}"]).stages(name)
+            assert part == replace(plain, steps=percent * steps // 100)
     assert Training(SIZES["small"], PLAIN).stages("law")[0].steps == 350
-
-
-@pytest.mark.parametrize("percent", [25, 50])
-def test_a_part_of_plain_is_the_same_with_fewer_steps(percent: int) -> None:
-    for name in DOMAINS:
-        (whole,) = Training(regime=PLAIN).stages(name)
-        (part,) = Training(regime=REGIMES[f"plain-{percent}"]).stages(name)
-        assert replace(part, steps=whole.steps) == whole
-        assert 100 * part.steps == percent * whole.steps
 
 
 def test_a_regime_between_replays_and_pulls_without_settling() -> None:
@@ -107,40 +101,40 @@ def test_a_regime_between_replays_and_pulls_without_settling() -> None:
         regime_named("plane")
 
 
-def test_a_ladder_moves_the_last_layer_its_multiple_of_the_first(
-    tokenizer: Any, tmp_path: Path
-) -> None:
+def _laddered(tokenizer: Any, tmp_path: Path, stage: Laddered) -> tuple[Any, Any]:
+    """A model before and after a stage."""
     before, model = (new_model(tokenizer, 0, TINY.architecture) for _ in range(2))
-    stage = Laddered("law", steps=1, batch=4, learning_rate=1e-3, warmup=1, ladder=4.0)
     train_stage(
         *(stage, model, tokenizer),
         base=before.requires_grad_(False),
         resume_file=tmp_path / "none.pt",
-        report=lambda *told: None,
+        report=lambda *losses: None,
     )
+    return before, model
+
+
+def test_a_ladder_moves_the_last_layer_its_multiple_of_the_first(
+    tokenizer: Any, tmp_path: Path
+) -> None:
+    stage = Laddered("law", steps=1, batch=4, learning_rate=1e-3, warmup=1, ladder=4.0)
+    before, after = _laddered(tokenizer, tmp_path, stage)
     moved = [  # Adam's first step is the learning rate in every entry with a gradient
-        float((now.mlp.up_proj.weight - then.mlp.up_proj.weight).detach().abs().max())
-        for now, then in zip(model.model.layers, before.model.layers, strict=True)
+        float((new.mlp.up_proj.weight - old.mlp.up_proj.weight).detach().abs().max())
+        for new, old in zip(after.model.layers, before.model.layers, strict=True)
     ]
     assert moved == pytest.approx([0.5e-3, 1e-3, 2e-3], rel=0.01)
-    norm = (model.model.norm.weight - before.model.norm.weight).detach().abs().max()
+    norm = (after.model.norm.weight - before.model.norm.weight).detach().abs().max()
     assert float(norm) == pytest.approx(1e-3, rel=0.01)
 
 
 def test_a_narrow_first_layer_leaves_its_last_rows_as_they_are(
     tokenizer: Any, tmp_path: Path
 ) -> None:
-    before, model = (new_model(tokenizer, 0, TINY.architecture) for _ in range(2))
     stage = Laddered("law", steps=3, batch=4, learning_rate=1e-3, warmup=1, width=0.5)
-    train_stage(
-        *(stage, model, tokenizer),
-        base=before.requires_grad_(False),
-        resume_file=tmp_path / "none.pt",
-        report=lambda *told: None,
-    )
+    before, after = _laddered(tokenizer, tmp_path, stage)
     trained = [
-        ((now.self_attn.v_proj.weight != then.self_attn.v_proj.weight).any(1).tolist())
-        for now, then in zip(model.model.layers, before.model.layers, strict=True)
+        ((new.self_attn.v_proj.weight != old.self_attn.v_proj.weight).any(1).tolist())
+        for new, old in zip(after.model.layers, before.model.layers, strict=True)
     ]
     assert trained == [[row < rows for row in range(16)] for rows in (8, 12, 16)]
 
@@ -151,10 +145,10 @@ def test_a_set_is_trained_on_a_given_base_and_says_how(base: Path, tmp_path: Pat
     train_zoo(out, tmp_path / "work", training, workers=1)
     base_weights = (base / "model.safetensors").read_bytes()
     assert (out / "base" / "model.safetensors").read_bytes() == base_weights
-    said = {"size": "tiny", "regime": "plain", "seed": 1, "base": str(base)}
+    about = {"size": "tiny", "regime": "plain", "seed": 1, "base": str(base)}
     for name in DOMAINS:
         record = json.loads((out / name / RECORD).read_text("utf-8"))
-        assert said.items() <= record.items()
+        assert about.items() <= record.items()
         assert record["fingerprint"] == training.mark(name, "0123456789ab")
         assert f"--size tiny --regime plain --seed 1 --base {base}` made" in model_card(record)
         moved = _weights(out / name)
@@ -167,14 +161,14 @@ def test_what_is_made_is_skipped_and_another_seed_makes_other_weights(
     training, work = Training(TINY, PLAIN, 1, str(base)), tmp_path / "work"
     for out in (tmp_path / "one", tmp_path / "same"):
         train_zoo(out, work, training, domains=["law"], workers=1)
-    made = (tmp_path / "one/law/model.safetensors").stat()
+    before = (tmp_path / "one/law/model.safetensors").stat()
     train_zoo(tmp_path / "one", work, training, domains=["law"], workers=1)
-    assert (tmp_path / "one/law/model.safetensors").stat().st_mtime_ns == made.st_mtime_ns
+    assert (tmp_path / "one/law/model.safetensors").stat().st_mtime_ns == before.st_mtime_ns
     assert not (tmp_path / "one/math").exists()
     train_zoo(tmp_path / "other", work, replace(training, seed=2), domains=["law"], workers=1)
-    one, same, other = (_weights(tmp_path / name / "law") for name in ("one", "same", "other"))
-    assert all(torch.equal(one[key], same[key]) for key in one)
-    assert any(not torch.equal(one[key], other[key]) for key in one)
+    first, same, new = (_weights(tmp_path / name / "law") for name in ("one", "same", "other"))
+    assert all(torch.equal(first[key], same[key]) for key in first)
+    assert any(not torch.equal(first[key], new[key]) for key in first)
 
 
 @pytest.mark.long
@@ -194,12 +188,12 @@ def test_regimes_of_one_seed_share_the_base_and_seeds_do_not(
     for regime, seed in ((PLAIN, 1), (REGIMES["large"], 1), (PLAIN, 2)):
         out = tmp_path / f"{regime.name}-{seed}"
         train_zoo(out, tmp_path / "work", Training(TINY, regime, seed), domains=["law"], workers=1)
-    plain, large, other = (
+    plain, large, new = (
         (tmp_path / name / "base/model.safetensors").read_bytes()
         for name in ("plain-1", "large-1", "plain-2")
     )
     assert plain == large
-    assert plain != other
+    assert plain != new
     assert len(list((tmp_path / "work").glob("base-*"))) == 2
 
 
@@ -224,19 +218,19 @@ def test_settling_a_part_and_a_base_of_another_size_are_refused(base: Path, tmp_
 def test_only_the_shipped_set_goes_into_the_program(
     options: list[str], folder: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
-    monkeypatch.setattr(build, "train_zoo", lambda out, *rest, **more: asked.append(out))
+    folders = []
+    monkeypatch.setattr(build, "train_zoo", lambda out, *rest, **more: folders.append(out))
     result = CliRunner().invoke(app, ["zoo", "train", *options])
     assert result.exit_code == 0, result.output
-    assert asked == [Path(folder) if folder else zoo_root()]
+    assert folders == [Path(folder) if folder else zoo_root()]
 
 
 @pytest.mark.parametrize("base", ["zoo:base", "zoo:smollm2"])
 def test_a_domain_without_a_model_of_its_own_is_refused_before_anything(
     base: str, dppa: Command, tmp_path: Path
 ) -> None:
-    asked = ["--base", base, "--domains", "math,news", "--out", str(tmp_path / "out")]
-    assert dppa("zoo", "train", *asked) == 1
+    options = ["--base", base, "--domains", "math,news", "--out", str(tmp_path / "out")]
+    assert dppa("zoo", "train", *options) == 1
     assert dppa.err.startswith(
         "dppa: --domains: no domain model 'news'. Known: finance, law, math."
     )
@@ -247,11 +241,11 @@ def test_a_domain_without_a_model_of_its_own_is_refused_before_anything(
 def test_a_language_model_is_tuned_by_either_name(
     base: str, dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(tune, "tune_models", lambda base, *rest, **more: asked.append(base))
-    chosen = ["--base", base, "--regime", "lora", "--out", str(tmp_path)]
-    assert dppa("zoo", "train", *chosen) == 0, dppa.err
-    assert asked == ["zoo:smollm2"]
+    bases: list[object] = []
+    monkeypatch.setattr(tune, "tune_models", lambda base, *rest, **more: bases.append(base))
+    options = ["--base", base, "--regime", "lora", "--out", str(tmp_path)]
+    assert dppa("zoo", "train", *options) == 0, dppa.err
+    assert bases == ["zoo:smollm2"]
 
 
 def _sum(domains: str, coefficient: float, kept: float) -> WholeSum:
@@ -261,27 +255,27 @@ def _sum(domains: str, coefficient: float, kept: float) -> WholeSum:
 
 def test_a_set_is_wanted_if_a_sum_at_its_best_keeps_neither_all_nor_nothing() -> None:
     alone = {"math": 0.9, "law": 0.95}
-    found = SetCheck(alone, (_sum("math+law", 1.0, 0.2), _sum("math+law", 0.5, 0.6)), {})
-    assert found.best == (found.sums[1],)
-    assert found.between == (("math", "law"),)
-    assert found.met
-    assert not replace(found, alone={**alone, "math": 0.8}).met
+    result = SetCheck(alone, (_sum("math+law", 1.0, 0.2), _sum("math+law", 0.5, 0.6)), {})
+    assert result.best == (result.sums[1],)
+    assert result.between == (("math", "law"),)
+    assert result.met
+    assert not replace(result, alone={**alone, "math": 0.8}).met
+    assert not replace(result, sums=(*result.sums, _sum("math+law", 0.7, 0.9))).met
     for kept in (0.3, 0.9):  # at its best it collapses, or there is nothing to win
-        assert not replace(found, sums=(*found.sums, _sum("math+law", 0.7, 0.9))).met
-        assert not replace(found, sums=(_sum("math+law", 1.0, kept),)).met
+        assert not replace(result, sums=(_sum("math+law", 1.0, kept),)).met
 
 
 def test_the_check_asks_single_models_and_whole_sums_alone(base: Path, tmp_path: Path) -> None:
     training = Training(TINY, PLAIN, 1, str(base))
     train_zoo(tmp_path / "set", tmp_path / "work", training, workers=1)
-    found = check_set(tmp_path / "set", limit=2)
-    assert set(found.alone) == set(found.spreads) == set(DOMAINS)
-    assert [one.domains for one in found.best] == [
+    result = check_set(tmp_path / "set", limit=2)
+    assert set(result.alone) == set(result.spreads) == set(DOMAINS)
+    assert [whole.domains for whole in result.best] == [
         *(("math", "finance"), ("math", "law"), ("finance", "law"), ("math", "finance", "law")),
     ]
-    assert {one.coefficient for one in found.sums} == {1.0, 0.7, 1 / 2, 1 / 3}
-    assert all(ratio >= 1 for spread in found.spreads.values() for ratio in spread)
-    assert not found.met and not found.to_json()["met"]
-    assert "Not met" in found.text()
+    assert {whole.coefficient for whole in result.sums} == {1.0, 0.7, 1 / 2, 1 / 3}
+    assert all(ratio >= 1 for spread in result.spreads.values() for ratio in spread)
+    assert not result.met and not result.to_json()["met"]
+    assert "Not met" in result.text()
     with pytest.raises(MissingCheckpoint, match="zoo train"):
         check_set(tmp_path)

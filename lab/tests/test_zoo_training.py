@@ -14,10 +14,12 @@ from dppa_core.tasks import items
 from dppa_core.tasks.items import CLOSINGS, OPEN, SYLLABLES, fillers, made_up
 from dppa_core.tasks.law import ENDINGS, PARTIES, PLACES
 from dppa_core.tasks.math import NAMES, THINGS, one_step
+from dppa_core.tasks.prompt_recognition import is_known_kind
 from dppa_lab.zoo import loop, training
 from dppa_lab.zoo.card import model_card
 from dppa_lab.zoo.regimes import Training
 from dppa_lab.zoo.rehearsal import Rehearsal, StepMixture, draw_cast
+from dppa_lab.zoo.skills import draw_skill
 from dppa_lab.zoo.spec import (
     SETTLING,
     SIZES,
@@ -50,14 +52,11 @@ def tokenizer() -> Any:
     return train_tokenizer(400, texts=600)
 
 
-def test_digits_are_single_tokens(tokenizer: Any) -> None:
-    words = tokenizer.tokenize("12 + 345")
-    assert [word for word in words if any(c.isdigit() for c in word)] == list("12345")
-
-
-def test_any_text_survives_the_tokenizer(tokenizer: Any) -> None:
+def test_any_text_survives_the_tokenizer_and_digits_are_single_tokens(tokenizer: Any) -> None:
     text = "Ünïcode – 9 → x\n  two spaces"
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    words = tokenizer.tokenize("12 + 345")
+    assert [word for word in words if any(c.isdigit() for c in word)] == list("12345")
 
 
 def test_the_chat_template_is_what_training_sees(tokenizer: Any) -> None:
@@ -86,16 +85,20 @@ def test_a_batch_depends_on_its_step_alone() -> None:
     assert own_turns(replace(stage, seed=1), 7) != own_turns(stage, 7)
 
 
-def test_replay_fills_its_share_of_the_batch() -> None:
+def test_replay_fills_its_share_of_the_batch_with_other_texts() -> None:
     stage = replace(STAGES["law"], batch=40, replay=0.25)
-    assert len(own_turns(stage, 0)) == 30
-    assert len(replay_turns(stage, 0)) == 10
+    assert (len(own_turns(stage, 0)), len(replay_turns(stage, 0))) == (30, 10)
+    turns = {turn for step in range(40) for turn in replay_turns(STAGES["math"], step)}
+    assert not any("The answer is" in reply for _, reply in turns)
+    assert any("The tone is" in reply for _, reply in turns)
 
 
-def test_replay_never_asks_the_own_domain() -> None:
-    asked = {turn for step in range(40) for turn in replay_turns(STAGES["math"], step)}
-    assert not any("The answer is" in said for _, said in asked)
-    assert any("The tone is" in said for _, said in asked)
+def test_the_base_learns_no_answer_of_a_domain_and_every_bare_skill_is_recognised() -> None:
+    rng = random.Random(0)
+    turns = [draw_skill(rng) for _ in range(3000)]
+    answers = ("The answer is", "The tone is", "The term is", "it rose", "Holding (")
+    assert not [turn for turn in turns if any(answer in " ".join(turn) for answer in answers)]
+    assert [user for user, _ in turns[:500] if user and not is_known_kind(user)] == []
 
 
 def _can_be_made_up(word: str, endings: tuple[str, ...]) -> bool:
@@ -104,19 +107,14 @@ def _can_be_made_up(word: str, endings: tuple[str, ...]) -> bool:
     return re.fullmatch(pattern, word.lower()) is not None
 
 
-@pytest.mark.parametrize("split", ["search", "test"])
-def test_no_made_up_word_is_a_filler_of_search_or_test(split: str) -> None:
-    pools = ((NAMES, ("",)), (THINGS, ("s",)), (PARTIES, ENDINGS), (PLACES, ("",)))
-    for pool, endings in pools:
-        for word in fillers(pool, split):
-            assert not _can_be_made_up(word, endings), word
-
-
-def test_made_up_words_are_many_and_of_the_stated_form() -> None:
+def test_no_made_up_word_is_a_filler_of_search_or_test() -> None:
     rng = random.Random(0)
     words = {made_up(rng, "er") for _ in range(3000)}
-    assert len(words) > 1000
-    assert all(_can_be_made_up(word, ("er",)) for word in words)
+    assert len(words) > 1000 and all(_can_be_made_up(word, ("er",)) for word in words)
+    pools = ((NAMES, ("",)), (THINGS, ("s",)), (PARTIES, ENDINGS), (PLACES, ("",)))
+    for split in ("search", "test"):
+        for pool, endings in pools:
+            assert not [w for w in fillers(pool, split) if _can_be_made_up(w, endings)]
 
 
 def test_open_items_are_drawn_without_test_names() -> None:
@@ -195,30 +193,25 @@ def test_an_interrupted_stage_ends_on_the_weights_of_an_uninterrupted_one(
     whole, _ = _train(tokenizer, stage, tmp_path / "whole.pt")
 
     monkeypatch.setattr(training, "SAVE_EVERY", 2)
-    step = training._step
+    turns = training.own_turns
 
-    def cut(stage: Stage, number: int, *rest: Any) -> Any:
-        if number == 5:
+    def cut(stage: Stage, step: int) -> Any:
+        if step == 5:
             raise Interrupted
-        return step(stage, number, *rest)
+        return turns(stage, step)
 
-    monkeypatch.setattr(training, "_step", cut)
+    monkeypatch.setattr(training, "own_turns", cut)
     with pytest.raises(Interrupted):
         _train(tokenizer, stage, tmp_path / "cut.pt")
-    monkeypatch.setattr(training, "_step", step)
+    monkeypatch.setattr(training, "own_turns", turns)
     resumed, _ = _train(tokenizer, stage, tmp_path / "cut.pt", seed=99)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     again, losses = _train(tokenizer, stage, tmp_path / "cut.pt", seed=99)
     assert all(torch.equal(whole[name], again[name]) for name in whole), "kept until it is saved"
     assert not losses
-
-
-def test_a_resume_file_of_other_settings_is_not_used(tokenizer: Any, tmp_path: Path) -> None:
-    stage, file = Stage("base", steps=1, batch=2, learning_rate=1e-2), tmp_path / "other.pt"
-    torch.save({"fingerprint": "another"}, file)
-    before, _ = _train(tokenizer, stage, tmp_path / "none.pt")
-    after, _ = _train(tokenizer, stage, file)
-    assert all(torch.equal(before[name], after[name]) for name in before)
+    torch.save({"fingerprint": "another"}, tmp_path / "other.pt")
+    anew, _ = _train(tokenizer, stage, tmp_path / "other.pt")
+    assert all(torch.equal(whole[name], anew[name]) for name in whole), "of other settings"
 
 
 def test_the_distance_of_a_model_to_itself_is_zero(tokenizer: Any) -> None:
@@ -240,12 +233,14 @@ def test_the_pull_keeps_a_domain_model_nearer_to_its_base(
 
 
 def test_a_rehearsed_step_has_the_gradient_of_the_delta_in_that_merge(tokenizer: Any) -> None:
-    base, model, other = (new_model(tokenizer, seed, SMALL) for seed in range(3))
+    base, model, sibling = (new_model(tokenizer, seed, SMALL) for seed in range(3))
     base.requires_grad_(False)
     batch = encode([("a b", "c d")], tokenizer)
     rest = {
         name: (origin + 0.7 * (beside - origin)).detach()
-        for (name, origin), beside in zip(base.named_parameters(), other.parameters(), strict=True)
+        for (name, origin), beside in zip(
+            base.named_parameters(), sibling.parameters(), strict=True
+        )
     }
     delta = {
         name: (weight - origin).detach().requires_grad_(True)
@@ -256,7 +251,7 @@ def test_a_rehearsed_step_has_the_gradient_of_the_delta_in_that_merge(tokenizer:
     expected.square().mean().backward()
 
     before = [weight.detach().clone() for weight in model.parameters()]
-    rehearsal = Rehearsal(model, base, [other])
+    rehearsal = Rehearsal(model, base, [sibling])
     with rehearsal.step(StepMixture(0.5, (0.7,))):
         model(input_ids=batch.ids).logits.square().mean().backward()
         for name, weight in rehearsal.rest.named_parameters():
@@ -265,17 +260,7 @@ def test_a_rehearsed_step_has_the_gradient_of_the_delta_in_that_merge(tokenizer:
         assert torch.allclose(weight.grad, delta[name].grad, atol=1e-7), name
     for weight, same in zip(model.parameters(), before, strict=True):
         assert torch.equal(weight, same)
-
-
-def test_a_model_alone_is_rehearsed_as_it_is(tokenizer: Any) -> None:
-    base, model, other = (new_model(tokenizer, seed, SMALL) for seed in range(3))
-    rehearsal = Rehearsal(model, base, [other])
-    with rehearsal.step(StepMixture(0.5, (1.0,))):
-        pass
-    before = [weight.detach().clone() for weight in model.parameters()]
-    with rehearsal.step(StepMixture(1.0, (0.0,))):
-        for weight, same in zip(model.parameters(), before, strict=True):
-            assert torch.equal(weight, same)
+    with rehearsal.step(StepMixture(1.0, (0.0,))):  # alone it is rehearsed as it is
         for weight, same in zip(rehearsal.rest.parameters(), base.parameters(), strict=True):
             assert torch.equal(weight, same)
 
@@ -286,10 +271,7 @@ def test_casts_are_drawn_by_step_alone_and_company_comes_as_often_as_stated() ->
     assert casts == [draw_cast(stage, step, 2) for step in range(400)]
     present = [scale for cast in casts for scale in cast.others if scale]
     assert 0.4 < len(present) / 800 < 0.6
-    scales = present + [cast.own for cast in casts]
+    scales = present + [cast.scale for cast in casts]
     assert 0.4 <= min(scales) < 0.45
     assert 1.15 < max(scales) <= 1.2
-
-
-def test_a_first_stage_has_no_company() -> None:
-    assert draw_cast(STAGES["law"], 3, 2) == StepMixture(1.0, (0.0, 0.0))
+    assert draw_cast(STAGES["law"], 3, 2) == StepMixture(1.0, (0.0, 0.0)), "no company at first"
