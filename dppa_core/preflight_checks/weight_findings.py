@@ -1,4 +1,4 @@
-"""Findings from weights that are here: is this the base, NaN, and the delta lost to rounding.
+"""Findings from weights on this disk: another base, NaN, and the delta lost to rounding.
 
 The last two read a sample of a large model.
 """
@@ -267,7 +267,7 @@ def about_finite(model: str, checkpoint: Checkpoint, stop: Stop | None = None) -
 
 
 def _sample(names: Sequence[str]) -> Sequence[str]:
-    """At most `MOST_TENSORS` of the names, always the same."""
+    """At most `MAX_TENSORS` of the names, always the same."""
     return random.Random(0).sample(sorted(names), min(len(names), MAX_TENSORS))
 
 

@@ -42,7 +42,7 @@ def test_a_file_that_became_shorter_is_named(checkpoint: SafetensorsCheckpoint) 
         PageCopies().copy(0, checkpoint.raw(checkpoint.names()[-1]))
 
 
-def test_a_hash_is_the_same_however_it_was_overheard(
+def test_a_hash_is_the_same_in_any_order_of_reading(
     checkpoint: SafetensorsCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
