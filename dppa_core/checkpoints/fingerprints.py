@@ -21,13 +21,9 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(TensorSpec):
     """The fingerprint of one tensor."""
 
-    name: str
-    dtype: str
-    """Code of safetensors headers."""
-    shape: tuple[int, ...]
     sha256: str
     """SHA-256 of its elements as stored."""
 
