@@ -67,23 +67,23 @@ def random_model(family: str) -> Any:
 
 
 def tunable(
-    given: MergeRecipe, per: str = "model", byte_budget: int = 1 << 30
+    whole: MergeRecipe, per: str = "model", byte_budget: int = 1 << 30
 ) -> tuple[TunableModel, torch.nn.Module, PreparedDeltas]:
     """The recipe's deltas, and the base in a separate model."""
-    deltas = PreparedDeltas(given, byte_budget=byte_budget)
-    model = ModelPool().get(given.base).model
+    deltas = PreparedDeltas(whole, byte_budget=byte_budget)
+    model = ModelPool().get(whole.base).model
     return TunableModel(deltas, model, per_layer=per == "layer"), model, deltas
 
 
-def plain(given: MergeRecipe) -> tuple[dict[str, torch.Tensor], list[dict[str, torch.Tensor]]]:
+def plain(whole: MergeRecipe) -> tuple[dict[str, torch.Tensor], list[dict[str, torch.Tensor]]]:
     """Base and treated deltas as whole tensors, by merges of one model at a time."""
 
     def merged(coefficients: list[float]) -> dict[str, torch.Tensor]:
         models = tuple(
             replace(model, coefficient=c)
-            for model, c in zip(given.models, coefficients, strict=True)
+            for model, c in zip(whole.models, coefficients, strict=True)
         )
-        merger = open_merger(replace(given, models=models, dtype="float32"))
+        merger = open_merger(replace(whole, models=models, dtype="float32"))
         tensors = {name: merger.tensor(name) for name in merger.names()}
         return {
             name: torch.from_numpy(to_float32(raw, dtype).copy()).reshape(shape)
@@ -92,26 +92,26 @@ def plain(given: MergeRecipe) -> tuple[dict[str, torch.Tensor], list[dict[str, t
 
     base = merged([0.0, 0.0, 0.0])
     ones = [merged([float(k == index) for k in range(3)]) for index in range(3)]
-    return base, [{name: one[name] - base[name] for name in base} for one in ones]
+    return base, [{name: merged[name] - base[name] for name in base} for merged in ones]
 
 
 def slow_gradient(
-    given: MergeRecipe, model: torch.nn.Module, coefficients: np.ndarray
+    whole: MergeRecipe, model: torch.nn.Module, coefficients: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Entropy and its gradient by autograd through theta = theta_0 + sum of lambda x D'."""
-    base, deltas = plain(given)
+    base, deltas = plain(whole)
     values = torch.tensor(coefficients, requires_grad=True)
     weights = {}
     for name, tensor in base.items():
         layer = layer_of(name)
         by_layer = layer is not None and values.shape[1] > 1
-        own = values[:, layer] if by_layer else values.mean(1)
-        weights[name] = tensor + sum(own[k].float() * deltas[k][name] for k in range(3))
+        row = values[:, layer] if by_layer else values.mean(1)
+        weights[name] = tensor + sum(row[k].float() * deltas[k][name] for k in range(3))
     losses = []
-    for one in EXCHANGES:
-        ids = torch.tensor([one.prompt + one.reply])
+    for exchange in EXCHANGES:
+        ids = torch.tensor([exchange.prompt + exchange.reply])
         logits = functional_call(model, weights, (), {"input_ids": ids}).logits[0]
-        losses.append(entropy(logits[len(one.prompt) - 1 : -1]))
+        losses.append(entropy(logits[len(exchange.prompt) - 1 : -1]))
     loss = torch.cat(losses).mean()
     loss.backward()
     assert values.grad is not None
@@ -122,11 +122,11 @@ def fast_gradient(
     weights: TunableModel, model: torch.nn.Module, coefficients: np.ndarray
 ) -> tuple[float, np.ndarray]:
     weights.write(coefficients)
-    with weights.gradient() as found:
+    with weights.gradient() as gradient:
         logits, _ = reply_logits(model, EXCHANGES)
         loss = entropy(logits).mean()
         loss.backward()
-    return loss.item(), found
+    return loss.item(), gradient
 
 
 def uneven(weights: TunableModel) -> np.ndarray:
@@ -148,7 +148,7 @@ def test_the_gradient_of_entropy_is_finite_where_a_token_never_comes() -> None:
 def test_padding_changes_no_position() -> None:
     model = ModelPool().get("zoo:base").model
     together, tokens = reply_logits(model, EXCHANGES)
-    alone = [reply_logits(model, [one]) for one in EXCHANGES]
+    alone = [reply_logits(model, [exchange]) for exchange in EXCHANGES]
     assert tokens.tolist() == [8, 9, 12, 13, 14]
     torch.testing.assert_close(together, torch.cat([logits for logits, _ in alone]))
 
@@ -157,11 +157,11 @@ def test_padding_changes_no_position() -> None:
 @pytest.mark.parametrize("per", ["model", "layer"])
 @pytest.mark.parametrize("method", ["dppa", "magnitude", "dare", "task_arithmetic"])
 def test_the_gradient_is_that_of_plain_autograd(method: str, per: str) -> None:
-    given = recipe(method)
-    weights, model, _ = tunable(given, per)
+    whole = recipe(method)
+    weights, model, _ = tunable(whole, per)
     at = uneven(weights)
     entropies, gradients = zip(
-        slow_gradient(given, model, at), fast_gradient(weights, model, at), strict=True
+        slow_gradient(whole, model, at), fast_gradient(weights, model, at), strict=True
     )
     assert entropies[0] == pytest.approx(entropies[1], rel=1e-6)
     assert gradients[0].shape == (3, 2 if per == "layer" else 1)
@@ -177,7 +177,7 @@ def test_the_gradient_is_the_slope_of_the_entropy() -> None:
         beside = [at.copy(), at.copy()]
         beside[0][place] += step
         beside[1][place] -= step
-        up, down = (fast_gradient(weights, model, one)[0] for one in beside)
+        up, down = (fast_gradient(weights, model, near)[0] for near in beside)
         assert (up - down) / (2 * step) == pytest.approx(gradient[place], abs=3e-5)
 
 
@@ -187,12 +187,12 @@ def test_an_untied_head_is_tuned_as_well(tmp_path: Path) -> None:
     for place, domain in enumerate(DOMAINS):
         tuned_llama(base, place + 1).save(tmp_path / domain)
     models = tuple(DomainModel(str(tmp_path / domain)) for domain in DOMAINS)
-    given = MergeRecipe(str(tmp_path / "base"), models, method="task_arithmetic")
-    weights, model, deltas = tunable(given)
+    whole = MergeRecipe(str(tmp_path / "base"), models, method="task_arithmetic")
+    weights, model, deltas = tunable(whole)
     assert "lm_head.weight" in deltas.names
-    found = fast_gradient(weights, model, uneven(weights))[1]
+    fast = fast_gradient(weights, model, uneven(weights))[1]
     np.testing.assert_allclose(
-        slow_gradient(given, model, uneven(weights))[1], found, rtol=2e-4, atol=1e-7
+        slow_gradient(given, model, uneven(weights))[1], fast, rtol=2e-4, atol=1e-7
     )
 
 
@@ -211,8 +211,8 @@ def test_a_tensor_is_worked_on_in_pieces(tmp_path: Path) -> None:
     base = random_llama(0, Shape(layers=1, vocab=3 * CHUNK // 32))
     base.save(tmp_path / "base")
     tuned_llama(base, 1).save(tmp_path / "math")
-    given = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math"), (0.8,)),))
-    pieces = list(PreparedDeltas(given, byte_budget=0).pieces("model.embed_tokens.weight"))
+    pruned = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math"), (0.8,)),))
+    pieces = list(PreparedDeltas(pruned, byte_budget=0).pieces("model.embed_tokens.weight"))
     assert [(start, deltas.shape) for start, _, deltas in pieces] == [
         (0, (1, CHUNK)),
         (CHUNK, (1, CHUNK)),
@@ -225,37 +225,39 @@ def test_there_is_the_gradient_of_one_tensor_at_a_time(monkeypatch: pytest.Monke
     alive, count = TunableModel._by_coefficients, []
 
     def counted(self: TunableModel, name: str, gradient: torch.Tensor) -> np.ndarray:
-        count.append(sum(one.grad is not None for one in model.parameters()))
+        count.append(sum(parameter.grad is not None for parameter in model.parameters()))
         return alive(self, name, gradient)
 
     monkeypatch.setattr(TunableModel, "_by_coefficients", counted)
     fast_gradient(weights, model, weights.start(0.3))
     assert len(count) == sum(1 for _ in model.parameters()) and set(count) == {1}
-    assert all(one.grad is None and not one.requires_grad for one in model.parameters())
+    assert all(
+        parameter.grad is None and not parameter.requires_grad for parameter in model.parameters()
+    )
 
 
 @pytest.mark.parametrize("per", ["model", "layer"])
 def test_the_weights_are_those_a_merge_would_have(per: str) -> None:
-    given = recipe()
-    weights, model, _ = tunable(given, per)
+    whole = recipe()
+    weights, model, _ = tunable(whole, per)
     at = uneven(weights)
     weights.write(at, torch.bfloat16)
     columns = [dict(enumerate(row)) if len(row) > 1 else row[0] for row in at.tolist()]
     models = tuple(
-        replace(one, coefficient=c) for one, c in zip(given.models, columns, strict=True)
+        replace(model, coefficient=c) for model, c in zip(whole.models, columns, strict=True)
     )
-    merged = ModelPool().get(replace(given, models=models)).model
+    merged = ModelPool().get(replace(whole, models=models)).model
     parameters = dict(merged.named_parameters())
-    for name, one in model.named_parameters():
+    for name, parameter in model.named_parameters():
         # One is rounded after factor x coefficient, the other after factor, then coefficient.
-        torch.testing.assert_close(one, parameters[name], rtol=2**-7, atol=1e-9)
-        assert (one != parameters[name]).float().mean() < 0.01
+        torch.testing.assert_close(parameter, parameters[name], rtol=2**-7, atol=1e-9)
+        assert (parameter != parameters[name]).float().mean() < 0.01
 
 
 def test_weights_that_are_not_those_on_disk_are_refused(zoo_env: Path) -> None:
     base = SafetensorsCheckpoint(zoo_env / "base")
     model = ModelPool().get("zoo:base").model
-    names = [f"model.layers.1.self_attn.{one}_proj.weight" for one in "qkvo"]
+    names = [f"model.layers.1.self_attn.{letter}_proj.weight" for letter in "qkvo"]
     for name, spot in find_spots(model, base, names).items():  # q, k and v share a storage
         assert spot.parameter is model.get_parameter(name)
     name = "model.layers.0.mlp.up_proj.weight"
@@ -278,7 +280,7 @@ def uninterrupted() -> AdaMergeResult:
 def test_a_run_is_the_same_every_time() -> None:
     first = uninterrupted().to_json()
     assert run().to_json() == first
-    assert [one["step"] for one in first["snapshots"]] == [0, 2, 4]
+    assert [snapshot["step"] for snapshot in first["snapshots"]] == [0, 2, 4]
     assert len(first["objectives"]) == 4 and first["snapshots"][0]["coefficients"][0][0] == 0.3
     assert run(replace(SETTINGS, seed=1)).objectives != uninterrupted().objectives
 
@@ -301,33 +303,35 @@ def test_the_domain_models_replies_are_those_of_the_domain_models() -> None:
     scripts = [encode(resident, domain) for domain in task_domains(DOMAINS, SETTINGS)]
     taught = teach(resident, scripts, recipe(), SETTINGS)
     for domain, script in zip(DOMAINS, taught, strict=True):
-        own = ModelPool().get(f"zoo:{domain}")
-        assert script.taught == own_replies(own, script.prompts, longest=3, stop=None)
+        resident = ModelPool().get(f"zoo:{domain}")
+        assert script.taught == own_replies(resident, script.prompts, longest=3, stop=None)
 
 
 def test_the_recipe_has_the_coefficients_of_the_best_checkpoint() -> None:
-    found = run(replace(SETTINGS, per="layer"))
-    best = max(found.snapshots, key=lambda one: one.rank)
-    assert found.best == best
-    given = [dict(enumerate(row)) for row in best.coefficients]
-    assert [model.coefficient for model in found.recipe.models] == given
+    result = run(replace(SETTINGS, per="layer"))
+    best = max(result.snapshots, key=lambda snapshot: snapshot.rank)
+    assert result.best == best
+    expected = [dict(enumerate(row)) for row in best.coefficients]
+    assert [model.coefficient for model in result.recipe.models] == expected
 
 
 def test_the_first_step_of_adam_is_the_learning_rate_against_the_gradient() -> None:
-    found = run(replace(SETTINGS, steps=1, every=1))
-    moved = np.array(found.snapshots[1].coefficients) - 0.3
+    result = run(replace(SETTINGS, steps=1, every=1))
+    moved = np.array(result.snapshots[1].coefficients) - 0.3
     assert np.abs(moved) == pytest.approx(0.05, rel=1e-4)
 
 
 def test_coefficients_stay_within_what_a_recipe_may_have() -> None:
-    found = run(replace(SETTINGS, start=9.5, lr=1.0, steps=1, every=1, positions="own"))
-    moved = [row[0] for row in found.snapshots[1].coefficients]
-    assert set(moved) <= {8.5, 10.0} and len(found.recipe.models) == 3
+    result = run(replace(SETTINGS, start=9.5, lr=1.0, steps=1, every=1, positions="own"))
+    moved = [row[0] for row in result.snapshots[1].coefficients]
+    assert set(moved) <= {8.5, 10.0} and len(result.recipe.models) == 3
 
 
 def test_projection_keeps_coefficients_from_0_to_1() -> None:
     settings = replace(SETTINGS, lr=1.0, project=True)
-    values = [c for one in run(settings).snapshots for row in one.coefficients for c in row]
+    values = [
+        c for snapshot in run(settings).snapshots for row in snapshot.coefficients for c in row
+    ]
     assert min(values) == 0.0 or max(values) == 1.0
     assert 0 <= min(values) and max(values) <= 1
     with pytest.raises(InvalidValue, match=r"start must lie in \[0, 1\]"):
@@ -344,8 +348,8 @@ def test_a_stopped_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     at = 3
     state, stop = tmp_path / "state.json", threading.Event()
 
-    def progress(done: int, total: int, what: str) -> None:
-        if done == at and total == SETTINGS.steps:
+    def progress(step: int, total: int, text: str) -> None:
+        if step == at and total == SETTINGS.steps:
             stop.set()
 
     with pytest.raises(Cancelled, match=rf"after step {at}.*state\.json is kept"):
@@ -356,9 +360,9 @@ def test_a_stopped_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     state, kept = tmp_path / "state.json", tmp_path / "kept.json"
-    whole = run(state=state, watch=lambda one: one.step == 2 and shutil.copy(state, kept))
+    whole = run(state=state, watch=lambda snapshot: snapshot.step == 2 and shutil.copy(state, kept))
     steps: list[int] = []
-    again = run(state=kept, progress=lambda done, *_: steps.append(done))
+    again = run(state=kept, progress=lambda step, *_: steps.append(step))
     assert again.to_json() == whole.to_json()
     assert {path.name for path in tmp_path.iterdir()} == {"state.json", "kept.json"}
     assert run(state=state).to_json() == whole.to_json()
@@ -380,9 +384,9 @@ def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_method_that_combines_deltas_is_refused() -> None:
     models = tuple(DomainModel(f"zoo:{domain}") for domain in DOMAINS)
-    given = MergeRecipe("zoo:base", models, method="ties")
+    ties = MergeRecipe("zoo:base", models, method="ties")
     with pytest.raises(InvalidRecipe, match="ties combines deltas.*Allowed: dppa, magnitude"):
-        adamerge(given, task_domains(DOMAINS, SETTINGS), SETTINGS)
+        adamerge(ties, task_domains(DOMAINS, SETTINGS), SETTINGS)
 
 
 def summed() -> MergeRecipe:
@@ -402,14 +406,14 @@ def test_ties_that_adds_up_is_a_sum_of_what_agrees(budget: int) -> None:
     assert {name for name in merger.names() if name in written}
     for name in merger.names():
         dtype, shape, raw = merger.tensor(name)
-        found = written[name].numpy()
-        np.testing.assert_allclose(found, to_float32(raw, dtype).reshape(shape), atol=1e-6)
+        values = written[name].numpy()
+        np.testing.assert_allclose(values, to_float32(raw, dtype).reshape(shape), atol=1e-6)
 
 
 def test_a_model_of_an_election_never_loses_its_vote() -> None:
     """A step of 1 would make its coefficient negative, which reverses its vote."""
-    found = adamerge(summed(), task_domains(DOMAINS, SETTINGS), replace(SETTINGS, lr=1.0))
-    all_of_them = [one.coefficients for one in found.snapshots]
+    result = adamerge(summed(), task_domains(DOMAINS, SETTINGS), replace(SETTINGS, lr=1.0))
+    all_of_them = [snapshot.coefficients for snapshot in result.snapshots]
     assert np.min(all_of_them) == LEAST_VOTE
 
 
@@ -436,8 +440,8 @@ def test_weights_in_another_form_in_memory_are_tuned_as_well(tmp_path: Path, fam
     tuned.save_pretrained(tmp_path / "math")
     save_tokenizer(tmp_path / "base")
     models = (DomainModel(str(tmp_path / "math")),)
-    given = MergeRecipe(str(tmp_path / "base"), models, method="task_arithmetic")
-    weights, model, _ = tunable(given)
+    whole = MergeRecipe(str(tmp_path / "base"), models, method="task_arithmetic")
+    weights, model, _ = tunable(whole)
     gradient = fast_gradient(weights, model, weights.start(0.4))[1].item()
     up, down = (fast_gradient(weights, model, weights.start(c))[0] for c in (0.5, 0.3))
     assert abs(gradient) > 1e-4
@@ -447,16 +451,18 @@ def test_weights_in_another_form_in_memory_are_tuned_as_well(tmp_path: Path, fam
 def test_models_of_another_tokenizer_are_tuned_in_the_base_s_vocabulary(tmp_path: Path) -> None:
     base = random_llama(0)
     base.save(tmp_path / "base")
-    found = []
+    coefficients = []
     for kind in ("plain", "other"):
         names = [str(tmp_path / kind / domain) for domain in DOMAINS]
         for number, name in enumerate(names):
             tuned = tuned_llama(base, number + 1)
             shuffled(tuned, Path(name), number) if kind == "other" else tuned.save(Path(name))
         models = tuple(DomainModel(name, (0.5,)) for name in names)
-        given = MergeRecipe(str(tmp_path / "base"), models)
-        found.append(adamerge(given, task_domains(DOMAINS, SETTINGS), SETTINGS).best.coefficients)
-    np.testing.assert_array_equal(*found)
+        recipe = MergeRecipe(str(tmp_path / "base"), models)
+        coefficients.append(
+            adamerge(recipe, task_domains(DOMAINS, SETTINGS), SETTINGS).best.coefficients
+        )
+    np.testing.assert_array_equal(*coefficients)
     with pytest.raises(InvalidRecipe, match="vocabulary: union: coefficients are tuned in the vo"):
-        union = replace(given, vocabulary="union")
+        union = replace(recipe, vocabulary="union")
         adamerge(union, task_domains(DOMAINS, SETTINGS), SETTINGS)

@@ -54,34 +54,34 @@ def test_without_right_and_wrong_the_perplexity_tells() -> None:
 
 
 def test_the_best_is_the_most_accurate_then_the_least_surprised_then_the_first() -> None:
-    found = [
+    snapshots = [
         snapshot(0, 1.0, 0.5, 2.0),
         snapshot(1, 0.9, 0.8, 3.0),
         snapshot(2, 0.8, 0.8, 2.5),
         snapshot(3, 0.1, 0.8, 2.5),
     ]
-    assert best_of(found).step == 2
+    assert best_of(snapshots).step == 2
     assert best_of([snapshot(0, 1, None, 3.0), snapshot(1, 1, None, 2.0)]).step == 1
 
 
 def test_only_the_last_collapses_in_a_row_count() -> None:
     flags = [True, False, True, True]
-    found = [replace(snapshot(i, 1, 1), collapsed=flag) for i, flag in enumerate(flags)]
-    assert collapsed_in_a_row(found) == 2 and collapsed_in_a_row(found[:2]) == 0
+    snapshots = [replace(snapshot(i, 1, 1), collapsed=flag) for i, flag in enumerate(flags)]
+    assert collapsed_in_a_row(snapshots) == 2 and collapsed_in_a_row(snapshots[:2]) == 0
 
 
 def test_means_are_over_domains() -> None:
     two = {"a": DomainFigures(1.0, 1.0, 0.5, 3), "b": DomainFigures(3.0, 4.0, 1.0, 300)}
-    found = Snapshot(0, ((1.0,),), two)
-    assert (found.entropy, found.perplexity, found.accuracy) == (2.0, pytest.approx(2.0), 0.75)
+    merged = Snapshot(0, ((1.0,),), two)
+    assert (merged.entropy, merged.perplexity, merged.accuracy) == (2.0, pytest.approx(2.0), 0.75)
     assert Snapshot(0, ((1.0,),), two | {"c": DomainFigures(1, 1, None, 1)}).accuracy is None
-    assert TypeAdapter(Snapshot).validate_python(found.to_json()) == found
+    assert TypeAdapter(Snapshot).validate_python(merged.to_json()) == merged
 
 
 def test_a_recipe_takes_a_number_or_one_for_each_layer() -> None:
     recipe = MergeRecipe("zoo:base", (DomainModel("zoo:math"), DomainModel("zoo:law")))
-    found = with_coefficients(recipe, [[0.5], [0.1, 0.2]])
-    assert [model.coefficient for model in found.models] == [0.5, {0: 0.1, 1: 0.2}]
+    changed = with_coefficients(recipe, [[0.5], [0.1, 0.2]])
+    assert [model.coefficient for model in changed.models] == [0.5, {0: 0.1, 1: 0.2}]
 
 
 def test_a_model_with_other_coefficients_keeps_its_calibration_text() -> None:
@@ -95,9 +95,9 @@ def test_prompts_come_without_answers_and_apart_from_what_is_held_out() -> None:
     held_out = {item.prompt for item in domain.held_out}
     assert len(domain.prompts) == 50 and len(held_out) == 50
     assert not held_out & set(domain.prompts)
-    other = task_domains(["math"], replace(SETTINGS, prompts=50, held_out=50, seed=1))[0]
-    assert other.held_out == domain.held_out and other.prompts != domain.prompts
-    assert fingerprint([domain]) != fingerprint([other])
+    shuffled = task_domains(["math"], replace(SETTINGS, prompts=50, held_out=50, seed=1))[0]
+    assert shuffled.held_out == domain.held_out and shuffled.prompts != domain.prompts
+    assert fingerprint([domain]) != fingerprint([shuffled])
 
 
 def test_embedded_models_know_their_domains() -> None:

@@ -21,27 +21,34 @@ RECIPE = MergeRecipe(
 
 
 def test_the_grid_shows_what_the_optimiser_sees() -> None:
-    told: list[tuple[int, int, str]] = []
-    known: list[Landscape] = []
-    found = entropy_landscape(
+    reports: list[tuple[int, int, str]] = []
+    landscapes: list[Landscape] = []
+    result = entropy_landscape(
         RECIPE,
         task_domains(NAMES, SETTINGS),
         (0.0, 0.3),
         SETTINGS,
-        watch=known.append,
-        progress=lambda *step: told.append(step),
+        watch=landscapes.append,
+        progress=lambda *step: reports.append(step),
     )
-    assert found.entropy.shape == (2, 2, 2) and found.path[0] == (0.3, 0.3)
-    assert len(found.path) == 3 and found.path[1] != found.path[0]
-    assert found.mean[1, 1] == pytest.approx(found.objectives[0], rel=1e-5)
-    first, second = found.lowest
-    assert found.mean[found.axis.index(first), found.axis.index(second)] == found.mean.min()
-    assert np.ptp(found.mean) > 0 and told[-1][:2] == (6, 6)
+    assert result.entropy.shape == (2, 2, 2) and result.path[0] == (0.3, 0.3)
+    assert len(result.path) == 3 and result.path[1] != result.path[0]
+    assert result.mean[1, 1] == pytest.approx(result.objectives[0], rel=1e-5)
+    first, second = result.lowest
+    assert result.mean[result.axis.index(first), result.axis.index(second)] == result.mean.min()
+    assert np.ptp(result.mean) > 0 and reports[-1][:2] == (6, 6)
     # Each report is a part of the result, one point or step longer each time.
-    assert [int(np.isfinite(one.mean).sum()) for one in known] == [1, 2, 3, 4, 4, 4]
-    assert [len(one.path) for one in known] == [1, 1, 1, 1, 2, 3]
-    assert known[0].lowest == (0.0, 0.0) and known[-1].path == found.path
-    assert all(np.nanmax(abs(one.entropy - found.entropy)) == 0 for one in known)
+    assert [int(np.isfinite(landscape.mean).sum()) for landscape in landscapes] == [
+        1,
+        2,
+        3,
+        4,
+        4,
+        4,
+    ]
+    assert [len(landscape.path) for landscape in landscapes] == [1, 1, 1, 1, 2, 3]
+    assert landscapes[0].lowest == (0.0, 0.0) and landscapes[-1].path == result.path
+    assert all(np.nanmax(abs(landscape.entropy - result.entropy)) == 0 for landscape in landscapes)
 
 
 def test_a_grid_is_filled_from_far_apart_to_close() -> None:
@@ -52,9 +59,9 @@ def test_a_grid_is_filled_from_far_apart_to_close() -> None:
 
 
 def test_other_than_two_models_have_no_landscape() -> None:
-    one = MergeRecipe("zoo:base", RECIPE.models[:1], "task_arithmetic")
+    single = MergeRecipe("zoo:base", RECIPE.models[:1], "task_arithmetic")
     with pytest.raises(InvalidValue, match="two coefficients"):
-        entropy_landscape(one, task_domains(("math",), SETTINGS), (0.0,), SETTINGS)
+        entropy_landscape(single, task_domains(("math",), SETTINGS), (0.0,), SETTINGS)
 
 
 def test_it_can_be_stopped() -> None:

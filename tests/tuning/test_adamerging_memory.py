@@ -38,16 +38,16 @@ def gradient(count):
     weights.append(TunableModel(deltas, model, per_layer=False))
     start = weights[-1].start(0.3)
     weights[-1].write(start)
-    with weights[-1].gradient() as found:
+    with weights[-1].gradient() as slopes:
         entropy(reply_logits(model, [Exchange((1, 2, 3), (4, 5))])[0]).mean().backward()
-    assert found.shape == (count, 1) and np.abs(found).min() > 0
+    assert slopes.shape == (count, 1) and np.abs(found).min() > 0
     weights[-1].write(0 * start)
     return peak()
 
 weights = []
 model = ModelPool().get(base).model
-one = gradient(1)
-print(one, gradient(7))
+single = gradient(1)
+print(single, gradient(7))
 """
 
 
@@ -57,10 +57,10 @@ def test_the_peak_is_the_same_for_one_domain_model_and_for_seven(tmp_path: Path)
     base.save(tmp_path / "base")
     tuned_llama(base, 1).save(tmp_path / "math")
     arguments = [sys.executable, "-c", WORK, str(tmp_path / "base"), str(tmp_path / "math")]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    one, seven = map(int, done.stdout.split())
-    assert seven - one < MARGIN
+    process = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    single, seven = map(int, process.stdout.split())
+    assert seven - single < MARGIN
 
 
 @pytest.mark.parametrize(("models", "deltas"), [("4GB", 2 * 10**9), ("10MB", 512 * 2**20)])

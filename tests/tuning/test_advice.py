@@ -36,10 +36,10 @@ def probe(*kept: float, base: float = 0.0) -> ProbeFacts:
 
 
 def judged(
-    profile: ProfileFacts, asked: ProbeFacts | None = None
+    profile: ProfileFacts, facts: ProbeFacts | None = None
 ) -> tuple[ModelDeltaSize, str, tuple[str, ...]]:
-    (one,) = advise([DomainModelFacts("m", profile, asked)]).models
-    return one.size, one.by, one.why
+    (advice,) = advise([DomainModelFacts("m", profile, facts)]).models
+    return advice.size, advice.by, advice.why
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def judged(
 def test_without_a_probe_the_profile_counts_and_it_is_said(
     profile: ProfileFacts, size: ModelDeltaSize
 ) -> None:
-    found, by, why = judged(profile)
-    assert (found, by) == (size, "profile")
+    judgement, by, why = judged(profile)
+    assert (judgement, by) == (size, "profile")
     assert "no probe" in why[0]
 
 
@@ -65,9 +65,9 @@ def test_no_quarrel_is_told_where_there_is_none() -> None:
 
 
 def test_magnitude_at_the_same_rate_is_told_beside_dare() -> None:
-    asked = replace(probe(0.5), magnitude=exactly(0.7))
+    facts = replace(probe(0.5), magnitude=exactly(0.7))
     assert any(
-        line.startswith("magnitude at 90") and "70.0" in line for line in judged(HUGE, asked)[2]
+        line.startswith("magnitude at 90") and "70.0" in line for line in judged(HUGE, facts)[2]
     )
 
 
@@ -81,29 +81,29 @@ def test_draws_on_both_sides_make_a_size_unclear(profile: ProfileFacts) -> None:
     size, by, why = judged(profile, probe(0.84, 0.95, 0.9))
     assert (size, by) == (ModelDeltaSize.UNCLEAR, "probe")
     assert not any("disagree" in line for line in why)
-    (one,) = advise([DomainModelFacts("m", profile, probe(0.84, 0.95))]).models
-    assert "add them whole" in one.advice
+    (advice,) = advise([DomainModelFacts("m", profile, probe(0.84, 0.95))]).models
+    assert "add them whole" in advice.advice
 
 
 def test_draws_on_both_sides_and_wide_intervals_are_told() -> None:
     assert any("both sides" in line for line in judged(HUGE, probe(0.8, 0.95))[2])
     wide = replace(probe(), draws=(Interval(0.85, 0.7, 1.0),))
     assert any("more items" in line for line in judged(HUGE, wide)[2])
-    told = judged(HUGE, probe(0.5, 0.6))[2]
-    assert not any("both sides" in line or "more items" in line for line in told)
+    reasons = judged(HUGE, probe(0.5, 0.6))[2]
+    assert not any("both sides" in line or "more items" in line for line in reasons)
 
 
-@pytest.mark.parametrize("asked", [probe(1.0, 1.0, base=0.75), probe()])
-def test_a_probe_that_cannot_tell_leaves_the_profile(asked: ProbeFacts) -> None:
-    size, by, why = judged(HUGE, asked)
+@pytest.mark.parametrize("facts", [probe(1.0, 1.0, base=0.75), probe()])
+def test_a_probe_that_cannot_tell_leaves_the_profile(facts: ProbeFacts) -> None:
+    size, by, why = judged(HUGE, facts)
     assert (size, by) == (ModelDeltaSize.UNCLEAR, "profile")
     assert "the probe tells nothing" in why[0]
 
 
 def test_even_modules_and_sparse_deltas_are_told() -> None:
-    told = judged(replace(HUGE, zeros=0.9, significance=(0.002, 0.002, 0.002)))[2]
-    assert any("prunes them all alike" in line for line in told)
-    assert any("at 80 % drops nothing" in line for line in told)
+    reasons = judged(replace(HUGE, zeros=0.9, significance=(0.002, 0.002, 0.002)))[2]
+    assert any("prunes them all alike" in line for line in reasons)
+    assert any("at 80 % drops nothing" in line for line in reasons)
     assert len(judged(HUGE)[2]) == 4
 
 
@@ -113,9 +113,10 @@ GOOD = TreatedFacts(0.8, (1.0, 1.0), exactly(0.94), exactly(0.92), NEAR)
 
 def signs(*treated: TreatedFacts) -> dict[tuple[str, str], Sign]:
     facts = [
-        DomainModelFacts(f"m{number}", HUGE, probe(0.5), one) for number, one in enumerate(treated)
+        DomainModelFacts(f"m{number}", HUGE, probe(0.5), of_model)
+        for number, of_model in enumerate(treated)
     ]
-    return {(one.name, one.model): one for one in advise(facts).signs}
+    return {(sign.name, sign.model): sign for sign in advise(facts).signs}
 
 
 UNSTABLE, LOSSY = ("unstable factors", "m0"), ("loss beyond the expected", "m0")
@@ -123,8 +124,8 @@ APART = ("uneven domains", "")
 
 
 def test_a_good_recipe_shows_no_sign() -> None:
-    found = signs(GOOD, GOOD)
-    assert len(found) == 5 and {one.found for one in found.values()} == {SignFinding.NO}
+    checks = signs(GOOD, GOOD)
+    assert len(checks) == 5 and {sign.found for sign in checks.values()} == {SignFinding.NO}
 
 
 def test_without_dppa_no_sign_is_looked_for() -> None:
@@ -132,7 +133,7 @@ def test_without_dppa_no_sign_is_looked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "p", "found"),
+    ("kept", "p", "finding"),
     [
         (0.83, 0.01, SignFinding.YES),
         (0.83, 0.2, SignFinding.NO),
@@ -141,11 +142,11 @@ def test_without_dppa_no_sign_is_looked_for() -> None:
     ],
 )
 def test_a_neighbour_must_change_much_and_be_seen_to(
-    kept: float, p: float, found: SignFinding
+    kept: float, p: float, finding: SignFinding
 ) -> None:
     near = (*NEAR, Neighbour((1.0, 1.1), kept, p))
-    one = signs(replace(GOOD, neighbours=near))[UNSTABLE]
-    assert one.found == found and "1 / 1.1 changes the retention most" in one.why
+    sign = signs(replace(GOOD, neighbours=near))[UNSTABLE]
+    assert sign.found == finding and "1 / 1.1 changes the retention most" in sign.why
 
 
 def test_a_far_factor_is_a_sign_and_unasked_neighbours_are_none() -> None:
@@ -157,7 +158,7 @@ def test_a_far_factor_is_a_sign_and_unasked_neighbours_are_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "foretold", "kept", "found"),
+    ("rate", "foretold", "kept", "finding"),
     [
         (0.8, 0.2, 0.88, SignFinding.YES),
         (0.8, None, 0.895, SignFinding.UNKNOWN),
@@ -171,17 +172,17 @@ def test_a_far_factor_is_a_sign_and_unasked_neighbours_are_none() -> None:
     ],
 )
 def test_what_is_lost_is_compared_with_what_that_rate_costs(
-    rate: float, foretold: float | None, kept: float, found: SignFinding
+    rate: float, foretold: float | None, kept: float, finding: SignFinding
 ) -> None:
-    one = replace(GOOD, rate=rate, alone=exactly(kept), foretold=foretold)
-    assert signs(one)[LOSSY].found is found
+    facts = replace(GOOD, rate=rate, alone=exactly(kept), foretold=foretold)
+    assert signs(facts)[LOSSY].found is finding
 
 
 def test_what_the_rule_foretells_is_told_with_its_error_or_why_it_foretells_nothing() -> None:
-    told = judged(replace(HUGE, foretold=((0.8, 0.943), (0.9, 0.806))))[2]
-    (line,) = [one for one in told if "foretells" in one]
+    reasons = judged(replace(HUGE, foretold=((0.8, 0.943), (0.9, 0.806))))[2]
+    (line,) = [reason for reason in reasons if "foretells" in reason]
     assert "it keeps 94 % at 80 %, 81 % at 90 %" in line and ERROR_TEXT in line
-    (line,) = [one for one in judged(HUGE)[2] if "foretells" in one]
+    (line,) = [reason for reason in judged(HUGE)[2] if "foretells" in reason]
     assert "nothing: it was fitted to ‖d‖/‖W‖ from 0.073 to 0.78" in line
 
 
@@ -194,8 +195,8 @@ def test_domains_far_apart_are_uneven_unless_chance_explains_it() -> None:
 
 
 def test_what_was_not_asked_is_not_checked() -> None:
-    found = signs(TreatedFacts(0.8, (1.0, 1.0)))
-    assert {one.found for one in found.values()} == {SignFinding.UNKNOWN}
+    checks = signs(TreatedFacts(0.8, (1.0, 1.0)))
+    assert {sign.found for sign in checks.values()} == {SignFinding.UNKNOWN}
 
 
 def test_advice_travels_as_json() -> None:

@@ -55,31 +55,35 @@ def test_figures_are_counts_divided_by_the_models_own(zoo_env: Path) -> None:
     math, law = gather(RECIPE, hand())
     assert math.probe and law.probe and math.treated and law.treated
     assert (math.probe.base, math.probe.own, math.probe.n) == (0.1, 1.0, 10)
-    assert [one.value for one in math.probe.draws] == pytest.approx([0.6] * 3)
-    assert [one.value for one in law.probe.draws] == pytest.approx([0.75] * 3)
+    assert [draw.value for draw in math.probe.draws] == pytest.approx([0.6] * 3)
+    assert [draw.value for draw in law.probe.draws] == pytest.approx([0.75] * 3)
     assert math.probe.magnitude and math.probe.magnitude.value == pytest.approx(0.5)
     assert math.treated.alone and math.treated.merged and math.treated.neighbours
     assert (math.treated.alone.value, math.treated.merged.value) == pytest.approx((0.9, 0.7))
-    factors = [one.factors for one in math.treated.neighbours]
+    factors = [neighbour.factors for neighbour in math.treated.neighbours]
     assert factors == [(1.1, 1.0), (1.3, 1.0), (1.2, 0.9), (1.2, 1.1)]
-    assert {(one.retention, one.p) for one in math.treated.neighbours} == {(0.9, 1.0)}
+    assert {(neighbour.retention, neighbour.p) for neighbour in math.treated.neighbours} == {
+        (0.9, 1.0)
+    }
 
 
 def test_it_asks_three_draws_of_dare_and_each_model_alone_at_coefficient_one(
     zoo_env: Path,
 ) -> None:
     examiner = hand()
-    told: list[tuple[int, int]] = []
-    gather(RECIPE, examiner, progress=lambda done, total, what: told.append((done, total)))
-    merges = [one for one in examiner.targets if isinstance(one, MergeRecipe)]
-    dare = [one for one in merges if one.method == "dare" and one.models[0].model == "zoo:math"]
-    assert [one.seed for one in dare] == [0, 1, 2]
-    assert {(one.models[0].levels, one.parameters["other_tensors"]) for one in dare} == {
+    reports: list[tuple[int, int]] = []
+    gather(RECIPE, examiner, progress=lambda exams, total, text: reports.append((exams, total)))
+    merges = [merge for merge in examiner.targets if isinstance(merge, MergeRecipe)]
+    dare = [
+        merge for merge in merges if merge.method == "dare" and merge.models[0].model == "zoo:math"
+    ]
+    assert [merge.seed for merge in dare] == [0, 1, 2]
+    assert {(merge.models[0].levels, merge.parameters["other_tensors"]) for merge in dare} == {
         ((0.9,), "keep")
     }
-    alone = [one for one in merges if one.method == "dppa" and len(one.models) == 1]
-    assert len(alone) == 2 * 5 and {one.models[0].coefficient for one in alone} == {1.0}
-    assert len(examiner.targets) == told[-1][1] == told[-1][0] + 1
+    alone = [merge for merge in merges if merge.method == "dppa" and len(merge.models) == 1]
+    assert len(alone) == 2 * 5 and {merge.models[0].coefficient for merge in alone} == {1.0}
+    assert len(examiner.targets) == reports[-1][1] == reports[-1][0] + 1
 
 
 def test_neighbours_can_be_left_out_and_other_methods_have_none(zoo_env: Path) -> None:
@@ -87,7 +91,7 @@ def test_neighbours_can_be_left_out_and_other_methods_have_none(zoo_env: Path) -
     math, _ = gather(RECIPE, examiner, neighbours=False)
     assert math.treated and math.treated.neighbours is None
     plain = gather(replace(RECIPE, method="magnitude", parameters={}), hand())
-    assert [one.treated for one in plain] == [None, None]
+    assert [facts.treated for facts in plain] == [None, None]
 
 
 def test_a_model_that_has_nothing_right_is_not_probed(zoo_env: Path) -> None:
@@ -131,20 +135,20 @@ def test_the_profile_agrees_with_the_weights(
     zoo_env: Path,
 ) -> None:
     profile = cached_profile("zoo:base", "zoo:math")
-    names = [one.module.tensor for one in profile.modules]
+    names = [module.module.tensor for module in profile.modules]
     weights, tuned = (
         np.concatenate([read[name].double().numpy().ravel() for name in names])
-        for read in (load_file(zoo_env / one / "model.safetensors") for one in ("base", "math"))
+        for read in (load_file(zoo_env / name / "model.safetensors") for name in ("base", "math"))
     )
     deltas = tuned - weights
-    found = profile_facts(profile)
-    assert found.relative_change == pytest.approx(
+    facts = profile_facts(profile)
+    assert facts.relative_change == pytest.approx(
         np.linalg.norm(deltas) / np.linalg.norm(weights), rel=1e-5
     )
-    assert found.mean_magnitude == pytest.approx(np.abs(deltas).mean(), rel=1e-5)
-    assert found.outside == pytest.approx((np.abs(deltas) > 0.002).mean(), abs=1e-3)
-    assert found.zeros == pytest.approx((deltas == 0).mean())
-    assert found.significance[0] <= found.significance[1] <= found.significance[2]
+    assert facts.mean_magnitude == pytest.approx(np.abs(deltas).mean(), rel=1e-5)
+    assert facts.outside == pytest.approx((np.abs(deltas) > 0.002).mean(), abs=1e-3)
+    assert facts.zeros == pytest.approx((deltas == 0).mean())
+    assert facts.significance[0] <= facts.significance[1] <= facts.significance[2]
 
 
 def test_the_command_tells_of_every_model_and_sign(dppa: Command, tmp_path: Path) -> None:
@@ -152,9 +156,9 @@ def test_the_command_tells_of_every_model_and_sign(dppa: Command, tmp_path: Path
     path.write_text(dump_recipe(RECIPE))
     assert dppa("advise", path, "--limit", 2, "--json") == 0
     value = dppa.json
-    assert [one["model"] for one in value["models"]] == ["zoo:math", "zoo:law"]
+    assert [entry["model"] for entry in value["models"]] == ["zoo:math", "zoo:law"]
     assert value["facts"][0]["probe"]["n"] == 2 and value["facts"][1]["treated"]["rate"] == 0.8
-    assert [one["model"] for one in value["signs"]] == [
+    assert [entry["model"] for entry in value["signs"]] == [
         *("zoo:math", "zoo:math", "zoo:law", "zoo:law", "")
     ]
     assert dppa("advise", path, "--limit", 2) == 0

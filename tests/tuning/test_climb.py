@@ -24,53 +24,53 @@ from tests.helpers.scored import RECIPE, asked_points, by_model, factors_of, sco
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
-OWN = {f"zoo:{domain}": scored(a=(8, 8), b=(4, 8)) for domain in DOMAINS}
+MODEL_SCORES = {f"zoo:{domain}": scored(a=(8, 8), b=(4, 8)) for domain in DOMAINS}
 
 
 def peaked(recipe: MergeRecipe, domain: str) -> DomainScore:
     """Best at 1.2 / 1.1, a little worse away from it."""
-    one, two = factors_of(recipe)
-    away = round(10 * (abs(one - 1.2) + abs(two - 1.1)))
+    first, second = factors_of(recipe)
+    away = round(10 * (abs(first - 1.2) + abs(second - 1.1)))
     return scored(a=(8, 8), b=(max(0, 16 - away), 32))
 
 
 def climb(recipe: MergeRecipe, ask: Ask, *, limit: int = 0, **control: object) -> ClimbResult:
-    found = run_search(recipe, SearchOptions(limit=limit), ask, **control)  # type: ignore[arg-type]
-    assert isinstance(found, ClimbResult)
-    return found
+    result = run_search(recipe, SearchOptions(limit=limit), ask, **control)  # type: ignore[arg-type]
+    assert isinstance(result, ClimbResult)
+    return result
 
 
 def test_it_climbs_band_by_band_to_the_peak_in_whole_tenths() -> None:
     peak = (1.3, 1.2)
-    asked = asked_points(
+    points = asked_points(
         climb_steps(2), lambda a: -sum(abs(x - y) for x, y in zip(a, peak, strict=True))
     )
-    assert asked[:5] == [(1.0, 0.0), (1.1, 0.0), (1.2, 0.0), (1.3, 0.0), (1.4, 0.0)]
-    assert asked[5:] == [(1.3, 1.0), (1.3, 1.1), (1.3, 1.2), (1.3, 1.3)]
+    assert points[:5] == [(1.0, 0.0), (1.1, 0.0), (1.2, 0.0), (1.3, 0.0), (1.4, 0.0)]
+    assert points[5:] == [(1.3, 1.0), (1.3, 1.1), (1.3, 1.2), (1.3, 1.3)]
 
 
 def test_a_band_that_only_harms_stays_at_zero_in_the_next() -> None:
-    asked = asked_points(climb_steps(3), lambda a: a[0] * (a[0] <= 1.1) - a[1] - a[2])
-    assert asked[0] == (1.0, 0.0, 0.0) and asked[-1] == (1.1, 0.0, 1.1)
+    points = asked_points(climb_steps(3), lambda a: a[0] * (a[0] <= 1.1) - a[1] - a[2])
+    assert points[0] == (1.0, 0.0, 0.0) and points[-1] == (1.1, 0.0, 1.1)
 
 
 def test_of_equal_settings_the_first_goes_on() -> None:
-    asked = asked_points(climb_steps(2), lambda a: 0.5)
-    assert asked == [(1.0, 0.0), (1.1, 0.0), (1.0, 1.0), (1.0, 1.1)]
+    points = asked_points(climb_steps(2), lambda a: 0.5)
+    assert points == [(1.0, 0.0), (1.1, 0.0), (1.0, 1.0), (1.0, 1.1)]
 
 
 def test_no_factor_is_larger_than_the_largest() -> None:
-    asked = asked_points(climb_steps(1), sum)
-    assert asked[-1] == (LARGEST_FACTOR,) and len(asked) == 31
+    points = asked_points(climb_steps(1), sum)
+    assert points[-1] == (LARGEST_FACTOR,) and len(points) == 31
 
 
 def test_the_best_of_a_climb_is_never_below_another_of_its_trials() -> None:
     first, *others = RECIPE.models
     scores = iter([4, 7, 6, 2, 1])
-    ask, _ = by_model(OWN, lambda recipe, domain: scored(a=(next(scores), 8), b=(4, 8)))
-    (found,) = climb(replace(RECIPE, models=(first,)), ask).searches
-    assert found.best.goals == max(trial.goals for trial in found.trials)
-    assert found.best.amplification == (1.1, 0.0)
+    ask, _ = by_model(MODEL_SCORES, lambda recipe, domain: scored(a=(next(scores), 8), b=(4, 8)))
+    (search,) = climb(replace(RECIPE, models=(first,)), ask).searches
+    assert search.best.goals == max(trial.goals for trial in search.trials)
+    assert search.best.amplification == (1.1, 0.0)
 
 
 def test_a_score_that_is_no_number_is_refused_with_its_setting() -> None:
@@ -79,24 +79,27 @@ def test_a_score_that_is_no_number_is_refused_with_its_setting() -> None:
         return replace(scored(a=(8, 8), b=(4, 8)), tasks=parts)
 
     with pytest.raises(InvalidValue, match=r"factors \[1.0, 0.0\] is nan"):
-        climb(RECIPE, by_model(OWN, broken)[0])
+        climb(RECIPE, by_model(MODEL_SCORES, broken)[0])
 
 
 def test_every_model_climbs_alone_on_its_own_domain() -> None:
-    asks, asked = by_model(OWN, peaked)
-    found = climb(RECIPE, asks, limit=16)
-    assert [s.best.amplification for s in found.searches] == [(1.2, 1.1)] * 3
-    assert all(model.amplification == (1.2, 1.1) for model in found.recipe.models)
-    merges = [one for one in asked if isinstance(one.target, MergeRecipe)]
-    assert {(one.target.models[0].model, one.domain) for one in merges} == {
+    asks, exams = by_model(MODEL_SCORES, peaked)
+    result = climb(RECIPE, asks, limit=16)
+    assert [s.best.amplification for s in result.searches] == [(1.2, 1.1)] * 3
+    assert all(model.amplification == (1.2, 1.1) for model in result.recipe.models)
+    merges = [exam for exam in exams if isinstance(exam.target, MergeRecipe)]
+    assert {(exam.target.models[0].model, exam.domain) for exam in merges} == {
         (f"zoo:{domain}", domain) for domain in DOMAINS
     }
-    assert {one.split for one in asked} == {"search"} and {one.limit for one in asked} == {16}
+    assert {exam.split for exam in exams} == {"search"} and {exam.limit for exam in exams} == {16}
 
 
 def test_models_climb_side_by_side_and_find_what_they_find_alone(tmp_path: Path) -> None:
-    alone, together = climb(RECIPE, by_model(OWN, peaked)[0]), threading.Barrier(3, timeout=30)
-    first, asks = iter(range(3)), by_model(OWN, peaked)[0]
+    alone, together = (
+        climb(RECIPE, by_model(MODEL_SCORES, peaked)[0]),
+        threading.Barrier(3, timeout=30),
+    )
+    first, asks = iter(range(3)), by_model(MODEL_SCORES, peaked)[0]
 
     def met(exam: Exam) -> DomainScore:
         if next(first, None) is not None:
@@ -110,27 +113,27 @@ def test_models_climb_side_by_side_and_find_what_they_find_alone(tmp_path: Path)
 
 def test_coefficients_stay_and_are_not_searched_with() -> None:
     weighed = replace(RECIPE, models=tuple(replace(m, coefficient=0.4) for m in RECIPE.models))
-    asks, asked = by_model(OWN, peaked)
-    found = climb(weighed, asks)
-    tried = [one.target for one in asked if isinstance(one.target, MergeRecipe)]
+    asks, exams = by_model(MODEL_SCORES, peaked)
+    result = climb(weighed, asks)
+    tried = [exam.target for exam in exams if isinstance(exam.target, MergeRecipe)]
     assert {model.coefficient for recipe in tried for model in recipe.models} == {1.0}
-    assert {model.coefficient for model in found.recipe.models} == {0.4}
+    assert {model.coefficient for model in result.recipe.models} == {0.4}
 
 
 def test_the_score_is_the_geometric_mean_over_the_tasks() -> None:
-    own = scored(a=(8, 8), b=(4, 8))
-    assert task_score(scored(a=(4, 8), b=(4, 8)), own, "m") == pytest.approx(0.5**0.5)
-    assert task_score(scored(a=(0, 8), b=(8, 8)), own, "m") == 0
+    model_score = scored(a=(8, 8), b=(4, 8))
+    assert task_score(scored(a=(4, 8), b=(4, 8)), model_score, "m") == pytest.approx(0.5**0.5)
+    assert task_score(scored(a=(0, 8), b=(8, 8)), model_score, "m") == 0
     with pytest.raises(InvalidValue, match="m itself answers none of the 8 .* kind b"):
-        task_score(own, scored(a=(8, 8), b=(0, 8)), "m")
+        task_score(model_score, scored(a=(8, 8), b=(0, 8)), "m")
     with pytest.raises(InvalidValue, match="nothing to retain"):
-        retentions({"law": own}, {"law": scored(a=(0, 8))})
+        retentions({"law": model_score}, {"law": scored(a=(0, 8))})
 
 
 @pytest.mark.parametrize("killed_after", [0, 1, 5, 9])
 def test_a_killed_search_goes_on_to_the_very_same_result(tmp_path: Path, killed_after: int) -> None:
-    state, whole = tmp_path / "state.json", climb(RECIPE, by_model(OWN, peaked)[0])
-    asks, _ = by_model(OWN, peaked)
+    state, whole = tmp_path / "state.json", climb(RECIPE, by_model(MODEL_SCORES, peaked)[0])
+    asks, _ = by_model(MODEL_SCORES, peaked)
     left = iter(range(killed_after))
 
     def dying(exam: Exam) -> DomainScore:
@@ -140,30 +143,32 @@ def test_a_killed_search_goes_on_to_the_very_same_result(tmp_path: Path, killed_
 
     with pytest.raises(KeyboardInterrupt):
         climb(RECIPE, dying, state=state)
-    asks, asked = by_model(OWN, peaked)
-    known: list[bool] = []
-    again = climb(RECIPE, asks, state=state, watch=lambda trial: known.append(trial.remembered))
+    asks, exams = by_model(MODEL_SCORES, peaked)
+    remembered: list[bool] = []
+    again = climb(
+        RECIPE, asks, state=state, watch=lambda trial: remembered.append(trial.remembered)
+    )
     assert again == whole
     every = len(whole.trials) + 3
-    assert len(asked) == every - killed_after  # finished scores are reused
-    assert known == sorted(known, reverse=True)
+    assert len(exams) == every - killed_after  # finished scores are reused
+    assert remembered == sorted(remembered, reverse=True)
 
 
 def test_a_state_of_another_search_is_refused_by_what_differs(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
-    climb(RECIPE, by_model(OWN, peaked)[0], state=state)
+    climb(RECIPE, by_model(MODEL_SCORES, peaked)[0], state=state)
     with pytest.raises(InvalidValue, match="items 64, now 16"):
-        climb(RECIPE, by_model(OWN, peaked)[0], state=state, limit=16)
+        climb(RECIPE, by_model(MODEL_SCORES, peaked)[0], state=state, limit=16)
     for text in ("", "[]", '{"search": 1}', state.read_text().replace("[8, 8]", "[9, 8]")):
         state.write_text(text)
         with pytest.raises(InvalidValue, match="not a state of a search"):
-            climb(RECIPE, by_model(OWN, peaked)[0], state=state)
+            climb(RECIPE, by_model(MODEL_SCORES, peaked)[0], state=state)
 
 
 def test_a_method_without_partitions_has_nothing_to_climb() -> None:
     models = tuple(DomainModel(f"zoo:{domain}") for domain in DOMAINS)
     with pytest.raises(InvalidRecipe, match="ties: it has no partitions"):
-        climb(MergeRecipe("zoo:base", models, method="ties"), by_model(OWN, peaked)[0])
+        climb(MergeRecipe("zoo:base", models, method="ties"), by_model(MODEL_SCORES, peaked)[0])
 
 
 def test_models_of_one_s_own_need_a_domain_each() -> None:
@@ -189,25 +194,25 @@ def test_kept_is_told_before_the_merge_and_a_band_at_zero_is_not_kept() -> None:
 
 def test_the_claim_is_told_as_it_came_out() -> None:
     single = replace(RECIPE, models=RECIPE.models[:1])
-    own = {"zoo:math": scored(a=(90, 100)), "zoo:base": scored(a=(1, 100))}
+    scores = {"zoo:math": scored(a=(90, 100)), "zoo:base": scored(a=(1, 100))}
     for right, words in (
         (88, "is, by the intervals, reached in math 97.8%"),
         (80, "is, by the intervals, open in math 88.9%"),
         (50, "is, by the intervals, not reached in math 55.6%"),
     ):
-        asks, asked = by_model(own, lambda _r, _d, right=right: scored(a=(right, 100)))
-        (found,) = verdicts(single, ["math"], asks)
-        assert words in claim_sentence([found])
-        assert {one.split for one in asked} == {"test"} and found.merged == found.alone
-    dense = replace(found, density=0.4)
+        asks, exams = by_model(scores, lambda _r, _d, right=right: scored(a=(right, 100)))
+        (verdict,) = verdicts(single, ["math"], asks)
+        assert words in claim_sentence([verdict])
+        assert {exam.split for exam in exams} == {"test"} and verdict.merged == verdict.alone
+    dense = replace(verdict, density=0.4)
     assert "fewer parameters than were kept: math 40%" in claim_sentence([dense])
-    assert json.dumps(found.to_json(), allow_nan=False)
+    assert json.dumps(verdict.to_json(), allow_nan=False)
 
 
 def test_a_trial_is_an_evaluation_of_the_merge_in_memory_and_writes_no_file() -> None:
     asks, cached = Examiner(keep=False).score, Path(os.environ["DPPA_CACHE"])
-    found = asks(Exam(RECIPE, "law", limit=4))
-    assert found.n == 4 and set(found.tasks)
+    score = asks(Exam(RECIPE, "law", limit=4))
+    assert score.n == 4 and set(score.tasks)
 
     def contents() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in cached.rglob("*") if path.is_file()}
@@ -215,16 +220,16 @@ def test_a_trial_is_an_evaluation_of_the_merge_in_memory_and_writes_no_file() ->
     before = contents()
     louder = tuple(replace(model, amplification=(1.5, 1.0)) for model in RECIPE.models)
     asks(Exam(replace(RECIPE, models=louder), "law", limit=4))
-    assert found == asks(Exam(RECIPE, "law", limit=4))
+    assert score == asks(Exam(RECIPE, "law", limit=4))
     assert contents() == before
 
 
 def test_the_command_writes_the_recipe_and_removes_its_state(
     dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = {f"zoo:{domain}": scored(a=(8, 8), b=(16, 32)) for domain in DOMAINS}
+    models = {f"zoo:{domain}": scored(a=(8, 8), b=(16, 32)) for domain in DOMAINS}
     base = {"zoo:base": scored(a=(0, 8), b=(0, 32))}
-    asks, asked = by_model(own | base, peaked_or_merged)
+    asks, exams = by_model(models | base, peaked_or_merged)
     monkeypatch.setattr(Examiner, "score", lambda self, exam: asks(exam))
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "found.yaml"
     recipe.write_text(dump_recipe(RECIPE))
@@ -235,9 +240,9 @@ def test_the_command_writes_the_recipe_and_removes_its_state(
     assert "by the intervals, reached in math 100.0%" in dppa.out
     assert "No difference seen between what was found and the recipe given" in dppa.out
     assert dppa("search", recipe, "--out", out) == 1 and "already exists" in dppa.err
-    asked.clear()
+    exams.clear()
     assert dppa("search", recipe, "--out", out, "--overwrite", "--test-limit", 0, "--json") == 0
-    assert dppa.json["test"] == [] and {one.split for one in asked} == {"search"}
+    assert dppa.json["test"] == [] and {exam.split for exam in exams} == {"search"}
     assert dppa.json["models"][0]["factors"] == [1.2, 1.1] and not dppa.err
     assert dppa("search", recipe, "--out", tmp_path / "b.yaml", "--state", recipe) == 1
     assert "must be three files" in dppa.err

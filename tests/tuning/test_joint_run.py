@@ -30,16 +30,18 @@ from tests.helpers.scored import RECIPE, by_model, scored
 
 pytestmark = pytest.mark.usefixtures("zoo_env")
 
-OWN = {f"zoo:{domain}": scored(a=(90, 100)) for domain in DOMAINS}
+MODEL_SCORES = {f"zoo:{domain}": scored(a=(90, 100)) for domain in DOMAINS}
 WHOLE = MergeRecipe("zoo:base", tuple(DomainModel(f"zoo:{d}") for d in DOMAINS), "task_arithmetic")
 
 
 def valley(recipe: MergeRecipe, domain: str) -> DomainScore:
     """Best at 0.8 / 1.2 with the coefficient 1: coefficient times factor counts in a band."""
-    one, two = recipe.models[0].amplification
+    first, second = recipe.models[0].amplification
     coefficient = recipe.models[0].coefficient
     assert isinstance(coefficient, float)
-    away = (math.log2(max(x, 1e-3)) for x in (one * coefficient / 0.8, two * coefficient / 1.2))
+    away = (
+        math.log2(max(x, 1e-3)) for x in (first * coefficient / 0.8, second * coefficient / 1.2)
+    )
     loss = 0.5 + sum(x**2 for x in away) + 0.5 * math.log2(coefficient) ** 2
     return replace(scored(a=(max(0, round(100 - 60 * (loss - 0.5))), 100)), loss=loss)
 
@@ -49,17 +51,17 @@ def search_jointly(
 ) -> JointResult:
     control = {name: changed.pop(name) for name in ("state", "watch", "beside") if name in changed}
     options = SearchOptions(joint=True, **changed)  # type: ignore[arg-type]
-    found = run_search(recipe, options, ask, **control)  # type: ignore[arg-type]
-    assert isinstance(found, JointResult)
-    return found
+    result = run_search(recipe, options, ask, **control)  # type: ignore[arg-type]
+    assert isinstance(result, JointResult)
+    return result
 
 
 def asker() -> tuple[Callable[[Exam], DomainScore], list[Exam]]:
-    return by_model(OWN, valley)
+    return by_model(MODEL_SCORES, valley)
 
 
-def merges(asked: list[Exam]) -> set[MergeRecipe]:
-    return {one.target for one in asked if isinstance(one.target, MergeRecipe)}
+def merges(exams: list[Exam]) -> set[MergeRecipe]:
+    return {exam.target for exam in exams if isinstance(exam.target, MergeRecipe)}
 
 
 def with_factors(*factors: float, recipe: MergeRecipe = RECIPE) -> MergeRecipe:
@@ -78,16 +80,16 @@ def test_the_axes_are_factors_coefficient_and_strength() -> None:
         ("coefficient", 1.0),
         ("strength", 0.08),
     ]
-    each = [axis.name for axis in axes_of(RECIPE, per_model=True)]
-    assert each[:3] == ["factor1.math", "factor2.math", "factor1.finance"] and len(each) == 8
+    names = [axis.name for axis in axes_of(RECIPE, per_model=True)]
+    assert names[:3] == ["factor1.math", "factor2.math", "factor1.finance"] and len(names) == 8
 
 
 def test_a_point_becomes_a_recipe_with_its_values_and_nothing_else() -> None:
-    made = at_point(RECIPE, axes_of(RECIPE), (0.8, 1.2, 0.9, 0.04))
+    merge = at_point(RECIPE, axes_of(RECIPE), (0.8, 1.2, 0.9, 0.04))
     expected = with_factors(0.8, 1.2)
     models = tuple(replace(model, coefficient=0.9) for model in expected.models)
     parameters = {**RECIPE.parameters, "strength": 0.04}
-    assert made == replace(expected, models=models, parameters=parameters)
+    assert merge == replace(expected, models=models, parameters=parameters)
 
 
 def test_every_method_has_its_axes() -> None:
@@ -98,8 +100,8 @@ def test_every_method_has_its_axes() -> None:
     staged = replace(RECIPE, method="ties", parameters={}, prune=Pruning("dppa"))
     axes = axes_of(staged)
     assert [axis.name for axis in axes] == ["factor1", "factor2", "scale", "strength"]
-    made = at_point(staged, axes, (1.0, 1.0, 1.0, 0.2))
-    assert made.prune and made.prune.parameters["strength"] == 0.2
+    merge = at_point(staged, axes, (1.0, 1.0, 1.0, 0.2))
+    assert merge.prune and merge.prune.parameters["strength"] == 0.2
 
 
 @pytest.mark.parametrize("per_model", [False, True])
@@ -122,17 +124,17 @@ def test_unequal_coefficients_keep_their_ratio_and_those_by_layer_stay() -> None
     recipe = replace(WHOLE, models=models)
     (axis,) = axes_of(recipe)
     assert (axis.name, axis.start) == ("coefficients", 1.0)
-    made = at_point(recipe, (axis,), (2.0,))
-    assert [model.coefficient for model in made.models] == [1.0, 2.0, -0.5]
+    merge = at_point(recipe, (axis,), (2.0,))
+    assert [model.coefficient for model in merge.models] == [1.0, 2.0, -0.5]
     layered = replace(recipe, models=(replace(models[0], coefficient={0: 0.5}), *models[1:]))
     with pytest.raises(InvalidRecipe, match="no factor, coefficient or strength to choose"):
         axes_of(layered)
 
 
 def test_a_recipe_is_told_by_its_point_if_the_axes_can() -> None:
-    given = with_factors(1.4, 0.0)
-    axes = axes_of(given)
-    assert given_point(given, axes) == (1.4, 0.0, 1.0, 0.08)
+    recipe = with_factors(1.4, 0.0)
+    axes = axes_of(recipe)
+    assert given_point(recipe, axes) == (1.4, 0.0, 1.0, 0.08)
     first, *others = RECIPE.models
     mixed = replace(RECIPE, models=(replace(first, amplification=(2.0, 1.0)), *others))
     assert given_point(mixed, axes) == ()
@@ -146,25 +148,25 @@ def test_a_recipe_is_told_by_its_point_if_the_axes_can() -> None:
 
 
 def test_it_finds_the_factors_that_fit_the_coefficient() -> None:
-    ask, asked = asker()
-    found = search_jointly(RECIPE, ask, limit=16)
-    one, two = found.recipe.models[0].amplification
-    coefficient = found.recipe.models[0].coefficient
+    ask, exams = asker()
+    result = search_jointly(RECIPE, ask, limit=16)
+    first, second = result.recipe.models[0].amplification
+    coefficient = result.recipe.models[0].coefficient
     assert isinstance(coefficient, float)
-    assert one * coefficient == pytest.approx(0.8, rel=0.08)
-    assert two * coefficient == pytest.approx(1.2, rel=0.08)
-    assert len(merges(asked)) == len(found.trials) <= 24
-    assert {one.split for one in asked} == {"search"} and {one.limit for one in asked} == {16}
-    assert {one.domain for one in asked} == set(DOMAINS)
-    assert found.answers == 16 * 3 * len(found.trials)
+    assert first * coefficient == pytest.approx(0.8, rel=0.08)
+    assert second * coefficient == pytest.approx(1.2, rel=0.08)
+    assert len(merges(exams)) == len(result.trials) <= 24
+    assert {exam.split for exam in exams} == {"search"} and {exam.limit for exam in exams} == {16}
+    assert {exam.domain for exam in exams} == set(DOMAINS)
+    assert result.answers == 16 * 3 * len(result.trials)
 
 
 def test_factors_of_one_and_the_recipe_given_are_candidates() -> None:
-    given = with_factors(1.4, 1.0)
-    ask, asked = asker()
-    found = search_jointly(given, ask)
-    assert found.trials[0].values["factor1"] == 1.0 and found.trials[1].values["factor1"] == 1.4
-    assert {given, with_factors(1.0, 1.0)} <= merges(asked)
+    recipe = with_factors(1.4, 1.0)
+    ask, exams = asker()
+    result = search_jointly(recipe, ask)
+    assert result.trials[0].values["factor1"] == 1.0 and result.trials[1].values["factor1"] == 1.4
+    assert {recipe, with_factors(1.0, 1.0)} <= merges(exams)
 
 
 def test_the_best_of_all_settings_is_taken_though_its_loss_is_the_highest() -> None:
@@ -174,18 +176,18 @@ def test_the_best_of_all_settings_is_taken_though_its_loss_is_the_highest() -> N
         away = abs(math.log2(coefficient / 0.8))
         return replace(scored(a=(min(100, round(40 + 20 * away)), 100)), loss=0.5 + away**2)
 
-    found = search_jointly(WHOLE, by_model(OWN, far_is_right)[0])
-    kept = [one.retention for one in found.trials]
-    assert kept[found.place] == max(kept) > kept[0]
+    result = search_jointly(WHOLE, by_model(MODEL_SCORES, far_is_right)[0])
+    kept = [trial.retention for trial in result.trials]
+    assert kept[result.place] == max(kept) > kept[0]
 
 
 def test_of_settings_that_keep_as_much_the_one_of_least_loss_is_taken() -> None:
     def all_right(recipe: MergeRecipe, domain: str) -> DomainScore:
         return replace(valley(recipe, domain), accuracy=1.0)
 
-    found = search_jointly(RECIPE, by_model(OWN, all_right)[0])
-    losses = [one.loss for one in found.trials if one.loss is not None]
-    assert found.trials[found.place].loss == min(losses)
+    result = search_jointly(RECIPE, by_model(MODEL_SCORES, all_right)[0])
+    losses = [trial.loss for trial in result.trials if trial.loss is not None]
+    assert result.trials[result.place].loss == min(losses)
 
 
 def test_a_domain_that_is_answered_surely_hardly_counts_beside_one_that_is_not() -> None:
@@ -198,8 +200,8 @@ def test_a_domain_that_is_answered_surely_hardly_counts_beside_one_that_is_not()
         return replace(scored(a=(50, 100)), loss=sure if domain == "math" else unsure)
 
     two = replace(WHOLE, models=WHOLE.models[:2])
-    found = search_jointly(two, by_model(OWN, unequal)[0], objectives=("loss",))
-    assert found.recipe.models[0].coefficient < 1  # type: ignore[operator]
+    result = search_jointly(two, by_model(MODEL_SCORES, unequal)[0], objectives=("loss",))
+    assert result.recipe.models[0].coefficient < 1  # type: ignore[operator]
 
 
 def test_the_loss_of_several_domains_is_a_mean_of_logarithms_above_what_is_sure() -> None:
@@ -210,21 +212,21 @@ def test_the_loss_of_several_domains_is_a_mean_of_logarithms_above_what_is_sure(
 
 
 def test_factors_by_model_are_all_tried_both_ways_however_many_there_are() -> None:
-    models = tuple(replace(one, levels=(0.95, 0.9, 0.85, 0.8)) for one in WHOLE.models)
+    models = tuple(replace(model, levels=(0.95, 0.9, 0.85, 0.8)) for model in WHOLE.models)
     many = replace(RECIPE, models=tuple(replace(m, amplification=4 * (1.0,)) for m in models))
-    ask = by_model(OWN, lambda *_: replace(scored(a=(1, 2)), loss=1.0))[0]
-    found = search_jointly(many, ask, per_model=True)
-    assert len(found.axes) == 14 and len(found.trials) > 24
-    for axis in found.axes:
-        tried = [one.values[axis.name] for one in found.trials]
+    ask = by_model(MODEL_SCORES, lambda *_: replace(scored(a=(1, 2)), loss=1.0))[0]
+    result = search_jointly(many, ask, per_model=True)
+    assert len(result.axes) == 14 and len(result.trials) > 24
+    for axis in result.axes:
+        tried = [trial.values[axis.name] for trial in result.trials]
         assert min(tried) < axis.start < max(tried)
 
 
 def test_no_exam_is_held_twice() -> None:
-    ask, asked = asker()
+    ask, exams = asker()
     search_jointly(RECIPE, ask)
-    told = [repr(one) for one in asked]
-    assert len(set(told)) == len(told)
+    texts = [repr(exam) for exam in exams]
+    assert len(set(texts)) == len(texts)
 
 
 def test_side_by_side_it_finds_what_it_finds_alone() -> None:
@@ -245,17 +247,17 @@ def test_a_killed_search_goes_on_to_the_very_same_result(tmp_path: Path, killed_
 
     with pytest.raises(KeyboardInterrupt):
         search_jointly(RECIPE, dying, state=state)
-    again, asked = asker()
+    again, exams = asker()
     assert search_jointly(RECIPE, again, state=state) == whole
-    assert not {repr(one) for one in asked} & {repr(one) for one in every}
+    assert not {repr(exam) for exam in exams} & {repr(exam) for exam in every}
 
 
 def test_a_larger_budget_goes_on_and_another_search_does_not(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     search_jointly(RECIPE, asker()[0], state=state, trials=9)
-    ask, asked = asker()
+    ask, exams = asker()
     search_jointly(RECIPE, ask, state=state, trials=12)
-    assert len(merges(asked)) == 3
+    assert len(merges(exams)) == 3
     with pytest.raises(InvalidValue, match="items 200, now 16"):
         search_jointly(RECIPE, asker()[0], state=state, limit=16)
 
@@ -266,17 +268,17 @@ def test_weights_that_overflow_are_told_and_not_chosen() -> None:
             raise NonFiniteWeights("inf")
         return valley(recipe, domain)
 
-    told: list[SearchTrial] = []
-    found = search_jointly(RECIPE, by_model(OWN, overflowing)[0], watch=told.append)
-    lost = [one for one in told if one.loss is None]
-    assert lost and all(one.retention == 0 and not one.retentions for one in lost)
-    assert found.trials[found.place].loss is not None
-    assert json.dumps(found.to_json(), allow_nan=False)
+    trials: list[SearchTrial] = []
+    result = search_jointly(RECIPE, by_model(MODEL_SCORES, overflowing)[0], watch=trials.append)
+    lost = [trial for trial in trials if trial.loss is None]
+    assert lost and all(trial.retention == 0 and not trial.retentions for trial in lost)
+    assert result.trials[result.place].loss is not None
+    assert json.dumps(result.to_json(), allow_nan=False)
 
 
 def test_exams_without_losses_are_refused() -> None:
     with pytest.raises(InvalidValue, match="needs exams with the loss"):
-        search_jointly(WHOLE, by_model(OWN, lambda recipe, domain: scored(a=(1, 2)))[0])
+        search_jointly(WHOLE, by_model(MODEL_SCORES, lambda recipe, domain: scored(a=(1, 2)))[0])
 
 
 # the command
@@ -285,7 +287,7 @@ def test_exams_without_losses_are_refused() -> None:
 def test_the_command_writes_the_recipe_and_removes_its_state(
     dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask, asked = by_model(OWN | {"zoo:base": scored(a=(0, 100))}, _merged_or_alone)
+    ask, exams = by_model(MODEL_SCORES | {"zoo:base": scored(a=(0, 100))}, _merged_or_alone)
     monkeypatch.setattr(Examiner, "score", lambda self, exam: ask(exam))
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "found.yaml"
     recipe.write_text(dump_recipe(RECIPE))
@@ -295,14 +297,14 @@ def test_the_command_writes_the_recipe_and_removes_its_state(
     assert "better than task arithmetic at coefficient 1, not searched: +" in dppa.out
     assert load_recipe(out).models[0].amplification[0] != 1.0
     assert {path.name for path in tmp_path.iterdir()} == {"recipe.yaml", "found.yaml"}
-    asked.clear()
+    exams.clear()
     few = "--joint", "--trials", 9, "--objective", "loss", "--limit", 16, "--test-limit", 0
     assert dppa("search", recipe, "--out", out, "--overwrite", *few, "--json") == 0
     value = dppa.json
     assert value["way"] == "joint" and value["budget"] == 9
     assert len(value["trials"]) == 9 and value["answers"] == 9 * 16 * 3
-    assert value["best"]["loss"] == min(one["loss"] for one in value["trials"])
-    assert {one.split for one in asked} == {"search"} and not dppa.err
+    assert value["best"]["loss"] == min(trial["loss"] for trial in value["trials"])
+    assert {exam.split for exam in exams} == {"search"} and not dppa.err
 
 
 @pytest.mark.parametrize("answered", [0, 1])

@@ -31,7 +31,7 @@ from tests.helpers.scored import RECIPE, by_model, scored
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
-OWN = {f"zoo:{domain}": scored(a=(100, 100)) for domain in ("math", "finance", "law")}
+MODEL_SCORES = {f"zoo:{domain}": scored(a=(100, 100)) for domain in ("math", "finance", "law")}
 
 
 def by_rate(recipe: MergeRecipe, domain: str) -> DomainScore:
@@ -50,10 +50,10 @@ def studied(
     control = {name: changed.pop(name) for name in ("state", "stop", "beside") if name in changed}
     varied = {"grid" if grid else "vary": parameters}
     options = SearchOptions(**varied, **changed)  # type: ignore[arg-type]
-    ask = ask or by_model(OWN, by_rate)[0]
-    found = run_search(recipe, options, ask, **control)  # type: ignore[arg-type]
-    assert isinstance(found, StudyState)
-    return found
+    ask = ask or by_model(MODEL_SCORES, by_rate)[0]
+    result = run_search(recipe, options, ask, **control)  # type: ignore[arg-type]
+    assert isinstance(result, StudyState)
+    return result
 
 
 # --- what may be varied -------------------------------------------------------------------------
@@ -111,12 +111,12 @@ def test_nothing_and_twice_the_same_are_refused() -> None:
 
 
 def test_settings_become_a_recipe() -> None:
-    found = recipe_with(
+    recipe = recipe_with(
         RECIPE, {"rate": 0.6, "factor2": 1.5, "coefficient.law": 0.5, "strength": 0.1}
     )
-    assert found.models[0].levels == (0.8, 0.6)  # the first level keeps half of what is kept
-    assert found.models[2].amplification == (1.0, 1.5) and found.models[2].coefficient == 0.5
-    assert found.models[0].coefficient == 1.0 and found.parameters["strength"] == 0.1
+    assert recipe.models[0].levels == (0.8, 0.6)  # the first level keeps half of what is kept
+    assert recipe.models[2].amplification == (1.0, 1.5) and recipe.models[2].coefficient == 0.5
+    assert recipe.models[0].coefficient == 1.0 and recipe.parameters["strength"] == 0.1
     assert recipe_with(RECIPE, {"levels": 3, "factor": 1.2}).models[0].amplification == (1.2,) * 3
     assert recipe_with(RECIPE, {}) == RECIPE
     ties = recipe_with(RECIPE, {"method": "ties", "rate": 0.7})
@@ -125,7 +125,7 @@ def test_settings_become_a_recipe() -> None:
 
 
 @pytest.mark.parametrize(
-    "method", [one.name for one in METHODS if one.name not in ("slerp", "emr")]
+    "method", [method.name for method in METHODS if method.name not in ("slerp", "emr")]
 )
 def test_every_method_can_be_a_choice(method: str) -> None:
     assert recipe_with(RECIPE, {"method": method, "rate": 0.75}).method == method
@@ -155,48 +155,48 @@ def test_goals_are_checked_and_told_apart() -> None:
 
 
 def test_a_study_comes_near_the_best_rate() -> None:
-    found = studied("rate=0.5:0.95", trials=25)
-    assert found.recipe.models[0].levels[-1] == pytest.approx(0.7, abs=0.05)
-    assert len(found.trials) == 25 and found.best.goals[0] > 0.93
+    result = studied("rate=0.5:0.95", trials=25)
+    assert result.recipe.models[0].levels[-1] == pytest.approx(0.7, abs=0.05)
+    assert len(result.trials) == 25 and result.best.goals[0] > 0.93
 
 
 def test_a_trial_without_hope_ends_after_a_domain() -> None:
-    asks, asked = by_model(OWN, by_rate)
-    found = studied("rate=0.5:0.95", trials=20, ask=asks)
-    lost = [one for one in found.trials if one.state == "pruned"]
-    assert lost and {len(one.retentions) for one in lost} <= {1, 2}
-    assert not any(one.goals for one in lost)
-    counts = sum(len(one.retentions) for one in found.trials)
-    assert sum(isinstance(one.target, MergeRecipe) for one in asked) == counts < 60
-    asks, asked = by_model(OWN, by_rate)
+    asks, exams = by_model(MODEL_SCORES, by_rate)
+    result = studied("rate=0.5:0.95", trials=20, ask=asks)
+    lost = [trial for trial in result.trials if trial.state == "pruned"]
+    assert lost and {len(trial.retentions) for trial in lost} <= {1, 2}
+    assert not any(trial.goals for trial in lost)
+    counts = sum(len(trial.retentions) for trial in result.trials)
+    assert sum(isinstance(exam.target, MergeRecipe) for exam in exams) == counts < 60
+    asks, exams = by_model(MODEL_SCORES, by_rate)
     studied("rate=0.5:0.95", trials=20, ask=asks, prune=False)
-    assert sum(isinstance(one.target, MergeRecipe) for one in asked) == 60
+    assert sum(isinstance(exam.target, MergeRecipe) for exam in exams) == 60
 
 
 def test_two_goals_give_a_front_and_hopeless_means_beaten_whatever_follows() -> None:
     goals = ("retention", "density")
-    found = studied("rate=0.5:0.95", trials=24, objectives=goals)
-    front = [one for one in found.trials if one.number in found.front]
-    assert 1 < len(front) and all(one.density == pytest.approx(one.goals[1]) for one in front)
-    whole = [one for one in found.trials if one.state == "complete"]
+    result = studied("rate=0.5:0.95", trials=24, objectives=goals)
+    front = [trial for trial in result.trials if trial.number in result.front]
+    assert 1 < len(front) and all(trial.density == pytest.approx(trial.goals[1]) for trial in front)
+    whole = [trial for trial in result.trials if trial.state == "complete"]
     beaten = {
-        one.number
-        for one in whole
-        if any(dominates(other.goals, one.goals, goals) for other in whole)
+        trial.number
+        for trial in whole
+        if any(dominates(rival.goals, trial.goals, goals) for rival in whole)
     }
-    assert {one.number for one in whole} - beaten == set(found.front)
-    for one in (one for one in found.trials if one.state == "pruned"):
-        away = abs((1 - one.density) - 0.7)
+    assert {trial.number for trial in whole} - beaten == set(result.front)
+    for trial in (trial for trial in result.trials if trial.state == "pruned"):
+        away = abs((1 - trial.density) - 0.7)
         kept = {"math": 1 - 2 * away, "finance": 1 - away / 2, "law": 1 - away / 2}
-        true = objective_values(goals, kept, one.density)
-        assert any(dominates(other.goals, true, goals) for other in whole)
+        true = objective_values(goals, kept, trial.density)
+        assert any(dominates(rival.goals, true, goals) for rival in whole)
 
 
 def test_a_grid_asks_every_pair_once_and_in_order(tmp_path: Path) -> None:
-    found = studied("rate=0.6:0.8:0.1", "factor=1,1.2", grid=True)
-    tried = [(one.values["rate"], one.values["factor"]) for one in found.trials]
+    result = studied("rate=0.6:0.8:0.1", "factor=1,1.2", grid=True)
+    tried = [(trial.values["rate"], trial.values["factor"]) for trial in result.trials]
     assert tried == [(r, f) for r in (0.6, 0.7, 0.8) for f in (1.0, 1.2)]
-    assert found.best.values["rate"] == 0.7
+    assert result.best.values["rate"] == 0.7
 
 
 def test_a_setting_that_computes_no_numbers_fails_alone() -> None:
@@ -205,19 +205,19 @@ def test_a_setting_that_computes_no_numbers_fails_alone() -> None:
             raise NonFiniteWeights("The model computes NaN or infinity.")
         return by_rate(recipe, domain)
 
-    asks, _ = by_model(OWN, breaking)
-    found = studied("rate=0.6,0.7", "factor=1,2", grid=True, ask=asks)
-    assert [one.state for one in found.trials] == ["complete", "failed"] * 2
-    assert "NaN or infinity" in found.trials[1].why
+    asks, _ = by_model(MODEL_SCORES, breaking)
+    result = studied("rate=0.6,0.7", "factor=1,2", grid=True, ask=asks)
+    assert [trial.state for trial in result.trials] == ["complete", "failed"] * 2
+    assert "NaN or infinity" in result.trials[1].why
 
 
 def test_a_stopped_study_goes_on_where_it_was(tmp_path: Path) -> None:
     state, stop = tmp_path / "study.db", threading.Event()
     whole = studied("rate=0.5:0.95", trials=8, state=tmp_path / "whole.db")
-    asks, asked = by_model(OWN, by_rate)
+    asks, exams = by_model(MODEL_SCORES, by_rate)
 
     def stopping(exam: Exam) -> DomainScore:
-        if len(asked) >= 12:
+        if len(exams) >= 12:
             stop.set()
             raise Cancelled("Stopped.")
         return asks(exam)
@@ -226,11 +226,11 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path: Path) -> None:
         studied("rate=0.5:0.95", trials=8, state=state, ask=stopping, stop=stop)
     again = studied("rate=0.5:0.95", trials=8, state=state)
     assert len(again.trials) == 8
-    before = [one.values for one in whole.trials][:3]
-    assert [one.values for one in again.trials][:3] == before
-    asks, asked = by_model(OWN, by_rate)
+    before = [trial.values for trial in whole.trials][:3]
+    assert [trial.values for trial in again.trials][:3] == before
+    asks, exams = by_model(MODEL_SCORES, by_rate)
     assert studied("rate=0.5:0.95", trials=8, state=state, ask=asks) == again
-    assert not [one for one in asked if isinstance(one.target, MergeRecipe)]
+    assert not [exam for exam in exams if isinstance(exam.target, MergeRecipe)]
     with pytest.raises(
         InvalidValue, match=r"\(vary rate=0.5:0.95:0.0001, now rate=0.5:0.9:0.0001\)"
     ):
@@ -243,8 +243,8 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_the_recipe_given_is_tried_first_where_the_ranges_hold_it() -> None:
     vary = ["rate=0.5:0.95", "factors=0.5:1.5", "coefficient.law", "method=dppa,ties"]
     first = studied(*vary, trials=1).trials[0]
-    given = {"rate": 0.8, "factor1": 1.0, "factor2": 1.0, "coefficient.law": 1.0, "method": "dppa"}
-    assert first.values == given and recipe_hash(parse_recipe(first.recipe)) == recipe_hash(RECIPE)
+    values = {"rate": 0.8, "factor1": 1.0, "factor2": 1.0, "coefficient.law": 1.0, "method": "dppa"}
+    assert first.values == values and recipe_hash(parse_recipe(first.recipe)) == recipe_hash(RECIPE)
     knobs = parse_parameters(["rate=0.5:0.7"], RECIPE)
     assert values_of(RECIPE, knobs) == {}, "out of the range"
     uneven = replace(
@@ -278,7 +278,7 @@ def test_no_study_can_be_kept_in_a_file_of_another_kind(tmp_path: Path) -> None:
 
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    asks, _ = by_model(OWN | {"zoo:base": scored(a=(0, 100))}, by_rate)
+    asks, _ = by_model(MODEL_SCORES | {"zoo:base": scored(a=(0, 100))}, by_rate)
     monkeypatch.setattr(Examiner, "score", lambda self, exam: asks(exam))
     path = tmp_path / "recipe.yaml"
     path.write_text(dump_recipe(RECIPE))
@@ -288,16 +288,16 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.long
 def test_the_command_stores_the_study_and_writes_the_winner(dppa: Command, recipe: Path) -> None:
     out = recipe.with_name("best.yaml")
-    wanted = ("--vary", "rate=0.5:0.95", "--objective", "retention", "--objective", "density")
-    assert dppa("search", recipe, "--out", out, *wanted, "--trials", 8, "--json") == 0
+    options = ("--vary", "rate=0.5:0.95", "--objective", "retention", "--objective", "density")
+    assert dppa("search", recipe, "--out", out, *options, "--trials", 8, "--json") == 0
     assert len(dppa.json["trials"]) == 8 and dppa.json["front"] and not dppa.err
     best = dppa.json["best"]
     assert load_recipe(out).models[0].levels[-1] == pytest.approx(best["values"]["rate"])
     assert dppa.json["test"][0]["domain"] == "math" and out.with_name("best.study.db").exists()
-    names = [one["name"] for one in dppa.json["beside"]]
+    names = [baseline["name"] for baseline in dppa.json["beside"]]
     assert names == ["the recipe given", "task arithmetic at coefficient 1, not searched"]
     assert "seen" in dppa.json["beside"][0]["comparison"] and dppa.json["retention"]["ci95"]
-    assert dppa("search", recipe, "--out", out, *wanted, "--trials", 9, "--overwrite") == 0
+    assert dppa("search", recipe, "--out", out, *options, "--trials", 9, "--overwrite") == 0
     assert dppa.err.count("\n") == 1 and dppa.err.startswith("9/9 rate ")
 
 
@@ -351,7 +351,7 @@ def test_several_trials_at_a_time_are_as_many_and_the_first_error_ends_them() ->
 
     def ask(exam: Exam) -> DomainScore:
         if isinstance(exam.target, str):
-            return OWN[exam.target]
+            return MODEL_SCORES[exam.target]
         with lock:
             together[0] += 1
             most[0] = max(most[0], together[0])
@@ -362,13 +362,13 @@ def test_several_trials_at_a_time_are_as_many_and_the_first_error_ends_them() ->
         return by_rate(exam.target, exam.domain)
 
     study = partial(studied, "rate=0.5:0.9", trials=8, prune=False, beside=2)
-    found = study(ask=ask)
-    assert len(found.trials) == 8 and most[0] == 2
-    assert len({one.values["rate"] for one in found.trials}) == 8
+    result = study(ask=ask)
+    assert len(result.trials) == 8 and most[0] == 2
+    assert len({trial.values["rate"] for trial in result.trials}) == 8
 
     def fail(exam: Exam) -> DomainScore:
         if isinstance(exam.target, str):
-            return OWN[exam.target]
+            return MODEL_SCORES[exam.target]
         raise InvalidValue("no such thing")
 
     with pytest.raises(InvalidValue, match="no such thing"):

@@ -32,19 +32,19 @@ RECIPE = MergeRecipe("zoo:base", MODELS)
 
 
 def cooked(table: dict[Indices, float], count: int) -> tuple[Soup, list[Indices]]:
-    asked: list[Indices] = []
+    mixes: list[Indices] = []
 
     def score(mixed: Indices) -> float:
-        asked.append(mixed)
+        mixes.append(mixed)
         return table[mixed]
 
-    return greedy_soup(score, count), asked
+    return greedy_soup(score, count), mixes
 
 
 def test_the_best_begins_and_the_others_follow_by_their_own_scores() -> None:
     table = {(0,): 0.2, (1,): 0.6, (2,): 0.4, (1, 2): 0.7, (0, 1, 2): 0.8}
-    soup, asked = cooked(table, 3)
-    assert asked == [(0,), (1,), (2,), (1, 2), (0, 1, 2)]
+    soup, mixes = cooked(table, 3)
+    assert mixes == [(0,), (1,), (2,), (1, 2), (0, 1, 2)]
     assert [step.added for step in soup.steps] == [1, 2, 0]
     assert soup.best.mixed == (0, 1, 2) and soup.best.score == 0.8
     assert soup.alone == (0.2, 0.6, 0.4)
@@ -52,8 +52,8 @@ def test_the_best_begins_and_the_others_follow_by_their_own_scores() -> None:
 
 def test_a_model_that_spoils_is_left_out_of_all_that_follows() -> None:
     table = {(0,): 0.6, (1,): 0.5, (2,): 0.4, (0, 1): 0.55, (0, 2): 0.65}
-    soup, asked = cooked(table, 3)
-    assert asked[3:] == [(0, 1), (0, 2)]
+    soup, mixes = cooked(table, 3)
+    assert mixes[3:] == [(0, 1), (0, 2)]
     assert [step.kept for step in soup.steps] == [True, False, True]
     assert soup.best.mixed == (0, 2)
 
@@ -71,13 +71,13 @@ def test_a_later_model_is_measured_against_the_soup_and_not_the_first_model() ->
 
 
 def test_of_equal_models_the_first_of_the_recipe_is_tried_first() -> None:
-    soup, asked = cooked({(0,): 0.5, (1,): 0.5, (2,): 0.5, (0, 1): 0.4, (0, 2): 0.5}, 3)
-    assert asked[3:] == [(0, 1), (0, 2)] and soup.best.mixed == (0, 2)
+    soup, mixes = cooked({(0,): 0.5, (1,): 0.5, (2,): 0.5, (0, 1): 0.4, (0, 2): 0.5}, 3)
+    assert mixes[3:] == [(0, 1), (0, 2)] and soup.best.mixed == (0, 2)
 
 
 def test_one_model_is_its_own_soup_and_scored_once() -> None:
-    soup, asked = cooked({(0,): 0.0}, 1)
-    assert asked == [(0,)] and soup.best.mixed == (0,) and len(soup.steps) == 1
+    soup, mixes = cooked({(0,): 0.0}, 1)
+    assert mixes == [(0,)] and soup.best.mixed == (0,) and len(soup.steps) == 1
 
 
 def test_no_model_and_no_number_are_refused() -> None:
@@ -96,9 +96,9 @@ def scored(*right: int, n: int = 10) -> Evaluation:
 
 
 def test_means_of_the_same_answers_are_equal_though_rounding_tells_them_apart() -> None:
-    one, other = scored(1, 2, 3), scored(3, 2, 1)
-    assert one.mean != other.mean
-    assert exact_mean(one) == exact_mean(other) == Fraction(1, 5)
+    first, second = scored(1, 2, 3), scored(3, 2, 1)
+    assert first.mean != second.mean
+    assert exact_mean(first) == exact_mean(second) == Fraction(1, 5)
 
 
 def test_what_is_scored_is_the_plain_mean_of_the_models_on_the_search_split(
@@ -107,34 +107,36 @@ def test_what_is_scored_is_the_plain_mean_of_the_models_on_the_search_split(
     answers = {(0,): 1, (1,): 6, (2,): 4, (1, 2): 7, (0, 1, 2): 6}
     by_hash = {recipe_hash(mean_recipe(RECIPE, mixed)): mixed for mixed in answers}
     name = "model.layers.1.mlp.up_proj.weight"
-    seen: dict[Indices, np.ndarray] = {}
+    weights_of: dict[Indices, np.ndarray] = {}
 
     class ByHand(Examiner):
         def evaluation(self, target: Any, domains: Any, **options: Any) -> Evaluation:
             assert (domains, options["split"], options["limit"]) == (DOMAINS, "search", 2)
             mixed = by_hash[recipe_hash(target)]
             with self.pool.lend(target) as resident:
-                seen[mixed] = resident.model.get_parameter(name).detach().float().numpy().copy()
+                weights_of[mixed] = (
+                    resident.model.get_parameter(name).detach().float().numpy().copy()
+                )
             return scored(answers[mixed])
 
-    found = find_soup(RECIPE, limit=2, examiner=ByHand())
-    assert found.recipe == MergeRecipe(
+    result = find_soup(RECIPE, limit=2, examiner=ByHand())
+    assert result.recipe == MergeRecipe(
         "zoo:base", (DomainModel("zoo:finance"), DomainModel("zoo:law")), method="linear"
     )
-    for mixed, weights in seen.items():
+    for mixed, weights in weights_of.items():
         # On disk they are bfloat16, and the mean is rounded to it once.
         models = [torch.tensor(tiny_models[DOMAINS[i]].arrays[name]).bfloat16() for i in mixed]
         mean = torch.stack(models).double().mean(0).numpy()
         np.testing.assert_allclose(weights, mean, rtol=2**-8, atol=1e-8)
-    assert list(seen) == list(answers)
+    assert list(weights_of) == list(answers)
 
 
 def test_progress_covers_all_means_and_a_stop_ends_the_search(zoo_env: Path) -> None:
-    told: list[tuple[int, int, str]] = []
-    find_soup(RECIPE, ["math"], limit=2, progress=lambda *step: told.append(step))
-    done = [step[0] for step in told]
-    assert done == sorted(done) and told[-1][:2] == (10, 10)
-    assert told[-1][2] == "zoo:math + zoo:finance + zoo:law, math"
+    reports: list[tuple[int, int, str]] = []
+    find_soup(RECIPE, ["math"], limit=2, progress=lambda *step: reports.append(step))
+    counts = [step[0] for step in reports]
+    assert counts == sorted(counts) and reports[-1][:2] == (10, 10)
+    assert reports[-1][2] == "zoo:math + zoo:finance + zoo:law, math"
     stop, watched = threading.Event(), []
 
     def watch(mixed: Indices, scores: Evaluation) -> None:
@@ -174,8 +176,8 @@ def test_the_command_writes_the_recipe_and_shows_every_step(dppa: Command, recip
     assert lines[0].startswith(f"{out}: the mean of 3 of 3 models; math 0.0 %")
     assert [line.split()[0] for line in lines[2:5]] == ["zoo:math", "zoo:finance", "zoo:law"]
     assert all(line.split()[-1] == "yes" for line in lines[2:5])
-    found = load_recipe(out)
-    assert found.method == "linear" and [m.coefficient for m in found.models] == [1.0] * 3
+    written = load_recipe(out)
+    assert written.method == "linear" and [m.coefficient for m in written.models] == [1.0] * 3
     assert dppa("soup", recipe, "--out", out, "--limit", 1) == 1
     assert "found.yaml: already exists" in dppa.err and dppa.err.count("\n") == 1
 
@@ -186,7 +188,7 @@ def test_json_is_one_object_with_every_score(dppa: Command, recipe: Path) -> Non
     assert dppa("soup", recipe, "--out", out, *options) == 0
     value = dppa.json
     assert not dppa.err and value["out"] == str(out) and value["split"] == "search"
-    assert [one["models"] for one in value["alone"]] == [[m.model] for m in MODELS]
+    assert [model["models"] for model in value["alone"]] == [[m.model] for m in MODELS]
     assert [step["added"] for step in value["steps"]] == [m.model for m in MODELS]
     assert value["soup"]["models"] == [m.model for m in load_recipe(out).models]
     assert value["soup"]["domains"]["law"]["n"] == 1

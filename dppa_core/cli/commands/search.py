@@ -102,7 +102,7 @@ class SearchCommand:
     as_json: JsonFlag = False
 
     def search_options(self, recipe: MergeRecipe) -> SearchOptions:
-        """What is searched, and how."""
+        """The options of the search, with those of a file."""
         check_study(self.study)
         options = SearchOptions(
             tuple(self.vary or ()),
@@ -164,7 +164,7 @@ def search(options: SearchCommand) -> None:
 
 
 def _left(state: Path) -> str:
-    """What a stopped search leaves."""
+    """A line on the scores that a stopped search leaves."""
     if state.exists():
         return f"\nStopped. Scores are in {state}: run the same command to continue."
     return "\nStopped before a first score: nothing is kept."

@@ -31,7 +31,7 @@ class DomainTokens:
     prompts: tuple[tuple[int, ...], ...]
     held_out: tuple[tuple[int, ...], ...]
     references: tuple[Exchange, ...]
-    """Those prompts with their reference answers."""
+    """The held-out prompts with their reference answers."""
     taught: tuple[Exchange, ...] = ()
     """`prompts` with the domain model's replies; empty if the merge's own replies are used."""
     held_out_taught: tuple[Exchange, ...] = ()

@@ -66,7 +66,7 @@ def axes_of(recipe: MergeRecipe, *, per_model: bool = False) -> tuple[SearchAxis
     above 0.
 
     Args:
-        per_model: Whether each model has its own factors; otherwise all share them.
+        per_model: True if each model has its own factors; otherwise all share them.
 
     Raises:
         InvalidRecipe: shared factors for models with different numbers of partitions, or nothing

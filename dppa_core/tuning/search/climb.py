@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from dppa_core.errors import InvalidValue, many
@@ -44,41 +43,48 @@ def climb_steps(bands: int) -> Steps:
             factor, last = round(factor + STEP, 10), score
 
 
-def climb_sampler(task: SearchTask) -> WalkSampler:
-    """Climb each model added alone to the base, scored on the search items of its domain."""
-    recipe = task.recipe
-    walks = []
-    for model, domain, score in zip(recipe.models, task.domains, task.model_scores, strict=True):
-        start, end = partial(_start, recipe, model, domain), partial(_end, model, domain, score)
-        walks.append(Walk(climb_steps(len(model.levels)), start, end))
-    return WalkSampler(walks, task.watch, partial(_result, task))
+class _ModelWalk(Walk):
+    """The climb of one model, added alone to the base and scored on its domain."""
 
+    def __init__(
+        self, recipe: MergeRecipe, model: DomainModel, domain: str, score: DomainScore
+    ) -> None:
+        self._recipe, self._model, self._domain, self._model_score = recipe, model, domain, score
+        super().__init__(climb_steps(len(model.levels)))
 
-def _start(
-    recipe: MergeRecipe, model: DomainModel, domain: str, number: int, factors: Point
-) -> OpenTrial:
-    values = {f"factor{band}": factor for band, factor in enumerate(factors, 1)}
-    alone = single_recipe(recipe, replace(model, amplification=factors))
-    key = model.model, factors
-    return OpenTrial(number, values, alone, deque([domain]), keys={domain: key})
+    def start(self, number: int, point: Point) -> OpenTrial:
+        values = {f"factor{band}": factor for band, factor in enumerate(point, 1)}
+        alone = single_recipe(self._recipe, replace(self._model, amplification=point))
+        keys = {self._domain: (self._model.model, point)}
+        return OpenTrial(number, values, alone, deque(keys), keys=keys)
 
-
-def _end(
-    model: DomainModel, domain: str, model_score: DomainScore, trial: OpenTrial
-) -> tuple[SearchTrial, float]:
-    score = trial.scores[domain]
-    if not isinstance(score, DomainScore):
-        raise score
-    share = task_score(score, model_score, model.model)
-    if not math.isfinite(share):
-        raise InvalidValue(
-            f"The score of the factors {list(trial.values.values())} is {share}, which cannot be "
-            "compared. A domain without items, or a division by 0, is the usual cause."
+    def end(self, trial: OpenTrial) -> tuple[SearchTrial, float]:
+        score, model = trial.scores[self._domain], self._model.model
+        if not isinstance(score, DomainScore):
+            raise score
+        share = task_score(score, self._model_score, model)
+        if not math.isfinite(share):
+            raise InvalidValue(
+                f"The score of the factors {list(trial.values.values())} is {share}, which cannot "
+                "be compared. A domain without items, or a division by 0, is the usual cause."
+            )
+        ended = SearchTrial(
+            trial.number, trial.values, "", (share,), model=model, remembered=trial.remembered
         )
-    ended = SearchTrial(
-        trial.number, trial.values, "", (share,), model=model.model, remembered=trial.remembered
-    )
-    return ended, share
+        return ended, share
+
+
+class ClimbSampler(WalkSampler):
+    """Climbs each model of a recipe."""
+
+    def __init__(self, task: SearchTask) -> None:
+        models = zip(task.recipe.models, task.domains, task.model_scores, strict=True)
+        super().__init__([_ModelWalk(task.recipe, *model) for model in models], task)
+
+    def result(self) -> ClimbResult:
+        """The trials of one model after the other."""
+        trials, task = tuple(trial for walk in self._walks for trial in walk.trials), self._task
+        return ClimbResult(task.recipe, task.options, task.domains, trials, task.model_scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +158,3 @@ class ClimbResult(SearchResult):
                 row: dict[str, Any] = {"model": trial.model, "domain": str(domain)}
                 row |= {f"factor_{k}": factor for k, factor in enumerate(trial.amplification, 1)}
                 yield row | {"retention_share": trial.goals[0], "best": trial == climb.best}
-
-
-def _result(task: SearchTask, trials: Sequence[Sequence[SearchTrial]]) -> ClimbResult:
-    every = tuple(trial for walk in trials for trial in walk)
-    return ClimbResult(task.recipe, task.options, task.domains, every, task.model_scores)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, many
@@ -20,59 +19,74 @@ from dppa_core.tuning.search.sampler import OpenTrial, SearchTask, Walk, WalkSam
 from dppa_core.tuning.search.scoring import SEARCH, balanced_loss, by_domain, retentions
 
 
-def joint_sampler(task: SearchTask) -> WalkSampler:
-    """Choose the factors, coefficient or scale, and strength of a merge together.
+class _MergeWalk(Walk):
+    """A joint search of a merge, scored on all domains."""
+
+    def __init__(
+        self, recipe: MergeRecipe, table: LossTable, model_scores: Mapping[str, DomainScore]
+    ) -> None:
+        self._recipe, self._axes, self._model_scores = recipe, table.axes, model_scores
+        super().__init__(table.descend([given_point(recipe, table.axes)]))
+
+    def start(self, number: int, point: Point) -> OpenTrial:
+        merge = at_point(self._recipe, self._axes, point)
+        values = {axis.name: value for axis, value in zip(self._axes, point, strict=False)}
+        name = recipe_hash(merge)
+        keys = {domain: (f"{name} {domain}", ()) for domain in self._model_scores}
+        return OpenTrial(number, values, merge, deque(keys), keys=keys)
+
+    def end(self, trial: OpenTrial) -> tuple[SearchTrial, float]:
+        scores: dict[str, DomainScore] = {}
+        for domain in self._model_scores:
+            score = trial.scores[domain]
+            if isinstance(score, InvalidRecipe):
+                raise score
+            if isinstance(score, DomainScore):
+                scores[domain] = score
+        losses = [score.loss for score in scores.values() if score.loss is not None]
+        if len(losses) < len(scores):
+            raise InvalidValue("A joint search needs exams with the loss of the right answers.")
+        overflows = len(scores) < len(self._model_scores)
+        loss = None if overflows else balanced_loss(losses)
+        shares = {} if overflows else retentions(scores, self._model_scores)
+        ended = SearchTrial(
+            trial.number,
+            trial.values,
+            dump_recipe(trial.recipe),
+            (sum(shares.values()) / len(self._model_scores),),
+            shares,
+            loss=loss,
+            remembered=trial.remembered,
+        )
+        return ended, math.inf if loss is None else loss
+
+
+class JointSampler(WalkSampler):
+    """Chooses the factors, coefficient or scale, and strength of a merge together.
 
     Factors of 1 with the recipe's other values come first, then the recipe itself. An exam gives
     loss and accuracy in one pass, so all settings are compared by accuracy here.
     """
-    axes = axes_of(task.recipe, per_model=task.options.per_model)
-    model_scores = by_domain(zip(task.domains, task.model_scores, strict=True), lambda score: score)
-    table = LossTable(axes, task.options.trials)
-    steps = table.descend([given_point(task.recipe, axes)])
-    walk = Walk(
-        steps, partial(_start, task.recipe, axes, tuple(model_scores)), partial(_end, model_scores)
-    )
-    return WalkSampler([walk], task.watch, partial(_result, task, model_scores, table))
 
+    def __init__(self, task: SearchTask) -> None:
+        pairs = zip(task.domains, task.model_scores, strict=True)
+        self._model_scores = by_domain(pairs, lambda score: score)
+        axes = axes_of(task.recipe, per_model=task.options.per_model)
+        self._table = LossTable(axes, task.options.trials)
+        super().__init__([_MergeWalk(task.recipe, self._table, self._model_scores)], task)
 
-def _start(
-    recipe: MergeRecipe,
-    axes: Sequence[SearchAxis],
-    domains: Sequence[str],
-    number: int,
-    point: Point,
-) -> OpenTrial:
-    merge = at_point(recipe, axes, point)
-    values = {axis.name: value for axis, value in zip(axes, point, strict=False)}
-    keys = {domain: (f"{recipe_hash(merge)} {domain}", ()) for domain in domains}
-    return OpenTrial(number, values, merge, deque(domains), keys=keys)
-
-
-def _end(model_scores: Mapping[str, DomainScore], trial: OpenTrial) -> tuple[SearchTrial, float]:
-    scores: dict[str, DomainScore] = {}
-    for domain in model_scores:
-        score = trial.scores[domain]
-        if isinstance(score, InvalidRecipe):
-            raise score
-        if isinstance(score, DomainScore):
-            scores[domain] = score
-    losses = [score.loss for score in scores.values() if score.loss is not None]
-    if len(losses) < len(scores):
-        raise InvalidValue("A joint search needs exams with the loss of the right answers.")
-    overflows = len(scores) < len(model_scores)
-    loss = None if overflows else balanced_loss(losses)
-    shares = {} if overflows else retentions(scores, model_scores)
-    ended = SearchTrial(
-        trial.number,
-        trial.values,
-        dump_recipe(trial.recipe),
-        (sum(shares.values()) / len(model_scores),),
-        shares,
-        loss=loss,
-        remembered=trial.remembered,
-    )
-    return ended, math.inf if loss is None else loss
+    def result(self) -> JointResult:
+        """All settings, the best by the objective."""
+        task, table, trials = self._task, self._table, tuple(self._walks[0].trials)
+        points = list(table.losses)
+        if task.options.objectives[0] == "loss":
+            best = min(points, key=table.rank)
+        else:
+            accuracies = [trial.retention for trial in trials]
+            best = table.best(dict(zip(points, accuracies, strict=True)))
+        domains, scores = tuple(self._model_scores), self._model_scores
+        place = points.index(best)
+        return JointResult(task.recipe, task.options, domains, trials, scores, table.axes, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,27 +157,3 @@ class JointResult(SearchResult):
 def _trial_json(trial: SearchTrial) -> dict[str, Any]:
     names = ("values", "loss", "retention", "retentions")
     return {name: getattr(trial, name) for name in names}
-
-
-def _result(
-    task: SearchTask,
-    model_scores: Mapping[str, DomainScore],
-    table: LossTable,
-    walks: Sequence[Sequence[SearchTrial]],
-) -> JointResult:
-    (trials,) = walks
-    points = list(table.losses)
-    if task.options.objectives[0] == "loss":
-        best = min(points, key=table.rank)
-    else:
-        accuracies = [trial.retention for trial in trials]
-        best = table.best(dict(zip(points, accuracies, strict=True)))
-    return JointResult(
-        task.recipe,
-        task.options,
-        tuple(model_scores),
-        tuple(trials),
-        model_scores,
-        table.axes,
-        points.index(best),
-    )

@@ -18,14 +18,14 @@ TRIALS = 40
 """Default number of settings that Optuna tries."""
 MOST_TRIALS = 100_000
 SAMPLERS = ("tpe", "nsga2", "random")
-"""Those of Optuna."""
+"""Names of Optuna's samplers."""
 RETENTION, WORST, DENSITY = "retention", "worst", "density"
 """Objectives of Optuna and grids; `retention.DOMAIN` is one, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
-    """What is searched, how, and with which budget; the names are those of `dppa search`."""
+    """Options of a search, with the names of `dppa search`: parameters, way and budget."""
 
     vary: tuple[str, ...] = ()
     """Parameters with their ranges, for Optuna."""
@@ -33,7 +33,7 @@ class SearchOptions:
     """Two parameters, of which every pair is tried."""
     joint: bool = False
     per_model: bool = False
-    """Whether a joint search chooses factors of each model."""
+    """True if a joint search chooses factors of each model."""
     objectives: tuple[str, ...] = ()
     """Empty: the default of the way."""
     trials: int = 0
@@ -43,7 +43,7 @@ class SearchOptions:
     sampler: str = "tpe"
     seed: int = 0
     prune: bool = True
-    """Whether hopeless trials end before all domains are scored."""
+    """True if hopeless trials end before all domains are scored."""
 
     @property
     def way(self) -> str:

@@ -26,7 +26,7 @@ from dppa_core.tuning.search.results import (
     objective_values,
     study_state,
 )
-from dppa_core.tuning.search.sampler import Failure, OpenTrial, SearchTask
+from dppa_core.tuning.search.sampler import Failure, OpenTrial, Sampler, SearchTask
 from dppa_core.tuning.search.scoring import (
     by_domain,
     density_of,
@@ -37,7 +37,7 @@ from dppa_core.tuning.search.scoring import (
 from dppa_core.tuning.search.space import Value, applies, recipe_with
 
 
-class OptunaSampler:
+class OptunaSampler(Sampler):
     """Draws settings until the study has enough trials.
 
     A trial scores one domain after the other. With one objective, Optuna's median pruner may end

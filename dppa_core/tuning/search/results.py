@@ -42,7 +42,7 @@ class SearchTrial:
     model: str = ""
     """Of a climb: the reference of the model that was scored alone."""
     remembered: bool = field(default=False, compare=False)
-    """Whether an earlier run had scored it."""
+    """True if an earlier run had scored it."""
 
     @property
     def retention(self) -> float:

@@ -14,8 +14,8 @@ from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.threads import side_by_side
-from dppa_core.tuning.search.climb import climb_sampler
-from dppa_core.tuning.search.joint_sampler import joint_sampler
+from dppa_core.tuning.search.climb import ClimbSampler
+from dppa_core.tuning.search.joint_sampler import JointSampler
 from dppa_core.tuning.search.options import (
     SearchOptions,
     check_objectives,
@@ -84,11 +84,12 @@ def run_search(
     else:
         path = state if isinstance(state, Path) else None
         memory = state if isinstance(state, ScoreMemory) else ScoreMemory(path, facts)
-        make = joint_sampler if options.joint else climb_sampler
-    model_scores = _model_scores(recipe, options, domains, memory, ask, beside)
-    task = SearchTask(recipe, options, domains, model_scores, watch or (lambda _: None), public)
+        make = JointSampler if options.joint else ClimbSampler
+    exams = _Exams(memory, ask, options.limit, beside)
+    scores = exams.of_models(recipe, domains, by_domain=options.way != "climb")
+    task = SearchTask(recipe, options, domains, scores, watch or (lambda _: None), public)
     with closing(make(task)) as sampler:
-        _Exams(sampler, options.limit, memory, ask, stop).hold(beside)
+        exams.hold(sampler, stop)
         return sampler.result()
 
 
@@ -105,38 +106,30 @@ def new_state(options: SearchOptions, made_by: Mapping[str, Any]) -> State:
     return InMemoryStorage()
 
 
-def _model_scores(
-    recipe: MergeRecipe,
-    options: SearchOptions,
-    domains: Sequence[str],
-    memory: ScoreMemory,
-    ask: Ask,
-    beside: int,
-) -> tuple[DomainScore, ...]:
-    """Score of each model itself on the search items of its domain."""
-    exams = []
-    for model, domain in zip(recipe.models, domains, strict=True):
-        key = model.model if options.way == "climb" else f"{model.model} {domain}"
-        exam = Exam(model.model, domain, SEARCH, options.limit)
-        exams.append(partial(memory.score, (key, ()), exam, ask))
-    return tuple(side_by_side(exams, min(beside, len(exams))))
-
-
 class _Exams:
-    """Holds the exams that a sampler asks for, several in parallel."""
+    """Holds exams on the search split, `beside` of them in parallel."""
 
-    def __init__(
-        self, sampler: Sampler, limit: int, memory: ScoreMemory, ask: Ask, stop: Stop | None
-    ) -> None:
-        self._sampler, self._limit, self._memory = sampler, limit, memory
-        self._ask, self._stop = ask, stop
+    def __init__(self, memory: ScoreMemory, ask: Ask, limit: int, beside: int) -> None:
+        self._memory, self._ask, self._limit, self._beside = memory, ask, limit, beside
         self._open: list[OpenTrial] = []
         self._changed = threading.Condition()
         self._ended = False
 
-    def hold(self, beside: int) -> None:
-        """Hold exams in so many threads until the sampler has no more; an error ends all."""
-        with closing(side_by_side([self._work] * beside, beside)) as workers:
+    def of_models(
+        self, recipe: MergeRecipe, domains: Sequence[str], *, by_domain: bool
+    ) -> tuple[DomainScore, ...]:
+        """Score of each model itself on its domain, remembered by model, or by both."""
+        exams = []
+        for model, domain in zip(recipe.models, domains, strict=True):
+            key = f"{model.model} {domain}" if by_domain else model.model
+            exam = Exam(model.model, domain, SEARCH, self._limit)
+            exams.append(partial(self._memory.score, (key, ()), exam, self._ask))
+        return tuple(side_by_side(exams, min(self._beside, len(exams))))
+
+    def hold(self, sampler: Sampler, stop: Stop | None) -> None:
+        """Hold exams until the sampler has no more; an error ends all."""
+        works = [partial(self._work, sampler, stop)] * self._beside
+        with closing(side_by_side(works, self._beside)) as workers:
             try:
                 for _ in workers:
                     pass
@@ -148,22 +141,22 @@ class _Exams:
             self._ended = True
             self._changed.notify_all()
 
-    def _work(self) -> None:
+    def _work(self, sampler: Sampler, stop: Stop | None) -> None:
         try:
-            while exam := self._next():
+            while exam := self._next(sampler, stop):
                 trial, domain = exam
                 score = self._score(trial, domain)
                 with self._changed:
                     trial.scores[domain] = score
                     trial.asking -= 1
-                    self._sampler.tell(trial)
-                    if not trial.waiting and not trial.asking:
+                    sampler.tell(trial)
+                    if trial.is_scored:
                         self._open.remove(trial)
                     self._changed.notify_all()
         finally:
             self._end()
 
-    def _next(self) -> tuple[OpenTrial, str] | None:
+    def _next(self, sampler: Sampler, stop: Stop | None) -> tuple[OpenTrial, str] | None:
         """A trial and the domain to ask next; None at the end."""
         with self._changed:
             while not self._ended:
@@ -171,8 +164,8 @@ class _Exams:
                     if trial.waiting and (trial.together or not trial.asking):
                         trial.asking += 1
                         return trial, trial.waiting.popleft()
-                check(self._stop)
-                if new := self._sampler.ask():
+                check(stop)
+                if new := sampler.ask():
                     self._open += [new] if new.waiting else []
                 elif self._open:
                     self._changed.wait()

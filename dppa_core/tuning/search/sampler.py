@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from dppa_core.errors import InvalidRecipe, NonFiniteWeights
 from dppa_core.evaluation.scores import DomainScore
@@ -22,7 +22,7 @@ Failure = InvalidRecipe | NonFiniteWeights
 
 @dataclass(frozen=True, slots=True)
 class SearchTask:
-    """What every sampler is given."""
+    """A search as every sampler needs it."""
 
     recipe: MergeRecipe
     options: SearchOptions
@@ -44,94 +44,91 @@ class OpenTrial:
     waiting: deque[str]
     """Domains still to be asked, in order."""
     together: bool = True
-    """Whether its domains may be asked in parallel."""
+    """True if its domains may be asked in parallel."""
     keys: Mapping[str, Key] = field(default_factory=dict)
     """Domain -> the key under which its score is remembered; none of a study."""
     scores: dict[str, DomainScore | Failure] = field(default_factory=dict)
     asking: int = 0
     """Number of exams that are being held."""
     remembered: bool = True
-    """Whether all scores so far were remembered."""
+    """True if all scores so far were remembered."""
+
+    @property
+    def is_scored(self) -> bool:
+        """True if no domain is left to ask."""
+        return not self.waiting and not self.asking
 
 
-class Sampler(Protocol):
+class Sampler(ABC):
     """Proposes settings one by one; called by one thread at a time."""
 
+    @abstractmethod
     def ask(self) -> OpenTrial | None:
         """The next setting to score, without waiting domains if it failed at once; None if the
         search has ended, or cannot go on before open trials are scored."""
-        ...
 
+    @abstractmethod
     def tell(self, trial: OpenTrial) -> None:
         """Learn from another score of a trial; may clear its waiting domains."""
-        ...
 
-    def close(self) -> None:
-        """Give up what is not yet scored."""
-        ...
-
+    @abstractmethod
     def result(self) -> SearchResult:
         """The trials so far, and the best."""
-        ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give up what is not yet scored."""
 
 
-class Walk:
-    """A search as a generator, with what its points stand for.
+class Walk(ABC):
+    """A search written as a generator, with what its points stand for."""
 
-    Args:
-        start: Begins the trial of a point, by its number.
-        end: The trial with its scores, and the score to send.
-    """
-
-    def __init__(
-        self,
-        steps: Steps,
-        start: Callable[[int, Point], OpenTrial],
-        end: Callable[[OpenTrial], tuple[SearchTrial, float]],
-    ) -> None:
-        self._steps, self._start, self._end = steps, start, end
-        self._batch: Sequence[Point] = next(steps, ())
-        self._open: list[OpenTrial] = []
-        self._scores: list[float] = []
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
         self.trials: list[SearchTrial] = []
+        self._begin(next(steps, ()))
+
+    @abstractmethod
+    def start(self, number: int, point: Point) -> OpenTrial:
+        """Begin the trial of a point."""
+
+    @abstractmethod
+    def end(self, trial: OpenTrial) -> tuple[SearchTrial, float]:
+        """A scored trial, and the score to send to the generator."""
+
+    def _begin(self, points: Sequence[Point]) -> None:
+        first = len(self.trials)
+        self._new = deque(self.start(first + index, point) for index, point in enumerate(points))
+        self._open: deque[OpenTrial] = deque()
+        self._scores: list[float] = []
 
     def ask(self) -> OpenTrial | None:
         """The next trial of this batch."""
-        index = len(self._open) + len(self._scores)
-        if index == len(self._batch):
-            return None
-        self._open.append(self._start(len(self.trials) + len(self._open), self._batch[index]))
-        return self._open[-1]
+        if self._new:
+            self._open.append(self._new.popleft())
+            return self._open[-1]
+        return None
 
     def tell(self) -> list[SearchTrial]:
         """End the trials that are scored, in the order of their numbers; then the next batch."""
         first = len(self.trials)
-        while self._open and not self._open[0].waiting and not self._open[0].asking:
-            trial, score = self._end(self._open.pop(0))
+        while self._open and self._open[0].is_scored:
+            trial, score = self.end(self._open.popleft())
             self.trials.append(trial)
             self._scores.append(score)
-        if len(self._scores) == len(self._batch):
-            self._advance()
+        if self._scores and not self._new and not self._open:
+            try:
+                self._begin(self._steps.send(self._scores))
+            except StopIteration:
+                self._scores = []
         return self.trials[first:]
 
-    def _advance(self) -> None:
-        scores, self._scores = self._scores, []
-        try:
-            self._batch = self._steps.send(scores)
-        except StopIteration:
-            self._batch = ()
 
+class WalkSampler(Sampler):
+    """Samples what walks ask, of several in parallel; in one thread, one walk after the other."""
 
-class WalkSampler:
-    """Samples what walks ask, of several in parallel; alone, one walk after the other."""
-
-    def __init__(
-        self,
-        walks: Sequence[Walk],
-        watch: Watch,
-        result: Callable[[Sequence[Sequence[SearchTrial]]], SearchResult],
-    ) -> None:
-        self._walks, self._watch, self._result = walks, watch, result
+    def __init__(self, walks: Sequence[Walk], task: SearchTask) -> None:
+        self._walks, self._task = walks, task
 
     def ask(self) -> OpenTrial | None:
         """The next trial of the first walk that does not wait for scores."""
@@ -141,11 +138,7 @@ class WalkSampler:
         """Go on with the trial's walk."""
         for walk in self._walks:
             for ended in walk.tell():
-                self._watch(ended)
+                self._task.watch(ended)
 
     def close(self) -> None:
-        """Nothing to give up: remembered scores lead a later run to the same trials."""
-
-    def result(self) -> SearchResult:
-        """The result from the trials of each walk."""
-        return self._result([walk.trials for walk in self._walks])
+        """Give up nothing: remembered scores lead a later run to the same trials."""

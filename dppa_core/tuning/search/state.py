@@ -20,8 +20,8 @@ from dppa_core.tuning.search.options import SearchOptions
 from dppa_core.tuning.search.scoring import Ask
 
 Key = tuple[str, tuple[float, ...]]
-"""What was scored: of a climb a model with its factors, none for the model itself; of a joint
-search a model or the hash of a recipe, then the domain."""
+"""A scored target: of a climb a model with its factors, none for the model itself; of other
+searches a model or the hash of a recipe, then the domain."""
 
 
 class ScoreMemory:
