@@ -40,7 +40,7 @@ def exam_place(ray: str | None, recipe: MergeRecipe) -> Iterator[ExamPlace]:
         from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
         examiner = Examiner(keep=False)
-        yield ExamPlace(examiner.score, examiner.at_once(recipe))
+        yield ExamPlace(examiner.score, examiner.parallel_exams(recipe))
         return
     from dppa_core.merging.cluster.ray import joined  # noqa: PLC0415  (what no other search needs)
     from dppa_core.tuning.search.cluster import exams_on_cluster  # noqa: PLC0415

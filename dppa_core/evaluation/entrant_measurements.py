@@ -85,7 +85,7 @@ def measure(
 def _parallel_exams(examiner: Examiner, targets: Sequence[Target]) -> int:
     if all(4 * _numel(examiner.base(target)) <= SMALL_MODEL_BYTES for target in targets):
         return available_cores()
-    return min(map(examiner.at_once, targets), default=1)
+    return min(map(examiner.parallel_exams, targets), default=1)
 
 
 def expected_seconds(examiner: Examiner, exams: Sequence[Exam]) -> float:

@@ -171,7 +171,7 @@ class Examiner:
         ):
             yield placed
 
-    def at_once(self, target: Target) -> int:
+    def parallel_exams(self, target: Target) -> int:
         """Exams of such models at a time; see `ModelPool.at_once`."""
         return self.pool.at_once(self.base(target))
 

@@ -269,11 +269,11 @@ def test_copies_go_to_the_card_with_the_fewest_users(resident: Resident) -> None
 def test_trials_run_one_a_card_as_far_as_memory_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     card = Gpu(CUDA, CARD, bfloat16=False)
     examiner = Examiner(ModelPool(1 << 20))
-    assert examiner.at_once("zoo:base") == 1
+    assert examiner.parallel_exams("zoo:base") == 1
     with fake_cuda():
         monkeypatch.setattr(devices, "own_copies", lambda: GpuCopies([card] * 4))
-        assert examiner.at_once("zoo:base") == 4
-        assert Examiner(ModelPool(250_000)).at_once("zoo:base") == 2
+        assert examiner.parallel_exams("zoo:base") == 4
+        assert Examiner(ModelPool(250_000)).parallel_exams("zoo:base") == 2
         with exam_place(None, RECIPE) as place:
             assert place.beside == 4
 

@@ -94,7 +94,7 @@ def _searched(
             watch=watch,
             stop=stop,
             public=studio.public,
-            beside=examiner.at_once(request.recipe),
+            beside=examiner.parallel_exams(request.recipe),
         )
     if isinstance(result, JointResult | StudyState):
         return result, rows[result.best.number]

@@ -150,7 +150,7 @@ class _PartialMerge:
     def _of_base(self, names: Sequence[str]) -> Mapping[str, Tensor]:
         """The base's tensors rounded to the recipe's dtype, as in a merge with coefficient 0."""
         base = self._base
-        stored = {
-            name: to_torch(base.dtype(name), base.shape(name), base.raw(name)) for name in names
+        return {
+            name: to_torch(base.dtype(name), base.shape(name), base.raw(name)).to(self._dtype)
+            for name in names
         }
-        return {name: tensor.to(self._dtype) for name, tensor in stored.items()}
