@@ -66,13 +66,9 @@ def cuda() -> Kernels:
 @cache
 def on_one_core() -> Kernels:
     """The reference, in pieces that torch computes in the calling thread."""
-    loops = {name: partial(_in_pieces, getattr(reference, name)) for name in _loops()}
+    names = [name for name in vars(Kernels).keys() - {"stacked", "drain"} if name[0] != "_"]
+    loops = {name: partial(_in_pieces, getattr(reference, name)) for name in names}
     return cast(Kernels, SimpleNamespace(stacked=reference.stacked, drain=reference.drain, **loops))
-
-
-def _loops() -> list[str]:
-    names = vars(Kernels).keys() - {"stacked", "drain"}
-    return [name for name in names if not name.startswith("_")]
 
 
 def _in_pieces(loop: Callable[..., Any], *arguments: Any) -> Any:

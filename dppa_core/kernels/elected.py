@@ -49,27 +49,17 @@ def gather_tied(
 def vote(
     deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, factors: Sequence[float]
 ) -> int:
-    place = np.uint64(start), np.uint64(seed)
-    votes = np.array(factors, np.float32)
-    return int(_vote(_rows(deltas), *_borders(deltas, cuts), *place, votes))
+    place, votes = (np.uint64(start), np.uint64(seed)), np.array(factors, np.float32)
+    return int(_vote(_rows(deltas), _borders(deltas, cuts), place, votes))
 
 
 def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot) -> Values:
     merged: Values = np.empty(deltas.shape[1:], np.float32)
-    _agree(
-        _rows(deltas),
-        *_borders(deltas, cuts),
-        np.uint64(start),
-        np.uint64(seed),
-        np.array(ballot.votes, np.float32),
-        np.array(ballot.weights, np.float32),
-        np.array(ballot.shares, np.float64),
-        np.int8(ballot.undecided),
-        ballot.divide,
-        np.float64(ballot.cancelled),
-        np.float64(ballot.least),
-        merged.reshape(-1),
-    )
+    place = np.uint64(start), np.uint64(seed)
+    votes, weights = np.array(ballot.votes, np.float32), np.array(ballot.weights, np.float32)
+    factors = votes, weights, np.array(ballot.shares, np.float64)
+    rule = np.int8(ballot.undecided), ballot.divide, float(ballot.cancelled), float(ballot.least)
+    _agree(_rows(deltas), _borders(deltas, cuts), place, factors, rule, merged.reshape(-1))
     return merged
 
 
@@ -181,9 +171,8 @@ def _scratch(models):
 
 @_compiled
 @no_type_check
-def _vote(deltas, thresholds, cuts, start, seed, votes):
+def _vote(deltas, borders, place, votes):
     scratch, signs, balance = _scratch(votes.size), np.empty(_BLOCK, np.int8), 0
-    borders, place = (thresholds, cuts), (start, seed)
     for first in range(0, deltas.shape[1], _BLOCK):
         count = _elect(deltas, first, borders, place, votes, _UNDECIDED, scratch, signs)
         for i in range(count):
@@ -193,23 +182,10 @@ def _vote(deltas, thresholds, cuts, start, seed, votes):
 
 @_compiled
 @no_type_check
-def _agree(
-    deltas,
-    thresholds,
-    cuts,
-    start,
-    seed,
-    votes,
-    weights,
-    shares,
-    undecided,
-    divide,
-    cancelled,
-    least,
-    merged,
-):
+def _agree(deltas, borders, place, factors, rule, merged):
+    (votes, weights, shares), (undecided, divide, cancelled, least) = factors, rule
     scratch, signs = _scratch(votes.size), np.empty(_BLOCK, np.int8)
-    divisor, borders, place = np.empty(_BLOCK, np.float64), (thresholds, cuts), (start, seed)
+    divisor = np.empty(_BLOCK, np.float64)
     for first in range(0, deltas.shape[1], _BLOCK):
         # 1. Elect the signs of a block.
         count = _elect(deltas, first, borders, place, votes, undecided, scratch, signs)

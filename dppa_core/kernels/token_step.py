@@ -21,11 +21,7 @@ from dppa_core.kernels.ready import Readiness, read_at_once
 _ZERO, _ONE_F32 = np.float32(0), np.float32(1)
 _AHEAD = 4
 """Rows of a matrix between those that are used and those that are fetched."""
-_LOG2E, _LN2_HIGH, _LN2_LOW = (
-    np.float32(1.44269504),
-    np.float32(0.693359375),
-    np.float32(-2.12194440e-4),
-)
+_LOG2E, _LN2_HIGH, _LN2_LOW = np.array([1.44269504, 0.693359375, -2.12194440e-4], np.float32)
 _ROUNDING, _SHIFT = np.float32(12582912), np.int32(0x4B400000 - 127)
 _P0, _P1, _P2, _P3, _P4, _P5 = np.array(
     [

@@ -261,7 +261,7 @@ def expected_place(
 
     Args:
         nbytes, dtype: Of the model in memory.
-        spread: Whether accelerate spreads it.
+        spread: True if accelerate spreads it.
         exact: See `Gpu.number_format`; True for a model that is `moved`.
     """
     cards = own_copies().gpus if spread or nbytes >= MIN_GPU_BYTES else ()

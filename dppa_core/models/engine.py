@@ -235,10 +235,7 @@ class Engine:
             self._computing -= 1
             if error is not None:
                 batch.fail(error)
-            if not batch.empty():
-                pass
-            elif isinstance(batch, _Once):
-                self._once.remove(batch)
-            else:
-                del self._batches[id(batch.model)]
+            if batch.empty():
+                self._once = [work for work in self._once if work is not batch]
+                self._batches = {id(b.model): b for b in self._batches.values() if b is not batch}
         return True

@@ -50,7 +50,7 @@ def build_model(
     Args:
         source: Where the configuration lies.
         tensors: Name -> (dtype name, shape, raw 1-D array), as `TensorMerger.tensor` gives them.
-        dtype: What the model computes in.
+        dtype: Number format in which the model computes.
         label: Name of the model in messages; its folder if empty.
         plain: Build a `PlainModel` if it is such a model.
 

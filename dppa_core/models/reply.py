@@ -132,7 +132,7 @@ def check_text(name: str, text: str, remedy: str = "") -> None:
     Args:
         name: Its name, as "prompt".
         text: Of 1 to 2000 characters.
-        remedy: What to do about an empty text.
+        remedy: Advice for an empty text.
 
     Raises:
         InvalidValue: it is empty or too long.

@@ -99,7 +99,7 @@ class Counter:
 
         Args:
             pairs: Tensors of some models, each beside the same tensor of their base.
-            scorings: What ranks the elements of each pair, if not |d|.
+            scorings: Ranks the elements of each pair, if not |d|.
         """
         kernels, lanes = self._loader.kernels, np.zeros(_LANES)
         while len(self._tallies) < len(pairs):
@@ -162,7 +162,7 @@ def profile_tensor(
 
     Args:
         pair: Both sides of it; not empty.
-        scoring: What ranks its elements, if not |d|.
+        scoring: Ranks its elements, if not |d|.
 
     Raises:
         NonFiniteWeights: NaN or infinity on either side, or a delta too large for float32.

@@ -54,7 +54,7 @@ def profile_delta(
 
     Args:
         names: Base and domain model, for messages.
-        score: What ranks the elements, if not |d|.
+        score: Ranks the elements, if not |d|.
         workers, progress, stop: See `profile_deltas`.
 
     Raises:
@@ -163,7 +163,7 @@ def cached_profile(
     Args:
         base: Reference of the base.
         finetuned: Reference of the domain model.
-        public: Whether strangers choose the references; see `open_checkpoint`.
+        public: Strangers choose the references; see `open_checkpoint`.
         workers: Threads; one for every available core if unset. The profile is the same.
         progress: Called after each module, and while models are fetched.
         stop: Ends the pass between two slices of a tensor.
@@ -188,12 +188,9 @@ def remembered_profile(base: str, finetuned: str) -> DeltaProfile | None:
     Raises:
         DppaError: see `open_checkpoint`.
     """
-    base_weights, tuned_weights = open_checkpoint(base), open_checkpoint(finetuned)
-    if not (is_hashed(base_weights) and is_hashed(tuned_weights)):
-        return None
-    return load_profile(
-        profile_entry(base_weights.content_hash(), tuned_weights.content_hash()), (base, finetuned)
-    )
+    weights, tuned = open_checkpoint(base), TunedModel(open_checkpoint(finetuned), finetuned)
+    hashed = is_hashed(weights) and is_hashed(tuned.checkpoint)
+    return _from_cache(weights, tuned, base) if hashed else None
 
 
 def kept_profile(
@@ -215,22 +212,15 @@ def kept_profiles(
 
     Models in memory have no hash: their profiles are computed, and not stored.
     """
-    if not all(
-        checkpoint.identities() for checkpoint in (base, *(model.checkpoint for model in tuned))
-    ):
+    if not all(weights.identities() for weights in (base, *(model.checkpoint for model in tuned))):
         return profile_deltas(base, tuned, name, **control)
-    profiles = [_from_cache(base, checkpoint, name) for checkpoint in tuned]
+    profiles = [_from_cache(base, model, name) for model in tuned]
     missing = [index for index, profile in enumerate(profiles) if profile is None]
     if missing:
         models = [tuned[index] for index in missing]
-        unread = [
-            checkpoint
-            for checkpoint in (base, *(m.checkpoint for m in models))
-            if not is_hashed(checkpoint)
-        ]
-        hasher = SharedHasher(
-            file for checkpoint in unread for file in open_files(as_read(checkpoint))
-        )
+        sides = (base, *(model.checkpoint for model in models))
+        unread = [as_read(weights) for weights in sides if not is_hashed(weights)]
+        hasher = SharedHasher(file for weights in unread for file in open_files(weights))
         new = profile_deltas(base, models, name, on_read=hasher.hash_block, **control)
         hasher.remember()
         for index, profile in zip(missing, new, strict=True):

@@ -91,7 +91,7 @@ def ranked_chunk(
     """d of neighbours in a tensor, and what ranks them: |d|, or the score.
 
     Args:
-        scoring: What ranks its elements, if not |d|.
+        scoring: Ranks its elements, if not |d|.
         stop: Flat index after the last; at most a chunk.
     """
     base, tuned = loader.chunk(pair, start, stop)

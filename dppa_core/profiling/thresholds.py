@@ -57,9 +57,7 @@ def _share_out(
     loader: Loader, pair: TensorPair, selections: Sequence[Selection], deviations: float
 ) -> list[Cut | None]:
     """Settle the ties of some levels in one reading."""
-    windows = [
-        hash_window(selection.within, selection.share, deviations) for selection in selections
-    ]
+    windows = [hash_window(x.within, x.share, deviations) for x in selections]
     borders = (
         np.array([selection.low for selection in selections], np.float32),
         np.array([window.low for window in windows], np.uint64),

@@ -91,7 +91,7 @@ def atomic_folder(
         target: The folder to make, links resolved. Parents are made, and removed on failure.
         may_replace: None keeps a target that is not empty. Otherwise it is called just before the
             target is replaced, and raises if the target must stay.
-        sync: Whether to wait until everything is on the disk, so that even a power cut leaves no
+        sync: Wait until everything is on the disk, so that even a power cut leaves no
             incomplete target.
 
     Raises:

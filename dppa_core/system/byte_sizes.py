@@ -45,9 +45,9 @@ def memory_budget() -> int:
         InvalidValue: the variable is set to no size.
     """
     text = os.environ.get(MEMORY_VARIABLE, "")
-    return (
-        _budget(text, MEMORY_VARIABLE) if text else (available_memory() or _ASSUMED_FREE_BYTES) // 2
-    )
+    if text:
+        return _budget(text, MEMORY_VARIABLE)
+    return (available_memory() or _ASSUMED_FREE_BYTES) // 2
 
 
 def use_budget(text: str | None) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dppa_core.errors import DamagedCheckpoint, DppaError, printable
 from dppa_core.system.shortage import shortage
 
-_MAX_REASON_CHARACTERS = 300
+_MAX_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,5 @@ class ForeignCode:
         if lacking is not None:
             raise lacking from error
         reason = printable(" ".join(f"{type(error).__name__}: {error}".split()))
-        reason = (
-            reason
-            if len(reason) <= _MAX_REASON_CHARACTERS
-            else f"{reason[:_MAX_REASON_CHARACTERS]}…"
-        )
+        reason = reason if len(reason) <= _MAX_CHARACTERS else f"{reason[:_MAX_CHARACTERS]}…"
         raise DamagedCheckpoint(f"{self.failure} ({reason}). {self.cause}") from error

@@ -71,7 +71,7 @@ def cuda_devices(*, assigned: bool = False) -> tuple[str, ...]:
     """PyTorch's names of the CUDA devices: cuda:0, cuda:1, …
 
     Args:
-        assigned: Whether the caller is a process to which a Space has assigned a GPU. Any other
+        assigned: The caller is a process to which a Space has assigned a GPU. Any other
             process of such a Space has none, whatever PyTorch says.
     """
     if on_zero() and not assigned:

@@ -31,7 +31,7 @@ def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
     """Open a regular file for reading; never waits for another kind of file.
 
     Args:
-        follow: Whether the path may be a link.
+        follow: The path may be a link.
 
     Raises:
         OSError: it cannot be opened, or is not a regular file; `strerror` names its kind.
@@ -54,7 +54,7 @@ def read_regular(
     """The first bytes of a regular file, at most `most`.
 
     Args:
-        streams: Whether the path may be an open stream of this process: /dev/stdin, or /dev/fd/N
+        streams: The path may be an open stream of this process: /dev/stdin, or /dev/fd/N
             as shells write it for `<(command)`. Only for paths of a command line.
         stop: Ends the reading between two blocks.
 

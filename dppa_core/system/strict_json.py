@@ -17,7 +17,7 @@ def parse_json(data: bytes, *, constants: bool = False) -> Any:
     """The value of a JSON text in UTF-8.
 
     Args:
-        constants: Whether NaN and Infinity, as Python writes them, are numbers.
+        constants: Read NaN and Infinity, as Python writes them, as numbers.
 
     Raises:
         ValueError: not JSON, a key twice in one object, half a surrogate pair, too deep nesting, or

@@ -178,19 +178,14 @@ def sign_test(pairs: Mapping[str, Pair]) -> float:
 
 def _counts(pair: Pair) -> Int64[ndarray, " 4"]:
     """Items that both have right, only the first, only the second, neither."""
-    first, second = np.array(pair[0], bool), np.array(pair[1], bool)
-    if first.shape != second.shape or not first.size:
+    a, b = np.array(pair[0], bool), np.array(pair[1], bool)
+    if a.shape != b.shape or not a.size:
         raise InvalidValue(
-            f"{first.size} and {second.size} answers cannot be compared: both models must have "
-            "been asked the same items. Scores of another split or limit are the usual cause."
+            f"{a.size} and {b.size} answers cannot be compared: both models must have been asked "
+            "the same items. Scores of another split or limit are the usual cause."
         )
     counts: Int64[ndarray, " 4"] = np.array(
-        [
-            (first & second).sum(),
-            (first & ~second).sum(),
-            (~first & second).sum(),
-            (~first & ~second).sum(),
-        ]
+        [(a & b).sum(), (a & ~b).sum(), (~a & b).sum(), (~a & ~b).sum()]
     )
     return counts
 
@@ -204,10 +199,9 @@ def _resampled(
     Items of one kind are interchangeable: resampling them is drawing the sizes of the four kinds.
     """
     counts = np.array([_counts(pair) for pair in pairs.values()], np.float64)
+    shares = (counts + PRIOR_ITEMS) / (counts + PRIOR_ITEMS).sum(-1, keepdims=True)
     drawn = [
-        _draws(
-            (row + PRIOR_ITEMS) / (row + PRIOR_ITEMS).sum(), int(row.sum()), RESAMPLES, SEED + place
-        )
+        _draws(shares[place], int(row.sum()), RESAMPLES, SEED + place)
         for place, row in enumerate(counts)
     ]
     return _interval(float(figure(counts[:, None])[0]), figure(np.array(drawn)))

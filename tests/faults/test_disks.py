@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.merging.convert import convert_to_folder
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
-from dppa_core.profiling.calibration.store import draft, open_stored
+from dppa_core.profiling.calibration.store import Draft, open_stored
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system.folder_cache import cache_folder
@@ -114,7 +115,7 @@ def test_a_cache_that_takes_nothing_costs_time_and_nothing_else(
 
     def measured() -> bytes:
         """In a mapped file, like a model's statistics."""
-        with draft(cache_folder("statistics") / "one", {"gram": (256, 256)}) as made:
+        with closing(Draft(cache_folder("statistics") / "one", {"gram": (256, 256)})) as made:
             made.arrays["gram"][:] = np.arange(256)
             return made.finish({}).arrays["gram"].tobytes()
 

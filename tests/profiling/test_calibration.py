@@ -1,12 +1,13 @@
 """Calibration text and statistics on disk: read, refused, or rebuilt."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dppa_core.errors import DamagedCheckpoint, InvalidRecipe, InvalidValue, NotAllowed, UnknownName
-from dppa_core.profiling.calibration.store import draft, open_stored
+from dppa_core.profiling.calibration.store import Draft, open_stored
 from dppa_core.profiling.calibration.texts import Sample, read_source, samples
 from dppa_core.recipes.calibration import (
     Calibration,
@@ -206,7 +207,7 @@ def test_a_text_without_a_prediction_and_a_tokenizer_of_another_model(tmp_path: 
 
 def test_statistics_come_back_as_they_were(tmp_path: Path) -> None:
     path, shapes = tmp_path / "kept" / "a.bin", {"a": (2, 3), "b": (70,)}
-    with draft(path, shapes) as made:
+    with closing(Draft(path, shapes)) as made:
         made.arrays["a"][:] = [[1, 2, 3], [4, 5, 6]]
         made.arrays["b"][7] = 0.5
         made.finish({"norm": 1.5})
@@ -220,7 +221,7 @@ def test_statistics_come_back_as_they_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "extended"])
 def test_damaged_statistics_count_as_absent(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "a.bin"
-    with draft(path, {"a": (100,)}) as made:
+    with closing(Draft(path, {"a": (100,)})) as made:
         made.arrays["a"][:] = 1
         made.finish({})
     data = bytearray(path.read_bytes())
@@ -231,7 +232,7 @@ def test_damaged_statistics_count_as_absent(tmp_path: Path, damage: str) -> None
 
 
 def test_what_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), draft(tmp_path / "a.bin", {"a": (3,)}) as made:
+    with pytest.raises(RuntimeError), closing(Draft(tmp_path / "a.bin", {"a": (3,)})) as made:
         made.arrays["a"][:] = 1
         raise RuntimeError
     assert not list(tmp_path.iterdir())
@@ -239,7 +240,7 @@ def test_what_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with draft(tmp_path / "file" / "a.bin", {"a": (3,)}) as made:
+    with closing(Draft(tmp_path / "file" / "a.bin", {"a": (3,)})) as made:
         made.arrays["a"][:] = 7
         stored = made.finish({"x": 1})
     assert stored.arrays["a"].tolist() == [7, 7, 7]
@@ -250,6 +251,6 @@ def test_the_folder_of_statistics_is_bounded(
 ) -> None:
     monkeypatch.setattr("dppa_core.profiling.calibration.store.MAX_STATISTICS_BYTES", 1000)
     for name in ("a", "b", "c"):
-        with draft(tmp_path / name, {"x": (100,)}) as made:
+        with closing(Draft(tmp_path / name, {"x": (100,)})) as made:
             made.finish({})
     assert {path.name for path in tmp_path.iterdir()} == {"c"}

@@ -21,6 +21,7 @@ from dppa_core.kernels import get_backend
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.methods.dppa import pruning
 from dppa_core.models.loading import load_tokenizer
 from dppa_core.profiling.calibration import collectors
 from dppa_core.profiling.calibration.collectors import (
@@ -250,7 +251,7 @@ def test_a_text_of_its_own_for_each_model() -> None:
 def test_a_profile_for_the_page_is_the_plan_of_a_merge() -> None:
     profile = ranked_profile("zoo:base", "zoo:math", "fisher", TEXT, public=True)
     recipe = told("fisher")
-    plan = plan_pruning(profile, (0.9, 0.8), recipe.settings().pruning)
+    plan = plan_pruning(profile, (0.9, 0.8), pruning(recipe.settings()))
     assert plan == open_merger(recipe, public=True).plan.plans[0]
 
 

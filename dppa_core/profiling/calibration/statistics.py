@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Unpack
@@ -20,7 +21,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.folders.small_files import known_sha256
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.vocabulary.alignment import align
-from dppa_core.profiling.calibration.store import Stored, draft, open_stored
+from dppa_core.profiling.calibration.store import Draft, Stored, open_stored
 from dppa_core.profiling.calibration.texts import CalibrationText, read_source, samples
 from dppa_core.profiling.profile import kept_profile
 from dppa_core.profiling.significance import RANDOM, ByElement, ByInput, Score, Scoring
@@ -136,7 +137,7 @@ def ranked_profile(
 
     Args:
         significance, calibration: See `score_of`.
-        public: Whether strangers choose; see `open_checkpoint` and `Calibration.check_public`.
+        public: Strangers choose; see `open_checkpoint` and `Calibration.check_public`.
         workers: See `profile_deltas`.
         progress, stop: Called after each sample and each module; ends it between two of them.
     """
@@ -208,16 +209,14 @@ def _measured(
     cached = open_stored(path) if place else None
     if cached is not None:  # of another GPU than the expected one
         return key, cached
-    texts = samples(
-        source, tokenizer, min(MAX_SAMPLE_TOKENS, subject.positions), subject.vocabulary
-    )
+    longest = min(MAX_SAMPLE_TOKENS, subject.positions)
+    texts = samples(source, tokenizer, longest, subject.vocabulary)
     if kind == "fisher":
         sizes = {name: (math.prod(shape),) for name, shape in subject.shapes.items()}
-        with draft(path, sizes) as drafted:
+        with closing(Draft(path, sizes)) as drafted:
             norm = collectors.collect_fisher(subject, texts, drafted.arrays, **control)
             return key, drafted.finish({"norm": norm})
-    with draft(path, collectors.input_shapes(subject, gram=kind == "gram")) as drafted:
-        axes = collectors.collect_inputs(
-            subject, texts, drafted.arrays, gram=kind == "gram", **control
-        )
+    gram = kind == "gram"
+    with closing(Draft(path, collectors.input_shapes(subject, gram=gram))) as drafted:
+        axes = collectors.collect_inputs(subject, texts, drafted.arrays, gram=gram, **control)
         return key, drafted.finish({"axes": axes})

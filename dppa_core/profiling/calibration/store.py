@@ -12,8 +12,8 @@ import math
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Stored:
 
 
 class Draft:
-    """Arrays of zeros to fill in, on disk if possible."""
+    """Arrays of zeros to fill in, on disk if possible; `close` removes an unfinished file."""
 
     def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.path, self._places = path, _placed(shapes)
@@ -74,16 +74,6 @@ class Draft:
             os.close(self._file)
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def draft(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Draft]:
-    """Arrays to fill in, which are removed unless they are finished."""
-    drafted = Draft(path, shapes)
-    try:
-        yield drafted
-    finally:
-        drafted.close()
 
 
 def open_stored(path: Path) -> Stored | None:
