@@ -150,7 +150,7 @@ class OwnStep:
         self._know(end)
         cos, sin = (table[first:end].repeat(texts, 1, 1) for table in (self._cos, self._sin))
         mask = torch.ones(tokens, end, dtype=torch.bool).tril(first) if first else None
-        heads, grouped = self._heads, self._heads != self._kv_heads
+        heads = self._heads
         x = functional.embedding(ids.reshape(-1), self._embedding)
         for index, layer in enumerate(self._layers):
             z = self._projected(layer, x, cos, sin).view(texts, tokens, -1, self._size)
@@ -159,14 +159,7 @@ class OwnStep:
             cached[:, :, first:end] = kv
             if first:
                 kv = cached[:, :, :end]
-            attended = functional.scaled_dot_product_attention(
-                z[:, :, :heads].transpose(1, 2),
-                kv[:, : self._kv_heads],
-                kv[:, self._kv_heads :],
-                attn_mask=mask,
-                is_causal=mask is None,
-                enable_gqa=grouped,
-            )
+            attended = self._attended(z[:, :, :heads].transpose(1, 2), kv, mask, mask is None)
             attended = attended.transpose(1, 2).reshape(texts * tokens, -1)
             if layer is self._layers[-1]:
                 x, attended = x[kept], attended[kept]
@@ -219,7 +212,7 @@ class OwnStep:
         cos, sin = self._cos[at], self._sin[at]
         rows = torch.arange(texts)
         mask = None if equal else (torch.arange(longest) <= at[:, None])[:, None, None]
-        heads, grouped = self._heads, self._heads != self._kv_heads
+        heads = self._heads
         x = functional.embedding(ids, self._embedding)
         for index, layer in enumerate(self._layers):
             z = self._projected(layer, x, cos, sin)
@@ -228,13 +221,7 @@ class OwnStep:
                 kept[:, :, longest - 1] = z[:, heads:]
             else:
                 kept[rows, :, at] = z[:, heads:]
-            attended = functional.scaled_dot_product_attention(
-                z[:, :heads, None],
-                kept[:, : self._kv_heads, :longest],
-                kept[:, self._kv_heads :, :longest],
-                attn_mask=mask,
-                enable_gqa=grouped,
-            )
+            attended = self._attended(z[:, :heads, None], kept[:, :, :longest], mask)
             x = self._finished(layer, x, attended.reshape(texts, -1))
         return self._normed(x, self._norm)
 
@@ -263,6 +250,16 @@ class OwnStep:
         swapped = turning.roll(self._size // 2, -1)
         torch.addcmul(turning * cos, swapped, sin, out=turning)
         return z
+
+    def _attended(
+        self, queries: Tensor, kv: Tensor, mask: Tensor | None, causal: bool = False
+    ) -> Tensor:
+        """(texts, heads, new tokens, head size), of keys and values as `KeyValues.of_layer`."""
+        keys, values = kv[:, : self._kv_heads], kv[:, self._kv_heads :]
+        shared = self._heads != self._kv_heads
+        return functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, is_causal=causal, enable_gqa=shared
+        )
 
     def _finished(self, layer: LayerWeights, x: Tensor, attended: Tensor) -> Tensor:
         """The layer's output, given its input and the attention's: (tokens, hidden)."""

@@ -83,12 +83,6 @@ class Counter:
         self._tallied: list[Tallied] = []
 
     def count(
-        self, pair: TensorPair, start: int, stop: int, scoring: Scoring | None = None
-    ) -> Bins:
-        """As `count_all`, for one pair."""
-        return self.count_all((pair,), start, stop, (scoring,))[0]
-
-    def count_all(
         self,
         pairs: Sequence[TensorPair],
         start: int,
@@ -168,7 +162,7 @@ def profile_tensor(
         NonFiniteWeights: NaN or infinity on either side, or a delta too large for float32.
     """
     counter = Counter(loader)
-    parts = [counter.count(pair, start, stop, scoring) for start, stop in slices(pair.numel)]
+    parts = [counter.count((pair,), *part, (scoring,))[0] for part in slices(pair.numel)]
     return profile_of_bins(module, pair, joined(parts), names, scoring)
 
 

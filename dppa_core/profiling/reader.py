@@ -84,7 +84,7 @@ class Reader:
         """Count a slice of a module, for each model."""
         check(self._stop)
         with shared.use() as pairs, self._counters.use() as counter:
-            return counter.count_all(pairs, start, stop, self.scorings(name))
+            return counter.count(pairs, start, stop, self.scorings(name))
 
     def checks(self, names: Iterable[str]) -> Iterator[partial[None]]:
         """A task for every slice of tensors outside the modules."""

@@ -83,33 +83,33 @@ def test_ties_are_counted_and_collected(backends: tuple[Kernels, Kernels], chunk
     thresholds = sizes[np.argsort(counts)[-3:]].astype(np.float32)
     lows = np.array([0, 2**62, 2**63], np.uint64)
     highs = np.array([2**64 - 1, 2**63 - 1, 2**63 + 2**60], np.uint64)
-    found = []
+    results = []
     for kernels in backends:
-        seen, hashes = np.zeros((3, 3), np.int64), np.zeros((3, N), np.uint64)
+        counted, hashes = np.zeros((3, 3), np.int64), np.zeros((3, N), np.uint64)
         for start in (0, N // 2):
             part = slice(start, start + N // 2)
-            windows, tied = (thresholds, lows, highs), (seen, hashes)
+            windows, tied = (thresholds, lows, highs), (counted, hashes)
             kernels.gather_tied(base[part], tuned[part], start + 7, 9, windows, tied)
-        found.append((seen, hashes))
-    same(found[0][0], found[1][0])
-    same(found[0][1], found[1][1])
+        results.append((counted, hashes))
+    same(results[0][0], results[1][0])
+    same(results[0][1], results[1][1])
     hashed = mix(np.arange(7, 7 + N, dtype=np.uint64), 9)
-    for level, threshold in enumerate(thresholds):
+    for band, threshold in enumerate(thresholds):
         tied = hashed[delta_of(base, tuned) == threshold]
-        inside = tied[(tied >= lows[level]) & (tied <= highs[level])]
-        expected = (tied.size, np.count_nonzero(tied < lows[level]), inside.size)
-        assert found[0][0][level].tolist() == list(expected)
-        same(found[0][1][level, : inside.size], inside)
+        inside = tied[(tied >= lows[band]) & (tied <= highs[band])]
+        expected = (tied.size, np.count_nonzero(tied < lows[band]), inside.size)
+        assert results[0][0][band].tolist() == list(expected)
+        same(results[0][1][band, : inside.size], inside)
 
 
 @pytest.mark.parametrize("backend", ["numba", "torch"])
 def test_collecting_stops_where_its_arrays_end(backend: str) -> None:
     base, tuned = np.zeros(100, np.float32), np.ones(100, np.float32)
-    seen, hashes = np.zeros((1, 3), np.int64), np.zeros((1, 5), np.uint64)
+    counted, hashes = np.zeros((1, 3), np.int64), np.zeros((1, 5), np.uint64)
     every = np.array([0], np.uint64), np.array([2**64 - 1], np.uint64)
-    one = np.ones(1, np.float32)
-    get_backend(backend).gather_tied(base, tuned, 0, 9, (one, *every), (seen, hashes))
-    assert seen.tolist() == [[100, 0, 100]]
+    threshold = np.ones(1, np.float32)
+    get_backend(backend).gather_tied(base, tuned, 0, 9, (threshold, *every), (counted, hashes))
+    assert counted.tolist() == [[100, 0, 100]]
     same(hashes[0], mix(np.arange(5, dtype=np.uint64), 9))
 
 
@@ -120,16 +120,16 @@ def test_a_histogram_counts_edges_and_insides(
     bits = delta_of(base, tuned).view(np.uint32)
     low = bits & 0x3FFF
     index = 2 * (bits >> 14) + (low > 0)
-    wanted = np.unique(index)
+    words = np.unique(index)
     for kernels in backends:
         tally = Tally()
         for _ in range(2):  # empty again once it was drained
             kernels.histogram(base[:1234], tuned[:1234], tally)
             kernels.histogram(base[1234:], tuned[1234:], tally)
-            found = kernels.drain(tally)
-            np.testing.assert_array_equal(found.words, wanted)
-            np.testing.assert_array_equal(found.counts, np.bincount(index)[wanted])
-            np.testing.assert_array_equal(found.places, np.bincount(index, weights=low)[wanted])
+            drained = kernels.drain(tally)
+            np.testing.assert_array_equal(drained.words, words)
+            np.testing.assert_array_equal(drained.counts, np.bincount(index)[words])
+            np.testing.assert_array_equal(drained.places, np.bincount(index, weights=low)[words])
 
 
 @pytest.mark.parametrize("rare", [False, True])
@@ -145,18 +145,18 @@ def test_a_histogram_of_usual_weights(backends: tuple[Kernels, Kernels], rare: b
     bits = delta_of(base, tuned).view(np.uint32)
     low = bits & 0x3FFF
     index = 2 * (bits >> 14) + (low > 0)
-    wanted, counts = np.unique(index, return_counts=True)
+    words, counts = np.unique(index, return_counts=True)
     assert np.count_nonzero(low) > 50
     for kernels in backends:
         tally = Tally()
         for _ in range(2):
             kernels.histogram(base, tuned, tally)
-            found = kernels.drain(tally)
-            np.testing.assert_array_equal(found.words, wanted)
-            np.testing.assert_array_equal(found.counts, counts)
-            np.testing.assert_array_equal(found.places, np.bincount(index, weights=low)[wanted])
-            if found.inside is not None:
-                np.testing.assert_array_equal(np.sort(found.inside), np.sort(bits[low > 0]))
+            drained = kernels.drain(tally)
+            np.testing.assert_array_equal(drained.words, words)
+            np.testing.assert_array_equal(drained.counts, counts)
+            np.testing.assert_array_equal(drained.places, np.bincount(index, weights=low)[words])
+            if drained.inside is not None:
+                np.testing.assert_array_equal(np.sort(drained.inside), np.sort(bits[low > 0]))
             else:
                 assert rare or kernels is backends[1]
 
@@ -166,15 +166,16 @@ def test_a_histogram_of_nothing_but_zeros(backends: tuple[Kernels, Kernels]) -> 
         tally = Tally()
         assert not kernels.drain(tally).words.size
         kernels.histogram(np.ones(5, np.float32), np.ones(5, np.float32), tally)
-        found = kernels.drain(tally)
-        assert [found.words[0], found.counts[0], found.places[0], found.words.size] == [0, 5, 0, 1]
+        drained = kernels.drain(tally)
+        rows = (drained.words, drained.counts, drained.places)
+        assert [row.tolist() for row in rows] == [[0], [5], [0]]
 
 
 def test_a_bin_is_split_by_its_last_bits(backends: tuple[Kernels, Kernels], chunk: Chunk) -> None:
     _, base, tuned = chunk
     bits = delta_of(base, tuned).view(np.uint32)
-    keys, found = np.unique(bits >> 14, return_counts=True)
-    key = int(keys[np.argmax(found)])
+    keys, sizes = np.unique(bits >> 14, return_counts=True)
+    key = int(keys[np.argmax(sizes)])
     expected = np.bincount(bits[bits >> 14 == key] & 0x3FFF, minlength=1 << 14)
     for kernels in backends:
         counts = np.zeros(1 << 14, np.int64)

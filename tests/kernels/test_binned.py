@@ -26,15 +26,20 @@ def test_a_profile_sums_up_its_bins_as_it_would_by_itself() -> None:
     bins = some_bins(5000)
     weights = np.broadcast_to(np.uint16(0), 1 << 20)
     pair = TensorPair("w", weights, "BF16", weights, "BF16")
-    made = profile_of_bins(module(0, weights.size), pair, bins, ("base", "math"))
+    profile = profile_of_bins(module(0, weights.size), pair, bins, ("base", "math"))
     opened = bins.words & 1
-    np.testing.assert_array_equal(made.magnitudes.view(np.uint32) & 1, opened)
-    np.testing.assert_array_equal(made.magnitudes.view(np.uint32) >> OPEN_BITS, bins.words >> 1)
+    np.testing.assert_array_equal(profile.magnitudes.view(np.uint32) & 1, opened)
+    np.testing.assert_array_equal(profile.magnitudes.view(np.uint32) >> OPEN_BITS, bins.words >> 1)
     mean = (bins.places / bins.counts - opened).astype(np.float32)
-    np.testing.assert_array_equal(made.excess, mean)
-    own = ModuleProfile(made.module, made.magnitudes, made.counts, made.excess, made.base_square)
-    assert made.below.tolist() == own.below.tolist()
-    assert made.energy_from.tobytes() == own.energy_from.tobytes() and made.total == own.total
+    np.testing.assert_array_equal(profile.excess, mean)
+    computed = ModuleProfile(
+        profile.module, profile.magnitudes, profile.counts, profile.excess, profile.base_square
+    )
+    assert profile.below.tolist() == computed.below.tolist()
+    assert (
+        profile.energy_from.tobytes() == computed.energy_from.tobytes()
+        and profile.total == computed.total
+    )
 
 
 @pytest.mark.parametrize("scored", [False, True])

@@ -64,8 +64,10 @@ def arguments(dtype: str) -> dict[str, list[Any]]:
 
 def arrays(arguments: Iterable[object]) -> list[np.ndarray]:
     """The arrays among a loop's arguments, those in tuples too."""
-    nested = (one if isinstance(one, tuple) else (one,) for one in arguments)
-    return [one for one in chain.from_iterable(nested) if isinstance(one, np.ndarray)]
+    nested = (argument if isinstance(argument, tuple) else (argument,) for argument in arguments)
+    return [
+        argument for argument in chain.from_iterable(nested) if isinstance(argument, np.ndarray)
+    ]
 
 
 @pytest.mark.cases(1)
@@ -73,18 +75,18 @@ def arrays(arguments: Iterable[object]) -> list[np.ndarray]:
 @pytest.mark.parametrize("dtype", ["BF16", "F32"])
 def test_every_loop_writes_the_bytes_of_numba(dtype: str, kernels: Callable[[], Kernels]) -> None:
     device, numba = kernels(), get_backend("numba")
-    for name, given in arguments(dtype).items():
+    for name, inputs in arguments(dtype).items():
         again = arguments(dtype)[name]
-        getattr(device, name)(*given)
+        getattr(device, name)(*inputs)
         getattr(numba, name)(*again)
-        for ours, theirs in zip(arrays(given), arrays(again), strict=True):
+        for ours, theirs in zip(arrays(inputs), arrays(again), strict=True):
             assert ours.tobytes() == theirs.tobytes(), name
     base, tuned = arguments(dtype)["split_bin"][:2]
     drained = []
-    for one in (device, numba):
+    for loops in (device, numba):
         tally = Tally()
-        one.histogram(base, tuned, tally)
-        drained.append(one.drain(tally))
+        loops.histogram(base, tuned, tally)
+        drained.append(loops.drain(tally))
     for part in ("words", "counts", "places"):
         assert getattr(drained[0], part).tobytes() == getattr(drained[1], part).tobytes()
     values = np.array([-3, 2], np.float32)

@@ -44,9 +44,9 @@ BALLOTS = [
 @pytest.mark.parametrize("cuts", [CUTS, ()], ids=["trimmed", "whole"])
 @pytest.mark.parametrize("ballot", BALLOTS)
 def test_both_loops_elect_and_merge_alike(ballot: SignBallot, cuts: tuple[Cut, ...]) -> None:
-    own = elected.agree(deltas(), cuts, START, SEED, ballot)
-    assert own.tobytes() == plain.agree(deltas(), cuts, START, SEED, ballot).tobytes()
-    assert np.count_nonzero(own)
+    merged = elected.agree(deltas(), cuts, START, SEED, ballot)
+    assert merged.tobytes() == plain.agree(deltas(), cuts, START, SEED, ballot).tobytes()
+    assert np.count_nonzero(merged)
     votes = elected.vote(deltas(), cuts, START, SEED, ballot.votes)
     assert votes == plain.vote(deltas(), cuts, START, SEED, ballot.votes)
 
@@ -66,9 +66,11 @@ def test_both_loops_count_alike() -> None:
 @pytest.mark.parametrize("room", [1, 10_000])
 def test_both_loops_find_the_same_hashes(room: int) -> None:
     window = Window(HALF // 2, HALF, room)
-    found = [loops.gather_tied(deltas()[0], 1.0, START, SEED, window) for loops in (plain, elected)]
-    assert found[0][0] == found[1][0] > 0
-    assert np.array_equal(found[0][1], found[1][1]) and found[0][1].size > 1
+    results = [
+        loops.gather_tied(deltas()[0], 1.0, START, SEED, window) for loops in (plain, elected)
+    ]
+    assert results[0][0] == results[1][0] > 0
+    assert np.array_equal(results[0][1], results[1][1]) and results[0][1].size > 1
 
 
 @pytest.mark.parametrize("missed", [False, True])
@@ -83,7 +85,7 @@ def test_a_border_among_equal_magnitudes_keeps_as_many_as_asked(
     monkeypatch.setattr(ranking, "hash_window", window)
     stack = stack_of(deltas()[0])
     for count in (1500, 2500, 4000):
-        (cut,) = ranking.find_cuts((streamed(stack),), [count], lambda one: one.deltas)
+        (cut,) = ranking.find_cuts((streamed(stack),), [count], lambda part: part.deltas)
         kept = ranking.inside(np.abs(stack.deltas[0]), cut, stack)
         assert np.count_nonzero(kept) == count
         largest = np.sort(np.abs(stack.deltas[0]).ravel())[::-1][count - 1]
@@ -102,15 +104,15 @@ def test_ties_has_the_same_bytes_by_any_backend_and_number_of_workers(
     names = ("math", "law", "code")
     for seed, name in enumerate(names):
         tuned_llama(base, seed=seed + 1).save(tmp_path / name)
-    given = zip(names, (0.5, -0.3, 0.8), strict=True)
-    models = tuple(DomainModel(str(tmp_path / name), coefficient=share) for name, share in given)
+    shares = zip(names, (0.5, -0.3, 0.8), strict=True)
+    models = tuple(DomainModel(str(tmp_path / name), coefficient=share) for name, share in shares)
     recipe = MergeRecipe(str(tmp_path / "base"), models, "ties", parameters)
-    found = set()
+    digests = set()
     for backend, workers in (("numba", 1), ("numba", 3), ("torch", 1), ("torch", 3)):
         out = tmp_path / f"{backend}{workers}"
         report = merge_to_folder(recipe, out, backend=backend, workers=workers, shard_size=9000)
-        found.add(report.digest)
+        digests.add(report.digest)
     monkeypatch.setattr(chunks, "CHUNK", 1000)
     monkeypatch.setattr(combined_pass, "BLOCK", 500)
-    found.add(merge_to_folder(recipe, tmp_path / "other").digest)
-    assert len(found) == 1
+    digests.add(merge_to_folder(recipe, tmp_path / "other").digest)
+    assert len(digests) == 1

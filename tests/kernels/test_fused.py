@@ -29,8 +29,8 @@ def weights(signed: slice = slice(0, N, 11)) -> tuple[np.ndarray, list[np.ndarra
 def some_bands(base: np.ndarray, tuned: np.ndarray, count: int, cuts: str) -> Bands:
     """Thresholds that many elements are equal to."""
     sizes = np.abs(to_float32(tuned, "BF16") - to_float32(base, "BF16"))
-    found, often = np.unique(sizes, return_counts=True)
-    thresholds = np.sort(found[np.argsort(often)[-6:]][:count])[::-1].astype(np.float32)
+    distinct, often = np.unique(sizes, return_counts=True)
+    thresholds = np.sort(distinct[np.argsort(often)[-6:]][:count])[::-1].astype(np.float32)
     return thresholds, some_cuts(sizes, thresholds, cuts), RNG.normal(size=count).astype(np.float32)
 
 
@@ -47,16 +47,16 @@ def some_cuts(sizes: np.ndarray, thresholds: np.ndarray, kind: str) -> np.ndarra
 
 @pytest.mark.parametrize("cuts", ["none", "half", "any", "next to an element"])
 @pytest.mark.parametrize("signed", [slice(0, N, 11), slice(7000, 7001), slice(0, 0)])
-@pytest.mark.parametrize("levels", [1, 2])
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("models", [1, 2, 3])
 def test_one_loop_merges_as_many_loops_do(
-    models: int, levels: int, signed: slice, cuts: str
+    models: int, count: int, signed: slice, cuts: str
 ) -> None:
     base, tuned = weights(signed)
-    given = [some_bands(base, raw, levels, cuts) for raw in tuned[:models]]
+    bands = [some_bands(base, raw, count, cuts) for raw in tuned[:models]]
     slow, fast = np.empty((2, N), np.uint16)
-    assert TORCH.fuse(base, tuned[:models], START, SEED, given, slow)
-    assert NUMBA.fuse(base, tuned[:models], START, SEED, given, fast)
+    assert TORCH.fuse(base, tuned[:models], START, SEED, bands, slow)
+    assert NUMBA.fuse(base, tuned[:models], START, SEED, bands, fast)
     assert fast.tobytes() == slow.tobytes() != base.tobytes()
 
 
@@ -83,18 +83,18 @@ def test_bfloat16_is_counted_as_any_weights(scale: float, size: int) -> None:
 
 def counted_twice(old: np.ndarray, new: np.ndarray) -> list[Drained]:
     """The counts, equal on both backends."""
-    found = []
+    drained = []
     for kernels in (NUMBA, TORCH):
         tally = Tally()
         kernels.histogram(old, new, tally)
-        found.append(kernels.drain(tally))
+        drained.append(kernels.drain(tally))
     for part in ("words", "counts", "places"):
-        fast, slow = (getattr(one, part) for one in found)
+        fast, slow = (getattr(counts, part) for counts in drained)
         assert fast.tobytes() == slow.tobytes()
     sizes = np.abs(to_float32(new, "BF16") - to_float32(old, "BF16")).view(np.uint32)
-    if found[0].inside is not None:
-        assert np.array_equal(np.sort(found[0].inside), np.sort(sizes[sizes & 0x3FFF > 0]))
-    return found
+    if drained[0].inside is not None:
+        assert np.array_equal(np.sort(drained[0].inside), np.sort(sizes[sizes & 0x3FFF > 0]))
+    return drained
 
 
 def test_blocks_in_and_out_of_the_usual_range_are_counted_together() -> None:

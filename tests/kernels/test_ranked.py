@@ -40,9 +40,9 @@ def test_a_score_is_weight_times_magnitude(backends: tuple[Kernels, Kernels], si
     weights[::5] = 0
     expected = np.where(delta == 0, 0, np.maximum(weights * np.abs(delta), SMALLEST))
     for kernels in backends:
-        found = np.full(N, np.nan, np.float32)
-        kernels.score(base, tuned, weights, found)
-        assert found.tobytes() == expected.astype(np.float32).tobytes()
+        scores = np.full(N, np.nan, np.float32)
+        kernels.score(base, tuned, weights, scores)
+        assert scores.tobytes() == expected.astype(np.float32).tobytes()
 
 
 def test_a_score_that_is_no_number_stays_none(backends: tuple[Kernels, Kernels]) -> None:
@@ -50,11 +50,11 @@ def test_a_score_that_is_no_number_stays_none(backends: tuple[Kernels, Kernels])
     tuned = np.array([np.nan, np.inf, -np.inf, 3e38], np.float32)
     weights = np.array([1, 1, 1, 3e38], np.float32)
     for kernels in backends:
-        found = np.zeros(4, np.float32)
-        kernels.score(base, tuned, weights, found)
-        assert np.isnan(found[0]) and np.isinf(found[1:]).all()
-        kernels.score_random(base, tuned, 0, 7, found)
-        assert np.isnan(found[0]) and np.isinf(found[1:3]).all() and 0 < found[3] <= 1
+        scores = np.zeros(4, np.float32)
+        kernels.score(base, tuned, weights, scores)
+        assert np.isnan(scores[0]) and np.isinf(scores[1:]).all()
+        kernels.score_random(base, tuned, 0, 7, scores)
+        assert np.isnan(scores[0]) and np.isinf(scores[1:3]).all() and 0 < scores[3] <= 1
 
 
 def test_a_random_score_is_the_hash_of_the_place(
@@ -66,32 +66,32 @@ def test_a_random_score_is_the_hash_of_the_place(
     drawn = ((hashes >> np.uint64(40)) + np.uint64(1)).astype(np.float32) * np.float32(2.0**-24)
     expected = np.where(delta == 0, np.float32(0), drawn)
     for kernels in backends:
-        found = np.zeros(N, np.float32)
-        kernels.score_random(base, tuned, start, seed, found)
-        assert found.tobytes() == expected.tobytes()
+        scores = np.zeros(N, np.float32)
+        kernels.score_random(base, tuned, start, seed, scores)
+        assert scores.tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize("levels", [1, 2, 5])
+@pytest.mark.parametrize("count", [1, 2, 5])
 def test_what_is_added_is_the_delta_where_the_score_is_inside(
-    backends: tuple[Kernels, Kernels], sides: Sides, levels: int
+    backends: tuple[Kernels, Kernels], sides: Sides, count: int
 ) -> None:
     base, tuned, delta = sides
     scores = np.round(RNG.random(N), 2).astype(np.float32)
-    thresholds = np.sort(RNG.choice(np.unique(scores), levels, replace=False))[::-1].copy()
-    cuts = RNG.integers(0, 2**64 - 1, levels, dtype=np.uint64)
-    weights = RNG.normal(size=levels).astype(np.float32)
+    thresholds = np.sort(RNG.choice(np.unique(scores), count, replace=False))[::-1].copy()
+    cuts = RNG.integers(0, 2**64 - 1, count, dtype=np.uint64)
+    weights = RNG.normal(size=count).astype(np.float32)
     hashes = mix(np.arange(11, 11 + N, dtype=np.uint64), 3)
-    chosen = np.zeros(N, np.float32)
-    for level in reversed(range(levels)):
-        tied = (scores == thresholds[level]) & (hashes < cuts[level])
-        chosen[(scores > thresholds[level]) | tied] = weights[level]
+    factors = np.zeros(N, np.float32)
+    for band in reversed(range(count)):
+        tied = (scores == thresholds[band]) & (hashes < cuts[band])
+        factors[(scores > thresholds[band]) | tied] = weights[band]
     before = RNG.normal(size=N).astype(np.float32)
-    term = chosen * delta
+    term = factors * delta
     expected = np.where(term != 0, before + term, before)
     for kernels in backends:
-        found = before.copy()
-        kernels.add_ranked(found, base, tuned, scores, 11, 3, (thresholds, cuts, weights))
-        assert found.tobytes() == expected.tobytes()
+        total = before.copy()
+        kernels.add_ranked(total, base, tuned, scores, 11, 3, (thresholds, cuts, weights))
+        assert total.tobytes() == expected.tobytes()
 
 
 def test_ranked_by_magnitude_it_is_what_is_added_by_magnitude(
@@ -100,12 +100,12 @@ def test_ranked_by_magnitude_it_is_what_is_added_by_magnitude(
     base, tuned, delta = sides
     thresholds = np.array([0.7, 0.3], np.float32)
     cuts, weights = np.array([2**63, 2**61], np.uint64), np.array([1.5, 0.5], np.float32)
-    levels = thresholds, cuts, weights
+    bands = thresholds, cuts, weights
     for kernels in backends:
-        one, other = np.zeros((2, N), np.float32)
-        kernels.add_bands(one, base, tuned, 0, 9, levels)
-        kernels.add_ranked(other, base, tuned, np.abs(delta), 0, 9, levels)
-        assert one.tobytes() == other.tobytes()
+        by_magnitude, by_score = np.zeros((2, N), np.float32)
+        kernels.add_bands(by_magnitude, base, tuned, 0, 9, bands)
+        kernels.add_ranked(by_score, base, tuned, np.abs(delta), 0, 9, bands)
+        assert by_magnitude.tobytes() == by_score.tobytes()
 
 
 def test_sums_go_to_the_words_that_a_histogram_counts_in(

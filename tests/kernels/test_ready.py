@@ -20,12 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def run_alone(function: str, cwd: Path, zoo: Path, **env: str) -> None:
     """In a new interpreter, in a new folder."""
     script = f"from tests.helpers.every_loop import {function}; {function}()"
-    told = {"PYTHONPATH": str(ROOT), "DPPA_ZOO": str(zoo), "DPPA_CACHE": str(cwd / "cache")}
+    settings = {"PYTHONPATH": str(ROOT), "DPPA_ZOO": str(zoo), "DPPA_CACHE": str(cwd / "cache")}
     command = [sys.executable, "-c", script]
-    done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **told, **env}, capture_output=True, text=True
+    process = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **settings, **env}, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.long
@@ -61,11 +61,11 @@ class Started:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Started:
-    found = Started()
-    monkeypatch.setattr(subprocess, "Popen", found)
+    process = Started()
+    monkeypatch.setattr(subprocess, "Popen", process)
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
     monkeypatch.setenv("DPPA_COMPILE", "1")
-    return found
+    return process
 
 
 def test_torch_computes_while_one_process_compiles(started: Started) -> None:
@@ -111,12 +111,12 @@ def test_numba_computes_at_once_where_nothing_can_be_kept(
 def test_another_cache_folder_or_machine_is_compiled_for_anew(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    made_of = [ready.marker_file()]
+    markers = [ready.marker_file()]
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    made_of.append(ready.marker_file())
+    markers.append(ready.marker_file())
     monkeypatch.setattr(ready, "_machine", lambda: ("another",))
-    made_of.append(ready.marker_file())
-    assert all(one != other for one, other in combinations(made_of, 2))
+    markers.append(ready.marker_file())
+    assert all(first != second for first, second in combinations(markers, 2))
 
 
 @pytest.mark.parametrize("scored", [False, True])
@@ -128,7 +128,7 @@ def test_the_loops_over_bins_give_the_same_bytes_in_numpy(scored: bool) -> None:
         counts, sums = random.integers(1, 1 << 20, size), random.random((size, 2))
         places = counts * random.integers(1, 1 << 14, size)
         parts.append((words, counts, places, sums if scored else np.empty((0, 2))))
-    found = []
+    results = []
     for loops in (binned, bin_loops):
         words, counts, places = np.empty((3, 8000), np.int64)
         sums = np.empty((8000, 2)) if scored else np.empty((0, 2))
@@ -138,5 +138,5 @@ def test_the_loops_over_bins_give_the_same_bytes_in_numpy(scored: bool) -> None:
         loops.unpack(*joined[:3], bits, excess)
         below, energy, products = np.empty(size + 1, np.int64), np.empty(size + 1), np.empty(size)
         loops.sum_up(bits, joined[1], excess, below, energy, products)
-        found.append([row.tobytes() for row in (*joined, bits, excess, below, energy, products)])
-    assert found[0] == found[1]
+        results.append([row.tobytes() for row in (*joined, bits, excess, below, energy, products)])
+    assert results[0] == results[1]

@@ -52,12 +52,12 @@ def test_logits_are_those_of_torch_and_of_transformers(
     model = model_of(family)
     written = [[(3 * row + i) % 60 for i in range(1 + 5 * row)] for row in range(texts)]
     compiled, plain = OwnTexts(OwnStep(model)), by_torch(model)
-    for one in (compiled, plain):
-        one.read(written, [1] * texts)
+    for reader in (compiled, plain):
+        reader.read(written, [1] * texts)
     for token in (11, 4, 30):
-        found, expected = (one.step(torch.full((texts,), token)) for one in (compiled, plain))
-        assert torch.allclose(found, expected, atol=1e-4)
-        for text, logits in zip(written, found, strict=True):
+        computed, expected = (way.step(torch.full((texts,), token)) for way in (compiled, plain))
+        assert torch.allclose(computed, expected, atol=1e-4)
+        for text, logits in zip(written, computed, strict=True):
             text.append(token)
             assert torch.allclose(logits, alone(model, text)[-1], atol=1e-4)
 
@@ -78,30 +78,30 @@ def test_texts_go_on_with_the_same_tokens_whichever_step_takes_its_turn(
 ) -> None:
     model = models[family]
     step, plain = OwnStep(model), by_torch(model)
-    mixed, known = OwnTexts(step), step._addresses
+    mixed, addresses = OwnTexts(step), step._addresses
     last, lengths = torch.zeros(0, dtype=torch.long), list[int]()
     for move in moves:
         if isinstance(move, list):
-            read = [torch.cat(one.read(move, [1] * len(move))) for one in (mixed, plain)]
+            read = [torch.cat(texts.read(move, [1] * len(move))) for texts in (mixed, plain)]
             last = torch.cat([last, read[0].argmax(-1)])
             lengths += map(len, move)
         elif not lengths:
             continue
         elif isinstance(move, str):
-            step._addresses = known if move == "compiled" else None
-            found, expected = mixed.step(last), plain.step(last)
-            assert torch.allclose(found, expected, atol=1e-4)
-            assert torch.equal(found.argmax(-1), expected.argmax(-1))
-            last, lengths = found.argmax(-1), [one + 1 for one in lengths]
+            step._addresses = addresses if move == "compiled" else None
+            logits, expected = mixed.step(last), plain.step(last)
+            assert torch.allclose(logits, expected, atol=1e-4)
+            assert torch.equal(logits.argmax(-1), expected.argmax(-1))
+            last, lengths = logits.argmax(-1), [length + 1 for length in lengths]
         elif move[0] == "keep":
             rows = [row for row in range(len(lengths)) if move[1] >> row & 1]
-            for one in (mixed, plain):
-                one.keep(rows)
+            for texts in (mixed, plain):
+                texts.keep(rows)
             last, lengths = last[rows], [lengths[row] for row in rows]
         else:
             lengths = [max(1, length - move[1]) for length in lengths]
-            for one in (mixed, plain):
-                one.cut(lengths)
+            for texts in (mixed, plain):
+                texts.cut(lengths)
 
 
 def test_the_next_step_sees_weights_that_changed_in_place() -> None:
@@ -136,8 +136,9 @@ def test_a_model_that_computes_no_numbers_is_refused(value: float, place: str) -
     model = model_of("llama")
     texts = OwnTexts(OwnStep(model))
     texts.read([[1, 2]], [1])
-    named = {name: one for name, one in model.model.named_parameters() if name.startswith(place)}
-    next(iter(named.values())).detach()[3 if "embed" in place else ...] = value
+    parameters = dict(model.model.named_parameters())
+    first = next(name for name in parameters if name.startswith(place))
+    parameters[first].detach()[3 if "embed" in place else ...] = value
     with pytest.raises(NonFiniteWeights):
         texts.step(torch.tensor([3]))
 
@@ -167,7 +168,7 @@ def test_until_it_is_compiled_torch_answers_and_nobody_waits(tmp_path: Path) -> 
         "assert one.token_step() is None and not one._compiled.signatures\n"
     )
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr

@@ -62,9 +62,9 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
 
 def test_the_cards_say_what_they_are() -> None:
-    for one in gpus():
-        assert one.name and free_bytes(one.device) > 0
-        assert one.bfloat16 == (torch.cuda.get_device_capability(one.device) >= (8, 0))
+    for card in gpus():
+        assert card.name and free_bytes(card.device) > 0
+        assert card.bfloat16 == (torch.cuda.get_device_capability(card.device) >= (8, 0))
 
 
 def test_memory_that_pytorch_holds_unused_is_free_for_batches() -> None:
@@ -79,53 +79,54 @@ def test_memory_that_pytorch_holds_unused_is_free_for_batches() -> None:
 
 def test_a_copy_in_bfloat16_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "MIN_GPU_BYTES", 0)
-    with lend(ModelPool().get("zoo:math")) as there:
-        assert there.model.device.type == "cuda" and place_of(there.model)
-        assert np.isfinite(perplexity(there, "The term is fair. " * 9).loss.value)
+    with lend(ModelPool().get("zoo:math")) as lent:
+        assert lent.model.device.type == "cuda" and place_of(lent.model)
+        assert np.isfinite(perplexity(lent, "The term is fair. " * 9).loss.value)
 
 
 def test_replies_and_losses(on_gpu: Any) -> None:
     resident, text = ModelPool().get("zoo:math"), "The term is fair. " * 20
-    asked: Any = (resident, "What is 12 + 5?", GenerationSettings(max_new_tokens=12), None)
-    here = list(local_reply(*asked)), perplexity(resident, text, window=64)
+    question: Any = (resident, "What is 12 + 5?", GenerationSettings(max_new_tokens=12), None)
+    expected = list(local_reply(*question)), perplexity(resident, text, window=64)
     on_gpu()
-    there = list(local_reply(*asked))
-    assert [one.loss for one in there] == pytest.approx([one.loss for one in here[0]], **CLOSE)
+    tokens = list(local_reply(*question))
+    losses = [token.loss for token in expected[0]]
+    assert [token.loss for token in tokens] == pytest.approx(losses, **CLOSE)
     with lend(resident) as copied:
         assert copied.model.device.type == "cuda"
-        found = perplexity(copied, text, window=64)
-    assert found.loss.value == pytest.approx(here[1].loss.value, **CLOSE)
+        copied_loss = perplexity(copied, text, window=64)
+    assert copied_loss.loss.value == pytest.approx(expected[1].loss.value, **CLOSE)
 
 
 def test_evaluation_and_attribution(on_gpu: Any) -> None:
     exam, pool = Exam(RECIPE, "math", "search", 70), ModelPool()
-    asked = RECIPE, pool.get(RECIPE), "How many apples?", "Seventeen."
-    here = Examiner(pool, keep=False).marks(exam), attribute(*asked)
+    question = RECIPE, pool.get(RECIPE), "How many apples?", "Seventeen."
+    expected = Examiner(pool, keep=False).marks(exam), attribute(*question)
     on_gpu()
-    there = Examiner(pool, keep=False).marks(exam), attribute(*asked)
-    assert there[0].losses == pytest.approx(here[0].losses, **CLOSE)
-    losses = [[one.loss for one in found.effects] for found in (here[1], there[1])]
+    computed = Examiner(pool, keep=False).marks(exam), attribute(*question)
+    assert computed[0].losses == pytest.approx(expected[0].losses, **CLOSE)
+    losses = [[effect.loss for effect in pair.effects] for pair in (expected[1], computed[1])]
     assert losses[1] == pytest.approx(losses[0], **CLOSE)
 
 
 @pytest.mark.parametrize("kind", ["fisher", "norms", "gram"])
 def test_calibration(on_gpu: Any, kind: Any) -> None:
     base, tuned = map(open_checkpoint, ("zoo:base", "zoo:math"))
-    asked: Any = (kind, base, tuned, calibration_of("zoo:math"))
+    arguments: Any = (kind, base, tuned, calibration_of("zoo:math"))
     on_gpu()
-    there = statistics(*asked, label="math")
+    computed = statistics(*arguments, label="math")
     on_gpu(on=False)
-    here = statistics(*asked, label="math")
-    assert here.key != there.key
-    for name, array in here.arrays.items():
-        np.testing.assert_allclose(there.arrays[name], array, rtol=1e-3, atol=1e-6)
+    expected = statistics(*arguments, label="math")
+    assert expected.key != computed.key
+    for name, array in expected.arrays.items():
+        np.testing.assert_allclose(computed.arrays[name], array, rtol=1e-3, atol=1e-6)
 
 
 def test_adamerging(on_gpu: Any) -> None:
     domains = task_domains(["math"], SETTINGS)
-    here = adamerge(RECIPE, domains, SETTINGS)
+    expected = adamerge(RECIPE, domains, SETTINGS)
     on_gpu()
-    there = adamerge(RECIPE, domains, SETTINGS)
-    assert there.objectives == pytest.approx(here.objectives, **CLOSE)
-    for one, other in zip(there.snapshots, here.snapshots, strict=True):
-        np.testing.assert_allclose(one.coefficients, other.coefficients, rtol=1e-3)
+    computed = adamerge(RECIPE, domains, SETTINGS)
+    assert computed.objectives == pytest.approx(expected.objectives, **CLOSE)
+    for snapshot, same in zip(computed.snapshots, expected.snapshots, strict=True):
+        np.testing.assert_allclose(snapshot.coefficients, same.coefficients, rtol=1e-3)

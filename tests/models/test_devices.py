@@ -51,20 +51,20 @@ def resident(tiny_zoo: Path) -> Resident:
 
 def test_the_fake_device_refuses_what_cuda_refuses() -> None:
     with fake_cuda():
-        one = torch.ones(3, device="cuda")
-        assert one.device == CUDA and (one + torch.tensor(2.0)).tolist() == [3, 3, 3]
+        tensor = torch.ones(3, device="cuda")
+        assert tensor.device == CUDA and (tensor + torch.tensor(2.0)).tolist() == [3, 3, 3]
         with pytest.raises(RuntimeError, match="on the same device"):
-            one + torch.ones(3)
+            tensor + torch.ones(3)
         with pytest.raises(TypeError, match="numpy"):
-            one.numpy()
+            tensor.numpy()
         assert isinstance(torch.ones(3).to(CUDA), FakeCudaTensor)
-        assert type(one.cpu()) is type(one.to("cpu")) is torch.Tensor
+        assert type(tensor.cpu()) is type(tensor.to("cpu")) is torch.Tensor
 
 
 def test_a_copy_on_a_gpu_is_computed_by_transformers_own_forward_pass(resident: Resident) -> None:
     assert knows(resident.model) and isinstance(texts_of(resident.model), OwnTexts)
-    with fake_cuda(), lend(resident) as there:
-        assert not knows(there.model) and isinstance(texts_of(there.model), ForeignTexts)
+    with fake_cuda(), lend(resident) as lent:
+        assert not knows(lent.model) and isinstance(texts_of(lent.model), ForeignTexts)
 
 
 @pytest.mark.usefixtures("short_replies")
@@ -88,68 +88,69 @@ def short_replies(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """Grows with each forward pass of transformers, wherever it computes."""
-    found, forward = list[None](), LlamaForCausalLM.forward
+    calls, forward = list[None](), LlamaForCausalLM.forward
 
     @wraps(forward)
     def counted(*args: Any, **kwargs: Any) -> Any:
-        found.append(None)
+        calls.append(None)
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(LlamaForCausalLM, "forward", counted)
-    return found
+    return calls
 
 
 def test_chat_replies(resident: Resident, passes: list[None]) -> None:
     settings = GenerationSettings(temperature=1, seed=2, max_new_tokens=12)
-    asked: Any = (resident, "What is 12 + 5?", settings, None)
-    here = list(local_reply(*asked))
+    arguments: Any = (resident, "What is 12 + 5?", settings, None)
+    on_cpu = list(local_reply(*arguments))
     with fake_cuda() as computed:
-        there = list(local_reply(*asked))
-    assert [one.id for one in there] == [one.id for one in here]
-    losses = [[one.loss for one in tokens] for tokens in (here, there)]
+        on_gpu = list(local_reply(*arguments))
+    assert [token.id for token in on_gpu] == [token.id for token in on_cpu]
+    losses = [[token.loss for token in tokens] for tokens in (on_cpu, on_gpu)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
-    assert len(passes) == len(there)
+    assert len(passes) == len(on_gpu)
     assert computed.there == len(passes) * (LAYERS * 8 + 1) and not computed.here
 
 
 @pytest.mark.usefixtures("short_replies")
 def test_evaluation(passes: list[None]) -> None:
     exam = Exam(RECIPE, "math", "search", 70)
-    here = Examiner(keep=False, workers=1).marks(exam)
+    on_cpu = Examiner(keep=False, workers=1).marks(exam)
     assert not passes
     with fake_cuda() as computed:
-        there = Examiner(keep=False, workers=1).marks(exam)
-    assert there.hits == here.hits and there.losses == pytest.approx(here.losses, rel=1e-5)
+        on_gpu = Examiner(keep=False, workers=1).marks(exam)
+    assert on_gpu.hits == on_cpu.hits and on_gpu.losses == pytest.approx(on_cpu.losses, rel=1e-5)
     assert len(passes) > 2  # one for each of two batches, and one for each step of their replies
     assert computed.there == len(passes) * (LAYERS * 8 + 1) and not computed.here
 
 
 def test_perplexity(resident: Resident) -> None:
     text = "The term is fair. " * 20
-    here = perplexity(resident, text, window=64)
+    on_cpu = perplexity(resident, text, window=64)
     with fake_cuda() as computed, lend(resident) as copied:
-        there = perplexity(copied, text, window=64)
-    assert there.loss.value == pytest.approx(here.loss.value, rel=1e-6)
-    assert computed.there == here.windows * (LAYERS * 8 + 1) and not computed.here
+        on_gpu = perplexity(copied, text, window=64)
+    assert on_gpu.loss.value == pytest.approx(on_cpu.loss.value, rel=1e-6)
+    assert computed.there == on_cpu.windows * (LAYERS * 8 + 1) and not computed.here
 
 
 def test_attribution() -> None:
     merged = ModelPool().get(RECIPE)
-    here = attribute(RECIPE, merged, "How many apples?", "Seventeen.")
+    on_cpu = attribute(RECIPE, merged, "How many apples?", "Seventeen.")
     with fake_cuda() as computed:
-        there = attribute(RECIPE, merged, "How many apples?", "Seventeen.")
-    assert [one.loss for one in there.effects] == pytest.approx([one.loss for one in here.effects])
-    assert there.base_loss == pytest.approx(here.base_loss)
+        on_gpu = attribute(RECIPE, merged, "How many apples?", "Seventeen.")
+    losses = [effect.loss for effect in on_cpu.effects]
+    assert [effect.loss for effect in on_gpu.effects] == pytest.approx(losses)
+    assert on_gpu.base_loss == pytest.approx(on_cpu.base_loss)
     assert computed.there == 5 * (LAYERS * 8 + 1) and not computed.here
 
 
 def test_curvature() -> None:
     pruned = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.5,), (1.0,)),))
-    asked = items("math", "search", 3)
-    here = curvature(pruned, asked, [1.2])
+    questions = items("math", "search", 3)
+    on_cpu = curvature(pruned, questions, [1.2])
     with fake_cuda() as computed:
-        there = curvature(pruned, asked, [1.2])
-    assert there.losses == pytest.approx(here.losses) and there.energy == here.energy
+        on_gpu = curvature(pruned, questions, [1.2])
+    assert on_gpu.losses == pytest.approx(on_cpu.losses) and on_gpu.energy == on_cpu.energy
     assert computed.there == 6 * (LAYERS * 8 + 1) and not computed.here
 
 
@@ -165,18 +166,18 @@ def test_calibration(tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(collectors, "build_model", build)
     base, tuned = map(open_checkpoint, ("zoo:base", "zoo:math"))
     text = calibration_of("zoo:math")
-    asked: Any = (kind, base, tuned, text)
+    arguments: Any = (kind, base, tuned, text)
     with fake_cuda() as computed:
-        there = statistics(*asked, label="math")
-        again = statistics(*asked, label="math")
+        on_gpu = statistics(*arguments, label="math")
+        again = statistics(*arguments, label="math")
         assert loaded == ["math"]  # the second time it is from the cache
-    here = statistics(*asked, label="math")
+    on_cpu = statistics(*arguments, label="math")
     with fake_cuda():
-        assert statistics(*asked, label="math").key == here.key
+        assert statistics(*arguments, label="math").key == on_cpu.key
     assert len(loaded) == 2  # what the processor computed counts everywhere
-    assert again.key == there.key != here.key and there.axes == here.axes
-    for name, array in here.arrays.items():
-        np.testing.assert_allclose(there.arrays[name], array, rtol=1e-5, atol=1e-9)
+    assert again.key == on_gpu.key != on_cpu.key and on_gpu.axes == on_cpu.axes
+    for name, array in on_cpu.arrays.items():
+        np.testing.assert_allclose(on_gpu.arrays[name], array, rtol=1e-5, atol=1e-9)
     # The sums of Gram matrices lie in memory, their products do not.
     assert computed.there > LAYERS * 8 and not computed.here
 
@@ -192,12 +193,12 @@ def test_a_step_and_checkpoints_of_adamerging(
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
     domains, state = task_domains(["math"], SETTINGS), tmp_path / "state.json"
     with fake_cuda() as computed:
-        there = adamerge(RECIPE, domains, SETTINGS, state=state)
-    here = adamerge(RECIPE, domains, SETTINGS)
-    assert there.objectives == pytest.approx(here.objectives)
-    for one, other in zip(there.snapshots, here.snapshots, strict=True):
-        np.testing.assert_allclose(one.coefficients, other.coefficients, rtol=1e-6)
-        assert one.domains["math"].entropy == pytest.approx(other.domains["math"].entropy)
+        on_gpu = adamerge(RECIPE, domains, SETTINGS, state=state)
+    on_cpu = adamerge(RECIPE, domains, SETTINGS)
+    assert on_gpu.objectives == pytest.approx(on_cpu.objectives)
+    for snapshot, expected in zip(on_gpu.snapshots, on_cpu.snapshots, strict=True):
+        np.testing.assert_allclose(snapshot.coefficients, expected.coefficients, rtol=1e-6)
+        assert snapshot.domains["math"].entropy == pytest.approx(expected.domains["math"].entropy)
     # Forward and backward pass: three products for each of the seven matrices and the head.
     assert computed.there > 3 * (LAYERS * 7 + 1) and not computed.here
     with pytest.raises(InvalidValue, match="another"):  # of the processor: other last bits
@@ -209,9 +210,9 @@ def test_the_harness(resident: Resident, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     monkeypatch.chdir(Path(__file__).parents[2])
     harness = Harness(["dppa_sums"], Path("tests/harness"))
-    here = harness.ask(resident)
+    on_cpu = harness.ask(resident)
     with fake_cuda() as computed, lend(resident) as copied:
-        assert harness.ask(copied) == here
+        assert harness.ask(copied) == on_cpu
     assert computed.there >= LAYERS * 8 and not computed.here
 
 
@@ -223,14 +224,14 @@ def test_marks_are_kept_by_number_format_and_card(
     exam = Exam("zoo:math", "math", "search", 5)
     examiner = Examiner()
     with fake_cuda(free=0):  # no room: the processor answers, and its marks are kept as such
-        found = examiner.marks(exam)
+        marks = examiner.marks(exam)
         assert examiner.cached_marks(exam) is None
-    assert examiner.cached_marks(exam) == found
+    assert examiner.cached_marks(exam) == marks
     for native in (False, True):
         with fake_cuda(bfloat16=native):
             assert examiner.cached_marks(exam) is None
-            found = examiner.marks(exam)
-            assert examiner.cached_marks(exam) == found
+            marks = examiner.marks(exam)
+            assert examiner.cached_marks(exam) == marks
     assert len(list((tmp_path / "item-marks").iterdir())) == 3
 
 
@@ -248,12 +249,12 @@ def test_number_formats(native: bool) -> None:
 
 
 def test_a_copy_in_bfloat16_is_told_so_and_its_angles_stay_float32(resident: Resident) -> None:
-    with fake_cuda(bfloat16=True), lend(resident) as there, lend(resident, exact=True) as exact:
-        assert place_of(there.model) == ("bfloat16", CARD)
+    with fake_cuda(bfloat16=True), lend(resident) as usual, lend(resident, exact=True) as exact:
+        assert place_of(usual.model) == ("bfloat16", CARD)
         assert place_of(exact.model) == ("float32", CARD)
         assert place_of(resident.model) == ()
-        assert there.nbytes * 2 == exact.nbytes == resident.nbytes
-        assert {one.dtype for one in there.model.buffers()} == {torch.float32}
+        assert usual.nbytes * 2 == exact.nbytes == resident.nbytes
+        assert {buffer.dtype for buffer in usual.model.buffers()} == {torch.float32}
 
 
 def test_copies_go_to_the_card_with_the_fewest_users(resident: Resident) -> None:
@@ -261,9 +262,9 @@ def test_copies_go_to_the_card_with_the_fewest_users(resident: Resident) -> None
     copies = GpuCopies(cards, lambda _: 1 << 40)
     first, second, third = (replace(resident, key=key) for key in "abc")
     with copies.lend(first), copies.lend(second):
-        assert [one.gpu for one in copies._copies.values()] == cards
+        assert [held.gpu for held in copies._copies.values()] == cards
         with copies.lend(first), copies.lend(third):
-            assert [one.gpu for one in copies._copies.values()][-1] == cards[1]
+            assert [held.gpu for held in copies._copies.values()][-1] == cards[1]
 
 
 def test_trials_run_one_a_card_as_far_as_memory_goes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,17 +25,18 @@ CLOSE = 1e-5
 def test_greedy_words_and_logits_are_those_of_transformers(name: str) -> None:
     resident = ModelPool(public=True).get(f"zoo:{name}")
     ends = end_ids(resident.model, resident.tokenizer)
-    asked = [item.prompt for domain in DOMAINS for item in items(domain, n=ITEMS)]
-    for start in range(0, len(asked), TOGETHER):
-        prompts = [prompt_ids(resident, one) for one in asked[start : start + TOGETHER]]
-        own, other = OwnTexts(OwnStep(resident.model)), ForeignTexts(resident.model)
-        found, expected = (torch.cat(one.read(prompts, [1] * len(prompts))) for one in (own, other))
+    questions = [item.prompt for domain in DOMAINS for item in items(domain, n=ITEMS)]
+    for start in range(0, len(questions), TOGETHER):
+        prompts = [prompt_ids(resident, text) for text in questions[start : start + TOGETHER]]
+        native, foreign = OwnTexts(OwnStep(resident.model)), ForeignTexts(resident.model)
+        kept = [1] * len(prompts)
+        logits, expected = (torch.cat(way.read(prompts, kept)) for way in (native, foreign))
         ended = torch.zeros(len(prompts), dtype=torch.bool)
         for _ in range(LONGEST):
-            assert (found - expected)[~ended].abs().max() < CLOSE * expected.abs().max()
+            assert (logits - expected)[~ended].abs().max() < CLOSE * expected.abs().max()
             tokens = expected.argmax(-1)
-            assert torch.equal(found.argmax(-1)[~ended], tokens[~ended])
+            assert torch.equal(logits.argmax(-1)[~ended], tokens[~ended])
             ended |= torch.tensor([int(token) in ends for token in tokens])
             if bool(ended.all()):
                 break
-            found, expected = own.step(tokens), other.step(tokens)
+            logits, expected = native.step(tokens), foreign.step(tokens)

@@ -28,16 +28,16 @@ def models() -> tuple[Any, ...]:
     """Two models with our step, one computed by transformers."""
     torch.manual_seed(1)
     gpt = GPT2LMHeadModel(GPT2Config(vocab_size=60, n_positions=64, n_embd=16, n_layer=2, n_head=2))
-    found = (model_of("llama"), model_of("qwen3"), gpt.eval())
-    assert [knows(model) for model in found] == [True, True, False]
-    return found
+    results = (model_of("llama"), model_of("qwen3"), gpt.eval())
+    assert [knows(model) for model in results] == [True, True, False]
+    return results
 
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    made = Engine()
-    yield made
-    made.close()
+    engine = Engine()
+    yield engine
+    engine.close()
 
 
 QUESTION = st.tuples(st.integers(0, 2), TEXT, TEXT, st.integers(1, 12))
@@ -52,22 +52,22 @@ def test_logits_are_the_same_whoever_joins_leaves_or_stops(
 
     def ask(question: Any, steps: Any) -> torch.Tensor:
         model, text, answer, leaves = question
-        seen, following = list[torch.Tensor](), iter(answer)
+        drawn, following = list[torch.Tensor](), iter(answer)
 
         def choose(logits: torch.Tensor) -> torch.Tensor:  # no choice depends on rounding
-            seen.append(logits)
+            drawn.append(logits)
             return torch.tensor([next(following)])
 
         tokens = steps(models[model], text, choose, len(answer), None)
         for _ in range(min(leaves, len(answer))):
             next(tokens)
         tokens.close()
-        return torch.cat(seen[:leaves])
+        return torch.cat(drawn[:leaves])
 
     with ThreadPoolExecutor(len(questions)) as pool:
-        beside = list(pool.map(lambda one: ask(one, engine.steps), questions))
-    for found, question in zip(beside, questions, strict=True):
-        torch.testing.assert_close(found, ask(question, token_steps), atol=1e-5, rtol=1e-5)
+        beside = list(pool.map(lambda question: ask(question, engine.steps), questions))
+    for logits, question in zip(beside, questions, strict=True):
+        torch.testing.assert_close(logits, ask(question, token_steps), atol=1e-5, rtol=1e-5)
     engine.close()
 
 
@@ -76,14 +76,14 @@ def test_a_turn_that_ends_at_once_is_never_run_twice(monkeypatch: pytest.MonkeyP
     submit = engine._threads.submit
 
     def slow_submit(*work: Any) -> Any:  # the turn ends before the caller of submit goes on
-        found = submit(*work)
+        future = submit(*work)
         time.sleep(0.002)
-        return found
+        return future
 
     monkeypatch.setattr(engine._threads, "submit", slow_submit)
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(engine.once, partial(counted.append, place)) for place in range(200)]
-        assert [one.result(30) for one in asked] == [None] * 200
+        futures = [pool.submit(engine.once, partial(counted.append, place)) for place in range(200)]
+        assert [future.result(30) for future in futures] == [None] * 200
     assert sorted(counted) == list(range(200))
     engine.close()
 
@@ -98,15 +98,15 @@ def test_tokens_losses_and_entropies_are_those_of_a_model_alone(
         return steps(models[0], text, sampler(temperature, 0.9, 7), 6)
 
     runs = [begun(text, engine.steps) for text in texts]
-    found = [list(run) for run in zip(*runs, strict=True)]  # a token of each in turn
+    results = [list(run) for run in zip(*runs, strict=True)]  # a token of each in turn
     for row, text in enumerate(texts):
         alone = list(begun(text, token_steps))
-        for (token, seen), (expected, numbers) in zip(
-            [step[row] for step in found], alone, strict=True
+        for (token, batched), (expected, numbers) in zip(
+            [step[row] for step in results], alone, strict=True
         ):
             assert token == expected
-            assert seen.loss == pytest.approx(numbers.loss, abs=1e-4)
-            assert seen.entropy == pytest.approx(numbers.entropy, abs=1e-4)
+            assert batched.loss == pytest.approx(numbers.loss, abs=1e-4)
+            assert batched.entropy == pytest.approx(numbers.entropy, abs=1e-4)
 
 
 def test_stop_ends_a_reply_within_a_token_and_no_other(
@@ -114,13 +114,13 @@ def test_stop_ends_a_reply_within_a_token_and_no_other(
 ) -> None:
     stop = threading.Event()
     stopped = engine.steps(models[0], [1], greedy, 50, stop)
-    other = engine.steps(models[0], [2], greedy, 50)
-    next(stopped), next(other)
+    waiting = engine.steps(models[0], [2], greedy, 50)
+    next(stopped), next(waiting)
     stop.set()
     with pytest.raises(Cancelled):
         for _ in range(50):
             next(stopped)
-    assert len(list(other)) == 49
+    assert len(list(waiting)) == 49
 
 
 def test_a_model_without_numbers_fails_its_own_replies_alone(
@@ -153,7 +153,7 @@ def test_a_first_token_goes_before_replies_that_are_continued(models: tuple[Any,
     written = [list(reply) for reply in going]
     order.append("the others' last")
     thread.join()
-    assert order[0] == "first token" and [len(one) for one in written] == [39, 39]
+    assert order[0] == "first token" and [len(tokens) for tokens in written] == [39, 39]
     engine.close()
 
 

@@ -43,16 +43,16 @@ def copies(monkeypatch: pytest.MonkeyPatch) -> Iterator[GpuCopies]:
     monkeypatch.setattr(devices, "copied", lambda model, *_: model)
 
     def free() -> int:
-        return TOTAL - GIB * len(made._copies)
+        return TOTAL - GIB * len(copies._copies)
 
-    made = GpuCopies([CARD])
-    yield made
+    copies = GpuCopies([CARD])
+    yield copies
 
 
 def merges(resident: Resident, count: int) -> list[Resident]:
     """As the pool lends them: their key is the hash of a recipe."""
     models = [(DomainModel("zoo:math", coefficient=1 / (n + 1)),) for n in range(count)]
-    keys = [recipe_hash(MergeRecipe("zoo:base", one)) for one in models]
+    keys = [recipe_hash(MergeRecipe("zoo:base", model)) for model in models]
     return [replace(resident, key=key, nbytes=GIB) for key in keys]
 
 
@@ -60,9 +60,9 @@ def test_merges_of_a_search_leave_the_card_to_the_next_ones(
     resident: Resident, copies: GpuCopies
 ) -> None:
     free = []
-    for one in merges(resident, 40):
-        with copies.lend(one) as there:
-            assert there is not None
+    for merge in merges(resident, 40):
+        with copies.lend(merge) as lent:
+            assert lent is not None
             free.append(free_memory(ON_CARD))
     assert free == [23 * GIB, 22 * GIB, *[21 * GIB] * 38]
     assert len(copies._copies) == IDLE_MERGES
@@ -70,20 +70,20 @@ def test_merges_of_a_search_leave_the_card_to_the_next_ones(
 
 def test_the_merges_that_were_used_last_stay(resident: Resident, copies: GpuCopies) -> None:
     first, second, third = merges(resident, 3)
-    with copies.lend(first) as there:
+    with copies.lend(first) as lent:
         with copies.lend(second), copies.lend(third):
             pass
     with copies.lend(first) as again, copies.lend(third):
-        assert again is there
-    assert [one.resident.key for one in copies._copies.values()] == [third.key, first.key]
+        assert again is lent
+    assert [held.resident.key for held in copies._copies.values()] == [third.key, first.key]
 
 
 def test_models_by_reference_stay_until_room_is_short(
     resident: Resident, copies: GpuCopies
 ) -> None:
     for n in range(30):
-        with copies.lend(replace(resident, key=f"owner/model-{n}", nbytes=GIB)) as there:
-            assert there is not None
+        with copies.lend(replace(resident, key=f"owner/model-{n}", nbytes=GIB)) as lent:
+            assert lent is not None
     assert len(copies._copies) == 22  # the other 2 GiB are for activations
 
 

@@ -80,11 +80,11 @@ def test_logits_are_those_of_transformers(family: str, dtype: torch.dtype) -> No
     model = model_of(family, dtype)
     assert knows(model)
     texts, within = [[5, 9, 13], [7], [1, 2, 3, 4, 5]], 1e-4 if dtype == torch.float32 else 0.1
-    own = texts_of(model)
-    for text, logits in zip(texts, own.read(texts, [3, 1, 2]), strict=True):
+    native = texts_of(model)
+    for text, logits in zip(texts, native.read(texts, [3, 1, 2]), strict=True):
         assert torch.allclose(logits, alone(model, text)[-len(logits) :], atol=within)
     for token in (11, 4, 30):
-        stepped = own.step(torch.full((3,), token))
+        stepped = native.step(torch.full((3,), token))
         for text, logits in zip(texts, stepped, strict=True):
             text.append(token)
             assert torch.allclose(logits, alone(model, text)[-1], atol=within)
@@ -142,12 +142,12 @@ def test_a_prefix_that_all_texts_share_is_read_once(
     monkeypatch.setattr(texts_module, "MAX_READ_TOKENS", 6)
     prefix = list(range(32))
     texts = [[*prefix, 20, 21], [*prefix, 30], [*prefix, 20, 22, 23]]
-    own = OwnTexts(OwnStep(llama))
-    found = own.read(texts, [2, 1, 1])
+    native = OwnTexts(OwnStep(llama))
+    results = native.read(texts, [2, 1, 1])
     assert read == [(1, 32), (2, 2), (1, 3)], "in pieces of six tokens"
-    for text, logits in zip(texts, found, strict=True):
+    for text, logits in zip(texts, results, strict=True):
         assert torch.allclose(logits, alone(llama, text)[-len(logits) :], atol=1e-4)
-    for text, logits in zip(texts, own.step(torch.tensor([7, 8, 9])), strict=True):
+    for text, logits in zip(texts, native.step(torch.tensor([7, 8, 9])), strict=True):
         text.append(7 + texts.index(text))
         assert torch.allclose(logits, alone(llama, text)[-1], atol=1e-4)
 
@@ -161,13 +161,13 @@ def test_a_prefix_is_shared_only_where_that_saves_enough() -> None:
     assert shared_prefix(texts[:1], [1]) == 0
 
 
-@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("native", [True, False])
 @given(moves=st.lists(MOVE, max_size=12))
 @settings(max_examples=40)
 def test_texts_that_join_leave_and_are_cut_are_each_as_if_alone(
-    llama: Any, own: bool, moves: list[Any]
+    llama: Any, native: bool, moves: list[Any]
 ) -> None:
-    texts: Texts = OwnTexts(OwnStep(llama)) if own else ForeignTexts(llama)
+    texts: Texts = OwnTexts(OwnStep(llama)) if native else ForeignTexts(llama)
     written: list[list[int]] = []
     for move in moves:
         logits: list[torch.Tensor] = []
@@ -186,8 +186,8 @@ def test_texts_that_join_leave_and_are_cut_are_each_as_if_alone(
         elif isinstance(move, tuple) and move[0] == "cut" and written:
             written = [text[: max(1, len(text) - move[1])] for text in written]
             texts.cut([len(text) for text in written])
-        for text, found in zip(checked if logits else [], logits, strict=True):
-            assert torch.allclose(found, alone(llama, text)[-1], atol=1e-4)
+        for text, last in zip(checked if logits else [], logits, strict=True):
+            assert torch.allclose(last, alone(llama, text)[-1], atol=1e-4)
 
 
 def test_a_model_that_computes_no_numbers_is_refused(texts: Texts, llama: Any) -> None:

@@ -37,15 +37,15 @@ def test_models_and_merges_say_what_those_of_transformers_say(
     plain, whole = (OwnAnswerer(pool) for pool in pools)
     for target in ("zoo:math", *RECIPES):  # the later merges are written over, or are copies
         settings = GenerationSettings(12, temperature=0.8, seed=3)
-        told = [list(one.replies(target, "Add 1 + 1.", settings)) for one in (plain, whole)]
-        assert told[0] == told[1] and len(told[0]) > 2
+        replies = [list(way.replies(target, "Add 1 + 1.", settings)) for way in (plain, whole)]
+        assert replies[0] == replies[1] and len(replies[0]) > 2
         assert plain.reading(target, "1?", "2.") == whole.reading(target, "1?", "2.")
         with pools[0].lend(target) as light, pools[1].lend(target) as heavy:
             assert isinstance(light.model, PlainModel) and not isinstance(heavy.model, PlainModel)
-            there = dict(heavy.model.named_parameters(remove_duplicate=False))
+            heavy_parameters = dict(heavy.model.named_parameters(remove_duplicate=False))
             for name, value in light.model.named_parameters(remove_duplicate=False):
-                assert torch.equal(value, there[name]), name
-            angles = [OwnStep(one.model)._angles(300) for one in (light, heavy)]
+                assert torch.equal(value, heavy_parameters[name]), name
+            angles = [OwnStep(way.model)._angles(300) for way in (light, heavy)]
             assert all(map(torch.equal, *angles))
             assert vars(light.tokenizer).keys() == vars(heavy.tokenizer).keys()
 
@@ -71,14 +71,14 @@ def test_any_other_configuration_is_left_to_transformers(
     shutil.copytree(tiny_zoo / "math", folder)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     (folder / "config.json").write_text(json.dumps(config | changes), "utf-8")
-    said = []
+    outcomes = []
     for plain in (True, False):
         try:
             with ModelPool(plain=plain).lend(str(folder)) as resident:
-                said.append(type(resident.model))
+                outcomes.append(type(resident.model))
         except DppaError as error:
-            said.append(str(error))
-    assert said[0] == said[1] and said[0] is not PlainModel
+            outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1] and outcomes[0] is not PlainModel
 
 
 @pytest.mark.long
@@ -95,8 +95,8 @@ def test_an_answer_of_an_embedded_merge_imports_neither_transformers_models_nor_
         "heavy = 'sympy', 'accelerate', 'torch._dynamo', 'transformers.modeling_utils'\n"
         "assert not [name for name in heavy if name in sys.modules]\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
 
 
 def test_the_checkpoint_stays_the_same_object(tiny_zoo: Path) -> None:

@@ -26,20 +26,21 @@ def resident() -> Resident:
 
 @pytest.mark.parametrize("text", ["", "12 + 5", "12 + 5 = 17. The answer is 17."])
 def test_loss_and_next_tokens_are_those_of_transformers(resident: Resident, text: str) -> None:
-    found = read_text(resident, PROMPT, text)
+    reading = read_text(resident, PROMPT, text)
     prompt, reply = prompt_ids(resident, PROMPT), answer_ids(resident, text)
     with torch.inference_mode():
         logits = resident.model(input_ids=torch.tensor([prompt + reply])).logits[0].float()
     losses = -logits.log_softmax(-1)[len(prompt) - 1 : -1]
     expected = sum(float(row[token]) for row, token in zip(losses, reply, strict=True))
-    assert found.loss == pytest.approx(expected / len(reply), abs=1e-4)
+    assert reading.loss == pytest.approx(expected / len(reply), abs=1e-4)
     after = logits[-2]  # of the position whose next token would be the end token
     best = after.topk(LIKELIEST_TOKENS)
-    assert [one.logit for one in found.next] == pytest.approx(best.values.tolist(), abs=1e-3)
-    for temperature, log_sum in zip(TEMPERATURES, found.log_sums, strict=True):
+    logits_of_best = [candidate.logit for candidate in reading.next]
+    assert logits_of_best == pytest.approx(best.values.tolist(), abs=1e-3)
+    for temperature, log_sum in zip(TEMPERATURES, reading.log_sums, strict=True):
         shares = (after / temperature).softmax(-1)[best.indices].tolist()
-        mine = [math.exp(one.logit / temperature - log_sum) for one in found.next]
-        assert mine == pytest.approx(shares, abs=1e-4)
+        computed = [math.exp(logit / temperature - log_sum) for logit in logits_of_best]
+        assert computed == pytest.approx(shares, abs=1e-4)
 
 
 def test_the_likeliest_next_token_is_the_one_the_model_writes(resident: Resident) -> None:

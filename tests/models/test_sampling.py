@@ -22,8 +22,8 @@ def test_the_fewest_likeliest_tokens_that_reach_top_p_stay(top_p: float, kept: i
 
 def test_what_lies_outside_top_p_is_never_drawn() -> None:
     drawn = sampler(1.0, 0.75, seed=1)
-    seen = {int(drawn(LOGITS.flip(-1))[0]) for _ in range(200)}
-    assert seen == {2, 3}  # the two likeliest, in any order
+    tokens = {int(drawn(LOGITS.flip(-1))[0]) for _ in range(200)}
+    assert tokens == {2, 3}  # the two likeliest, in any order
 
 
 def test_what_is_drawn_follows_the_shares() -> None:

@@ -42,20 +42,20 @@ def test_a_merge_is_the_method_on_the_deltas_and_statistics(
     assert report.calibration["zoo:math"] == "questions of math (train split), at most 700 tokens"
     assert not report.warnings and report.densities == (1.0, 1.0)
     kind: Kind = "fisher" if method == "fisher" else "gram"
-    found = [measured(kind, model.model) for model in models]
+    measurements = [measured(kind, model.model) for model in models]
     base, *tuned = (slow.read(zoo_env / name).arrays for name in ("base", "math", "law"))
     for part in ("mlp.down_proj", "self_attn.k_proj"):
         name = f"model.layers.0.{part}.weight"
         shape = base[name].shape
         stack = replace(
-            stack_of([one[name] - base[name] for one in tuned], (0.6, 0.3), base[name], name),
+            stack_of([model[name] - base[name] for model in tuned], (0.6, 0.3), base[name], name),
             statistics=tuple(
-                one.arrays[name].reshape(shape if kind == "fisher" else (shape[1],) * 2)
-                for one in found
+                measurement.arrays[name].reshape(shape if kind == "fisher" else (shape[1],) * 2)
+                for measurement in measurements
             ),
         )
         if method == "fisher":
-            slowly = slow_calibrated.fisher(stack, [one.norm for one in found])
+            slowly = slow_calibrated.fisher(stack, [item.norm for item in measurements])
         else:
             slowly = slow_calibrated.regmean(stack, 0.9)
         np.testing.assert_allclose(merged[name] - base[name], slowly, rtol=1e-3, atol=1e-6)

@@ -25,8 +25,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
     base = random_llama(0)
     math = tuned_llama(base, 1)
-    for where in ("plain", "other"):
-        base.save(tmp_path / where / "base")
+    for folder in ("plain", "other"):
+        base.save(tmp_path / folder / "base")
     math.save(tmp_path / "plain" / "math")
     shuffled(math, tmp_path / "other" / "math", 7)
     return tmp_path
@@ -41,35 +41,36 @@ def recipe(method: str, **parameters: object) -> MergeRecipe:
 def test_scores_by_inputs_are_the_same_whatever_the_order_of_tokens(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = recipe("dppa", significance="activation", other_tensors="prune")
+    chosen_recipe = recipe("dppa", significance="activation", other_tensors="prune")
     hashes = set()
-    for where in ("plain", "other"):
-        monkeypatch.chdir(root / where)
-        hashes.add(merge_to_folder(given, root / f"out-{where}", sync=False).sha256)
+    for folder in ("plain", "other"):
+        monkeypatch.chdir(root / folder)
+        hashes.add(merge_to_folder(chosen_recipe, root / f"out-{folder}", sync=False).sha256)
     assert len(hashes) == 1
     profiles = []
-    for where in ("plain", "other"):
-        monkeypatch.chdir(root / where)
+    for folder in ("plain", "other"):
+        monkeypatch.chdir(root / folder)
         profiles.append(ranked_profile("./base", "./math", "activation", TEXT))
-    for one, other in zip(profiles[0].modules, profiles[1].modules, strict=True):
-        np.testing.assert_array_equal(one.counts, other.counts)
+    for first, second in zip(profiles[0].modules, profiles[1].modules, strict=True):
+        np.testing.assert_array_equal(first.counts, second.counts)
 
 
 @pytest.mark.parametrize(
-    "given", [recipe("fisher"), recipe("dppa", significance="fisher", other_tensors="prune")]
+    "chosen_recipe",
+    [recipe("fisher"), recipe("dppa", significance="fisher", other_tensors="prune")],
 )
 def test_fisher_information_in_rows_of_another_order_is_not_taken(
-    root: Path, monkeypatch: pytest.MonkeyPatch, given: MergeRecipe
+    root: Path, monkeypatch: pytest.MonkeyPatch, chosen_recipe: MergeRecipe
 ) -> None:
     """The modules' is; the embedding's belongs to other rows, so |d| replaces it."""
     monkeypatch.chdir(root / "other")
-    moved = open_merger(given)
+    moved = open_merger(chosen_recipe)
     monkeypatch.chdir(root / "plain")
-    plain = open_merger(given)
+    plain = open_merger(chosen_recipe)
     for name in plain.names():
-        one, other = (
+        first, second = (
             to_float32(raw, code) for code, _, raw in (plain.tensor(name), moved.tensor(name))
         )
-        assert one.shape == other.shape
+        assert first.shape == second.shape
         if name != EMBEDDING:  # a sum over tokens in another order may end in another last bit
-            assert np.mean(one != other) < 0.01
+            assert np.mean(first != second) < 0.01

@@ -39,7 +39,7 @@ class Words:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("value", "message"),
     [
         ({}, "needs either tasks or text"),
         ({"tasks": ["math"], "text": "a.txt"}, "needs either tasks or text"),
@@ -51,9 +51,9 @@ class Words:
         ({"text": 3}, "text must be the path of a file, got 3"),
     ],
 )
-def test_what_is_no_calibration_is_refused(given: dict[str, object], message: str) -> None:
+def test_what_is_no_calibration_is_refused(value: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidValue, match=message):
-        calibration_from(given, "calibration")
+        calibration_from(value, "calibration")
 
 
 def test_an_unknown_task_has_a_neighbour() -> None:

@@ -59,13 +59,13 @@ def test_a_binned_profile_says_nearly_the_same(
     exact = profile_delta(*pair(tiny_zoo))
     monkeypatch.setattr(binning, "EXACT_NUMEL", 0)
     binned = profile_delta(*pair(tiny_zoo))
-    for one, other in zip(exact.modules, binned.modules, strict=True):
-        assert not other.exact and other.numel == one.numel
-        assert other.mean == pytest.approx(one.mean, rel=1e-9)
-        assert other.delta_square == pytest.approx(one.delta_square, rel=1e-9)
-    mine, theirs = (plan_pruning(p, (0.9, 0.8)) for p in (exact, binned))
-    assert theirs.density == pytest.approx(mine.density, abs=1e-4)
-    assert theirs.energy == pytest.approx(mine.energy, abs=0.01)
+    for fine, coarse in zip(exact.modules, binned.modules, strict=True):
+        assert not coarse.exact and coarse.numel == fine.numel
+        assert coarse.mean == pytest.approx(fine.mean, rel=1e-9)
+        assert coarse.delta_square == pytest.approx(fine.delta_square, rel=1e-9)
+    exact_plan, coarse_plan = (plan_pruning(p, (0.9, 0.8)) for p in (exact, binned))
+    assert coarse_plan.density == pytest.approx(exact_plan.density, abs=1e-4)
+    assert coarse_plan.energy == pytest.approx(exact_plan.energy, abs=0.01)
 
 
 def weights_of(dtype: str, numel: int) -> tuple[TensorPair, np.ndarray]:
@@ -124,12 +124,12 @@ def test_a_profile_is_kilobytes() -> None:
 def test_both_backends_make_the_same_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "RUN", 1 << 17)
     pair, size = weights_of("BF16", 300_000)
-    one, other = (
+    first, second = (
         profile_tensor(Loader(get_backend(name)), module(0, size.size), pair) for name in BACKENDS
     )
     for name in ("magnitudes", "counts", "excess"):
-        assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
-    assert one.base_square == other.base_square
+        assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
+    assert first.base_square == second.base_square
 
 
 @pytest.mark.parametrize("ties", ["exact", "prune"])
@@ -165,10 +165,10 @@ def test_a_profile_is_kept_by_the_hash_of_the_weights(
     copy = str(shutil.copytree(zoo_env / "math", tmp_path / "elsewhere"))  # other path, other times
     again = cached_profile("zoo:base", copy)
     assert again.finetuned == copy and first.finetuned == "zoo:math"
-    for one, other in zip(first.modules, again.modules, strict=True):
-        assert one.module == other.module and one.base_square == other.base_square
-        np.testing.assert_array_equal(one.magnitudes, other.magnitudes)
-        np.testing.assert_array_equal(one.energy_from, other.energy_from)
+    for item, same in zip(first.modules, again.modules, strict=True):
+        assert item.module == same.module and item.base_square == same.base_square
+        np.testing.assert_array_equal(item.magnitudes, same.magnitudes)
+        np.testing.assert_array_equal(item.energy_from, same.energy_from)
 
 
 def test_a_damaged_cache_entry_is_made_again(
@@ -207,19 +207,19 @@ def test_the_cache_stays_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_models_are_profiled_together_as_they_are_alone(tiny_zoo: Path) -> None:
     base = SafetensorsCheckpoint(tiny_zoo / "base")
     tuned = [TunedModel(SafetensorsCheckpoint(tiny_zoo / name), name) for name in ("math", "law")]
-    for one, found in zip(tuned, profile_deltas(base, tuned, "base", workers=2), strict=True):
-        alone = profile_delta(base, one.checkpoint, names=("base", one.name))
-        assert (found.finetuned, found.other_tensors) == (one.name, alone.other_tensors)
-        for mine, other in zip(found.modules, alone.modules, strict=True):
-            assert mine.module == other.module and mine.base_square == other.base_square
+    for model, profile in zip(tuned, profile_deltas(base, tuned, "base", workers=2), strict=True):
+        alone = profile_delta(base, model.checkpoint, names=("base", model.name))
+        assert (profile.finetuned, profile.other_tensors) == (model.name, alone.other_tensors)
+        for item, same in zip(profile.modules, alone.modules, strict=True):
+            assert item.module == same.module and item.base_square == same.base_square
             for name in ("magnitudes", "counts", "excess"):
-                np.testing.assert_array_equal(getattr(mine, name), getattr(other, name))
+                np.testing.assert_array_equal(getattr(item, name), getattr(same, name))
 
 
 def test_profiling_reports_and_stops(tiny_zoo: Path) -> None:
-    seen: list[tuple[int, int, str]] = []
-    profile_delta(*pair(tiny_zoo), progress=lambda *now: seen.append(now))
-    assert [done for done, _, _ in seen] == list(range(15))
+    reports: list[tuple[int, int, str]] = []
+    profile_delta(*pair(tiny_zoo), progress=lambda *now: reports.append(now))
+    assert [number for number, _, _ in reports] == list(range(15))
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
@@ -286,11 +286,11 @@ def test_a_packed_table_of_32_layers_is_below_100_kb() -> None:
 
 def test_the_relative_change_of_a_cell_is_that_of_its_modules_together() -> None:
     """Two experts in one cell, deltas (3, 4) and (0, 12), bases of squares 4 and 165."""
-    found = [
+    modules = [
         ModuleProfile(module(0, 2), np.array([3, 4], np.float32), *_ones(2), 4.0),
         ModuleProfile(module(0, 2), np.array([0, 12], np.float32), *_ones(2), 165.0),
     ]
-    table = rate_table(DeltaProfile("b", "t", tuple(found), 0))
+    table = rate_table(DeltaProfile("b", "t", tuple(modules), 0))
     assert table.squares.tolist() == [[169]]
     assert table.relative.tolist() == [[1.0]]
 

@@ -246,5 +246,5 @@ def test_a_score_beyond_float32_is_named(pair: Path, tmp_path: Path) -> None:
 
 def test_another_seed_is_another_order() -> None:
     assert tensor_seed("random", "t") != tensor_seed("t")
-    assert RANDOM.of("t", "elsewhere.t") == AtRandom(tensor_seed("random", "t"))
-    assert replace(RANDOM, kind="fisher").of("t", "t") is None
+    assert RANDOM.scoring_of("t", "elsewhere.t") == AtRandom(tensor_seed("random", "t"))
+    assert replace(RANDOM, kind="fisher").scoring_of("t", "t") is None

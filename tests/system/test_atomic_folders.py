@@ -28,7 +28,7 @@ def names(folder: Path) -> list[str]:
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the kernel's exchange, and without."""
     if request.param == "two steps":
-        monkeypatch.setattr(atomic, "exchange", lambda one, other: False)
+        monkeypatch.setattr(atomic, "exchange", lambda first, second: False)
 
 
 def test_the_target_is_not_there_before_all_is_written(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_an_error_between_the_two_steps_brings_the_old_one_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "out", "old")
-    monkeypatch.setattr(atomic, "exchange", lambda one, other: False)
+    monkeypatch.setattr(atomic, "exchange", lambda first, second: False)
     whole = Path.rename
 
     def rename(path: Path, target: Path) -> Path:
@@ -156,17 +156,17 @@ def test_file_systems_without_locks_are_written_and_never_swept(
 def test_a_folder_swept_before_it_was_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    folders = []
 
     def lock(folder: Path) -> int:
-        asked.append(folder)
-        if len(asked) == 1:
+        folders.append(folder)
+        if len(folders) == 1:
             folder.rmdir()
         return lock_folder(folder)
 
     monkeypatch.setattr(locks, "lock_folder", lock)
     write(tmp_path / "out", "new")
-    assert names(tmp_path) == ["out"] and len(set(asked)) == 2
+    assert names(tmp_path) == ["out"] and len(set(folders)) == 2
 
 
 @pytest.mark.parametrize("length", [200, 250, 255])

@@ -26,13 +26,13 @@ def test_a_profiles_frame_counts_what_the_weights_hold() -> None:
     frame = profile("zoo:base", "zoo:math").to_frame()
     line = frame.iloc[0]
     name = next(n for n in open_checkpoint("zoo:base").names() if line.module in n)
-    one, other = (
+    tuned, base = (
         (np.asarray(open_checkpoint(m).raw(name)).view(np.uint16).astype(np.uint32) << 16).view(
             np.float32
         )
         for m in ("zoo:math", "zoo:base")
     )
-    delta = one - other
+    delta = tuned - base
     assert line.elements == delta.size and line.changed == np.count_nonzero(delta)
     assert line.mean_abs_delta == pytest.approx(np.abs(delta).mean())
     assert line.delta_norm == pytest.approx(np.linalg.norm(delta.astype(np.float64)))
@@ -40,9 +40,9 @@ def test_a_profiles_frame_counts_what_the_weights_hold() -> None:
 
 
 def test_a_plans_frame_has_its_counts_and_partitions() -> None:
-    found = plan(profile("zoo:base", "zoo:math"), [0.9, 0.8])
-    frame = found.to_frame()
-    assert frame.kept.sum() == found.kept and frame.elements.sum() == found.numel
+    pruned = plan(profile("zoo:base", "zoo:math"), [0.9, 0.8])
+    frame = pruned.to_frame()
+    assert frame.kept.sum() == pruned.kept and frame.elements.sum() == pruned.numel
     assert (frame.partition_1 + frame.partition_2 == frame.kept).all()
 
 
@@ -52,14 +52,14 @@ def test_commands_write_their_tables(dppa: Command, tmp_path: Path) -> None:
     assert dppa("plan", recipe, "--frame", out, "--json") == 0
     assert pandas.read_csv(out).kept.sum() == dppa.json["plans"][0]["kept"]
     assert set(pandas.read_csv(out).model) == {"zoo:math"}
-    asked = ["evaluate", recipe, "--tasks", "math,law", "--limit", 4, "--frame", out, "--json"]
-    assert dppa(*asked) == 0
+    command = ["evaluate", recipe, "--tasks", "math,law", "--limit", 4, "--frame", out, "--json"]
+    assert dppa(*command) == 0
     frame, rows = pandas.read_csv(out), dppa.json["rows"]
     assert len(frame) == 2 * len(rows)
-    mine = frame[(frame.model == "recipe") & (frame.domain == "math")].iloc[0]
+    row = frame[(frame.model == "recipe") & (frame.domain == "math")].iloc[0]
     cell = next(row for row in rows if row["key"] == "recipe")["domains"]["math"]
-    assert (mine.accuracy_share, mine.accuracy_low) == (cell["accuracy"], cell["ci95"][0])
-    assert mine.loss_nats_per_token == pytest.approx(cell["loss"])
+    assert (row.accuracy_share, row.accuracy_low) == (cell["accuracy"], cell["ci95"][0])
+    assert row.loss_nats_per_token == pytest.approx(cell["loss"])
 
 
 def test_a_searchs_frame_has_a_line_for_every_trial() -> None:

@@ -29,12 +29,12 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def kill_one_that_has(*kinds: str, temporary: Path) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", KILLED, *kinds],
         env=os.environ | {"TMPDIR": str(temporary)},
         check=False,
     )
-    assert done.returncode == -signal.SIGKILL
+    assert process.returncode == -signal.SIGKILL
 
 
 def names(temporary: Path) -> set[str]:
@@ -79,8 +79,8 @@ def test_a_file_system_without_locks_is_left_alone(
 
     for module in ("locks", "temporary"):
         monkeypatch.setattr(f"dppa_core.system.{module}.lock_folder", none)
-    made = TemporaryFolder("model")
+    folder = TemporaryFolder("model")
     remove_dead()
-    assert names(temporary) == {made.path.name}
-    made.close()
+    assert names(temporary) == {folder.path.name}
+    folder.close()
     assert names(temporary) == set()

@@ -66,21 +66,21 @@ class _Result:
 
 @pytest.mark.parametrize("workers", WORKERS)
 def test_results_that_were_handed_out_are_let_go_of(workers: int) -> None:
-    seen: list[weakref.ref[_Result]] = []
+    results: list[weakref.ref[_Result]] = []
     for result in side_by_side([_Result] * 20, workers):
-        seen.append(weakref.ref(result))
-        alive = [each for each in seen[:-1] if each() is not None]
+        results.append(weakref.ref(result))
+        alive = [reference for reference in results[:-1] if reference() is not None]
         assert len(alive) <= 1 + workers  # one has a name here, threads will soon drop theirs
     del result
-    assert not [each for each in seen if each() is not None]
+    assert not [reference for reference in results if reference() is not None]
 
 
 def test_a_shared_value_is_made_once_and_let_go_of() -> None:
-    made: list[weakref.ref[set[int]]] = []
+    values: list[weakref.ref[set[int]]] = []
 
     def make() -> set[int]:
         value = {1}
-        made.append(weakref.ref(value))
+        values.append(weakref.ref(value))
         return value
 
     shared = SharedValue(make, users=8)
@@ -90,17 +90,17 @@ def test_a_shared_value_is_made_once_and_let_go_of() -> None:
             return len(value)
 
     assert list(side_by_side([use] * 8, 4)) == [1] * 8
-    assert len(made) == 1 and made[0]() is None
+    assert len(values) == 1 and values[0]() is None
 
 
 def test_what_is_to_spare_is_nobody_elses() -> None:
     spare = SparePool(list[int])
 
     def use() -> bool:
-        with spare.use() as mine:
-            mine.append(0)
-            alone = len(mine) == 1
-            mine.clear()
+        with spare.use() as buffer:
+            buffer.append(0)
+            alone = len(buffer) == 1
+            buffer.clear()
             return alone
 
     assert all(side_by_side([use] * 200, 4))
@@ -129,8 +129,8 @@ def recipe(root: Path, method: str = "dppa") -> MergeRecipe:
     levels = {"dppa": (0.9, 0.8), "dare": (0.8,)}[method]
     factors = (1.3, 1.0)[: len(levels)]
     tuned = tuple(DomainModel(str(root / n), levels, factors, 0.7) for n in ("math", "law"))
-    other = {"other_tensors": "prune"}
-    return MergeRecipe(str(root / "base"), tuned, method, parameters=other)
+    parameters = {"other_tensors": "prune"}
+    return MergeRecipe(str(root / "base"), tuned, method, parameters=parameters)
 
 
 @pytest.mark.cases(3)
@@ -147,11 +147,13 @@ def test_the_bytes_of_a_merge_do_not_depend_on_workers_or_slices(
 
 @pytest.mark.parametrize("workers", WORKERS)
 def test_a_merge_reports_every_tensor_in_order(models: Path, workers: int) -> None:
-    seen: list[tuple[int, int, str]] = []
-    given = recipe(models, "dare")
-    merge_to_folder(given, models / "out", workers=workers, progress=lambda *now: seen.append(now))
-    assert [done for done, _, _ in seen] == list(range(1, seen[-1][1] + 1))
-    assert len({name for _, _, name in seen}) == len(seen)
+    reports: list[tuple[int, int, str]] = []
+    merge = recipe(models, "dare")
+    merge_to_folder(
+        merge, models / "out", workers=workers, progress=lambda *now: reports.append(now)
+    )
+    assert [number for number, _, _ in reports] == list(range(1, reports[-1][1] + 1))
+    assert len({name for _, _, name in reports}) == len(reports)
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -174,8 +176,8 @@ def test_the_same_weight_is_named_whatever_the_number_of_workers(
 def test_a_stop_reaches_every_worker(models: Path, workers: int) -> None:
     stop = threading.Event()
 
-    def progress(done: int, total: int, what: str) -> None:
-        if done == 5:
+    def progress(number: int, total: int, tensor: str) -> None:
+        if number == 5:
             stop.set()
 
     with pytest.raises(Cancelled):
@@ -188,8 +190,8 @@ def test_a_stop_reaches_every_worker(models: Path, workers: int) -> None:
 @pytest.mark.parametrize("workers", WORKERS)
 def test_a_profile_does_not_depend_on_workers(models: Path, workers: int) -> None:
     pair = open_checkpoint(str(models / "base")), open_checkpoint(str(models / "math"))
-    one, other = (profile_delta(*pair, workers=n) for n in (1, workers))
-    for mine, theirs in zip(one.modules, other.modules, strict=True):
-        assert mine.module == theirs.module and mine.base_square == theirs.base_square
+    alone, together = (profile_delta(*pair, workers=n) for n in (1, workers))
+    for module, same in zip(alone.modules, together.modules, strict=True):
+        assert module.module == same.module and module.base_square == same.base_square
         for name in ("magnitudes", "counts", "excess"):
-            assert getattr(mine, name).tobytes() == getattr(theirs, name).tobytes()
+            assert getattr(module, name).tobytes() == getattr(same, name).tobytes()

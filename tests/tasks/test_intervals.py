@@ -38,10 +38,10 @@ def test_the_interval_holds_the_share_and_stays_in_0_to_1(right: int, n: int) ->
 
 def test_a_ratio_of_two_domains_is_their_geometric_mean() -> None:
     pairs = {"math": (hits(8, 20), hits(10, 20)), "law": (hits(5, 10), hits(10, 10))}
-    found = ratio(pairs)
-    assert found is not None
-    assert found.value == pytest.approx((0.8 * 0.5) ** 0.5)
-    assert found.low < found.value < found.high
+    interval = ratio(pairs)
+    assert interval is not None
+    assert interval.value == pytest.approx((0.8 * 0.5) ** 0.5)
+    assert interval.low < interval.value < interval.high
 
 
 def test_a_domain_that_nobody_answers_has_no_ratio() -> None:
@@ -53,20 +53,22 @@ def test_a_domain_that_nobody_answers_has_no_ratio() -> None:
 
 def test_counts_drawn_anew_are_items_drawn_anew() -> None:
     rng = np.random.default_rng(5)
-    one, other = rng.random(80) < 0.7, rng.random(80) < 0.5
-    found = difference({"math": (tuple(one.tolist()), tuple(other.tolist()))})
+    first, second = rng.random(80) < 0.7, rng.random(80) < 0.5
+    interval = difference({"math": (tuple(first.tolist()), tuple(second.tolist()))})
     drawn = rng.integers(0, 80, (20_000, 80))
-    plain = one[drawn].mean(1) - other[drawn].mean(1)
-    assert found.value == pytest.approx(one.mean() - other.mean())
-    assert (found.low, found.high) == pytest.approx(np.percentile(plain, [2.5, 97.5]), abs=0.03)
+    plain = first[drawn].mean(1) - second[drawn].mean(1)
+    assert interval.value == pytest.approx(first.mean() - second.mean())
+    assert (interval.low, interval.high) == pytest.approx(
+        np.percentile(plain, [2.5, 97.5]), abs=0.03
+    )
 
 
 def test_the_same_answers_differ_by_nothing_and_few_of_them_say_little() -> None:
     few, many = (difference({"math": (hits(n, n), hits(n, n))}) for n in (20, 400))
     assert few.value == many.value == 0.0
     assert few.low < many.low < 0 < many.high < few.high < 0.15
-    one = ratio({"math": (hits(20, 20), hits(20, 20))})
-    assert one is not None and one.low < 1 < one.high
+    equal = ratio({"math": (hits(20, 20), hits(20, 20))})
+    assert equal is not None and equal.low < 1 < equal.high
 
 
 def test_domains_count_equally_however_many_items_they_have() -> None:
@@ -88,9 +90,9 @@ def test_other_items_are_not_compared() -> None:
 
 
 def test_a_mean_weighs_items_by_their_tokens_and_is_the_same_twice() -> None:
-    found = mean_interval((1.0, 8.0, 3.0), (1, 4, 1))
-    assert found.value == 2.0 and found.low < 2 < found.high
-    assert found == mean_interval((1.0, 8.0, 3.0), (1, 4, 1))
+    interval = mean_interval((1.0, 8.0, 3.0), (1, 4, 1))
+    assert interval.value == 2.0 and interval.low < 2 < interval.high
+    assert interval == mean_interval((1.0, 8.0, 3.0), (1, 4, 1))
     assert mean_interval((2.0, 2.0), (1, 1)).high == 2.0
 
 
@@ -114,5 +116,5 @@ def test_a_variance_that_few_values_tell_reaches_further() -> None:
 def test_three_draws_hold_the_mean_in_95_of_100() -> None:
     rng = np.random.default_rng(3)
     drawn = rng.normal(size=(1_500, 3))
-    half = np.array([reach([VariancePart(one.var(ddof=1) / 3, 2)]) for one in drawn])
+    half = np.array([reach([VariancePart(draws.var(ddof=1) / 3, 2)]) for draws in drawn])
     assert (abs(drawn.mean(1)) <= half).mean() == pytest.approx(0.95, abs=0.015)

@@ -15,9 +15,9 @@ def test_json_lines_and_csv_say_the_same() -> None:
     choice = '{"question": "s", "answer": "B", "choices": ["x", "y"]}'
     lines = '\n{"question": "q, r", "answer": 1}\n\n' + choice
     table = '\ufeffquestion,answer,choices\n"q, r",1,\n\ns,y,x|y\n'
-    one, other = read_items(lines.encode(), "a.jsonl"), read_items(table.encode(), "a.csv")
-    assert one == other == "a" and one.digest == other.digest
-    assert {(x.task, x.question, x.answer) for x in one.items} == {
+    from_json, from_csv = read_items(lines.encode(), "a.jsonl"), read_items(table.encode(), "a.csv")
+    assert from_json == from_csv == "a" and from_json.digest == from_csv.digest
+    assert {(x.task, x.question, x.answer) for x in from_json.items} == {
         ("number", "q, r", "1"),
         ("choice", "s", "B"),
     }
@@ -26,24 +26,24 @@ def test_json_lines_and_csv_say_the_same() -> None:
 def test_an_answer_that_is_a_number_is_compared_as_a_number() -> None:
     """A model that explains its sum is right; text around a number is still compared whole."""
     lines = '{"question": "12 + 5", "answer": "17"}\n{"question": "Which room?", "answer": "17 b"}'
-    number, words = sorted(read_items(lines.encode(), "x").items, key=lambda one: one.answer)
+    number, words = sorted(read_items(lines.encode(), "x").items, key=lambda item: item.answer)
     assert number.task == "number" and number.right("12 + 5 = 17. The answer is 17.")
     assert words.task == "exact" and not words.right("It is 17 b.")
     for amount in ("$17", "17 apples", "17 %"):
-        told = f'{{"question": "12 + 5", "answer": "{amount}"}}'
-        (one,) = read_items(told.encode(), "x").items
-        assert one.task == "number" and one.right("The answer is 17."), amount
+        line = f'{{"question": "12 + 5", "answer": "{amount}"}}'
+        (item,) = read_items(line.encode(), "x").items
+        assert item.task == "number" and item.right("The answer is 17."), amount
 
 
 def test_a_first_line_declares_for_all_and_an_option_for_files_that_declare_none() -> None:
     apples = read_items(APPLES.encode(), "apples.jsonl", scorer="exact")
-    assert {one.task for one in apples.items} == {"number"} and apples.tokens is None
-    told = (
+    assert {item.task for item in apples.items} == {"number"} and apples.tokens is None
+    lines = (
         b'{"scorer": "regex", "pattern": "[0-9]", "tokens": 99}\n'
         + b'{"question": "q", "answer": "1"}'
     )
-    (one,) = read_items(told, "x").items
-    assert (one.task, one.pattern) == ("regex", "[0-9]") and read_items(told, "x").tokens == 99
+    (item,) = read_items(lines, "x").items
+    assert (item.task, item.pattern) == ("regex", "[0-9]") and read_items(lines, "x").tokens == 99
     assert read_items((Q + "}").encode(), "x", scorer="contains").items[0].task == "contains"
 
 

@@ -28,7 +28,7 @@ def item(scorer: str, answer: str, question: str = "q", pattern: str = "") -> Ow
 
 
 @pytest.mark.parametrize(
-    ("one", "right", "wrong"),
+    ("question", "right", "wrong"),
     [
         (item("exact", "New York."), ["new  york", "New York", " NEW YORK. "], ["York", ""]),
         (
@@ -50,10 +50,10 @@ def item(scorer: str, answer: str, question: str = "q", pattern: str = "") -> Ow
         (item("regex", "yes", pattern=r"(?i)\b(?:yes|yeah)\b"), ["Yeah!", "yes"], ["no", "yesno"]),
     ],
 )
-def test_scorers_mark_by_hand(one: OwnItem, right: list[str], wrong: list[str]) -> None:
-    assert one.right(one.answer)
-    assert [reply for reply in right if not score(one, reply)] == []
-    assert [reply for reply in wrong if score(one, reply)] == []
+def test_scorers_mark_by_hand(question: OwnItem, right: list[str], wrong: list[str]) -> None:
+    assert question.right(question.answer)
+    assert [reply for reply in right if not score(question, reply)] == []
+    assert [reply for reply in wrong if score(question, reply)] == []
 
 
 @pytest.mark.parametrize(
@@ -75,31 +75,31 @@ def test_scorers_mark_by_hand(one: OwnItem, right: list[str], wrong: list[str]) 
 def test_a_reply_chooses_by_letter_or_by_text(reply: str, letter: str | None) -> None:
     choices = ("termination", "governing law")
     assert chosen_letter(reply, choices) == letter
-    one = OwnItem("own", "choice", question_text("q", choices), "B", "q", choices)
-    assert score(one, reply) == (letter == "B")
-    assert one.prompt == "q\nA. termination\nB. governing law\nAnswer with the letter."
+    question = OwnItem("own", "choice", question_text("q", choices), "B", "q", choices)
+    assert score(question, reply) == (letter == "B")
+    assert question.prompt == "q\nA. termination\nB. governing law\nAnswer with the letter."
 
 
 def test_numbers_have_signs_decimals_and_separators() -> None:
-    told = {"-1,234.5.": "-1234.5", "12 - 5 = 7": "7", "5-3": "3", "x12": "12", "a -3": "-3"}
-    assert {text: str(last_decimal(text)) for text in told} == told
+    numbers = {"-1,234.5.": "-1234.5", "12 - 5 = 7": "7", "5-3": "3", "x12": "12", "a -3": "-3"}
+    assert {text: str(last_decimal(text)) for text in numbers} == numbers
     assert last_decimal("no") is None and last_decimal("٣") == Decimal(3)
 
 
 def test_an_expression_that_does_not_end_marks_wrong() -> None:
-    one = item("regex", "ab", pattern="(?:a|aa)+b")
-    assert one.right("ab") and not one.right("a" * 2000)
+    question = item("regex", "ab", pattern="(?:a|aa)+b")
+    assert question.right("ab") and not question.right("a" * 2000)
 
 
 QUESTIONS = [f"What is {a} + {b}?" for a in range(10) for b in range(10)]
 
 
-def own(questions: list[str], answer: str = "1", tokens: int | None = None) -> OwnDomain:
-    return OwnDomain("own", [item("exact", answer, one) for one in questions], tokens)
+def domain_of(questions: list[str], answer: str = "1", tokens: int | None = None) -> OwnDomain:
+    return OwnDomain("own", [item("exact", answer, question) for question in questions], tokens)
 
 
 def test_splits_are_halves_that_share_no_question_and_stay() -> None:
-    domain = own(QUESTIONS)
+    domain = domain_of(QUESTIONS)
     search, test = (domain.of_split(split) for split in ("search", "test"))
     assert {*search, *test} == {*domain.items} and not {*search} & {*test}
     assert 35 < len(search) < 65
@@ -113,38 +113,42 @@ RECORDED = ["test", "test", "search", "test"]
 
 @given(st.permutations(QUESTIONS[:12]))
 def test_the_order_of_the_file_does_not_count(shuffled: list[str]) -> None:
-    one, other = own(QUESTIONS[:12]), own(shuffled)
-    assert one.items == other.items and one.digest == other.digest
-    assert [x.identity() for x in items(one, "search", 3)] == [
-        x.identity() for x in items(other, "search", 3)
+    domain, reordered = domain_of(QUESTIONS[:12]), domain_of(shuffled)
+    assert domain.items == reordered.items and domain.digest == reordered.digest
+    assert [x.identity() for x in items(domain, "search", 3)] == [
+        x.identity() for x in items(reordered, "search", 3)
     ]
 
 
 def test_a_limit_beyond_what_there_is_gives_all() -> None:
-    domain = own(QUESTIONS)
+    domain = domain_of(QUESTIONS)
     assert items(domain, "search", 1000) == items(domain, "search") == domain.of_split("search")
     with pytest.raises(InvalidValue, match="search, test and all, got 'train'"):
         items(domain, "train")
     with pytest.raises(InvalidValue, match="no item for the .* split.*1 item all went"):
         for split in ("search", "test"):
-            items(own(QUESTIONS[:1]), split)
+            items(domain_of(QUESTIONS[:1]), split)
 
 
 def test_a_domain_is_its_name_and_tells_its_contents_apart() -> None:
-    one, other, longer = own(QUESTIONS), own(QUESTIONS, "2"), own(QUESTIONS, tokens=9)
-    assert one == "own" and json.dumps({one: 1}) == '{"own": 1}' and f"{one}" == "own"
-    assert len({domain_key(each) for each in (one, other, longer, "own")}) == 4
+    domain, changed, longer = (
+        domain_of(QUESTIONS),
+        domain_of(QUESTIONS, "2"),
+        domain_of(QUESTIONS, tokens=9),
+    )
+    assert domain == "own" and json.dumps({domain: 1}) == '{"own": 1}' and f"{domain}" == "own"
+    assert len({domain_key(name) for name in (domain, changed, longer, "own")}) == 4
     assert domain_key("math") == "math"
-    for copied in (pickle.loads(pickle.dumps(one)), deepcopy(one)):
-        assert type(copied) is OwnDomain and copied.digest == one.digest
+    for copied in (pickle.loads(pickle.dumps(domain)), deepcopy(domain)):
+        assert type(copied) is OwnDomain and copied.digest == domain.digest
     with pytest.raises(AttributeError):
-        one.digest = ""
-    check_domain(one)
+        domain.digest = ""
+    check_domain(domain)
     with pytest.raises(UnknownName):
         check_domain("own")
 
 
 def test_exams_of_two_contents_of_one_name_ask_different_items() -> None:
-    one, other = own(QUESTIONS), own(QUESTIONS, "2")
-    asked = [Exam("zoo:math", each, "test", 2).items() for each in (one, other, one)]
-    assert asked[0] == asked[2] != asked[1]
+    domain, changed = domain_of(QUESTIONS), domain_of(QUESTIONS, "2")
+    questions = [Exam("zoo:math", name, "test", 2).items() for name in (domain, changed, domain)]
+    assert questions[0] == questions[2] != questions[1]

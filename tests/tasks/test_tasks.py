@@ -34,30 +34,15 @@ POOLS = {
     "people in the news": news.NAMES,
 }
 WORDINGS = {
-    "openings": math.OPENINGS,
-    "gains": math.GAINS,
-    "losses": math.LOSSES,
-    "groups": math.GROUPS,
-    "questions": math.QUESTIONS,
-    "good headlines": finance.GOOD,
-    "bad headlines": finance.BAD,
-    "even headlines": finance.EVEN,
-    "tone questions": finance.TONE_QUESTIONS,
-    "reports": finance.REPORTS["debt"],
-    "report questions": finance.REPORT_QUESTIONS,
-    "moves": finance.MOVES,
-    "clause questions": law.CLAUSE_QUESTIONS,
-    "harsh terms": law.HARSH,
-    "mild terms": law.MILD,
-    "holding questions": law.HOLDING_QUESTIONS,
-    "openings of articles": news.OPENINGS,
-    "rises": news.UP,
-    "falls": news.DOWN,
-    "asides": news.ASIDES,
-    "questions on rises": news.RISE_QUESTIONS,
-    "questions on falls": news.FALL_QUESTIONS,
-    "questions on amounts": news.AMOUNT_QUESTIONS,
-}
+    f"{module.__name__} {name}": getattr(module, name)
+    for module, names in {
+        math: "OPENINGS GAINS LOSSES GROUPS QUESTIONS",
+        finance: "GOOD BAD EVEN TONE_QUESTIONS REPORT_QUESTIONS MOVES",
+        law: "CLAUSE_QUESTIONS DEEDS HARSH MILD TERM_QUESTIONS HOLDING_QUESTIONS",
+        news: "OPENINGS UP DOWN ASIDES RISE_QUESTIONS FALL_QUESTIONS AMOUNT_QUESTIONS",
+    }.items()
+    for name in names.split()
+} | {f"report on {subject}": texts for subject, texts in finance.REPORTS.items()}
 
 
 ALL = (*DOMAINS, NEWS)
@@ -139,27 +124,27 @@ def test_a_direction_is_scored_by_its_figures() -> None:
 
 def figures_told(article: str) -> dict[str, tuple[int, int]]:
     """Figure -> what it was and is, read from an article's sentences."""
-    found = {}
+    figures = {}
     for sentence in article.split(". "):
         sums = [int(number) for number in re.findall(r"\$(\d+) million", sentence)]
         if sums:
             old_first = re.search(r"from \$\d+ million.* to ", sentence)
-            found[sentence.split()[0].lower()] = tuple(sums if old_first else sums[::-1])
-    return found
+            figures[sentence.split()[0].lower()] = tuple(sums if old_first else sums[::-1])
+    return figures
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_answer_on_an_article_is_what_its_sentences_say(split: str) -> None:
     for item in items(NEWS, split, 200):
-        told = figures_told(item.prompt)
-        assert len(told) == 3
+        figures = figures_told(item.prompt)
+        assert len(figures) == 3
         named = item.answer.split()[0].lower()
         if item.task == "figure":
-            assert item.answer.endswith(f" is ${told[named][1]} million.")
+            assert item.answer.endswith(f" is ${figures[named][1]} million.")
             assert named in item.prompt.rpartition(". ")[2]
             continue
         rose = "rose" in item.answer
-        assert [name for name, (old, new) in told.items() if (new > old) == rose] == [named]
+        assert [name for name, (old, new) in figures.items() if (new > old) == rose] == [named]
 
 
 def test_the_example_of_the_news_is_an_article_like_the_others() -> None:
@@ -233,13 +218,13 @@ def test_last_number_reads_the_last_one() -> None:
     assert last_number("9" * 5000) is None
 
 
-ASKED = [item for domain in DOMAINS for item in items(domain, "search", 6)]
+QUESTIONS = [item for domain in DOMAINS for item in items(domain, "search", 6)]
 
 
-@given(st.text() | st.text("0123456789²③٣½-(AB)", max_size=40), st.sampled_from(ASKED))
-@example("²", ASKED[0])
-@example("9" * 5000, ASKED[0])
-@example("(", ASKED[-1])
+@given(st.text() | st.text("0123456789²③٣½-(AB)", max_size=40), st.sampled_from(QUESTIONS))
+@example("²", QUESTIONS[0])
+@example("9" * 5000, QUESTIONS[0])
+@example("(", QUESTIONS[-1])
 def test_no_reply_can_break_a_scorer(reply: str, item: Item) -> None:
     assert score(item, reply) in (True, False)
     assert score(item, f"{reply} {item.answer}") in (True, False)
