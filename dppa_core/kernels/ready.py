@@ -65,7 +65,7 @@ def was_compiled(compiled: Any, signature: Any) -> bool:
 
 
 class Readiness:
-    """True once a loop is on disk, looked up once in `LOOK_AGAIN_SECONDS` seconds.
+    """True once a loop is on disk, looked up once in `LOOK_AGAIN_SECONDS`.
 
     Args:
         compiled: The loop; None without a folder for the cache: then it never is true.

@@ -59,7 +59,7 @@ def prompt_ids(resident: Resident, prompt: Prompt) -> list[int]:
 
 
 def room(model: Any, used: int) -> int:
-    """How many tokens a reply to a prompt of `used` tokens may have.
+    """Number of tokens that a reply to a prompt of `used` tokens may have.
 
     Raises:
         InvalidValue: the prompt fills all positions of the model.

@@ -217,7 +217,7 @@ def own_copies() -> GpuCopies:
 def lend(resident: Resident, *, exact: bool = False) -> Iterator[Resident]:
     """The model where it computes, while the block runs: itself, or its copy on a GPU.
 
-    Models below `MIN_GPU_BYTES` bytes, and those spread by accelerate, stay where they are.
+    Models below `MIN_GPU_BYTES`, and those spread by accelerate, stay where they are.
 
     Args:
         exact: See `Gpu.number_format`.
