@@ -107,7 +107,7 @@ def search_in_lines(
     name: str = "dppa",
 ) -> SearchResult:
     """Search, with a line for each new trial."""
-    from dppa_core.tuning.search.run import run_search  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.search_loop import run_search  # noqa: PLC0415  (torch)
 
     trials, numbers = options_for(options, recipe).trials, count(1)
 

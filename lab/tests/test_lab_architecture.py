@@ -43,7 +43,7 @@ DECLARED = {
         "system": "atomic_folders byte_sizes folder_cache machine threads",
         "tasks": "finance intervals items law math own_items",
         "tuning.adamerging": "adamerge settings texts",
-        "tuning.advice": "facts kept_rule run",
+        "tuning.advice": "facts gather_facts kept_rule",
         "tuning.search": "axes joint scoring",
     }.items()
     for module in modules.split()

@@ -8,7 +8,7 @@ from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.options import SearchOptions
-from dppa_core.tuning.search.run import run_search
+from dppa_core.tuning.search.search_loop import run_search
 from tests.helpers.scored import RECIPE, by_model, scored
 
 Ask = Callable[[Exam], DomainScore]

@@ -40,7 +40,7 @@ def gradient(count):
     weights[-1].write(start)
     with weights[-1].gradient() as slopes:
         entropy(reply_logits(model, [Exchange((1, 2, 3), (4, 5))])[0]).mean().backward()
-    assert slopes.shape == (count, 1) and np.abs(found).min() > 0
+    assert slopes.shape == (count, 1) and np.abs(slopes).min() > 0
     weights[-1].write(0 * start)
     return peak()
 

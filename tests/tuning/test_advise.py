@@ -11,7 +11,7 @@ from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam, Marks, Target
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning, dump_recipe
-from dppa_core.tuning.advice.run import (
+from dppa_core.tuning.advice.gather_facts import (
     gather,
     neighbours_of,
     probe_recipe,

@@ -16,8 +16,8 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, l
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.climb import LARGEST_FACTOR, ClimbResult, climb_steps
 from dppa_core.tuning.search.options import SearchOptions
-from dppa_core.tuning.search.run import run_search
 from dppa_core.tuning.search.scoring import Ask, density_of, domains_for, retentions, task_score
+from dppa_core.tuning.search.search_loop import run_search
 from dppa_core.tuning.search.verdict import claim_sentence, verdicts
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, asked_points, by_model, factors_of, scored

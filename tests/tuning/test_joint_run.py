@@ -23,8 +23,8 @@ from dppa_core.tuning.search.axes import at_point, axes_of, given_point
 from dppa_core.tuning.search.joint_sampler import JointResult
 from dppa_core.tuning.search.options import SearchOptions
 from dppa_core.tuning.search.results import SearchTrial
-from dppa_core.tuning.search.run import run_search
 from dppa_core.tuning.search.scoring import SURE_NATS, balanced_loss
+from dppa_core.tuning.search.search_loop import run_search
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, scored
 

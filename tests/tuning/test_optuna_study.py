@@ -24,7 +24,7 @@ from dppa_core.recipes.yaml_text import (
 from dppa_core.tuning.search.options import SearchOptions, check_objectives
 from dppa_core.tuning.search.optuna_study import open_study, values_of
 from dppa_core.tuning.search.results import StudyState, dominates, objective_values
-from dppa_core.tuning.search.run import run_search
+from dppa_core.tuning.search.search_loop import run_search
 from dppa_core.tuning.search.space import SearchParameter, parse_parameters, recipe_with
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, scored

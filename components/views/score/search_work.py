@@ -23,8 +23,8 @@ from dppa_core.tuning.search.axes import axes_of
 from dppa_core.tuning.search.climb import ClimbResult
 from dppa_core.tuning.search.joint_sampler import JointResult
 from dppa_core.tuning.search.results import SearchResult, SearchTrial, StudyState
-from dppa_core.tuning.search.run import new_state, run_search
 from dppa_core.tuning.search.scoring import ProfileOf, density_of, domains_for, remembered_profiles
+from dppa_core.tuning.search.search_loop import new_state, run_search
 from dppa_core.tuning.search.state import made_by
 
 from ...session.from_recipe import session_from_recipe

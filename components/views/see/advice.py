@@ -59,7 +59,7 @@ def advice_value(
     session: Session, studio: Studio, progress: Progress, stop: Stop
 ) -> dict[str, Any]:
     """Measure the facts that are not cached, and advise; runs in its own thread."""
-    from dppa_core.tuning.advice.run import gather  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.advice.gather_facts import gather  # noqa: PLC0415  (torch)
 
     recipe = session.recipe()
     facts = gather(

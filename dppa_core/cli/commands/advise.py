@@ -48,7 +48,7 @@ def advise(
     recipe, domains = _recipe(references), domains_in(tasks, items, scorer)
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
     from dppa_core.tuning.advice.advice import advise as judge  # noqa: PLC0415  (imports torch, below)
-    from dppa_core.tuning.advice.run import gather  # noqa: PLC0415
+    from dppa_core.tuning.advice.gather_facts import gather  # noqa: PLC0415
 
     with progress_line() as progress:
         facts = gather(

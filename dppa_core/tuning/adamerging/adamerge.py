@@ -21,9 +21,9 @@ from dppa_core.models.resident import Resident, check_whole
 from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.state_file import StateFile
+from dppa_core.tuning.adamerging.adam_steps import Run, RunState
 from dppa_core.tuning.adamerging.model import PreparedDeltas, TunableModel
 from dppa_core.tuning.adamerging.replies import encode, teach
-from dppa_core.tuning.adamerging.run import Run, RunState
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive, with_coefficients
 from dppa_core.tuning.adamerging.snapshot import Snapshot, best_of
 from dppa_core.tuning.adamerging.texts import Domain, check_count, fingerprint

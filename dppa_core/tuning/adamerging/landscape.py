@@ -14,10 +14,10 @@ from numpy import ndarray
 from dppa_core.errors import InvalidValue
 from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.tuning.adamerging.adam_steps import Run, means
 from dppa_core.tuning.adamerging.adamerge import own_model, prepared
 from dppa_core.tuning.adamerging.model import TunableModel
 from dppa_core.tuning.adamerging.replies import encode, teach
-from dppa_core.tuning.adamerging.run import Run, means
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.adamerging.texts import Domain
 

@@ -14,7 +14,7 @@ from components.work.studio import Studio
 from dppa_core.errors import NotAllowed
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.tasks.intervals import Interval
-from dppa_core.tuning.advice import run as advice_run
+from dppa_core.tuning.advice import gather_facts
 from dppa_core.tuning.advice.advice import advise
 from dppa_core.tuning.advice.facts import DomainModelFacts, ProbeFacts, ProfileFacts, TreatedFacts
 
@@ -45,7 +45,7 @@ def test_a_verdict_per_model_with_figures_signs_and_settings_to_go_to(
         given["progress"](1, 2, "math, math")
         return facts(0.5, 0.95)
 
-    monkeypatch.setattr(advice_run, "gather", gather)
+    monkeypatch.setattr(gather_facts, "gather", gather)
     events: list[tuple[Any, ...]] = []
     found = advice_value(SESSION, studio, lambda *step: events.append(step), threading.Event())
     assert [one["size"] for one in found["models"]] == ["large", "small"]

@@ -19,7 +19,7 @@ from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from dppa_core.tuning.search.cluster import exams_on_cluster
 from dppa_core.tuning.search.options import SearchOptions
-from dppa_core.tuning.search.run import run_search
+from dppa_core.tuning.search.search_loop import run_search
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 SHARD = 4_000

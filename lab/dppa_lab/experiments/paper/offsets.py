@@ -8,7 +8,7 @@ from dppa_core.charts.report import Axis, Chart, Findings, Series
 from dppa_core.evaluation.tables import Cell, Table, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.tuning.advice.facts import PROBE_RATE
-from dppa_core.tuning.advice.run import profile_facts
+from dppa_core.tuning.advice.gather_facts import profile_facts
 from dppa_lab.experiments.paper.contest import (
     METHODS,
     TITLES,

@@ -17,7 +17,7 @@ from dppa_core.pruning.density import significance
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.tuning.advice.run import profile_facts
+from dppa_core.tuning.advice.gather_facts import profile_facts
 from dppa_lab.experiments.exams import exam
 from dppa_lab.experiments.paper.strength_rules import (
     PAPER,

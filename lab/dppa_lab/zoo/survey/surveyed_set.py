@@ -21,7 +21,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.plan import kept_energy
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.advice.run import profile_facts
+from dppa_core.tuning.advice.gather_facts import profile_facts
 from dppa_core.tuning.search.joint import JOINT_ITEMS
 from dppa_lab.zoo.results.choosing import choose
 from dppa_lab.zoo.results.entry import EMBEDDED, Entry
