@@ -117,7 +117,7 @@ def test_pairs_that_were_counted_are_read_again(
     zoo_env: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = count_meetings("zoo:base", NAMES)
-    monkeypatch.setattr(joint, "RankedPair", None)  # nothing can be counted any more
+    monkeypatch.setattr(joint, "kept_profile", None)  # nothing can be counted any more
     after = count_meetings("zoo:base", NAMES)
     for one, other in zip(before, after, strict=True):
         assert (one.both == other.both).all() and (one.opposed == other.opposed).all()

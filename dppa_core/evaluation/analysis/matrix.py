@@ -15,7 +15,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import CHUNK
 from dppa_core.errors import UnknownName, did_you_mean
-from dppa_core.evaluation.analysis.ranked_pair import RankedPair, RankedTensor
+from dppa_core.evaluation.analysis.ranked_pair import RankedTensor, open_pairs
 from dppa_core.parameter_fields import check_number
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.floats import FLOATS, to_float32
@@ -74,7 +74,7 @@ def look_closely(
         DamagedCheckpoint: the files differ from those the plan was made for.
         CheckpointError, IncompatibleCheckpoints: see `open_checkpoint` and `match_tensors`.
     """
-    pair = RankedPair.open(base, finetuned, significance, public=public, stop=stop)
+    (pair,) = open_pairs(base, (finetuned,), significance, public=public, stop=stop)
     matrix = find_module(pair.base, module)
     tensor = pair.tensor(matrix.tensor)
     everything = Reach([Cut(0.0, 0)], tensor_seed(matrix.tensor))
@@ -179,7 +179,7 @@ def read_excerpt(
     """
     for name, size in (("rows", rows), ("columns", columns)):
         check_number(name, size, 1, MAX_EXCERPT_LINES)
-    pair = RankedPair.open(base, finetuned, public=public, stop=stop)
+    (pair,) = open_pairs(base, (finetuned,), public=public, stop=stop)
     matrix = find_module(pair.base, module)
     width = matrix.shape[-1]
     return MatrixExcerpt(

@@ -16,14 +16,10 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import CHUNK
-from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.checkpoints.vocabulary.alignment import Alignment, align
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.analysis.ranked_pair import RankedPair
+from dppa_core.evaluation.analysis.ranked_pair import RankedPair, open_pairs
 from dppa_core.parameter_fields import told_values
-from dppa_core.profiling.calibration.statistics import score_of
 from dppa_core.profiling.profile import kept_profile
-from dppa_core.profiling.significance import Score
 from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.overlap import Meeting, count_reaches, grid_selections, kept_at, meet
@@ -71,37 +67,23 @@ def count_meetings(
         )
     parameters, overrides = parameters or PruningParameters(), overrides or {}
     control = RunControl(progress=progress, stop=stop)
-    aligned, scores = _open(base, models, parameters.significance, public, control)
+    opened = open_pairs(base, models, parameters.significance, public=public, **control)
     values = {name: asdict(override) for name, override in overrides.items()}
     settings = {"parameters": told_values(parameters), "overrides": values}
     pairs = tuple(combinations(range(len(models)), 2))
-    paths = {pair: _path(aligned, pair, scores, settings) for pair in pairs}
+    paths = {pair: _path([opened[index] for index in pair], settings) for pair in pairs}
     names = {pair: (models[pair[0]], models[pair[1]]) for pair in pairs}
     meetings = {pair: _load(paths[pair], names[pair]) for pair in pairs}
     missing = [pair for pair in pairs if meetings[pair] is None]
     if missing:
-        ranked = {}
-        for index in sorted(set(chain(*missing))):
-            pair = RankedPair(aligned.base, aligned.tuned[index], models[index], scores[index])
-            sides = base, models[index]
-            ranked[index] = _ranked_model(pair, sides, parameters, overrides, stop)
+        ranked = {
+            index: _ranked_model(opened[index], (base, models[index]), parameters, overrides, stop)
+            for index in sorted(set(chain(*missing)))
+        }
         for places, counts in zip(missing, _count(ranked, missing, control), strict=True):
             meetings[places] = Meeting(*names[places], *counts)
             _save(paths[places], counts)
     return tuple(meeting for meeting in meetings.values() if meeting is not None)
-
-
-def _open(
-    base: str, models: Sequence[str], significance: str, public: bool, control: RunControl
-) -> tuple[Alignment, list[Score | None]]:
-    """The aligned models, and the score that ranks the elements of each."""
-    root, *tuned = (open_checkpoint(name, public=public, **control) for name in (base, *models))
-    aligned = align(root, tuned, models)
-    readers = [model if index in aligned.foreign else root for index, model in enumerate(tuned)]
-    return aligned, [
-        score_of(significance, reader, model, None, label=name, **control)
-        for reader, model, name in zip(readers, tuned, models, strict=True)
-    ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,16 +154,10 @@ def _count_module(
     return alone, together
 
 
-def _path(
-    aligned: Alignment,
-    pair: tuple[int, int],
-    scores: Sequence[Score | None],
-    settings: Mapping[str, Any],
-) -> Path:
-    parts = [str(_FORMAT), aligned.base.content_hash()]
-    for index in pair:
-        score = scores[index]
-        parts += [aligned.tuned[index].content_hash(), score.key if score else ""]
+def _path(pairs: Sequence[RankedPair], settings: Mapping[str, Any]) -> Path:
+    parts = [str(_FORMAT), pairs[0].base.content_hash()]
+    for pair in pairs:
+        parts += [pair.tuned.content_hash(), pair.score.key if pair.score else ""]
     parts.append(json.dumps(settings, sort_keys=True))
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return cache_folder("conflicts") / f"{key}.npz"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 from jaxtyping import Float32
 from numpy import ndarray
@@ -19,7 +20,7 @@ from dppa_core.profiling.calibration.statistics import score_of
 from dppa_core.profiling.profile import tensor_pair
 from dppa_core.profiling.significance import Score, Scoring, ranked_by, ranked_chunk
 from dppa_core.profiling.thresholds import find_cuts
-from dppa_core.progress import Stop
+from dppa_core.progress import RunControl
 from dppa_core.pruning.overlap import Reach
 from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.tie_breaking import tensor_seed
@@ -36,30 +37,30 @@ class RankedPair:
         work = sum(math.prod(base.shape(name)) for name in self.places)
         self._loader = Loader(get_backend("auto", work), PageReleaser((base, tuned)).read)
 
-    @classmethod
-    def open(
-        cls,
-        base: str,
-        finetuned: str,
-        significance: str = "magnitude",
-        *,
-        public: bool = False,
-        stop: Stop | None = None,
-    ) -> RankedPair:
-        """Open both models; raises as `open_checkpoint` and `match_tensors` do."""
-        names = base, finetuned
-        root, tuned = (open_checkpoint(name, public=public, stop=stop) for name in names)
-        aligned = align(root, (tuned,), (finetuned,))
-        reader = tuned if aligned.foreign else root
-        score = score_of(significance, reader, tuned, None, label=finetuned, stop=stop)
-        return cls(aligned.base, aligned.tuned[0], finetuned, score)
-
     def tensor(self, name: str) -> RankedTensor:
         """A tensor, by its name in the base."""
         place = self.places[name]
         scoring = self.score.scoring_of(name, place) if self.score else None
         pair = tensor_pair(self.base, self.tuned, name, place)
         return RankedTensor(self._loader, pair, scoring)
+
+
+def open_pairs(
+    base: str,
+    models: Sequence[str],
+    significance: str = "magnitude",
+    *,
+    public: bool = False,
+    **control: Unpack[RunControl],
+) -> list[RankedPair]:
+    """Open domain models with their base; raises as `open_checkpoint` and `match_tensors` do."""
+    root, *tuned = (open_checkpoint(name, public=public, **control) for name in (base, *models))
+    aligned, pairs = align(root, tuned, models), []
+    for index, name in enumerate(models):
+        reader = tuned[index] if index in aligned.foreign else root
+        score = score_of(significance, reader, tuned[index], None, label=name, **control)
+        pairs.append(RankedPair(aligned.base, aligned.tuned[index], name, score))
+    return pairs
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import CHUNK
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.analysis.ranked_pair import RankedPair, RankedTensor
+from dppa_core.evaluation.analysis.ranked_pair import RankedTensor, open_pairs
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.coefficients import Coefficient, coefficient_of
 from dppa_core.pruning.floats import DTYPE_CODES, from_float32, to_float32
@@ -58,7 +58,7 @@ def count_rounded(
     if dtype not in DTYPE_CODES:
         raise InvalidValue(f"dtype must be one of {', '.join(DTYPE_CODES)}, got {dtype!r}.")
     ranked_by = plan.parameters.significance
-    pair = RankedPair.open(plan.base, plan.finetuned, ranked_by, public=public, stop=stop)
+    (pair,) = open_pairs(plan.base, (plan.finetuned,), ranked_by, public=public, stop=stop)
     shapes = {name: pair.base.shape(name) for name in pair.places}
     modules = {module.name: module for module in find_modules(shapes)}
     layers = layer_count(pair.base.names())
