@@ -15,7 +15,6 @@ class MergeTally:
 
     def __init__(self, plan: MergePlan, parents: Sequence[Parent]) -> None:
         self._plans, self.parents = plan.plans, tuple(parents)
-        self._models = len(plan.recipe.models)
         self._modules = {module.tensor: module for module in plan.modules}
         self.kept: dict[str, tuple[int, ...]] = {}
         """Tensor of a module -> elements kept of each domain model's delta."""
@@ -33,12 +32,6 @@ class MergeTally:
             KeptModule(module.name, module.layer, module.kind, module.numel, self.kept[tensor])
             for tensor, module in self._modules.items()
         )
-
-    def densities(self) -> tuple[float, ...]:
-        """Share of the modules' delta kept, per domain model."""
-        total = max(sum(module.numel for module in self._modules.values()), 1)
-        models = range(self._models)
-        return tuple(sum(kept[n] for kept in self.kept.values()) / total for n in models)
 
     def warnings(self) -> tuple[str, ...]:
         """Remarks to read before using the result."""

@@ -137,7 +137,7 @@ def finish(
     return MergeReport(
         recipe_hash=recipe_hash(recipe),
         sources=references(recipe),
-        densities=tally.densities(),
+        densities=tuple(record.density(n) or 0.0 for n in range(len(recipe.models))),
         warnings=(
             *(*tally.warnings(), *merger.plan.warnings),
             *(*merger.inputs.alignment.notes, *beside.warnings),

@@ -201,7 +201,7 @@ def _fix_bands(
     else:  # a tensor outside the modules has no profile yet
         module = Module(pair.name, pair.name, -1, "other", pair.numel, (pair.numel,))
         profile = profile_tensor(loader, module, pair, models, scoring)
-        selections = tuple(select(profile, 1 - rate, treatment.ties) for rate in treatment.rates)
+        selections = tuple(select(profile, 1 - level, treatment.ties) for level in treatment.levels)
     cuts = find_cuts(ranked_by(loader, scoring), pair, selections)
     thresholds = np.array([cut.threshold for cut, _ in cuts], np.float32)
     tie_cuts = np.array([cut.tie_cut for cut, _ in cuts], np.uint64)

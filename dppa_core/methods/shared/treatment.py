@@ -33,9 +33,9 @@ class Banded:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """As `Banded`, at these rates, for a tensor that is profiled during the merge."""
+    """As `Banded`, at these levels, for a tensor that is profiled during the merge."""
 
-    rates: tuple[float, ...]
+    levels: tuple[float, ...]
     factors: tuple[float, ...]
     ties: str
     rounded: bool = False
