@@ -60,13 +60,15 @@ def plan_merge(inputs: MergeInputs, plan: Planner = plan_pruning) -> MergePlan:
     plans: tuple[PruningPlan, ...] = ()
     if method.pruning is not None:
         parameters = method.pruning(settings)
-        pairs = zip(inputs.profiles, models, strict=True)
-        plans = tuple(plan(pr, model.levels, parameters, recipe.overrides) for pr, model in pairs)
-    modules = inputs.modules
+        plans = tuple(
+            plan(profile, model.levels, parameters, recipe.overrides)
+            for profile, model in zip(inputs.profiles, models, strict=True)
+        )
+    modules, overrides = inputs.modules, recipe.overrides
     treat = method.treat or task_arithmetic  # deltas to be combined stay whole
     treated = tuple(
-        treat(Request(modules, m.levels, m.amplification, recipe.overrides, planned), settings)
-        for m, planned in zip_longest(models, plans)
+        treat(Request(modules, model.levels, model.amplification, overrides, planned), settings)
+        for model, planned in zip_longest(models, plans)
     )
     code = DTYPE_CODES[recipe.dtype]
     tensors = {

@@ -117,15 +117,6 @@ class ModuleProfile:
         zeros = int(self.counts[0]) if self.counts.size and self.magnitudes[0] == 0 else 0
         return self.numel - zeros
 
-    def magnitudes_at(self, ranks: Int64[ndarray, " n"]) -> Float64[ndarray, " n"]:
-        """|d| at these places of its ascending order; an estimate in open bins."""
-        bins = np.searchsorted(self.below, ranks, side="right") - 1
-        low = self.magnitudes[bins].astype(np.float64)
-        bits = self.magnitudes[bins].view(np.uint32)
-        high = ((bits >> OPEN_BITS) + 1 << OPEN_BITS).astype(np.uint32).view(np.float32)
-        part = (ranks - self.below[bins] + 0.5) / self.counts[bins]
-        return np.where(self.excess[bins] > 0, low + part * (high - low), low)
-
     def count_above(self, magnitude: float) -> int:
         """Elements with |d| > magnitude; an open bin that contains it counts as evenly spread."""
         edge = floor_to_float32(magnitude)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -37,9 +38,9 @@ class Selection:
     """|d| at that place; an estimate if the bin is open."""
     kept: int
     """Elements to keep; an estimate with `ties: prune` and an open bin."""
-    ties: str
     energy: float
     """Retained sum of d²; proportional inside the bin."""
+    ties: str
 
     @property
     def open(self) -> bool:
@@ -106,8 +107,28 @@ def select_all(
     profiles: Sequence[ModuleProfile], density: Float64[ndarray, "K N"], ties: str = "exact"
 ) -> list[tuple[Selection, ...]]:
     """As `select`, K levels of each of N modules at once."""
-    if not profiles:
-        return []
+    columns = (field.T.ravel().tolist() for field in borders_at(profiles, density, ties))
+    selections, levels = list(map(Selection, *columns, repeat(ties))), len(density)
+    return [tuple(selections[n : n + levels]) for n in range(0, len(selections), levels)]
+
+
+class Borders(NamedTuple):
+    """The fields of `Selection` but `ties`, for K densities of each of N modules."""
+
+    low: Float64[ndarray, "K N"]
+    high: Float64[ndarray, "K N"]
+    above: Int64[ndarray, "K N"]
+    within: Int64[ndarray, "K N"]
+    rank: Int64[ndarray, "K N"]
+    threshold: Float64[ndarray, "K N"]
+    kept: Int64[ndarray, "K N"]
+    energy: Float64[ndarray, "K N"]
+
+
+def borders_at(
+    profiles: Sequence[ModuleProfile], density: Float64[ndarray, "K N"], ties: str = "exact"
+) -> Borders:
+    """The borders of the elements that modules keep at some densities; see `select`."""
     numel = np.array([item.numel for item in profiles], np.int64)
     rank = np.minimum((numel * (1 - density)).astype(np.int64), numel - 1)
     low, high, opened, below, count, square, beyond = _bins_at(profiles, rank)
@@ -120,11 +141,7 @@ def select_all(
     else:
         kept = np.where(opened, np.maximum(above, numel - rank - 1), above)
     energy = np.maximum(beyond + (kept - above) / count * square, 0.0)
-    same = np.full(rank.shape, ties, dtype=object)
-    columns = (low, high, above, count, rank, threshold, kept, same, energy)
-    selections = list(map(Selection, *(column.T.ravel().tolist() for column in columns)))
-    levels = len(density)
-    return [tuple(selections[n : n + levels]) for n in range(0, len(selections), levels)]
+    return Borders(low, high, above, count, rank, threshold, kept, energy)
 
 
 def _bins_at(profiles: Sequence[ModuleProfile], rank: Int64[ndarray, "K N"]) -> Any:

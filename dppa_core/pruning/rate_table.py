@@ -17,6 +17,7 @@ from numpy import ndarray
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.density import densities_at, significance
 from dppa_core.pruning.module_groups import order_kinds
+from dppa_core.pruning.partition import Borders, borders_at
 from dppa_core.pruning.pruning_parameters import PruningParameters
 
 RATES = 101
@@ -72,11 +73,11 @@ def rate_table(profile: DeltaProfile, parameters: PruningParameters | None = Non
     rates = np.linspace(0, 1, RATES)
     numel = np.array([item.numel for item in profile.modules], dtype=np.int64)
     density = densities_at(score.adjustment, numel, rates)
-    places = [place_at(item, density[:, n]) for n, item in enumerate(profile.modules)]
+    borders = borders_at(profile.modules, density)
     edges = edges_of(profile.modules)
     counts = [coarse(item, edges) for item in profile.modules]
     kept = np.zeros((BINS, RATES))
-    for count, (_, _, elements) in zip(counts, places, strict=True):  # from the largest |d| on
+    for count, elements in zip(counts, borders.kept.T, strict=True):  # from the largest |d| on
         after = count[::-1].cumsum()[::-1] - count
         kept += np.clip(elements[None, :] - after[:, None], 0, count[:, None])
     histogram: Int64[ndarray, " B"] = sum(counts, np.zeros(BINS, np.int64))
@@ -87,7 +88,7 @@ def rate_table(profile: DeltaProfile, parameters: PruningParameters | None = Non
         modules=grid.names(profile),
         rates=rates,
         density=grid.spread(density.T).astype(np.float32),
-        energy=grid.spread(np.array([p[1] for p in places]).reshape(-1, RATES)).astype(np.float32),
+        energy=grid.spread(energy_shares(profile.modules, borders).T).astype(np.float32),
         significance=grid.spread(score.module[:, None])[..., 0],
         mean_magnitude=grid.spread(np.array([[m.mean_magnitude] for m in profile.modules]))[..., 0],
         relative=_relative(grid, profile),
@@ -97,7 +98,7 @@ def rate_table(profile: DeltaProfile, parameters: PruningParameters | None = Non
         edges=edges,
         histogram=histogram,
         kept_histogram=(kept / np.maximum(histogram, 1)[:, None]).astype(np.float32),
-        thresholds=_percentiles(np.array([p[0] for p in places]).reshape(-1, RATES)),
+        thresholds=_percentiles(borders.threshold.T),
     )
 
 
@@ -110,18 +111,11 @@ def _relative(grid: CellGrid, profile: DeltaProfile) -> Float64[ndarray, "L M"]:
     return np.sqrt(grid.total(_rows(profile, "delta_square")) / np.where(base > 0, base, np.inf))
 
 
-def place_at(
-    item: ModuleProfile, density: Float64[ndarray, " R"]
-) -> tuple[Float64[ndarray, " R"], Float64[ndarray, " R"], Float64[ndarray, " R"]]:
-    """Threshold, energy share and kept elements of one module at falling densities."""
-    rank = np.minimum((item.numel * (1 - density)).astype(np.int64), item.numel - 1)
-    place = np.searchsorted(item.below, rank, side="right") - 1
-    kept = np.minimum(np.rint(item.numel * density), item.nonzero)
-    inside = (kept - (item.numel - item.below[place + 1])) / item.counts[place]
-    energy = item.energy_from[place + 1] + inside * item.squares[place]
-    whole = item.delta_square
-    share = np.clip(energy / whole, 0, 1) if whole > 0 else np.ones(density.size)
-    return item.magnitudes_at(rank), share, kept
+def energy_shares(modules: Sequence[ModuleProfile], borders: Borders) -> Float64[ndarray, "R N"]:
+    """Retained share of each module's sum of d²; 1 where that sum is 0."""
+    whole = np.array([item.delta_square for item in modules], np.float64)
+    shares = np.clip(borders.energy / np.where(whole > 0, whole, 1.0), 0, 1)
+    return np.where(whole > 0, shares, 1.0)
 
 
 def edges_of(modules: Sequence[ModuleProfile]) -> Float64[ndarray, " edges"]:

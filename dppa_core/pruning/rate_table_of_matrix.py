@@ -15,7 +15,8 @@ from numpy import ndarray
 
 from dppa_core.errors import UnknownName
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.rate_table import RATES, coarse, edges_of, place_at, plain
+from dppa_core.pruning.partition import borders_at
+from dppa_core.pruning.rate_table import RATES, coarse, edges_of, energy_shares, plain
 
 _ARRAYS = ("edges", "histogram", "threshold", "energy")
 
@@ -50,11 +51,9 @@ def cell_table(profile: DeltaProfile, layer: int, kind: str) -> CellTable:
             f"No matrix {kind!r:.80} in layer {layer}. The heatmap shows all matrices."
         )
     density = 1 - np.linspace(0, 1, RATES)
-    places = [place_at(item, density) for item in items]
+    borders = borders_at(items, np.tile(density[:, None], len(items)))
     squares = np.array([item.delta_square for item in items])
-    energy = sum(
-        (p[1] * square for p, square in zip(places, squares, strict=True)), np.zeros(RATES)
-    )
+    energy = (energy_shares(items, borders) * squares).sum(axis=1)
     edges = edges_of(items)
     return CellTable(
         modules=tuple(item.module.name for item in items),
@@ -63,7 +62,7 @@ def cell_table(profile: DeltaProfile, layer: int, kind: str) -> CellTable:
         nonzero=sum(item.nonzero for item in items),
         edges=edges,
         histogram=np.sum([coarse(item, edges) for item in items], axis=0),
-        threshold=np.median([p[0] for p in places], axis=0),
+        threshold=np.median(borders.threshold, axis=1),
         energy=energy / squares.sum() if squares.sum() > 0 else np.ones(RATES),
     )
 

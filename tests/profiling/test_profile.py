@@ -96,12 +96,10 @@ def test_thresholds_from_bins_are_those_of_the_elements(dtype: str) -> None:
     item = profile_tensor(Loader(get_backend("numba")), module(0, size.size), pair)
     ordered = np.sort(size)
     ranks = np.arange(0, size.size, 997)
-    estimates = item.magnitudes_at(ranks)
-    np.testing.assert_allclose(estimates, ordered[ranks], rtol=2**-9)
-    for rank, estimate in zip(ranks[::20], estimates[::20], strict=True):
+    for rank in ranks:
         selection = select(item, 1 - (rank + 0.5) / size.size)
-        assert selection.rank == rank and selection.threshold == estimate
-        assert selection.low <= ordered[rank] < selection.high
+        assert selection.rank == rank and selection.low <= ordered[rank] < selection.high
+        assert selection.threshold == pytest.approx(ordered[rank], rel=2**-9)
 
 
 def test_slices_add_up_to_the_same_profile(monkeypatch: pytest.MonkeyPatch) -> None:
