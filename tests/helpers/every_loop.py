@@ -17,13 +17,13 @@ from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import CALIBRATED_KINDS, PruningParameters
 from dppa_core.recipes.yaml_text import parse_recipe
 from tests.helpers.tiny_models import random_llama, tuned_llama
-from tests.reference.recorded_bytes import known, recipes, recorded
+from tests.reference.recorded_bytes import recipes, recorded, records
 
 
 def merge_without_numba() -> None:
     cuda_backend.PIECE_ELEMENTS = 1024  # tensors of tiny models take several
     for number, (about, text) in enumerate(recipes().items()):
-        assert recorded(text, Path(str(number))) == known()[about], about
+        assert recorded(text, Path(str(number))) == records()[about], about
     assert "numba" not in sys.modules
 
 

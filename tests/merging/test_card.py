@@ -110,24 +110,24 @@ def test_a_reference_cannot_break_the_table() -> None:
 def test_no_name_or_licence_is_markup() -> None:
     """In heading, table, plots, origins, licences and recipe; by CommonMark's rules."""
     bad = "x/<img src=a onerror=b> <script>c</script> & [d](http://e) *f* <u> " + 30 * " ````"
-    given, parent = recipe(bad, bad), Parent(bad, "<b>f</b>\n\n<hr>")
+    named, parent = recipe(bad, bad), Parent(bad, "<b>f</b>\n\n<hr>")
     record = MergeRecord(
         parents=(parent, Parent("zoo:math", "<i>g</i>")),
         origins=Origins(bad, f"of {bad}, the base", bad),
         warnings=(bad,),
         modules=kept(1, 2),
     )
-    text = model_card(given, record).split("---\n", 2)[2]
+    text = model_card(named, record).split("---\n", 2)[2]
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
-    inner = [one for token in tokens for one in (token, *(token.children or ()))]
-    assert not [one for one in inner if one.type in ("html_block", "html_inline")]
-    links = [one.attrs["href"] for one in inner if one.type == "link_open"]
+    inner = [part for token in tokens for part in (token, *(token.children or ()))]
+    assert not [token for token in inner if token.type in ("html_block", "html_inline")]
+    links = [token.attrs["href"] for token in inner if token.type == "link_open"]
     assert links == ["https://arxiv.org/abs/2403.02799"]
-    (fence,) = (one for one in inner if one.type == "fence" and one.info == "yaml")
-    assert fence.content == dump_recipe(given)
+    (fence,) = (token for token in inner if token.type == "fence" and token.info == "yaml")
+    assert fence.content == dump_recipe(named)
     for licence in ("a\nbase_model: b", 'other (a"\nbase_model: b)'):
-        found = front(model_card(recipe(), MergeRecord(parents=(Parent("zoo:base", licence),))))
-        assert licence in (found["license"], f"other ({found.get('license_name')})")
+        header = front(model_card(recipe(), MergeRecord(parents=(Parent("zoo:base", licence),))))
+        assert licence in (header["license"], f"other ({header.get('license_name')})")
 
 
 def kept(*shares: int) -> tuple[KeptModule, ...]:
@@ -154,8 +154,8 @@ def test_a_plot_for_each_model_that_is_pruned() -> None:
 
 
 def test_experts_of_one_kind_share_a_cell() -> None:
-    one, other = kept(10, 20)
-    record = MergeRecord(modules=(one, KeptModule("layers.0.q2", 0, "q", 300, (90,)), other))
+    dense, sparse = kept(10, 20)
+    record = MergeRecord(modules=(dense, KeptModule("layers.0.q2", 0, "q", 300, (90,)), sparse))
     assert record.shares(0) == {(0, "q"): 0.25, (0, "k"): 0.2}
 
 
@@ -166,10 +166,10 @@ def texts(svg: str) -> list[str]:
 
 def test_a_plot_names_its_axes_and_shows_every_number() -> None:
     svg = share_svg("a<b", {(0, "q"): 0.125, (0, "k"): 0.2, (7, "q"): 1.0})
-    found = texts(svg)
-    assert found[0] == "a<b: share of each matrix's changes kept"
+    labels = texts(svg)
+    assert labels[0] == "a<b: share of each matrix's changes kept"
     assert {"layer", "0", "7", "q", "k", "12.5", "20.0", "100.0", "0 %", "50 %", "100 %"} <= {
-        *found
+        *labels
     }
     assert svg == share_svg("a<b", {(0, "q"): 0.125, (0, "k"): 0.2, (7, "q"): 1.0})
     assert svg.count('class="empty"') == 1  # layer 7 has no k
@@ -177,8 +177,8 @@ def test_a_plot_names_its_axes_and_shows_every_number() -> None:
 
 
 def test_a_plot_of_many_layers_has_no_numbers_and_every_fifth_layer() -> None:
-    found = texts(share_svg("m", {(layer, "q"): 0.123 for layer in range(80)}))
-    assert "12.3" not in found and {"0", "5", "75"} <= {*found} and "4" not in found
+    labels = texts(share_svg("m", {(layer, "q"): 0.123 for layer in range(80)}))
+    assert "12.3" not in labels and {"0", "5", "75"} <= {*labels} and "4" not in labels
 
 
 def test_every_number_stands_out_from_its_cell() -> None:
@@ -229,8 +229,8 @@ def test_the_digest_is_the_same_in_shards(merged: Path, tmp_path: Path) -> None:
 
 
 def test_plots_lie_beside_the_card(merged: Path) -> None:
-    found = read_merge(merged)
-    for file, text in card_plots(found.recipe, found.record).items():
+    merge = read_merge(merged)
+    for file, text in card_plots(merge.recipe, merge.record).items():
         assert (merged / file).read_text("utf-8") == text
     assert sorted(path.name for path in merged.glob("*.svg")) == ["density-1.svg", "density-2.svg"]
 
@@ -299,6 +299,6 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_merge_with_fewer_plots_leaves_none_of_the_old(merged: Path, copied: Path) -> None:
     recipe = read_merge(merged).recipe
-    one = MergeRecipe(recipe.base, recipe.models[:1])
-    merge_to_folder(one, copied, overwrite=True, sync=False)
+    single = MergeRecipe(recipe.base, recipe.models[:1])
+    merge_to_folder(single, copied, overwrite=True, sync=False)
     assert sorted(path.name for path in copied.glob("*.svg")) == ["density-1.svg"]

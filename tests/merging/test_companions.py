@@ -59,22 +59,22 @@ def recipe(base: Path, *models: Path, **choices: str) -> MergeRecipe:
     return MergeRecipe(str(base), tuple(DomainModel(str(m), (0.5,)) for m in models), **choices)
 
 
-def beside(given: MergeRecipe) -> Companions:
-    return open_merger(given).inputs.companions()
+def beside(merge: MergeRecipe) -> Companions:
+    return open_merger(merge).inputs.companions()
 
 
-def template(found: Companions) -> Any:
-    return json.loads(found.files["tokenizer_config.json"]).get("chat_template")
+def template(companions: Companions) -> Any:
+    return json.loads(companions.files["tokenizer_config.json"]).get("chat_template")
 
 
 def test_the_base_s_own_files_are_copied_as_they_are(tmp_path: Path) -> None:
     base, math = BASE.save(tmp_path / "base"), tuned_llama(BASE, 1).save(tmp_path / "math")
-    found = beside(recipe(base, math))
-    assert not found.changed and found.warnings == () and found.key == ""
-    assert found.origins.chat_template == f"of {base}, the base"
-    assert found.origins.tokenizer == found.origins.generation_config == str(base)
-    assert {name: (base / name).read_bytes() for name in found.files} == dict(found.files)
-    assert found.config == read(base, "config.json")
+    companions = beside(recipe(base, math))
+    assert not companions.changed and companions.warnings == () and companions.key == ""
+    assert companions.origins.chat_template == f"of {base}, the base"
+    assert companions.origins.tokenizer == companions.origins.generation_config == str(base)
+    assert {name: (base / name).read_bytes() for name in companions.files} == dict(companions.files)
+    assert companions.config == read(base, "config.json")
 
 
 def test_the_first_domain_model_with_a_template_gives_it_where_the_base_has_none(
@@ -83,30 +83,34 @@ def test_the_first_domain_model_with_a_template_gives_it_where_the_base_has_none
     base, chat = folders
     plain = tuned_llama(BASE, 2).save(tmp_path / "plain")
     without_template(plain)
-    found = beside(recipe(base, plain, chat))
-    assert found.origins.chat_template == f"of {chat}, the first that has one; the base has none"
-    assert template(found) == THEIRS and found.changed
-    assert found.origins.generation_config == str(chat) and found.origins.tokenizer == str(base)
-    assert json.loads(found.files["generation_config.json"]) == {
+    companions = beside(recipe(base, plain, chat))
+    assert (
+        companions.origins.chat_template == f"of {chat}, the first that has one; the base has none"
+    )
+    assert template(companions) == THEIRS and companions.changed
+    assert companions.origins.generation_config == str(
+        chat
+    ) and companions.origins.tokenizer == str(base)
+    assert json.loads(companions.files["generation_config.json"]) == {
         "eos_token_id": [2],
         "pad_token_id": 0,
     }
-    lost, left_out = found.warnings
+    lost, left_out = companions.warnings
     assert f"The chat template of {chat} writes '{TURN}', which the merged vocabulary lacks" in lost
     assert f"names '{TURN}'" in left_out
 
 
 def test_a_recipe_chooses_the_template(folders: tuple[Path, Path]) -> None:
     base, chat = folders
-    found = beside(recipe(base, chat, chat_template="base"))
-    assert found.origins.chat_template == f"none: {base} has none, and the recipe names it"
-    assert template(found) is None and found.origins.generation_config == str(base)
+    companions = beside(recipe(base, chat, chat_template="base"))
+    assert companions.origins.chat_template == f"none: {base} has none, and the recipe names it"
+    assert template(companions) is None and companions.origins.generation_config == str(base)
     settings = read(base, "tokenizer_config.json")
     write(base, "tokenizer_config.json", {**settings, "chat_template": CHAT_TEMPLATE})
     assert template(beside(recipe(base, chat))) == CHAT_TEMPLATE
-    found = beside(recipe(base, chat, chat_template=str(chat)))
-    assert found.origins.chat_template == f"of {chat}, as the recipe says"
-    assert template(found) == THEIRS
+    companions = beside(recipe(base, chat, chat_template=str(chat)))
+    assert companions.origins.chat_template == f"of {chat}, as the recipe says"
+    assert template(companions) == THEIRS
     with pytest.raises(InvalidRecipe, match="chat_template must be auto, base, one of the models"):
         recipe(base, chat, chat_template="mine")
 
@@ -123,13 +127,16 @@ def test_no_template_anywhere_is_said(tmp_path: Path) -> None:
 
 def test_a_union_writes_one_tokenizer_that_knows_all(folders: tuple[Path, Path]) -> None:
     base, chat = folders
-    found = beside(recipe(base, chat, vocabulary="union"))
-    assert found.origins.tokenizer == f"union (1 token added to {base})" and not found.warnings
-    entry = json.loads(found.files["tokenizer.json"])["added_tokens"][-1]
+    companions = beside(recipe(base, chat, vocabulary="union"))
+    assert (
+        companions.origins.tokenizer == f"union (1 token added to {base})"
+        and not companions.warnings
+    )
+    entry = json.loads(companions.files["tokenizer.json"])["added_tokens"][-1]
     assert (entry["content"], entry["id"], entry["special"]) == (TURN, 259, True)
-    assert template(found) == THEIRS
-    assert json.loads(found.files["generation_config.json"])["eos_token_id"] == [259, 2]
-    assert found.config["vocab_size"] == 260
+    assert template(companions) == THEIRS
+    assert json.loads(companions.files["generation_config.json"])["eos_token_id"] == [259, 2]
+    assert companions.config["vocab_size"] == 260
 
 
 def test_a_model_s_vocabulary_brings_its_tokenizer_and_special_tokens(
@@ -137,12 +144,14 @@ def test_a_model_s_vocabulary_brings_its_tokenizer_and_special_tokens(
 ) -> None:
     base, chat = folders
     write(chat, "config.json", {**read(chat, "config.json"), "eos_token_id": 259})
-    found = beside(recipe(base, chat, vocabulary=str(chat)))
-    assert found.origins.tokenizer == str(chat)
-    assert found.files["tokenizer.json"] == (chat / "tokenizer.json").read_bytes()
-    assert found.files["chat_template.jinja"] == THEIRS.encode()
-    assert found.config["eos_token_id"] == 259 and found.config["vocab_size"] == 260
-    assert found.files["generation_config.json"] == (chat / "generation_config.json").read_bytes()
+    companions = beside(recipe(base, chat, vocabulary=str(chat)))
+    assert companions.origins.tokenizer == str(chat)
+    assert companions.files["tokenizer.json"] == (chat / "tokenizer.json").read_bytes()
+    assert companions.files["chat_template.jinja"] == THEIRS.encode()
+    assert companions.config["eos_token_id"] == 259 and companions.config["vocab_size"] == 260
+    assert (
+        companions.files["generation_config.json"] == (chat / "generation_config.json").read_bytes()
+    )
 
 
 def test_a_damaged_file_of_the_tokenizer_is_named(folders: tuple[Path, Path]) -> None:
@@ -199,8 +208,8 @@ def test_companions_of_other_kinds_are_copied_as_they_are(folders: tuple[Path, P
     }
     for name, text in texts.items():
         (base / name).write_text(text, "utf-8")
-    found = beside(recipe(base, math)).files
-    assert {name: found[name].decode() for name in texts} == texts
+    files = beside(recipe(base, math)).files
+    assert {name: files[name].decode() for name in texts} == texts
     (base / "tokenizer.model").write_bytes(b"IQ== 0\nIg== 1\n")
     assert beside(recipe(base, math)).files["tokenizer.model"] == b"IQ== 0\nIg== 1\n"
 
@@ -237,8 +246,8 @@ def test_numbers_of_tokens_follow_their_text(tmp_path: Path) -> None:
         "forced_eos_token_id": None,
     }
     write(chat, "generation_config.json", settings)
-    found = beside(recipe(base, chat, chat_template=str(chat)))
-    assert json.loads(found.files["generation_config.json"]) == {
+    companions = beside(recipe(base, chat, chat_template=str(chat)))
+    assert json.loads(companions.files["generation_config.json"]) == {
         **settings,
         "eos_token_id": [2, 1],
         "pad_token_id": 0,
@@ -250,9 +259,9 @@ def test_tokens_are_added_to_every_file_that_lists_them(folders: tuple[Path, Pat
     write(base, "added_tokens.json", {})
     settings = read(base, "tokenizer_config.json")
     write(base, "tokenizer_config.json", {**settings, "added_tokens_decoder": {}})
-    found = beside(recipe(base, chat, vocabulary="union", chat_template="base"))
-    assert json.loads(found.files["added_tokens.json"]) == {TURN: 259}
-    listed = json.loads(found.files["tokenizer_config.json"])["added_tokens_decoder"]
+    companions = beside(recipe(base, chat, vocabulary="union", chat_template="base"))
+    assert json.loads(companions.files["added_tokens.json"]) == {TURN: 259}
+    listed = json.loads(companions.files["tokenizer_config.json"])["added_tokens_decoder"]
     assert listed["259"]["content"] == TURN and listed["259"]["special"] is True
 
 
@@ -263,8 +272,8 @@ def test_transformers_loads_what_was_merged(
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415  (heavy)
 
     base, chat = folders
-    whose = str(chat) if vocabulary == "0" else vocabulary
-    done = merge_to_folder(recipe(base, chat, vocabulary=whose), tmp_path / "out", sync=False)
+    source = str(chat) if vocabulary == "0" else vocabulary
+    report = merge_to_folder(recipe(base, chat, vocabulary=source), tmp_path / "out", sync=False)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     rows = 259 if vocabulary == "base" else 260
@@ -275,7 +284,7 @@ def test_transformers_loads_what_was_merged(
     ids = tokenizer(f"a{TURN}b")["input_ids"]
     assert (259 in ids) == (vocabulary != "base") and max(ids) < rows
     assert model.generation_config.eos_token_id == ([2] if vocabulary == "base" else [259, 2])
-    assert done.chat_template.startswith(f"of {chat}")
+    assert report.chat_template.startswith(f"of {chat}")
 
 
 def test_a_merge_in_memory_speaks_with_the_merged_tokenizer(
@@ -300,8 +309,8 @@ def test_a_lent_merge_is_not_overwritten_by_one_of_another_template(
     base, chat = folders
     pool = ModelPool()
     for seed in range(IDLE_MERGES + 1):
-        given = MergeRecipe(str(base), (DomainModel(str(chat), (0.5,)),), seed=seed)
-        with pool.lend(given) as resident:
+        seeded = MergeRecipe(str(base), (DomainModel(str(chat), (0.5,)),), seed=seed)
+        with pool.lend(seeded) as resident:
             assert resident.tokenizer.chat_template == THEIRS
     with pool.lend(recipe(base, chat, chat_template="base")) as resident:
         assert resident.tokenizer.chat_template is None
@@ -311,13 +320,13 @@ def test_report_card_and_command_say_whose_it_is(
     folders: tuple[Path, Path], tmp_path: Path, dppa: Command
 ) -> None:
     base, chat = folders
-    given = recipe(base, chat, vocabulary="union")
-    merger = open_merger(given)
+    union = recipe(base, chat, vocabulary="union")
+    merger = open_merger(union)
     origins = merger.inputs.companions().origins
-    card = model_card(given, planned_record(merger.inputs.parents(), merger.plan.plans, origins))
+    card = model_card(union, planned_record(merger.inputs.parents(), merger.plan.plans, origins))
     card = card.replace("\\_", "_")
     assert f"Tokenizer: `union (1 token added to {base})`. Chat template: of {chat}, the" in card
-    (tmp_path / "recipe.yaml").write_text(dump_recipe(given), "utf-8")
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(union), "utf-8")
     out = tmp_path / "out"
     assert dppa("merge", tmp_path / "recipe.yaml", "--out", out, "--no-sync") == 0
     assert f"chat template: of {chat}, the first that has one; the base has none" in dppa.out

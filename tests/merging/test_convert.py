@@ -29,7 +29,7 @@ def test_weights_configuration_and_tokenizer_are_the_same(
 ) -> None:
     folder = save_pickled(BASE, tmp_path / "bin", dtype, shards=2)
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
-    done = convert_to_folder(str(folder), tmp_path / "out", shard_size=limit, sync=False)
+    conversion = convert_to_folder(str(folder), tmp_path / "out", shard_size=limit, sync=False)
     before, after = FolderCheckpoint(folder), SafetensorsCheckpoint(tmp_path / "out")
     assert before.names() == after.names()
     for name in before.names():
@@ -37,12 +37,12 @@ def test_weights_configuration_and_tokenizer_are_the_same(
         np.testing.assert_array_equal(before.raw(name), after.raw(name))
     for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         assert (folder / file).read_bytes() == (tmp_path / "out" / file).read_bytes()
-    assert (len(done.files) > 1) == (limit < 10**9)
-    assert done.dtypes == (dtype,)
-    assert done.read_from == tuple(f"pytorch_model-0000{i}-of-00002.bin" for i in (1, 2))
+    assert (len(conversion.files) > 1) == (limit < 10**9)
+    assert conversion.dtypes == (dtype,)
+    assert conversion.read_from == tuple(f"pytorch_model-0000{i}-of-00002.bin" for i in (1, 2))
     card = (tmp_path / "out" / "README.md").read_text()
     assert "license: mit" in card and f"`{folder}`" in card
-    assert all(sha256 in card for sha256 in done.files.values())
+    assert all(sha256 in card for sha256 in conversion.files.values())
 
 
 def test_another_dtype_is_rounded_to_nearest_even_and_named(tmp_path: Path) -> None:
@@ -65,10 +65,10 @@ def test_a_head_tied_to_the_embedding_is_written_once(tmp_path: Path) -> None:
     folder = save_pickled(BASE, tmp_path / "bin")
     state = state_of(BASE)
     write_pickles(folder, {**state, HEAD: state[EMBEDDING]})
-    done = convert_to_folder(str(folder), tmp_path / "out", sync=False)
+    conversion = convert_to_folder(str(folder), tmp_path / "out", sync=False)
     assert HEAD not in SafetensorsCheckpoint(tmp_path / "out").names()
-    assert done.parameters == sum(array.size for array in BASE.arrays.values())
-    assert done.notes == (f"{HEAD} is {EMBEDDING}, and written once.",)
+    assert conversion.parameters == sum(array.size for array in BASE.arrays.values())
+    assert conversion.notes == (f"{HEAD} is {EMBEDDING}, and written once.",)
 
 
 def test_a_head_of_its_own_is_kept(tmp_path: Path) -> None:

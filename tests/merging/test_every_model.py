@@ -129,21 +129,21 @@ Template = Callable[[Case], tuple[dict[str, Any], Arrays]]
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """The config and the float32 tensors of a family as transformers saves them, made once."""
-    known: dict[tuple[str, bool, int], tuple[dict[str, Any], Arrays]] = {}
+    families: dict[tuple[str, bool, int], tuple[dict[str, Any], Arrays]] = {}
 
-    def made(case: Case) -> tuple[dict[str, Any], Arrays]:
+    def family(case: Case) -> tuple[dict[str, Any], Arrays]:
         key = case.family, case.tied, case.layers
-        if key not in known:
+        if key not in families:
             folder = tmp_path_factory.mktemp("template")
             changed: dict[str, Any] = {LAYERS.get(case.family, "num_hidden_layers"): case.layers}
             if case.family in TIED:
                 changed["tie_word_embeddings"] = case.tied
             random_model(case.family, **changed).save_pretrained(folder)
             config = json.loads((folder / "config.json").read_text("utf-8"))
-            known[key] = config, load_file(folder / "model.safetensors")
-        return known[key]
+            families[key] = config, load_file(folder / "model.safetensors")
+        return families[key]
 
-    return made
+    return family
 
 
 def write(folder: Path, config: dict[str, Any], arrays: Arrays, how: Stored) -> Path:
@@ -165,18 +165,18 @@ def write(folder: Path, config: dict[str, Any], arrays: Arrays, how: Stored) -> 
 
 def tuned(arrays: Arrays, seed: int) -> Arrays:
     """A domain model: heavy-tailed deltas, and some unchanged elements."""
-    rng, found = np.random.default_rng(seed), {}
+    rng, tensors = np.random.default_rng(seed), {}
     for name, weight in arrays.items():
         delta = 0.01 * rng.standard_t(4, weight.shape) * (rng.random(weight.shape) < 0.9)
-        found[name] = (weight + delta).astype(np.float32)
-    return found
+        tensors[name] = (weight + delta).astype(np.float32)
+    return tensors
 
 
 def expected(case: Case, root: Path) -> Arrays:
     """The merge by the slow reference."""
     treated = [
-        slow.Treated(slow.read(root / str(number)), one.levels, one.factors, one.weight)
-        for number, one in enumerate(case.domains)
+        slow.Treated(slow.read(root / str(number)), domain.levels, domain.factors, domain.weight)
+        for number, domain in enumerate(case.domains)
     ]
     strength = 0.08 if case.method == "dppa" else 0.0
     base = slow.read(root / "base")
@@ -185,8 +185,8 @@ def expected(case: Case, root: Path) -> Arrays:
 
 def recipe(case: Case, root: Path) -> MergeRecipe:
     models = tuple(
-        DomainModel(str(root / str(number)), one.levels, one.factors, one.weight)
-        for number, one in enumerate(case.domains)
+        DomainModel(str(root / str(number)), domain.levels, domain.factors, domain.weight)
+        for number, domain in enumerate(case.domains)
     )
     parameters = {} if case.method == "task_arithmetic" else {"ties": case.ties}
     base, dtype = str(root / "base"), NAMES[case.dtype]
@@ -210,8 +210,8 @@ def test_any_merge_of_any_model_equals_the_slow_reference(
         patch.setattr(whole_pass, "RUN", case.run)
         root = Path(folder)
         write(root / "base", config, arrays, case.base)
-        for number, one in enumerate(case.domains):
-            write(root / str(number), config, tuned(arrays, one.seed), one.stored)
+        for number, domain in enumerate(case.domains):
+            write(root / str(number), config, tuned(arrays, domain.seed), domain.stored)
         merge_to_folder(
             recipe(case, root),
             root / "out",
@@ -220,9 +220,9 @@ def test_any_merge_of_any_model_equals_the_slow_reference(
             workers=case.workers,
             sync=False,
         )
-        merged, wanted = SafetensorsCheckpoint(root / "out"), expected(case, root)
-        assert set(merged.names()) == set(wanted)
+        merged, reference = SafetensorsCheckpoint(root / "out"), expected(case, root)
+        assert set(merged.names()) == set(reference)
         for name in merged.names():
             assert merged.dtype(name) == case.dtype
-            assert merged.shape(name) == wanted[name].shape
-            assert merged.raw(name).tobytes() == to_bytes(wanted[name].ravel(), case.dtype), name
+            assert merged.shape(name) == reference[name].shape
+            assert merged.raw(name).tobytes() == to_bytes(reference[name].ravel(), case.dtype), name

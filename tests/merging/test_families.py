@@ -111,9 +111,9 @@ def test_a_merge_equals_the_slow_reference(family: Family) -> None:
 @pytest.mark.cases(4)
 def test_base_and_pack_are_the_merge_of_one_model(family: Family, tmp_path: Path) -> None:
     recipe = family.recipe()
-    for found, model in zip(pack_models(recipe, tmp_path / "packs"), recipe.models, strict=True):
+    for report, model in zip(pack_models(recipe, tmp_path / "packs"), recipe.models, strict=True):
         merger = open_merger(replace(recipe, models=(model,)))
-        restored = open_checkpoint(f"{recipe.base}+{tmp_path / 'packs' / found.file}")
+        restored = open_checkpoint(f"{recipe.base}+{tmp_path / 'packs' / report.file}")
         assert restored.names() == merger.names()
         for name in merger.names():
             assert restored.raw(name).tobytes() == merger.tensor(name)[2].tobytes(), name
@@ -143,7 +143,7 @@ def test_a_merge_in_memory_that_holds_the_bases_tensors_computes_as_the_base(
     merged, old = models.get(family.recipe()).model, models.get(str(family.root / "base")).model
     before = merged(IDS).logits
     stored = {n: (base.dtype(n), base.shape(n), base.raw(n)) for n in base.names()}
-    weights = {n: to_torch(*one) for n, one in stored.items() if weighs(n, *one[:2])}
+    weights = {n: to_torch(*tensor) for n, tensor in stored.items() if weighs(n, *tensor[:2])}
     shell = Shell(merged, {n: tuple(value.shape) for n, value in weights.items()})
     with shell.holding(weights):
         assert torch.equal(shell.model(IDS).logits, old(IDS).logits)
@@ -165,9 +165,9 @@ def test_a_merged_mixture_of_experts_answers_and_is_scored(family: Family) -> No
 def test_the_modules_are_those_of_the_reference(family: Family) -> None:
     """Which lists each family's names; all else in a block is a vector."""
     base, weights = SafetensorsCheckpoint(family.root / "base"), slow.read(family.root / "base")
-    found = [m.tensor for m in find_modules({name: base.shape(name) for name in base.names()})]
-    assert found == [delta.tensor for delta in slow.deltas(weights, weights)]
-    for name in set(base.names()) - set(found):
+    tensors = [m.tensor for m in find_modules({name: base.shape(name) for name in base.names()})]
+    assert tensors == [delta.tensor for delta in slow.deltas(weights, weights)]
+    for name in set(base.names()) - set(tensors):
         if layer_of(name) is not None:
             assert len(base.shape(name)) == 1 or name.endswith("_bias"), name
 
@@ -203,8 +203,8 @@ def test_a_base_saved_without_its_prefix_is_matched(gpt2: Family, tmp_path: Path
     """Names begin with `h.`, so ties fall differently; if all are kept, nothing differs."""
     whole = merged(gpt2.recipe("task_arithmetic"))
     save(random_model("gpt2").base_model, gpt2.root / "base", "BF16")
-    found = merged(gpt2.recipe("task_arithmetic"))
-    assert {f"transformer.{name}": data for name, data in found.items()} == whole
+    weights = merged(gpt2.recipe("task_arithmetic"))
+    assert {f"transformer.{name}": data for name, data in weights.items()} == whole
     merge_to_folder(gpt2.recipe(), tmp_path / "out")
     _, info = transformers.AutoModelForCausalLM.from_pretrained(
         tmp_path / "out", output_loading_info=True
@@ -238,9 +238,9 @@ def test_buffers_are_the_bases_whoever_has_them(
     for seed, side in enumerate(sides):
         buffers = {name: value + seed for name, value in BUFFERS.items()}
         edit(gpt2.root / side, lambda tensors, more=buffers: tensors.update(more))
-    found = merged(gpt2.recipe())
+    weights = merged(gpt2.recipe())
     kept = BUFFERS if "base" in sides else {}
-    assert found == plain | {name: value.numpy().tobytes() for name, value in kept.items()}
+    assert weights == plain | {name: value.numpy().tobytes() for name, value in kept.items()}
     merge_to_folder(gpt2.recipe(), tmp_path / "out")
     out = SafetensorsCheckpoint(tmp_path / "out")
     assert all(out.dtype(name) == "F32" for name in kept)
@@ -258,8 +258,10 @@ def test_a_stored_head_stays_equal_to_the_embedding(gpt2: Family, method: str, o
         DomainModel(str(gpt2.root / name), (0.7,), (1.0,), weight)
         for name, weight in WEIGHTS.items()
     )
-    found = merged(MergeRecipe(str(gpt2.root / "base"), models, method, {"other_tensors": others}))
-    assert found[HEAD] == found[EMBEDDING]
+    weights = merged(
+        MergeRecipe(str(gpt2.root / "base"), models, method, {"other_tensors": others})
+    )
+    assert weights[HEAD] == weights[EMBEDDING]
 
 
 def test_a_head_of_its_own_is_no_embedding(gpt2: Family) -> None:

@@ -83,7 +83,7 @@ def test_with_heads_of_the_base_the_bodies_are_merged_and_the_head_is_its(
     assert heads and all(name.startswith("cls.") for name in heads)
     for name in base.names():
         old = base.raw(name)
-        delta = sum((one.raw(name) - old for one in tuned), 0) if name not in heads else 0
+        delta = sum((model.raw(name) - old for model in tuned), 0) if name not in heads else 0
         np.testing.assert_allclose(merged.raw(name), old + delta, atol=1e-6, err_msg=name)
     assert BertForMaskedLM.from_pretrained(tmp_path / "out")
 
@@ -103,21 +103,21 @@ def test_a_body_that_differs_is_refused_whatever_the_heads(
 ) -> None:
     wide = BertForSequenceClassification(BertConfig(**{**SIZES, "intermediate_size": 64}))
     base, _, reader = encoders
-    given = recipe((base, str(save(wide, tmp_path / "wide")), reader), heads="base")
+    mixed = recipe((base, str(save(wide, tmp_path / "wide")), reader), heads="base")
     with pytest.raises(IncompatibleCheckpoints, match="intermediate.dense.* has shape"):
-        merge_to_folder(given, tmp_path / "out")
+        merge_to_folder(mixed, tmp_path / "out")
 
 
 def test_a_pair_with_other_heads_is_measured_alike_alone_and_beside_another(
     encoders: tuple[str, str, str], tmp_path: Path
 ) -> None:
     base, tone, _ = encoders
-    other = str(save(BertForMaskedLM.from_pretrained(base), tmp_path / "other", 5))
-    mine, *tuned = (SafetensorsCheckpoint(folder) for folder in (base, tone, other))
-    models = [TunedModel(*one) for one in zip(tuned, (tone, other), strict=True)]
-    together = profile_deltas(mine, models, base)
-    for one, beside in zip(models, together, strict=True):
-        (alone,) = profile_deltas(mine, [one], base)
+    masked = str(save(BertForMaskedLM.from_pretrained(base), tmp_path / "other", 5))
+    shared, *tuned = (SafetensorsCheckpoint(folder) for folder in (base, tone, masked))
+    models = [TunedModel(*pair) for pair in zip(tuned, (tone, masked), strict=True)]
+    together = profile_deltas(shared, models, base)
+    for pair, beside in zip(models, together, strict=True):
+        (alone,) = profile_deltas(shared, [pair], base)
         assert alone.other_tensors == beside.other_tensors and len(alone.modules) == 12
         pairs = zip(alone.modules, beside.modules, strict=True)
         assert all(np.array_equal(a.magnitudes, b.magnitudes) for a, b in pairs)
@@ -146,15 +146,15 @@ def test_an_encoder_without_a_head_stays_without_and_is_said_to(
         tuned = BertForSequenceClassification.from_pretrained(tmp_path / "base")
         save(tuned, tmp_path / name, seed)
     base, tone, mood = (str(tmp_path / name) for name in ("base", "tone", "mood"))
-    given = recipe((base, tone, mood), heads="base")
-    (tmp_path / "recipe.yaml").write_text(dump_recipe(given), "utf-8")
+    merge = recipe((base, tone, mood), heads="base")
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(merge), "utf-8")
     assert dppa("preflight", tmp_path / "recipe.yaml") == 0
     assert "tied" not in dppa.out and "takes the base's" not in dppa.out
     assert dppa.out.count("It has no LM head.") == 3
     assert dppa.out.count("has a head that the base lacks: classifier.bias") == 2
     assert dppa.out.count("The merge leaves it out.") == 2
     assert dppa("card", tmp_path / "recipe.yaml") == 0 and "pipeline_tag" not in dppa.out
-    merge_to_folder(given, tmp_path / "out")
+    merge_to_folder(merge, tmp_path / "out")
     assert "pipeline_tag" not in (tmp_path / "out" / "README.md").read_text("utf-8")
     assert dppa("card", tmp_path / "out") == 0 and "pipeline_tag" not in dppa.out
     assert dppa("convert", tmp_path / "base", "--out", tmp_path / "copy") == 0
@@ -180,9 +180,11 @@ def test_tokens_of_an_old_vocabulary_are_matched_by_their_text(
     base, tone, _ = encoders
     swapped = [*WORDS[:5], "bad", "good", *WORDS[7:]]
     (Path(tone) / "vocab.txt").write_text("\n".join(swapped) + "\n", "utf-8")
-    given = MergeRecipe(base, (DomainModel(tone),), "task_arithmetic", heads="base")
-    report = merge_to_folder(given, tmp_path / "out")
-    assert any("2 tokens stand in other rows ('good', 'bad')" in told for told in report.warnings)
+    merge = MergeRecipe(base, (DomainModel(tone),), "task_arithmetic", heads="base")
+    report = merge_to_folder(merge, tmp_path / "out")
+    assert any(
+        "2 tokens stand in other rows ('good', 'bad')" in warning for warning in report.warnings
+    )
 
 
 def test_only_two_ways_with_heads_exist() -> None:

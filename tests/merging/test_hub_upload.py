@@ -51,12 +51,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_file_arrives_and_the_model_opens(hub: WritableHub, merged: Path) -> None:
-    done = push_folder(merged, NAME)
+    push = push_folder(merged, NAME)
     assert contents(hub.models[NAME].folder) == contents(merged)
-    assert (done.created, done.private, done.commit) == (True, False, hub.models[NAME].commit)
-    assert done.files == {name: len(data) for name, data in contents(merged).items()}
-    assert len([name for name in done.files if name.endswith(".safetensors")]) > 1
-    opened, local = open_checkpoint(f"hub:{NAME}@{done.commit}"), open_checkpoint(str(merged))
+    assert (push.created, push.private, push.commit) == (True, False, hub.models[NAME].commit)
+    assert push.files == {name: len(data) for name, data in contents(merged).items()}
+    assert len([name for name in push.files if name.endswith(".safetensors")]) > 1
+    opened, local = open_checkpoint(f"hub:{NAME}@{push.commit}"), open_checkpoint(str(merged))
     for name in local.names():
         assert opened.raw(name).tobytes() == local.raw(name).tobytes()
 
@@ -65,8 +65,8 @@ def test_the_repository_is_made_after_all_checks_and_before_the_files(
     hub: WritableHub, merged: Path
 ) -> None:
     push_folder(merged, NAME)
-    made = hub.asked.index("POST /api/repos/create")
-    assert hub.asked[:made] == ["GET /api/whoami-v2", f"GET /api/models/{NAME}"]
+    creation = hub.asked.index("POST /api/repos/create")
+    assert hub.asked[:creation] == ["GET /api/whoami-v2", f"GET /api/models/{NAME}"]
     assert hub.changes()[0] == "POST /api/repos/create"
     assert hub.changes()[-1] == f"POST /api/models/{NAME}/commit/main"
 
@@ -104,9 +104,9 @@ def test_stopped_while_files_are_sent_the_new_repository_goes(
 
 
 def test_a_dry_run_changes_nothing(hub: WritableHub, merged: Path) -> None:
-    done = push_folder(merged, NAME, dry_run=True)
-    assert not hub.changes() and (done.created, done.commit) == (False, "")
-    assert done.files == {name: len(data) for name, data in contents(merged).items()}
+    push = push_folder(merged, NAME, dry_run=True)
+    assert not hub.changes() and (push.created, push.commit) == (False, "")
+    assert push.files == {name: len(data) for name, data in contents(merged).items()}
 
 
 def remove(name: str) -> Callable[[Path], object]:
@@ -195,9 +195,9 @@ def test_a_dry_run_without_a_token_checks_what_is_here(
     hub: WritableHub, merged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
-    done = push_folder(merged, NAME, dry_run=True)
-    assert done.files and not done.commit and not hub.asked
-    assert done.notes[-1].startswith("Nobody is logged in to the Hub, so one thing is left")
+    push = push_folder(merged, NAME, dry_run=True)
+    assert push.files and not push.commit and not hub.asked
+    assert push.notes[-1].startswith("Nobody is logged in to the Hub, so one thing is left")
     (merged / "README.md").unlink()
     with pytest.raises(MissingCheckpoint, match="README.md is missing"):
         push_folder(merged, NAME, dry_run=True)
@@ -237,8 +237,8 @@ def test_an_existing_one_gets_a_commit_and_loses_what_merges_wrote(
     for name in ("model.safetensors", "notes.txt", "density-9.svg", "README.md"):
         (old / name).write_text("old")
     hub.add(NAME, old)
-    done = push_folder(merged, NAME, overwrite=True)
-    assert (done.created, done.removed) == (False, ("density-9.svg", "model.safetensors"))
+    push = push_folder(merged, NAME, overwrite=True)
+    assert (push.created, push.removed) == (False, ("density-9.svg", "model.safetensors"))
     assert contents(old) == contents(merged) | {"notes.txt": b"old"}
 
 
@@ -340,5 +340,5 @@ def test_the_command(hub: WritableHub, merged: Path, dppa: Command) -> None:
 def test_places_of_this_computer_are_told(hub: WritableHub, zoo_env: Path, tmp_path: Path) -> None:
     recipe = MergeRecipe("zoo:base", (DomainModel(str(zoo_env / "math")),))
     merge_to_folder(recipe, tmp_path / "local", sync=False)
-    done = push_folder(tmp_path / "local", NAME, dry_run=True)
-    assert done.notes[0].endswith(f"name places of this computer: {zoo_env / 'math'}.")
+    push = push_folder(tmp_path / "local", NAME, dry_run=True)
+    assert push.notes[0].endswith(f"name places of this computer: {zoo_env / 'math'}.")

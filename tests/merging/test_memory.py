@@ -61,44 +61,46 @@ def save(folder: Path, rows: int, noise: float) -> None:
 @pytest.fixture(scope="module")
 def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Recipes of one small and one large merge."""
-    root, found = tmp_path_factory.mktemp("memory"), {}
+    root, recipes_by_name = tmp_path_factory.mktemp("memory"), {}
     for name, rows in ROWS.items():
         save(root / name / "base", rows, 0.0)
         save(root / name / "math", rows, 0.05)
         model = DomainModel(str(root / name / "math"), (0.9, 0.8), (1.5, 1.0))
         recipe = MergeRecipe(str(root / name / "base"), (model,))
-        found[name] = root / f"{name}.yaml"
-        found[name].write_text(dump_recipe(recipe), "utf-8")
-    for other in ("law", "finance"):  # separate files when mapped
-        (root / "large" / other).mkdir()
+        recipes_by_name[name] = root / f"{name}.yaml"
+        recipes_by_name[name].write_text(dump_recipe(recipe), "utf-8")
+    for copy in ("law", "finance"):  # separate files when mapped
+        (root / "large" / copy).mkdir()
         for file in (root / "large" / "math").iterdir():
-            os.link(file, root / "large" / other / file.name)
+            os.link(file, root / "large" / copy / file.name)
     for method, models in METHODS.items():
         for name, domains in (("small", ["math"]), ("large", ["math", "law", "finance"])):
-            given = tuple(replace(models, model=str(root / name / one)) for one in domains)
-            recipe = MergeRecipe(str(root / name / "base"), given, method)
-            found[f"{method} {name}"] = root / f"{method} {name}.yaml"
-            found[f"{method} {name}"].write_text(dump_recipe(recipe), "utf-8")
-    return found
+            domain_models = tuple(
+                replace(models, model=str(root / name / domain)) for domain in domains
+            )
+            recipe = MergeRecipe(str(root / name / "base"), domain_models, method)
+            recipes_by_name[f"{method} {name}"] = root / f"{method} {name}.yaml"
+            recipes_by_name[f"{method} {name}"].write_text(dump_recipe(recipe), "utf-8")
+    return recipes_by_name
 
 
-def peak(recipe: Path, out: Path, workers: int, what: str) -> int:
+def peak(recipe: Path, out: Path, workers: int, work: str) -> int:
     """MiB of a merge or a pack in a subprocess, profiles included.
 
     As the kernel counts them for this program only: ru_maxrss would include the test's
     memory, which a new process shares until it runs its program.
     """
-    arguments = [sys.executable, "-c", WORK, str(recipe), str(out), str(workers), what]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    return int(done.stdout) // 1024
+    arguments = [sys.executable, "-c", WORK, str(recipe), str(out), str(workers), work]
+    process = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    return int(process.stdout) // 1024
 
 
 @pytest.mark.cases(1)
-@pytest.mark.parametrize("workers, what", [(1, "merge"), (2, "merge"), (2, "pack")])
+@pytest.mark.parametrize("workers, work", [(1, "merge"), (2, "merge"), (2, "pack")])
 def test_peak_memory_stays_flat(
-    recipes: dict[str, Path], tmp_path: Path, workers: int, what: str
+    recipes: dict[str, Path], tmp_path: Path, workers: int, work: str
 ) -> None:
-    small, large = (peak(recipes[name], tmp_path / name, workers, what) for name in ROWS)
+    small, large = (peak(recipes[name], tmp_path / name, workers, work) for name in ROWS)
     assert large - small < MARGIN
 
 

@@ -14,7 +14,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.tiny_models import random_llama, tuned_llama
 
 RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),))
-OTHER = MergeRecipe("zoo:base", (DomainModel("zoo:law", (0.8,)),))
+LAW_MERGE = MergeRecipe("zoo:base", (DomainModel("zoo:law", (0.8,)),))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -35,9 +35,9 @@ def out(zoo_env: Path, tmp_path: Path) -> Path:
 def test_a_folder_that_is_there_is_replaced_only_when_asked(out: Path) -> None:
     before = contents(out)
     with pytest.raises(InvalidValue, match="already exists"):
-        merge_to_folder(OTHER, out)
+        merge_to_folder(LAW_MERGE, out)
     assert contents(out) == before
-    merge_to_folder(OTHER, out, overwrite=True)
+    merge_to_folder(LAW_MERGE, out, overwrite=True)
     assert contents(out) != before and names(out.parent) == ["out"]
 
 
@@ -51,12 +51,12 @@ def test_an_empty_folder_needs_no_leave(zoo_env: Path, tmp_path: Path) -> None:
 def test_the_folder_one_is_in_is_not_exchanged_under_one(
     zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str
 ) -> None:
-    here = tmp_path / inside
-    here.mkdir(exist_ok=True)
-    monkeypatch.chdir(here)
+    working = tmp_path / inside
+    working.mkdir(exist_ok=True)
+    monkeypatch.chdir(working)
     with pytest.raises(InvalidValue, match="is the folder you are in, or holds it"):
         check_target(tmp_path, (), overwrite=True)
-    assert Path.cwd() == here.resolve()
+    assert Path.cwd() == working.resolve()
 
 
 def appears(monkeypatch: pytest.MonkeyPatch, make: Callable[[], None]) -> None:
@@ -93,7 +93,7 @@ def test_a_foreign_file_that_appears_meanwhile_is_kept(
 ) -> None:
     appears(monkeypatch, lambda: (out / "notes.txt").write_text("x") and None)
     with pytest.raises(NotAllowed, match=r"holds notes\.txt, which no merge writes"):
-        merge_to_folder(OTHER, out, overwrite=True)
+        merge_to_folder(LAW_MERGE, out, overwrite=True)
     assert (out / "notes.txt").read_text() == "x" and names(out.parent) == ["out"]
 
 
@@ -101,7 +101,7 @@ def test_a_foreign_file_keeps_the_folder(out: Path) -> None:
     for name in ("zz.txt", "notes.txt"):
         (out / name).write_text("x")
     with pytest.raises(NotAllowed, match=r"out: holds notes\.txt, which no merge writes"):
-        merge_to_folder(OTHER, out, overwrite=True)
+        merge_to_folder(LAW_MERGE, out, overwrite=True)
     assert (out / "notes.txt").is_file()
 
 
@@ -167,8 +167,8 @@ def test_a_link_stays_and_its_folder_is_written(out: Path) -> None:
     link = out.parent / "link"
     link.symlink_to("out")
     with pytest.raises(InvalidValue, match="link: already exists"):
-        merge_to_folder(OTHER, link)
-    merge_to_folder(OTHER, link, overwrite=True)
+        merge_to_folder(LAW_MERGE, link)
+    merge_to_folder(LAW_MERGE, link, overwrite=True)
     assert link.is_symlink() and contents(out) != before
     assert names(out.parent) == ["link", "out"]
 

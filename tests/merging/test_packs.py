@@ -138,8 +138,8 @@ def test_a_pack_of_the_whole_delta_restores_the_domain_model(
     restored = open_checkpoint(packed(recipe, tmp_path / "packs"))
     math = SafetensorsCheckpoint(zoo_env / "math")
     for name in math.names():
-        found = to_float32(restored.raw(name), restored.dtype(name))
-        np.testing.assert_array_equal(found, to_float32(math.raw(name), math.dtype(name)))
+        values = to_float32(restored.raw(name), restored.dtype(name))
+        np.testing.assert_array_equal(values, to_float32(math.raw(name), math.dtype(name)))
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
@@ -149,15 +149,15 @@ def test_a_pack_has_the_size_of_its_bits_and_values(tmp_path: Path, rate: float)
     base.save(tmp_path / "base")
     tuned_llama(base, 1).save(tmp_path / "math")
     recipe = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math"), (rate,)),))
-    (found,) = pack_models(recipe, tmp_path / "packs")
+    (report,) = pack_models(recipe, tmp_path / "packs")
     merger = open_merger(recipe)
     modules = sum(module.numel for module in merger.plan.modules)
-    others = found.numel - modules
-    assert found.kept == pytest.approx((1 - rate) * modules + others, rel=1e-3)
-    assert 0 < found.stored <= found.kept  # some round to what the base has
-    assert found.bound == -(-found.numel // 8) + 2 * found.stored
-    assert found.nbytes == (tmp_path / "packs" / found.file).stat().st_size
-    assert found.nbytes < 1.05 * found.bound
+    others = report.numel - modules
+    assert report.kept == pytest.approx((1 - rate) * modules + others, rel=1e-3)
+    assert 0 < report.stored <= report.kept  # some round to what the base has
+    assert report.bound == -(-report.numel // 8) + 2 * report.stored
+    assert report.nbytes == (tmp_path / "packs" / report.file).stat().st_size
+    assert report.nbytes < 1.05 * report.bound
 
 
 def test_packs_of_every_model_merge_to_what_the_recipe_merges(
@@ -169,18 +169,21 @@ def test_packs_of_every_model_merge_to_what_the_recipe_merges(
         for name, rate in (("math", 0.8), ("finance", 0.7), ("law", 0.9))
     )
     recipe = MergeRecipe("zoo:base", models)
-    made = pack_models(recipe, tmp_path / "packs", coefficient=1)
-    assert [one.file for one in made] == [f"{n}.safetensors" for n in ("math", "finance", "law")]
+    reports = pack_models(recipe, tmp_path / "packs", coefficient=1)
+    assert [report.file for report in reports] == [
+        f"{n}.safetensors" for n in ("math", "finance", "law")
+    ]
     again = tuple(
-        DomainModel(f"zoo:base+{tmp_path / 'packs' / one.file}", coefficient=0.4) for one in made
+        DomainModel(f"zoo:base+{tmp_path / 'packs' / report.file}", coefficient=0.4)
+        for report in reports
     )
-    merger, other = (
+    merger, packed = (
         open_merger(recipe),
         open_merger(MergeRecipe("zoo:base", again, "task_arithmetic")),
     )
     for name in merger.names():
-        one, two = (to_float32(m.tensor(name)[2], "BF16") for m in (merger, other))
-        np.testing.assert_array_equal(one, two)
+        first, second = (to_float32(m.tensor(name)[2], "BF16") for m in (merger, packed))
+        np.testing.assert_array_equal(first, second)
 
 
 def test_the_bytes_depend_on_weights_alone(tmp_path: Path) -> None:
@@ -188,15 +191,15 @@ def test_the_bytes_depend_on_weights_alone(tmp_path: Path) -> None:
     for shards in (1, 3):
         base.save(tmp_path / f"{shards}" / "base", shards=shards)
         tuned_llama(base, 1).save(tmp_path / f"{shards}" / "math", shards=shards)
-    made = set()
+    hashes = set()
     for shards, workers in ((1, 1), (1, 3), (3, 2)):
         place = tmp_path / f"{shards}"
         recipe = MergeRecipe(str(place / "base"), (DomainModel(str(place / "math"), *LEVELS),))
         out = tmp_path / f"packs-{shards}-{workers}"
         pack_models(recipe, out, workers=workers, sync=False)
         text = (out / "math.safetensors").read_bytes()
-        made.add(text.replace(f"/{shards}/".encode(), b"/1/"))  # the references in its header
-    assert len(made) == 1
+        hashes.add(text.replace(f"/{shards}/".encode(), b"/1/"))  # the references in its header
+    assert len(hashes) == 1
     assert_same(recipe, f"{tmp_path / '1' / 'base'}+{out / 'math.safetensors'}")
 
 
@@ -208,8 +211,8 @@ def test_a_folder_made_of_base_and_pack_is_the_merge(zoo_env: Path, tmp_path: Pa
 
 def test_a_pack_of_nothing_is_the_base(zoo_env: Path, tmp_path: Path) -> None:
     nothing = MergeRecipe("zoo:base", (DomainModel("zoo:math", coefficient=0.0),))
-    (found,) = pack_models(nothing, tmp_path / "packs")
-    assert (found.stored, len(open_file(tmp_path / "packs" / found.file).tensors)) == (0, 0)
+    (report,) = pack_models(nothing, tmp_path / "packs")
+    assert (report.stored, len(open_file(tmp_path / "packs" / report.file).tensors)) == (0, 0)
     assert_same(nothing, f"zoo:base+{tmp_path / 'packs'}")
 
 
@@ -228,8 +231,8 @@ def test_a_pack_carries_the_licence_of_what_it_is_made_of(tmp_path: Path) -> Non
         (tmp_path / name / "README.md").write_text(f"---\nlicense: {licence}\n---\n", "utf-8")
     recipe = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math")),))
     packed(recipe, tmp_path / "packs")
-    found = parent_of("x", tmp_path / "packs" / "math.safetensors")
-    assert (found.licence, found.made_of) == ("llama2", (str(tmp_path / "math"),))
+    parent = parent_of("x", tmp_path / "packs" / "math.safetensors")
+    assert (parent.licence, parent.made_of) == ("llama2", (str(tmp_path / "math"),))
 
 
 def test_another_base_is_refused(zoo_env: Path, tmp_path: Path) -> None:
@@ -254,8 +257,8 @@ def test_models_of_one_name_get_packs_of_their_own(tmp_path: Path) -> None:
         tuned_llama(base, 1).save(tmp_path / owner / "math")
     base.save(tmp_path / "base")
     models = tuple(DomainModel(str(tmp_path / owner / "math")) for owner in ("a", "b"))
-    found = pack_models(MergeRecipe(str(tmp_path / "base"), models), tmp_path / "packs")
-    assert [one.file for one in found] == ["math.safetensors", "math-2.safetensors"]
+    reports = pack_models(MergeRecipe(str(tmp_path / "base"), models), tmp_path / "packs")
+    assert [report.file for report in reports] == ["math.safetensors", "math-2.safetensors"]
 
 
 def edit(path: Path, change: Callable[[dict[str, Any], dict[str, str]], object]) -> None:
@@ -393,17 +396,17 @@ def test_the_command(dppa: Command, tmp_path: Path) -> None:
     )
     out = tmp_path / "packs"
     assert dppa("pack", recipe, "--out", out, "--model", "math", "--json") == 0
-    (found,) = dppa.json["packs"]
-    assert found["reference"] == f"zoo:base+{out / 'math.safetensors'}"
-    assert 0 < found["stored"] <= found["kept"] < found["numel"]
+    (report,) = dppa.json["packs"]
+    assert report["reference"] == f"zoo:base+{out / 'math.safetensors'}"
+    assert 0 < report["stored"] <= report["kept"] < report["numel"]
     assert dppa("pack", recipe, "--out", out, "--overwrite") == 0
     assert "law.safetensors" in dppa.out and f"as a model: zoo:base+{out}" in dppa.out
     assert dppa("pack", recipe, "--out", tmp_path / "new", "--model", "maths") == 1
     assert "no model of the recipe. Did you mean 'math'?" in dppa.err
-    other = tmp_path / "other.yaml"
+    second = tmp_path / "other.yaml"
     text = f"dppa: 1\nbase: zoo:base\nmodels: [{{model: 'zoo:base+{out / 'math.safetensors'}'}}]\n"
-    other.write_text(text + "method: task_arithmetic\n")
-    assert dppa("merge", other, "--out", tmp_path / "merged") == 0
+    second.write_text(text + "method: task_arithmetic\n")
+    assert dppa("merge", second, "--out", tmp_path / "merged") == 0
     card = (tmp_path / "merged" / "README.md").read_text("utf-8")
     assert "# base merged with base+math\n" in card
     assert json.loads((tmp_path / "merged" / "config.json").read_text())["dtype"] == "bfloat16"

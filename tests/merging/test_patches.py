@@ -16,12 +16,12 @@ from tests.helpers.command import Command
 
 TWO = tuple(DomainModel(f"zoo:{name}", (0.9, 0.8), (1.6, 1.0), 0.7) for name in ("math", "law"))
 RECIPE = MergeRecipe("zoo:base", TWO)
-TIES = MergeRecipe("zoo:base", tuple(DomainModel(one.model) for one in TWO), "ties")
+TIES = MergeRecipe("zoo:base", tuple(DomainModel(model.model) for model in TWO), "ties")
 
 
 def applied(base: Path, patch: Path) -> dict[str, torch.Tensor]:
     """The base's tensors after the patch: what load_checkpoint_weight_patches copies."""
-    tensors = {name: one.to(torch.bfloat16) for name, one in load_file(base).items()}
+    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in load_file(base).items()}
     with safe_open(patch, "pt") as file:
         shapes = json.loads(file.metadata()["shapes"])
         for name, shape in shapes.items():
@@ -34,14 +34,14 @@ def applied(base: Path, patch: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("recipe", [RECIPE, TIES], ids=["dppa", "ties"])
 def test_a_patched_base_is_the_merge(zoo_env: Path, tmp_path: Path, recipe: MergeRecipe) -> None:
-    found = patch_base(recipe, tmp_path / "patch", sync=False)
+    report = patch_base(recipe, tmp_path / "patch", sync=False)
     merge_to_folder(recipe, tmp_path / "merged", sync=False)
     merged = load_file(tmp_path / "merged" / "model.safetensors")
     patched = applied(zoo_env / "base" / "model.safetensors", tmp_path / "patch" / FILE_NAME)
     assert patched.keys() == merged.keys()
     for name, tensor in merged.items():
         assert torch.equal(patched[name], tensor), name
-    assert 0 < found.stored < found.numel
+    assert 0 < report.stored < report.numel
 
 
 def test_the_command_writes_a_patch_and_refuses_options_of_packs(
@@ -70,7 +70,7 @@ def test_the_size_of_a_patch_is_told_before_it_is_written(
     assert sizes[0].nbytes == report.stored * (8 + 2)
     assert 0 < report.nbytes - sizes[0].nbytes < 8000, "the header"
     weights = load_file(tmp_path / "merged" / "model.safetensors").values()
-    total = sum(one.numel() * one.element_size() for one in weights)
+    total = sum(weight.numel() * weight.element_size() for weight in weights)
     assert merged.files and report.merged_nbytes == sizes[0].merged_nbytes == total
     (tmp_path / "whole.yaml").write_text(
         dump_recipe(MergeRecipe("zoo:base", (DomainModel("zoo:math"),)))

@@ -18,10 +18,10 @@ def test_a_licence_of_its_own_is_told_from_others(tmp_path: Path) -> None:
     readme.write_text("---\nlicense: other\nlicense_name: tiny-1.0\n---\n", "utf-8")
     assert parent_of("a", tmp_path).licence == "other (tiny-1.0)"
     readme.write_text("---\nlicense: other\n---\n", "utf-8")
-    one, two = (parent_of(name, tmp_path).licence for name in "ab")
-    assert one != two
-    assert merged_licence({"a": one, "b": two}).identifier == "other"
-    assert merged_licence({"a": one, "b": two}).warnings
+    first, second = (parent_of(name, tmp_path).licence for name in "ab")
+    assert first != second
+    assert merged_licence({"a": first, "b": second}).identifier == "other"
+    assert merged_licence({"a": first, "b": second}).warnings
 
 
 @pytest.mark.parametrize(

@@ -45,25 +45,25 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_the_same_recipe_gives_the_same_bytes(
     zoo_env: Path, tmp_path: Path, method: str, dtype: str
 ) -> None:
-    given = recipe(method, dtype=dtype)
+    merge = recipe(method, dtype=dtype)
     reports = [
-        merge_to_folder(given, tmp_path / "one"),
-        merge_to_folder(given, tmp_path / "two"),
-        merge_to_folder(given, tmp_path / "three", backend="torch"),
+        merge_to_folder(merge, tmp_path / "one"),
+        merge_to_folder(merge, tmp_path / "two"),
+        merge_to_folder(merge, tmp_path / "three", backend="torch"),
     ]
     first = contents(tmp_path / "one")
     assert first == contents(tmp_path / "two") == contents(tmp_path / "three")
     assert len({report.sha256 for report in reports}) == 1
-    of_others = [told for told in reports[0].warnings if "times as large" not in told]
+    of_others = [warning for warning in reports[0].warnings if "times as large" not in warning]
     assert not of_others  # tiny models are trained hard
 
 
 def test_pruning_other_tensors_gives_the_same_bytes_on_both_backends(
     zoo_env: Path, tmp_path: Path
 ) -> None:
-    given = recipe(parameters={"other_tensors": "prune"})
-    one = merge_to_folder(given, tmp_path / "one")
-    assert one.sha256 == merge_to_folder(given, tmp_path / "two", backend="torch").sha256
+    merge = recipe(parameters={"other_tensors": "prune"})
+    report = merge_to_folder(merge, tmp_path / "one")
+    assert report.sha256 == merge_to_folder(merge, tmp_path / "two", backend="torch").sha256
 
 
 def test_transformers_loads_the_folder(
@@ -128,8 +128,8 @@ def test_what_rounding_takes_of_a_delta_is_reported(wide: MergeRecipe, tmp_path:
         error += float(np.square(to_float32(merged.raw(name), "BF16") - exact).sum())
         delta += float(np.square(exact - base.raw(name)).sum())
     assert report.rounding[wide.models[0].model] == pytest.approx((error / delta) ** 0.5, rel=0.02)
-    (told,) = (line for line in report.warnings if "Rounding to bfloat16" in line)
-    assert "of ‖d‖" in told and "`dtype: float32`" in told
+    (warning,) = (line for line in report.warnings if "Rounding to bfloat16" in line)
+    assert "of ‖d‖" in warning and "`dtype: float32`" in warning
 
 
 def test_sharding_does_not_change_the_merge(tmp_path: Path) -> None:
@@ -151,9 +151,9 @@ def test_sharding_does_not_change_the_merge(tmp_path: Path) -> None:
 
 
 def test_tensors_may_be_merged_in_any_order(zoo_env: Path) -> None:
-    one, other = open_merger(recipe("dare")), open_merger(recipe("dare"))
-    forth = {name: one.tensor(name)[2].tobytes() for name in one.names()}
-    back = {name: other.tensor(name)[2].tobytes() for name in reversed(other.names())}
+    first, second = open_merger(recipe("dare")), open_merger(recipe("dare"))
+    forth = {name: first.tensor(name)[2].tobytes() for name in first.names()}
+    back = {name: second.tensor(name)[2].tobytes() for name in reversed(second.names())}
     assert forth == back
 
 
@@ -161,8 +161,8 @@ def test_rate_zero_and_coefficient_one_give_the_domain_model_back(tmp_path: Path
     base = random_llama(0)
     base.save(tmp_path / "base")
     tuned_llama(base, 1).save(tmp_path / "math")
-    given = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math")),))
-    merger, math = open_merger(given), SafetensorsCheckpoint(tmp_path / "math")
+    copied = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math")),))
+    merger, math = open_merger(copied), SafetensorsCheckpoint(tmp_path / "math")
     for name in merger.names():
         assert merger.tensor(name)[2].tobytes() == math.raw(name).tobytes()
 
@@ -227,16 +227,16 @@ def test_an_untied_head_is_merged_as_any_tensor(tmp_path: Path) -> None:
     base = random_llama(0, Shape(tied=False))
     base.save(tmp_path / "base")
     tuned_llama(base, 1).save(tmp_path / "math")
-    given = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math")),))
-    merge_to_folder(given, tmp_path / "out")
+    large = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math")),))
+    merge_to_folder(large, tmp_path / "out")
     assert "lm_head.weight" in SafetensorsCheckpoint(tmp_path / "out").names()
 
 
 def test_stopping_leaves_nothing_behind(zoo_env: Path, tmp_path: Path) -> None:
     stop = threading.Event()
 
-    def progress(done: int, total: int, what: str) -> None:
-        if done == 3 and what.startswith("model."):
+    def progress(count: int, total: int, text: str) -> None:
+        if count == 3 and text.startswith("model."):
             stop.set()
 
     with pytest.raises(Cancelled):

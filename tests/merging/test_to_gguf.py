@@ -44,8 +44,8 @@ def test_a_file_is_read_back_as_the_same_model(
     family: str, dtype: torch.dtype, tmp_path: Path
 ) -> None:
     folder = saved(family, tmp_path / "model", dtype)
-    done = write_gguf(folder, tmp_path / "model.gguf")
-    assert done.nbytes == (tmp_path / "model.gguf").stat().st_size
+    report = write_gguf(folder, tmp_path / "model.gguf")
+    assert report.nbytes == (tmp_path / "model.gguf").stat().st_size
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     again = AutoModelForCausalLM.from_pretrained(
         tmp_path, gguf_file="model.gguf", dtype=torch.float32
@@ -77,15 +77,15 @@ def test_a_merge_can_be_taken_away_as_gguf(dppa: Command, tmp_path: Path) -> Non
         "dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:law, levels: [0.8]}]\n"
     )
     file = tmp_path / "merged.gguf"
-    given = (str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "merged"), "--gguf", str(file))
-    assert dppa("merge", *given, "--json") == 0
+    words = (str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "merged"), "--gguf", str(file))
+    assert dppa("merge", *words, "--json") == 0
     assert dppa.json["gguf"]["nbytes"] == file.stat().st_size
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype=torch.float32)
     again = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=file.name, dtype=torch.float32)
     name = "model.layers.1.self_attn.k_proj.weight"
     assert torch.equal(merged.get_parameter(name), again.get_parameter(name))
-    given = (*given[:1], "--out", str(tmp_path / "other"), *given[3:])
-    assert dppa("merge", *given) != 0 and "exists already" in dppa.err
+    words = (*words[:1], "--out", str(tmp_path / "other"), *words[3:])
+    assert dppa("merge", *words) != 0 and "exists already" in dppa.err
     assert not (tmp_path / "other").exists(), "refused before the long work"
 
 

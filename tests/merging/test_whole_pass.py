@@ -94,26 +94,26 @@ def test_the_bytes_are_those_of_the_pass_in_chunks(
         selections = tuple(select(profile, 1 - rate, ties) for rate in falling)
         treatments.append(Banded(selections, (1.6, 0.9)[: len(falling)]))
         others.append(Banded(selections, (-0.3, 2.0)[: len(falling)]))
-    out, known = np.zeros(SIZE, np.uint16), dict[str, SettledCuts]()
-    for each in (
+    out, settled = np.zeros(SIZE, np.uint16), dict[str, SettledCuts]()
+    for choice in (
         treatments,
         others,
         treatments[:-1] + [DroppedTreatment()],
     ):  # once with new factors only
-        if any(not isinstance(one, DroppedTreatment) for one in each):
-            assert merge_whole(NAME, base, planned(pairs, each), out, SCRATCH, known)
-            assert np.array_equal(out, in_chunks(pairs, each))
+        if any(not isinstance(treatment, DroppedTreatment) for treatment in choice):
+            assert merge_whole(NAME, base, planned(pairs, choice), out, SCRATCH, settled)
+            assert np.array_equal(out, in_chunks(pairs, choice))
 
 
 def test_new_factors_look_at_no_tie_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     base = base_of(1)
-    pair, known = pair_of(1, 3, base), dict[str, SettledCuts]()
+    pair, settled = pair_of(1, 3, base), dict[str, SettledCuts]()
     selections = (select(profiled(pair, bins=False), 0.3),)
     first, second = ([Banded(selections, (factor,))] for factor in (1.0, 2.0))
     out = np.zeros(SIZE, np.uint16)
-    assert merge_whole(NAME, base, planned([pair], first), out, SCRATCH, known)
+    assert merge_whole(NAME, base, planned([pair], first), out, SCRATCH, settled)
     monkeypatch.delattr("dppa_core.kernels.whole.sweep")
-    assert merge_whole(NAME, base, planned([pair], second), out, SCRATCH, known)
+    assert merge_whole(NAME, base, planned([pair], second), out, SCRATCH, settled)
     assert np.array_equal(out, in_chunks([pair], second))
 
 
@@ -137,19 +137,19 @@ def test_what_it_cannot_do_it_leaves_to_the_other_pass() -> None:
     base, out = base_of(1), np.zeros(SIZE, np.uint16)
     pairs = [pair_of(number, 3, base) for number in range(2)]
 
-    def done(*treatments: Treatment) -> bool:
-        given = planned([*pairs, *pairs][: len(treatments)], treatments)
-        return merge_whole(NAME, base, given, out, SCRATCH, {})
+    def succeeds(*treatments: Treatment) -> bool:
+        deltas = planned([*pairs, *pairs][: len(treatments)], treatments)
+        return merge_whole(NAME, base, deltas, out, SCRATCH, {})
 
-    assert not done(DroppedTreatment(), DroppedTreatment())
-    assert not done(WholeTreatment(), RandomDrop(0.5, 2.0))
-    assert not done(
+    assert not succeeds(DroppedTreatment(), DroppedTreatment())
+    assert not succeeds(WholeTreatment(), RandomDrop(0.5, 2.0))
+    assert not succeeds(
         WholeTreatment(), WholeTreatment(), WholeTreatment(), WholeTreatment()
     )  # one model too many
     pairs[1].finetuned[7] = 0x7F61  # 3e38: the sum is too large
-    assert not done(WholeTreatment(), WholeTreatment(4.0))
+    assert not succeeds(WholeTreatment(), WholeTreatment(4.0))
     pairs[1].finetuned[7] = 0x7FC0  # NaN
-    assert not done(WholeTreatment(), WholeTreatment())
+    assert not succeeds(WholeTreatment(), WholeTreatment())
 
 
 def test_a_tensor_that_was_not_the_profiled_one_is_refused() -> None:
@@ -157,5 +157,5 @@ def test_a_tensor_that_was_not_the_profiled_one_is_refused() -> None:
     pairs = [pair_of(number, 3, base) for number in range(2)]
     profile = profiled(pairs[0], bins=False)
     banded = Banded((select(profile, 0.2),), (1.0,))
-    other = [pairs[1], pairs[1]]
-    assert not merge_whole(NAME, base, planned(other, [banded, banded]), out, SCRATCH, {})
+    swapped = [pairs[1], pairs[1]]
+    assert not merge_whole(NAME, base, planned(swapped, [banded, banded]), out, SCRATCH, {})

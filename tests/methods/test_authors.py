@@ -43,7 +43,9 @@ def by_their_program(
 ) -> dict[str, np.ndarray]:
     """Step by step in torch.bfloat16: prune for each level, multiply, take the larger."""
     base, tuned = slow.read(zoo / "base"), slow.read(zoo / "math")
-    plan = {one.module.tensor: one for one in slow.plan(base, tuned, LEVELS, ties="prune")}
+    plan = {
+        planned.module.tensor: planned for planned in slow.plan(base, tuned, LEVELS, ties="prune")
+    }
     merged = {}
     for name, weight in base.arrays.items():
         delta = torch.tensor(tuned.arrays[name] - weight).bfloat16().flatten()
@@ -85,10 +87,13 @@ def test_both_meanings_are_compared_and_differ_most_where_nothing_is_pruned(
     tiny_zoo: Path,
 ) -> None:
     paper = recipe_of(tiny_zoo, (1.8, 1.0), semantics="paper")
-    found = {one.name: one for one in compare_merges(paper, with_semantics(paper, "authors"))}
-    whole = found["model.embed_tokens.weight"]
+    differences = {
+        difference.name: difference
+        for difference in compare_merges(paper, with_semantics(paper, "authors"))
+    }
+    whole = differences["model.embed_tokens.weight"]
     assert whole.differing > 0.9 * whole.numel
-    assert all(one.differing > 0 for one in found.values())
+    assert all(difference.differing > 0 for difference in differences.values())
 
 
 def test_a_recipe_of_the_paper_s_meaning_is_written_as_before(tiny_zoo: Path) -> None:
@@ -99,12 +104,12 @@ def test_a_recipe_of_the_paper_s_meaning_is_written_as_before(tiny_zoo: Path) ->
 
 def test_entries_ranked_at_random_are_rounded_as_well(tiny_zoo: Path) -> None:
     rounded = open_merger(recipe_of(tiny_zoo, (1.8, 1.0), significance="random"))
-    given = dict(semantics="paper", significance="random", ties="prune")
-    plain = open_merger(recipe_of(tiny_zoo, (1.8, 1.0), **given))
+    settings = dict(semantics="paper", significance="random", ties="prune")
+    plain = open_merger(recipe_of(tiny_zoo, (1.8, 1.0), **settings))
     base = slow.read(tiny_zoo / "base")
     for module in rounded.plan.modules:
         weights = base.arrays[module.tensor].ravel()
-        one, other = (merger.tensor(module.tensor)[2] - weights for merger in (rounded, plain))
-        assert ((one != 0) == (other != 0)).all(), "the same entries are kept"
-        np.testing.assert_allclose(one, other, rtol=0.01, atol=1e-6)
-        assert (one != other).any()
+        first, second = (merger.tensor(module.tensor)[2] - weights for merger in (rounded, plain))
+        assert ((first != 0) == (second != 0)).all(), "the same entries are kept"
+        np.testing.assert_allclose(first, second, rtol=0.01, atol=1e-6)
+        assert (first != second).any()

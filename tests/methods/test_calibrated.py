@@ -77,8 +77,8 @@ def test_regmean_by_hand() -> None:
     # With the diagonal only, each input is a mean: 3 * 2/3, and 6 of B alone.
     np.testing.assert_allclose(regmean(stack, RegmeanParameters(0.0)), [[2.0, 6.0]], rtol=1e-6)
     turned = replace(stack, deltas=np.swapaxes(stack.deltas, 1, 2), base=stack.base.T, inputs=0)
-    found = regmean(turned, RegmeanParameters(1.0))
-    np.testing.assert_allclose(found, [[2.4], [4.8]], rtol=1e-6)
+    merged = regmean(turned, RegmeanParameters(1.0))
+    np.testing.assert_allclose(merged, [[2.4], [4.8]], rtol=1e-6)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 5))
@@ -114,8 +114,8 @@ def test_regmean_of_diagonals_is_fishers_mean_by_column() -> None:
     grams = np.stack([np.diag(power) for power in powers]) + 0.05
     importance = [np.broadcast_to(np.diagonal(gram), (3, 4)) for gram in grams]
     expected = fisher(weighed(stack, importance), AS_MEASURED)
-    found = regmean(with_grams(stack, grams), RegmeanParameters(0.0))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    merged = regmean(with_grams(stack, grams), RegmeanParameters(0.0))
+    np.testing.assert_allclose(merged, expected, rtol=1e-5)
 
 
 def test_an_input_no_text_used_keeps_the_base() -> None:
@@ -135,15 +135,15 @@ def test_regmean_averages_what_is_no_module() -> None:
 def test_a_scale_multiplies_what_the_papers_merge(scale: float, spec: Spec) -> None:
     for stack in spec.stacks():
         weighted = weighed(stack, random_importance(spec, stack))
-        for found, once in (
+        for merged, once in (
             (fisher(weighted, FisherParameters(scale=scale)), fisher(weighted, FisherParameters())),
             (regmean(stack, RegmeanParameters(scale=scale)), regmean(stack, RegmeanParameters())),
         ):
-            np.testing.assert_allclose(found, scale * once, rtol=1e-6, atol=1e-9)
+            np.testing.assert_allclose(merged, scale * once, rtol=1e-6, atol=1e-9)
     grams = [np.eye(2), 3 * np.eye(2)]
     stack = with_grams(stack_of([[1.0, 4.0], [5.0, 8.0]]), grams)
-    found = regmean(stack, RegmeanParameters(scale=scale))
-    np.testing.assert_allclose(found, [[4.0 * scale, 7.0 * scale]], rtol=1e-6)
+    merged = regmean(stack, RegmeanParameters(scale=scale))
+    np.testing.assert_allclose(merged, [[4.0 * scale, 7.0 * scale]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("divide", ["norm", "nothing"])
@@ -154,8 +154,8 @@ def test_fisher_is_what_its_paper_says(divide: str, spec: Spec) -> None:
         norms = [2.5 + model for model in range(len(stack.models))]
         given_stack = weighed(stack, random_importance(spec, stack), norms)
         expected = slow_calibrated.fisher(given_stack, norms if divide == "norm" else None)
-        found = fisher(given_stack, FisherParameters(divide))
-        np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
+        merged = fisher(given_stack, FisherParameters(divide))
+        np.testing.assert_allclose(merged, expected, rtol=2e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("off_diagonal", [0.0, 0.5, 0.9])
@@ -166,8 +166,8 @@ def test_regmean_is_what_its_paper_says(off_diagonal: float, spec: Spec) -> None
     for stack in replace(spec, coefficients=positive).stacks():
         given_stack = with_grams(stack, random_grams(spec, stack))
         expected = slow_calibrated.regmean(given_stack, off_diagonal)
-        found = regmean(given_stack, RegmeanParameters(off_diagonal))
-        np.testing.assert_allclose(found, expected, rtol=5e-3, atol=5e-4)
+        merged = regmean(given_stack, RegmeanParameters(off_diagonal))
+        np.testing.assert_allclose(merged, expected, rtol=5e-3, atol=5e-4)
 
 
 @given(spec=specs())
@@ -184,18 +184,18 @@ def test_the_order_of_models_does_not_matter(spec: Spec) -> None:
             rtol=1e-4,
             atol=1e-5,
         )
-        one = regmean(with_grams(stack, grams), RegmeanParameters(0.5))
-        other = regmean(with_grams(turned, grams[::-1]), RegmeanParameters(0.5))
+        straight = regmean(with_grams(stack, grams), RegmeanParameters(0.5))
+        reversed_result = regmean(with_grams(turned, grams[::-1]), RegmeanParameters(0.5))
         if min(stack.coefficients) > 0:
-            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+            np.testing.assert_allclose(straight, reversed_result, rtol=1e-3, atol=1e-4)
 
 
 @given(spec=specs(most=1))
 @settings(max_examples=25)
 def test_one_delta_stays_itself(spec: Spec) -> None:
     for stack in replace(spec, coefficients=(1.0,)).stacks():
-        found = fisher(weighed(stack, random_importance(spec, stack)), FisherParameters())
-        np.testing.assert_allclose(found, stack.deltas[0], rtol=1e-5, atol=1e-6)
+        merged = fisher(weighed(stack, random_importance(spec, stack)), FisherParameters())
+        np.testing.assert_allclose(merged, stack.deltas[0], rtol=1e-5, atol=1e-6)
         alone = with_grams(stack, random_grams(spec, stack))
         for off_diagonal in (0.5, 1.0):
             merged = regmean(alone, RegmeanParameters(off_diagonal))

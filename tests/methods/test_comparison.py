@@ -22,18 +22,18 @@ def test_a_recipe_differs_from_itself_nowhere(zoo_env: Path) -> None:
 
 
 def test_weighing_before_the_election_turns_signs(zoo_env: Path) -> None:
-    given = recipe(ranked_in="tensor", density=1.0)
-    found = compare_merges(given, with_semantics(given, "mergekit"))
-    module = next(item for item in found if item.name.endswith("0.mlp.up_proj.weight"))
+    merge = recipe(ranked_in="tensor", density=1.0)
+    tensors = compare_merges(merge, with_semantics(merge, "mergekit"))
+    module = next(item for item in tensors if item.name.endswith("0.mlp.up_proj.weight"))
     assert 0.1 < module.differing / module.numel < 0.6
     assert module.largest > 0
 
 
 def test_of_equal_coefficients_the_order_does_not_matter(zoo_env: Path) -> None:
     alike = tuple(replace(model, coefficient=1.0) for model in MODELS)
-    given = replace(recipe(ranked_in="tensor", density=1.0), models=alike)
-    found = compare_merges(given, with_semantics(given, "mergekit"))
-    assert sum(item.differing for item in found) < 1e-3 * sum(item.numel for item in found)
+    merge = replace(recipe(ranked_in="tensor", density=1.0), models=alike)
+    tensors = compare_merges(merge, with_semantics(merge, "mergekit"))
+    assert sum(item.differing for item in tensors) < 1e-3 * sum(item.numel for item in tensors)
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def test_a_meaning_that_is_not_there_is_refused(method: str, name: str, message:
 
 
 def test_ties_of_mergekit_ranks_in_tensors_whatever_the_paper_would(zoo_env: Path) -> None:
-    given = with_semantics(recipe(), "mergekit")
-    in_tensors = replace(given, parameters={**given.parameters, "ranked_in": "tensor"})
-    assert given.parameters["ranked_in"] == "model"
-    assert not any(item.differing for item in compare_merges(given, in_tensors))
+    merge = with_semantics(recipe(), "mergekit")
+    in_tensors = replace(merge, parameters={**merge.parameters, "ranked_in": "tensor"})
+    assert merge.parameters["ranked_in"] == "model"
+    assert not any(item.differing for item in compare_merges(merge, in_tensors))
 
 
 def test_people_read_how_many_weights_differ(zoo_env: Path, dppa: Command, tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ def test_emr_unifies_masks_and_rescales() -> None:
     near(emr.unify(stack, emr.EmrParameters()), unified)
     for domain, mask, factor in (("a", "111100", 0.9773), ("b", "011111", 1.1488)):
         parameters = emr.EmrParameters(domain)
-        found = merge_one(COMBINATIONS["emr"], stack, parameters)
-        near(found, [factor * u * int(m) for u, m in zip(unified, mask, strict=True)], atol=1e-4)
+        merged = merge_one(COMBINATIONS["emr"], stack, parameters)
+        near(merged, [factor * u * int(m) for u, m in zip(unified, mask, strict=True)], atol=1e-4)
 
 
 def test_sce_weighs_models_by_their_squares() -> None:
@@ -158,10 +158,10 @@ def test_pcb_of_one_model_is_its_strongest_elements(ranked_in: str) -> None:
 
 def test_pcb_by_hand() -> None:
     deltas = np.array([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]])
-    own = np.exp(2 * deltas**2 / 4) / np.exp(2 * deltas**2 / 4).sum(axis=1, keepdims=True)
+    within = np.exp(2 * deltas**2 / 4) / np.exp(2 * deltas**2 / 4).sum(axis=1, keepdims=True)
     self_part = np.exp(deltas**2 / 4) / np.exp(deltas**2 / 4).sum(axis=1, keepdims=True)
     cross = np.exp([0.0, 1.0, 0.0]) / np.exp([0.0, 1.0, 0.0]).sum()
-    score = own * (self_part + cross)
+    score = within * (self_part + cross)
     assert np.argsort(score[0]).tolist() == [2, 1, 0]
     weight = np.array([[1, (score[0, 1] - score[0, 2]) / (score[0, 0] - score[0, 2]), 0]])
     weight = np.vstack([weight, weight[:, ::-1]])

@@ -13,8 +13,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "methods.md"
 
 
 def test_every_method_is_listed_with_paper_and_parameters() -> None:
-    done = CliRunner().invoke(app, ["methods", "--json"])
-    listed = {item["name"]: item for item in json.loads(done.stdout)["methods"]}
+    run = CliRunner().invoke(app, ["methods", "--json"])
+    listed = {item["name"]: item for item in json.loads(run.stdout)["methods"]}
     assert tuple(listed) == tuple(method.name for method in METHODS)
     ties = listed["ties"]
     assert ties["paper"] == "arXiv:2306.01708" and ties["combines"]

@@ -32,24 +32,24 @@ NAMES = ("math", "finance", "law")
 
 def recipe(name: str, *models: str, **rest: object) -> MergeRecipe:
     """A merge of three embedded models, or of two where a method takes no more."""
-    chosen = models or (NAMES[:2] if name == "slerp" else NAMES)
+    references = models or (NAMES[:2] if name == "slerp" else NAMES)
     coefficients = [1.0] * 3 if name == "slerp" else [0.6, 0.3, -0.4]
     domains = tuple(
         DomainModel(f"zoo:{model}", coefficient=coefficient)
-        for model, coefficient in zip(chosen, coefficients, strict=False)
+        for model, coefficient in zip(references, coefficients, strict=False)
     )
     if name == "emr":
         rest = {"parameters": {"domain": "zoo:math"}} | rest
     return MergeRecipe("zoo:base", domains, name, dtype="float32", **rest)  # type: ignore[arg-type]
 
 
-def merged(given: MergeRecipe, backend: str = "numba") -> dict[str, np.ndarray]:
-    merger = open_merger(given, backend=backend)
-    found = {}
+def merged(merge: MergeRecipe, backend: str = "numba") -> dict[str, np.ndarray]:
+    merger = open_merger(merge, backend=backend)
+    tensors = {}
     for name in merger.names():
         dtype, shape, raw = merger.tensor(name)
-        found[name] = to_float32(raw, dtype).reshape(shape)
-    return found
+        tensors[name] = to_float32(raw, dtype).reshape(shape)
+    return tensors
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
@@ -65,36 +65,36 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
 @pytest.mark.cases(4)
 @pytest.mark.parametrize("name", COMBINING)
 def test_a_merge_is_the_method_on_the_deltas(zoo_env: Path, name: str) -> None:
-    given = recipe(name)
+    merge = recipe(name)
     base = weights(zoo_env / "base")
-    tuned = [weights(zoo_env / model.model.removeprefix("zoo:")) for model in given.models]
+    tuned = [weights(zoo_env / model.model.removeprefix("zoo:")) for model in merge.models]
     stacks = [
         stack_of(
-            np.stack([one[tensor] - origin for one in tuned]).reshape(
+            np.stack([arrays[tensor] - origin for arrays in tuned]).reshape(
                 len(tuned), -1, origin.shape[-1]
             ),
-            [float(model.coefficient) for model in given.models],  # type: ignore[arg-type]
+            [float(model.coefficient) for model in merge.models],  # type: ignore[arg-type]
             origin.reshape(-1, origin.shape[-1]),
             tensor,
-            given.seed,
-            [model.model for model in given.models],
+            merge.seed,
+            [model.model for model in merge.models],
         )
         for tensor, origin in base.items()
     ]
     combination = get_method(name).combination
     assert combination is not None
-    deltas = merge_model(combination, stacks, given.settings())
-    for tensor, values in merged(given).items():
+    deltas = merge_model(combination, stacks, merge.settings())
+    for tensor, values in merged(merge).items():
         expected = base[tensor].ravel() + deltas[tensor].ravel()
         np.testing.assert_allclose(values.ravel(), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", COMBINING)
 def test_the_same_recipe_gives_the_same_bytes(zoo_env: Path, tmp_path: Path, name: str) -> None:
-    given = replace(recipe(name), dtype="bfloat16")
-    one = merge_to_folder(given, tmp_path / "one")
-    assert one.sha256 == merge_to_folder(given, tmp_path / "two", backend="torch").sha256
-    assert not one.warnings
+    merge = replace(recipe(name), dtype="bfloat16")
+    report = merge_to_folder(merge, tmp_path / "one")
+    assert report.sha256 == merge_to_folder(merge, tmp_path / "two", backend="torch").sha256
+    assert not report.warnings
 
 
 @pytest.mark.parametrize("name", COMBINING)
@@ -105,22 +105,22 @@ def test_neither_order_nor_sharding_changes_a_tensor(
     for model, values in tiny_models.items():
         values.save(tmp_path / "whole" / model)
         values.save(tmp_path / "parted" / model, shards=3)
-    given = recipe(name)
-    for root, found in (("whole", whole), ("parted", parted)):
+    merge = recipe(name)
+    for root, merges in (("whole", whole), ("parted", parted)):
         # Draws depend on the model's reference, so both folders must have one name.
         link = tmp_path / "zoo"
         link.symlink_to(tmp_path / root)
         models = tuple(
-            replace(m, model=str(link / m.model.removeprefix("zoo:"))) for m in given.models
+            replace(m, model=str(link / m.model.removeprefix("zoo:"))) for m in merge.models
         )
-        settings = dict(given.parameters)
+        settings = dict(merge.parameters)
         if name == "emr":
             settings["domain"] = str(link / "math")
         merger = open_merger(
-            replace(given, base=str(link / "base"), models=models, parameters=settings)
+            replace(merge, base=str(link / "base"), models=models, parameters=settings)
         )
         names = sorted(merger.names(), reverse=root == "parted")
-        found.append({tensor: merger.tensor(tensor)[2].tobytes() for tensor in names})
+        merges.append({tensor: merger.tensor(tensor)[2].tobytes() for tensor in names})
         link.unlink()
     assert whole == parted
 
@@ -170,27 +170,27 @@ def test_no_coefficient_no_change(zoo_env: Path, tmp_path: Path, name: str) -> N
         with pytest.raises(InvalidRecipe):
             replace(recipe(name), models=(DomainModel("zoo:math", coefficient=0.0),))
         return
-    given = replace(recipe(name), models=(DomainModel("zoo:math", coefficient=0.0),))
-    report = merge_to_folder(given, tmp_path / "out")
+    idle = replace(recipe(name), models=(DomainModel("zoo:math", coefficient=0.0),))
+    report = merge_to_folder(idle, tmp_path / "out")
     assert any("identical to the base" in warning for warning in report.warnings)
 
 
 def test_a_plain_sum_of_nothing_is_zero_and_a_mean_of_nothing_the_base(zoo_env: Path) -> None:
     idle = DomainModel("zoo:math", coefficient={0: 0.0, 1: 0.5})
-    given = replace(recipe("linear"), models=(idle,), parameters={"divide": "nothing"})
+    merge = replace(recipe("linear"), models=(idle,), parameters={"divide": "nothing"})
     base, first = weights(zoo_env / "base"), "model.layers.0.mlp.up_proj.weight"
-    assert not merged(given)[first].any()
-    assert not merged(replace(given, models=(DomainModel("zoo:math", coefficient=0.0),)))[
+    assert not merged(merge)[first].any()
+    assert not merged(replace(merge, models=(DomainModel("zoo:math", coefficient=0.0),)))[
         "model.norm.weight"
     ].any()
-    np.testing.assert_array_equal(merged(replace(given, parameters={}))[first], base[first])
+    np.testing.assert_array_equal(merged(replace(merge, parameters={}))[first], base[first])
 
 
 def test_coefficients_may_differ_by_layer(zoo_env: Path) -> None:
-    given = recipe("ties", parameters={"divide": "number"})
-    models = (DomainModel("zoo:math", coefficient={0: 0.0, 1: 1.0}), given.models[1])
+    merge = recipe("ties", parameters={"divide": "number"})
+    models = (DomainModel("zoo:math", coefficient={0: 0.0, 1: 1.0}), merge.models[1])
     with_math, without = (
-        merged(replace(given, models=chosen)) for chosen in (models, (given.models[1],))
+        merged(replace(merge, models=members)) for members in (models, (merge.models[1],))
     )
     first, second = ("model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight")
     np.testing.assert_array_equal(with_math[first], without[first])
@@ -198,13 +198,13 @@ def test_coefficients_may_differ_by_layer(zoo_env: Path) -> None:
 
 
 def test_a_domain_that_is_left_out_of_every_layer_is_named(zoo_env: Path) -> None:
-    given = recipe("emr")
+    merge = recipe("emr")
     idle = DomainModel("zoo:math", coefficient={0: 0.0, 1: 0.0})
-    merger = open_merger(replace(given, models=(idle, *given.models[1:])))
+    merger = open_merger(replace(merge, models=(idle, *merge.models[1:])))
     with pytest.raises(InvalidValue, match="'zoo:math' has the coefficient 0 at every layer"):
         merger.tensor("model.norm.weight")
     partly = DomainModel("zoo:math", coefficient={0: 0.0})
-    open_merger(replace(given, models=(partly, *given.models[1:]))).tensor("model.norm.weight")
+    open_merger(replace(merge, models=(partly, *merge.models[1:]))).tensor("model.norm.weight")
 
 
 def test_pruned_and_amplified_deltas_can_be_combined(zoo_env: Path) -> None:
@@ -215,9 +215,9 @@ def test_pruned_and_amplified_deltas_can_be_combined(zoo_env: Path) -> None:
     )
     alone = MergeRecipe("zoo:base", models, "dppa", dtype="float32")
     staged = replace(alone, method="linear", parameters={}, prune=Pruning("dppa"))
-    expected, found = merged(alone), merged(staged)
+    expected, after = merged(alone), merged(staged)
     for tensor, values in expected.items():
-        np.testing.assert_allclose(found[tensor], values, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(after[tensor], values, rtol=1e-5, atol=1e-7)
     assert len(open_merger(staged).plan.plans) == 3
 
 
@@ -226,9 +226,9 @@ def test_every_pruning_goes_before_ties(zoo_env: Path, stage: str) -> None:
     models = tuple(DomainModel(f"zoo:{name}", (0.9,)) for name in NAMES)
     pruning = Pruning(stage, {"other_tensors": "drop"})
     settings = {"density": 1.0}
-    found = merged(MergeRecipe("zoo:base", models, "ties", settings, prune=pruning))
+    result = merged(MergeRecipe("zoo:base", models, "ties", settings, prune=pruning))
     base = weights(zoo_env / "base")
-    changed = {tensor: float((values != base[tensor]).mean()) for tensor, values in found.items()}
+    changed = {tensor: float((values != base[tensor]).mean()) for tensor, values in result.items()}
     assert changed["model.norm.weight"] == 0
     for tensor, share in changed.items():
         if "proj" in tensor:
@@ -238,24 +238,24 @@ def test_every_pruning_goes_before_ties(zoo_env: Path, stage: str) -> None:
 def test_a_survey_works_no_pruning_out_twice(
     zoo_env: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    pairs = []
 
     def counted(loader: object, pair: TensorPair, *rest: object) -> object:
-        asked.append((pair.name, rest[2]))
+        pairs.append((pair.name, rest[2]))
         return fix_treatment(loader, pair, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr("dppa_core.merging.merger.fix_treatment", counted)
     models = tuple(DomainModel(f"zoo:{name}", (0.9,)) for name in NAMES)
     merged(MergeRecipe("zoo:base", models, "ties", prune=Pruning("magnitude")))
-    assert len(asked) == len(set(asked)) == 20 * len(models)
+    assert len(pairs) == len(set(pairs)) == 20 * len(models)
 
 
 def test_a_pruning_is_part_of_the_recipe() -> None:
     models = (DomainModel("zoo:math", (0.9, 0.8), (1.5, 1.0)),)
-    given = MergeRecipe("zoo:base", models, "ties", prune=Pruning("dppa", {"strength": 0.1}))
-    text = dump_recipe(given)
+    merge = MergeRecipe("zoo:base", models, "ties", prune=Pruning("dppa", {"strength": 0.1}))
+    text = dump_recipe(merge)
     assert "prune: {method: dppa, strength: 0.1" in text
-    assert parse_recipe(text) == given
+    assert parse_recipe(text) == merge
     short = text.replace(text[text.index("prune:") : text.index("method: ties")], "prune: dppa\n")
     assert parse_recipe(short).prune == Pruning("dppa")
     assert "prune" not in dump_recipe(MergeRecipe("zoo:base", models))
@@ -278,9 +278,9 @@ def test_a_pruning_is_part_of_the_recipe() -> None:
     ],
 )
 def test_what_does_not_go_together_is_refused(change: dict[str, object], message: str) -> None:
-    given = recipe("ties", parameters={})
+    merge = recipe("ties", parameters={})
     with pytest.raises(InvalidRecipe, match=message):
-        replace(given, **({"parameters": {}} | change))  # type: ignore[arg-type]
+        replace(merge, **({"parameters": {}} | change))  # type: ignore[arg-type]
 
 
 def test_only_methods_that_prune_are_prunings() -> None:
@@ -317,7 +317,7 @@ def test_a_sum_too_large_for_the_dtype_is_named(tmp_path: Path) -> None:
     base.arrays["model.norm.weight"][:] = 5e4
     base.save(tmp_path / "base", dtype="F32")
     model = DomainModel(str(tmp_path / "base"), coefficient=2.0)
-    given = MergeRecipe(str(tmp_path / "base"), (model,), "linear", {"divide": "nothing"})
-    assert open_merger(given).tensor("model.norm.weight")[0] == "F32"
+    merge = MergeRecipe(str(tmp_path / "base"), (model,), "linear", {"divide": "nothing"})
+    assert open_merger(merge).tensor("model.norm.weight")[0] == "F32"
     with pytest.raises(NonFiniteWeights, match="reach 100000, F16 holds less"):
-        open_merger(replace(given, dtype="float16")).tensor("model.norm.weight")
+        open_merger(replace(merge, dtype="float16")).tensor("model.norm.weight")

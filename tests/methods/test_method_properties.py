@@ -58,9 +58,9 @@ def _some(stack: Stack, models: list[int]) -> Stack:
     )
 
 
-def _close(one: dict[str, np.ndarray], other: dict[str, np.ndarray], rtol: float = 1e-5) -> None:
-    for name, values in one.items():
-        np.testing.assert_allclose(values, other[name], rtol=rtol, atol=1e-6)
+def _close(first: dict[str, np.ndarray], second: dict[str, np.ndarray], rtol: float = 1e-5) -> None:
+    for name, values in first.items():
+        np.testing.assert_allclose(values, second[name], rtol=rtol, atol=1e-6)
 
 
 @pytest.mark.cases(8)
@@ -159,8 +159,8 @@ def test_exactly_as_many_as_asked_are_kept(spec: Spec) -> None:
             kept = np.count_nonzero(
                 merge_model(COMBINATIONS["ties"], [stack], parameters)[stack.name]
             )
-            wanted = round(share * stack.base.size)
-            assert kept == min(wanted, np.count_nonzero(stack.deltas))
+            count = round(share * stack.base.size)
+            assert kept == min(count, np.count_nonzero(stack.deltas))
 
 
 @given(spec=specs())

@@ -91,8 +91,8 @@ def test_dare_draws_anew_for_every_seed_and_model(vectors: Path) -> None:
         return merged(recipe_of(vectors, "dare", model, seed=seed)) != 0
 
     assert (mask("a", 0) == mask("a", 0)).all()
-    for other in (mask("a", 1), mask("b", 0)):
-        assert (mask("a", 0) == other).mean() == pytest.approx(0.5, abs=0.05)
+    for different in (mask("a", 1), mask("b", 0)):
+        assert (mask("a", 0) == different).mean() == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_owl_gives_all_modules_of_a_layer_one_density(zoo_env: Path) -> None:
         for method in ("owl", "dppa")
     ]
     owl, dppa = ({(m.layer, m.kind): m.density for m in plan.modules} for plan in plans)
-    by_layer = [{d for (layer, _), d in owl.items() if layer == one} for one in (0, 1)]
-    assert all(len(found) == 1 for found in by_layer) and by_layer[0] != by_layer[1]
+    by_layer = [{d for (layer, _), d in owl.items() if layer == number} for number in (0, 1)]
+    assert all(len(densities) == 1 for densities in by_layer) and by_layer[0] != by_layer[1]
     assert len(set(dppa.values())) > 2
     assert plans[0].density == pytest.approx(0.2, abs=1e-3)

@@ -28,9 +28,9 @@ def reference(name: str, stacks: Sequence[Stack], parameters: object) -> dict[st
             stacks[0].models, deltas, stacks[0].coefficients, strict=True
         )
     ]
-    found = slow_methods.METHODS[name](layout, listed, parameters)
+    reference = slow_methods.METHODS[name](layout, listed, parameters)
     arrays = {stack.name: np.zeros(stack.base.shape) for stack in stacks}
-    for (tensor, row, column), value in found.items():
+    for (tensor, row, column), value in reference.items():
         arrays[tensor][row, column] = value
     return arrays
 

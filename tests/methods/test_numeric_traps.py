@@ -107,15 +107,15 @@ def test_mergekit_selects_a_position_less_where_the_share_is_no_whole_number() -
 
 def test_mergekits_rescaling_of_small_tensors_is_noisy_and_the_papers_is_not() -> None:
     def factors(semantics: str) -> np.ndarray:
-        found = []
+        results = []
         for seed in range(20):
             deltas = np.random.default_rng(seed).standard_t(3, (1, 1, 200))
             stack = stack_of(deltas, seed=seed)
             parameters = dare_ties.DareTiesParameters(0.9, 1.0, semantics=semantics)
             merged = merge_one(COMBINATIONS["dare_ties"], stack, parameters)
             kept = merged != 0
-            found.append(float((merged[kept] / stack.deltas[0][kept])[0]))
-        return np.array(found)
+            results.append(float((merged[kept] / stack.deltas[0][kept])[0]))
+        return np.array(results)
 
     np.testing.assert_allclose(factors("paper"), 10, rtol=1e-5)
     assert np.ptp(factors("mergekit")) > 2

@@ -107,12 +107,12 @@ def test_parts_survive_the_recipe_file_in_their_order() -> None:
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=len(LLAMA), max_size=len(LLAMA)))
 def test_any_numbers_for_tensors_can_be_said(numbers: list[float]) -> None:
     given_numbers = dict(zip(LLAMA, numbers, strict=True))
-    said = checked_coefficient("model 'a'", plain_coefficient(coefficient_from(given_numbers)))
-    assert {name: coefficient_of(said, name, 3) for name in LLAMA} == given_numbers
+    parsed = checked_coefficient("model 'a'", plain_coefficient(coefficient_from(given_numbers)))
+    assert {name: coefficient_of(parsed, name, 3) for name in LLAMA} == given_numbers
 
 
 @pytest.mark.parametrize("coefficient", [0.5, {0: 0.5, 1: 0.25, 2: 1.0}, PARTS])
 def test_what_can_be_said_shortly_is(coefficient: Coefficient) -> None:
     numbers = {name: coefficient_of(coefficient, name, 3) for name in LLAMA}
-    said = coefficient_from(numbers)
-    assert len(str(said)) <= len(str(coefficient)) + 20
+    shortest = coefficient_from(numbers)
+    assert len(str(shortest)) <= len(str(coefficient)) + 20

@@ -26,33 +26,31 @@ def test_sizes_by_hand() -> None:
         (module(0, "q", [0, 3], 100), module(0, "up", [4, 0], 0.0), module(1, "q", [1, 1], 50)),
         0,
     )
-    found = delta_size(profile)
-    assert found.numel == 6 and found.changed == pytest.approx(4 / 6)
-    assert found.mean == pytest.approx(9 / 6)
-    assert found.relative == pytest.approx((27 / 150) ** 0.5)
-    assert dict(found.layers) == pytest.approx({0: (25 / 100) ** 0.5, 1: (2 / 50) ** 0.5})
-    assert dict(found.kinds) == pytest.approx({"q": (11 / 150) ** 0.5, "up": 0.0})
+    size = delta_size(profile)
+    assert size.numel == 6 and size.changed == pytest.approx(4 / 6)
+    assert size.mean == pytest.approx(9 / 6)
+    assert size.relative == pytest.approx((27 / 150) ** 0.5)
+    assert dict(size.layers) == pytest.approx({0: (25 / 100) ** 0.5, 1: (2 / 50) ** 0.5})
+    assert dict(size.kinds) == pytest.approx({"q": (11 / 150) ** 0.5, "up": 0.0})
     # Largest first: 16, 9, 1, 1, 0, 0 of 27; a sixth of the weights is the largest change.
-    assert found.energy[[0, 50, 100]] == pytest.approx([0, 26 / 27, 1])
-    assert np.interp(1 / 6, np.linspace(0, 1, 101), found.energy) == pytest.approx(
-        16 / 27, abs=4e-3
-    )
+    assert size.energy[[0, 50, 100]] == pytest.approx([0, 26 / 27, 1])
+    assert np.interp(1 / 6, np.linspace(0, 1, 101), size.energy) == pytest.approx(16 / 27, abs=4e-3)
 
 
 def test_a_delta_of_nothing_has_no_size() -> None:
-    found = delta_size(DeltaProfile("base", "base", (module(0, "q", [0, 0], 9),), 0))
-    assert found.relative == 0 and found.changed == 0 and not found.energy.any()
+    size = delta_size(DeltaProfile("base", "base", (module(0, "q", [0, 0], 9),), 0))
+    assert size.relative == 0 and size.changed == 0 and not size.energy.any()
 
 
 def test_a_corner_is_what_lies_on_disk(zoo_env: Path) -> None:
-    found = read_excerpt("zoo:base", "zoo:math", "layers.1.mlp.down_proj", 2, 3)
+    excerpt = read_excerpt("zoo:base", "zoo:math", "layers.1.mlp.down_proj", 2, 3)
     name = "model.layers.1.mlp.down_proj.weight"
     checkpoint = open_checkpoint("zoo:math")
-    assert found.shape == checkpoint.shape(name)
-    bits = checkpoint.raw(name).reshape(found.shape)[:2, :3].astype(np.uint32) << np.uint32(16)
+    assert excerpt.shape == checkpoint.shape(name)
+    bits = checkpoint.raw(name).reshape(excerpt.shape)[:2, :3].astype(np.uint32) << np.uint32(16)
     assert checkpoint.dtype(name) == "BF16"
-    assert np.array_equal(found.finetuned, bits.view(np.float32))
-    assert np.array_equal(found.delta, found.finetuned - found.base) and found.delta.any()
+    assert np.array_equal(excerpt.finetuned, bits.view(np.float32))
+    assert np.array_equal(excerpt.delta, excerpt.finetuned - excerpt.base) and excerpt.delta.any()
 
 
 def test_a_corner_of_what_is_not_there(zoo_env: Path) -> None:

@@ -14,7 +14,7 @@ from tests.helpers.random_profiles import FOUND, pair, profile_of
 rates = st.floats(0, 1)
 weighted = st.lists(
     st.tuples(st.floats(-1, 1), st.integers(1, 10**6)), min_size=1, max_size=30
-).map(lambda found: (np.array([a for a, _ in found]), np.array([n for _, n in found])))
+).map(lambda rows: (np.array([a for a, _ in rows]), np.array([n for _, n in rows])))
 
 
 def densities(
@@ -35,9 +35,9 @@ def test_densities_stay_in_the_box_and_on_budget(
 
 @given(weighted, rates, rates)
 def test_densities_fall_with_the_rate(
-    given_modules: tuple[np.ndarray, np.ndarray], one: float, other: float
+    given_modules: tuple[np.ndarray, np.ndarray], first: float, second: float
 ) -> None:
-    low, high = sorted((one, other))
+    low, high = sorted((first, second))
     assert (densities(*given_modules, high) <= densities(*given_modules, low) + 1e-12).all()
 
 
@@ -72,14 +72,14 @@ def test_a_fixed_density_beyond_the_budget_leaves_nothing_to_the_others() -> Non
 
 
 @given(FOUND)
-def test_adjustments_are_bounded_by_twice_the_strength(found: list[np.ndarray]) -> None:
-    score = significance(pair(found), PruningParameters(strength=0.1))
+def test_adjustments_are_bounded_by_twice_the_strength(tensors: list[np.ndarray]) -> None:
+    score = significance(pair(tensors), PruningParameters(strength=0.1))
     assert (np.abs(score.adjustment) <= 0.2 + 1e-12).all()
 
 
 @given(FOUND)
-def test_strength_zero_moves_nothing(found: list[np.ndarray]) -> None:
-    assert not significance(pair(found), PruningParameters(strength=0.0)).adjustment.any()
+def test_strength_zero_moves_nothing(tensors: list[np.ndarray]) -> None:
+    assert not significance(pair(tensors), PruningParameters(strength=0.0)).adjustment.any()
 
 
 def with_outliers(*counts: int) -> DeltaProfile:
@@ -103,11 +103,11 @@ def with_outliers(*counts: int) -> DeltaProfile:
     ],
 )
 def test_a_distance_from_the_mean_is_scaled_by_the_largest_or_by_the_mean(
-    scaling: str, counts: tuple[int, ...], wanted: list[float]
+    scaling: str, counts: tuple[int, ...], expected: list[float]
 ) -> None:
     """By hand, at strength 0.1 for the layer and as much for the module."""
     score = significance(with_outliers(*counts), PruningParameters(strength=0.1, scaling=scaling))
-    np.testing.assert_allclose(score.adjustment, wanted, atol=1e-12)
+    np.testing.assert_allclose(score.adjustment, expected, atol=1e-12)
 
 
 def test_almost_equal_layers_move_fully_by_the_largest_and_hardly_by_the_mean() -> None:
@@ -125,9 +125,9 @@ def test_almost_equal_layers_move_fully_by_the_largest_and_hardly_by_the_mean() 
 
 @given(FOUND, rates)
 def test_shifts_scaled_by_the_mean_stay_in_the_box_and_on_budget(
-    found: list[np.ndarray], rate: float
+    tensors: list[np.ndarray], rate: float
 ) -> None:
-    profile = pair(found)
+    profile = pair(tensors)
     numel = np.array([item.numel for item in profile.modules])
     score = significance(profile, PruningParameters(strength=0.5, scaling="mean"))
     density = densities(score.adjustment, numel, rate)

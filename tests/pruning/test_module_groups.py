@@ -57,10 +57,10 @@ FAMILIES = {
 def test_a_module_is_found_and_named_in_every_family(family: str) -> None:
     prefix, inside = FAMILIES[family]
     names = {f"{prefix}.1.{path}.weight": kind for kind, path in inside.items()}
-    found = find_modules(dict.fromkeys(names, (4, 8)))
-    assert [m.kind for m in found] == [kind for kind in KINDS if kind in inside]
+    modules = find_modules(dict.fromkeys(names, (4, 8)))
+    assert [m.kind for m in modules] == [kind for kind in KINDS if kind in inside]
     block = prefix.rpartition(".")[2]
-    for module in found:
+    for module in modules:
         assert names[module.tensor] == module.kind and module.layer == 1 and module.numel == 32
         assert module.name == f"{block}.1.{inside[module.kind]}"
 
@@ -119,14 +119,14 @@ def test_everything_else_is_another_tensor(tensor: str, shape: tuple[int, ...]) 
 def test_two_modules_short_alike_keep_their_whole_names() -> None:
     towers = [f"{tower}.block.0.layer.0.SelfAttention.q" for tower in ("encoder", "decoder")]
     alone = "decoder.block.0.layer.1.EncDecAttention.q"
-    found = find_modules({f"{name}.weight": (4, 4) for name in (*towers, alone)})
-    assert {m.name for m in found} == {*towers, "block.0.layer.1.EncDecAttention.q"}
+    modules = find_modules({f"{name}.weight": (4, 4) for name in (*towers, alone)})
+    assert {m.name for m in modules} == {*towers, "block.0.layer.1.EncDecAttention.q"}
 
 
 def test_modules_are_ordered_by_layer_and_kind() -> None:
     names = [f"model.layers.{i}.x.{k}_proj.weight" for i in (10, 2) for k in ("up", "v", "q")]
-    found = find_modules(dict.fromkeys(sorted(names), (2, 2)))
-    assert [(m.layer, m.kind) for m in found] == [
+    modules = find_modules(dict.fromkeys(sorted(names), (2, 2)))
+    assert [(m.layer, m.kind) for m in modules] == [
         (2, "q"), (2, "v"), (2, "up"), (10, "q"), (10, "v"), (10, "up"),
     ]  # fmt: skip
     assert layer_of("model.layers.10.norm.weight") == 10 and layer_of("lm_head.weight") is None

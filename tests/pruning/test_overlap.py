@@ -25,9 +25,9 @@ def test_the_reach_of_an_element_is_the_number_of_rates_at_which_it_is_kept() ->
     hashes = mix(np.arange(5, dtype=np.uint64), 7)
     middle = int(np.sort(hashes[2:4])[1])  # keeps one of the two that are equal
     cuts = [Cut(0.5, 0), Cut(1.0, 2**64 - 1), Cut(1.0, middle), Cut(1.0, 0), Cut(2.0, 0)]
-    found = Reach(cuts, 7).of(np.array([0, 0.5, 1, 1, 3], np.float32), 0)
-    tied = sorted(found[2:4])
-    assert found[:2].tolist() == [0, 0] and tied == [2, 3] and found[4] == 5
+    reach = Reach(cuts, 7).of(np.array([0, 0.5, 1, 1, 3], np.float32), 0)
+    tied = sorted(reach[2:4])
+    assert reach[:2].tolist() == [0, 0] and tied == [2, 3] and reach[4] == 5
 
 
 def test_where_nothing_equals_a_threshold_no_order_is_asked_for() -> None:
@@ -63,7 +63,7 @@ def test_counts_are_those_of_sorting_every_module(
     zoo_env: Path, tiny_models: dict[str, TinyLlama], ties: str
 ) -> None:
     rates = [0, 35, 80, 90, 99]
-    found = count_meetings("zoo:base", NAMES, PruningParameters(ties=ties))
+    meetings = count_meetings("zoo:base", NAMES, PruningParameters(ties=ties))
     weights = {
         name: slow.read(zoo_env / name.removeprefix("zoo:")) for name in ("zoo:base", *NAMES)
     }
@@ -71,20 +71,22 @@ def test_counts_are_those_of_sorting_every_module(
         name: slow.plan(weights["zoo:base"], weights[name], [r / 100 for r in rates], ties=ties)
         for name in NAMES
     }
-    assert [(one.first, one.second) for one in found] == [
+    assert [(meeting.first, meeting.second) for meeting in meetings] == [
         ("zoo:math", "zoo:finance"),
         ("zoo:math", "zoo:law"),
         ("zoo:finance", "zoo:law"),
     ]
-    for one in found:
-        for index, (a, b) in enumerate(zip(plans[one.first], plans[one.second], strict=True)):
+    for meeting in meetings:
+        for index, (a, b) in enumerate(
+            zip(plans[meeting.first], plans[meeting.second], strict=True)
+        ):
             for level, rate in enumerate(rates):
-                kept, other = a.masks[level], b.masks[level]
-                both = kept & other
+                first, second = a.masks[level], b.masks[level]
+                both = first & second
                 against = both & (np.sign(a.module.d) != np.sign(b.module.d))
-                assert one.kept[:, index, rate].tolist() == [kept.sum(), other.sum()]
-                assert one.both[index, rate] == both.sum()
-                assert one.opposed[index, rate] == against.sum()
+                assert meeting.kept[:, index, rate].tolist() == [first.sum(), second.sum()]
+                assert meeting.both[index, rate] == both.sum()
+                assert meeting.opposed[index, rate] == against.sum()
 
 
 @pytest.mark.parametrize("significance", ["magnitude", "random"])
@@ -119,9 +121,9 @@ def test_pairs_that_were_counted_are_read_again(
     before = count_meetings("zoo:base", NAMES)
     monkeypatch.setattr(joint, "kept_profile", None)  # nothing can be counted any more
     after = count_meetings("zoo:base", NAMES)
-    for one, other in zip(before, after, strict=True):
-        assert (one.both == other.both).all() and (one.opposed == other.opposed).all()
-        assert (one.kept == other.kept).all()
+    for first, second in zip(before, after, strict=True):
+        assert (first.both == second.both).all() and (first.opposed == second.opposed).all()
+        assert (first.kept == second.kept).all()
     with pytest.raises(TypeError):
         count_meetings("zoo:base", NAMES, PruningParameters(strength=0.31))
 
@@ -138,17 +140,17 @@ def test_the_page_gets_shares_of_every_cell(zoo_env: Path) -> None:
 
 
 def test_counting_can_be_stopped_and_says_how_far_it_is(zoo_env: Path) -> None:
-    stop, seen = threading.Event(), []
+    stop, calls = threading.Event(), []
 
-    def tell(done: int, total: int, what: str) -> None:
-        seen.append(what)
+    def tell(count: int, total: int, text: str) -> None:
+        calls.append(text)
         stop.set()
 
     with pytest.raises(Cancelled):
         count_meetings(
             "zoo:base", NAMES, PruningParameters(strength=0.47), progress=tell, stop=stop
         )
-    assert seen
+    assert calls
 
 
 def test_what_is_no_pair_is_refused(zoo_env: Path) -> None:

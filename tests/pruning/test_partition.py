@@ -48,8 +48,8 @@ def cut_of(selection: Selection, delta: np.ndarray, deviations: float = 6.0) -> 
     low, high = np.uint64(window.low), np.uint64(window.high)
     inside = tied[(tied >= low) & (tied <= high)]
     counts = np.array([tied.size, np.count_nonzero(tied < low), inside.size])
-    found = resolve_ties(selection, counts, inside[: window.room])
-    return found or cut_of(selection, delta, 1e12)
+    cut = resolve_ties(selection, counts, inside[: window.room])
+    return cut or cut_of(selection, delta, 1e12)
 
 
 def mask_of(cut: Cut, delta: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ from tests.helpers.random_profiles import FOUND, LEVELS, pair, profile_of
 
 @given(FOUND, LEVELS, st.sampled_from(["exact", "prune"]))
 def test_levels_of_every_module_nest(
-    found: list[np.ndarray], levels: tuple[float, ...], ties: str
+    tensors: list[np.ndarray], levels: tuple[float, ...], ties: str
 ) -> None:
-    for module in plan_pruning(pair(found), levels, PruningParameters(ties=ties)).modules:
+    for module in plan_pruning(pair(tensors), levels, PruningParameters(ties=ties)).modules:
         kept = [level.kept for level in module.levels]
         thresholds = [level.threshold for level in module.levels]
         assert kept == sorted(kept) and thresholds == sorted(thresholds, reverse=True)
@@ -24,29 +24,29 @@ def test_levels_of_every_module_nest(
 
 
 @given(FOUND, st.floats(0, 0.99))
-def test_the_budget_is_met_up_to_rounding_and_zeros(found: list[np.ndarray], rate: float) -> None:
-    plan = plan_pruning(pair(found), (rate,))
-    wanted = sum(module.density * module.numel for module in plan.modules)
-    assert wanted == pytest.approx((1 - rate) * plan.numel, rel=1e-9, abs=1e-9)
-    for module, item in zip(plan.modules, pair(found).modules, strict=True):
+def test_the_budget_is_met_up_to_rounding_and_zeros(tensors: list[np.ndarray], rate: float) -> None:
+    plan = plan_pruning(pair(tensors), (rate,))
+    planned = sum(module.density * module.numel for module in plan.modules)
+    assert planned == pytest.approx((1 - rate) * plan.numel, rel=1e-9, abs=1e-9)
+    for module, item in zip(plan.modules, pair(tensors).modules, strict=True):
         assert module.kept == min(round(module.density * module.numel), item.nonzero)
     assert 0 <= plan.energy <= 1 and 0 <= plan.density <= 1
 
 
 @given(FOUND, st.floats(0, 0.99))
 def test_a_plan_does_not_depend_on_the_order_of_modules(
-    found: list[np.ndarray], rate: float
+    tensors: list[np.ndarray], rate: float
 ) -> None:
-    turned = DeltaProfile("base", "tuned", pair(found).modules[::-1], 0)
-    mine = {m.name: m.density for m in plan_pruning(pair(found), (rate,)).modules}
+    turned = DeltaProfile("base", "tuned", pair(tensors).modules[::-1], 0)
+    densities = {m.name: m.density for m in plan_pruning(pair(tensors), (rate,)).modules}
     theirs = {m.name: m.density for m in plan_pruning(turned, (rate,)).modules}
-    assert mine == pytest.approx(theirs, abs=1e-9)
+    assert densities == pytest.approx(theirs, abs=1e-9)
 
 
 def two_modules() -> DeltaProfile:
     rng = np.random.default_rng(0)
-    found = [rng.normal(size=1000).astype(np.float32) for _ in range(2)]
-    return DeltaProfile("b", "t", tuple(profile_of(d, i) for i, d in enumerate(found)), 0)
+    tensors = [rng.normal(size=1000).astype(np.float32) for _ in range(2)]
+    return DeltaProfile("b", "t", tuple(profile_of(d, i) for i, d in enumerate(tensors)), 0)
 
 
 def test_an_override_holds_and_the_rest_makes_up_for_it() -> None:

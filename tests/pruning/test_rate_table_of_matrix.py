@@ -13,14 +13,14 @@ from tests.helpers.random_profiles import profile_of
 
 def profile() -> DeltaProfile:
     rng = np.random.default_rng(0)
-    found = [rng.standard_t(4, size=400).astype(np.float32) for _ in range(4)]
-    return DeltaProfile("b", "t", tuple(profile_of(d, i) for i, d in enumerate(found)), 0)
+    tensors = [rng.standard_t(4, size=400).astype(np.float32) for _ in range(4)]
+    return DeltaProfile("b", "t", tuple(profile_of(d, i) for i, d in enumerate(tensors)), 0)
 
 
 def test_a_table_by_hand() -> None:
     """|d| of 1, 2, 3 and 4: half of them, 3 and 4, hold 25 of 30."""
-    one = DeltaProfile("b", "t", (profile_of(np.array([-1, 2, 3, -4], np.float32)),), 0)
-    table = cell_table(one, 0, "up")
+    single = DeltaProfile("b", "t", (profile_of(np.array([-1, 2, 3, -4], np.float32)),), 0)
+    table = cell_table(single, 0, "up")
     assert table.numel == table.nonzero == table.histogram.sum() == 4
     assert table.energy[50] == pytest.approx(25 / 30) and table.energy[0] == 1
     assert table.threshold[50] == 3 and table.threshold[25] == 2  # at index 2 and 1 of the sorted

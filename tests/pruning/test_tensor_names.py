@@ -36,10 +36,10 @@ def test_a_mask_is_a_buffer_and_a_bias_is_not() -> None:
 @pytest.mark.parametrize("prefix", ["", "model.", "module.model.", "base_model.model.model."])
 def test_a_prefix_more_or_less_is_the_same_model(prefix: str) -> None:
     body = ("embed_tokens.weight", "layers.0.mlp.up_proj.weight", "norm.weight")
-    mine = tuple(f"model.{name}" for name in body)
+    prefixed = tuple(f"model.{name}" for name in body)
     theirs = tuple(prefix + name for name in body)
-    assert match_names(mine, theirs) == dict(zip(mine, theirs, strict=True))
-    assert match_names(theirs, mine) == dict(zip(theirs, mine, strict=True))
+    assert match_names(prefixed, theirs) == dict(zip(prefixed, theirs, strict=True))
+    assert match_names(theirs, prefixed) == dict(zip(theirs, prefixed, strict=True))
 
 
 def test_a_head_has_no_prefix_to_lose() -> None:

@@ -41,8 +41,8 @@ def run_mergekit(python: Path, root: Path, texts: Sequence[str]) -> str:
     for number, text in enumerate(texts):
         (root / f"{number}.yaml").write_text(text, "utf-8")
     command = [str(python), "-c", RUN, str(len(texts))]
-    done = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
-    return done.stdout.split()[-1]
+    process = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
+    return process.stdout.split()[-1]
 
 
 def save_models(root: Path) -> None:

@@ -41,20 +41,20 @@ SPECIAL = {
 
 def recipes() -> dict[str, str]:
     """Every method by default, and the special cases, as YAML."""
-    found = {}
+    recipes = {}
     for method in METHODS:
         names = ("math", "finance") if method.name == "slerp" else ("math", "finance", "law")
-        each = "coefficient: 1.0" if method.name in ("slerp", "emr") else "coefficient: 0.7"
+        settings = "coefficient: 1.0" if method.name in ("slerp", "emr") else "coefficient: 0.7"
         levels = "" if method.levels == "none" else ", levels: [0.9]"
         parameters = "{domain: zoo:math}" if method.name == "emr" else "{}"
-        found[method.name] = _recipe(names, method.name, parameters, each + levels, "")
-    for name, (method, parameters, each, more) in SPECIAL.items():
-        found[name] = _recipe(("math", "law"), method, parameters, each, more)
-    return found
+        recipes[method.name] = _recipe(names, method.name, parameters, settings + levels, "")
+    for name, (method, parameters, settings, more) in SPECIAL.items():
+        recipes[name] = _recipe(("math", "law"), method, parameters, settings, more)
+    return recipes
 
 
-def _recipe(names: tuple[str, ...], method: str, parameters: str, each: str, more: str) -> str:
-    models = "".join(f"- {{model: zoo:{name}, {each}}}\n" for name in names)
+def _recipe(names: tuple[str, ...], method: str, parameters: str, settings: str, more: str) -> str:
+    models = "".join(f"- {{model: zoo:{name}, {settings}}}\n" for name in names)
     return (
         f"dppa: 1\nbase: zoo:base\nmodels:\n{models}method: {method}\n"
         f"parameters: {parameters}\n{more}"
@@ -64,17 +64,17 @@ def _recipe(names: tuple[str, ...], method: str, parameters: str, each: str, mor
 def recorded(text: str, folder: Path) -> dict[str, Any]:
     """The hashes of one recipe: of itself, its YAML, its plans, its merge and its packs."""
     recipe = parse_recipe(text)
-    found: dict[str, Any] = {"recipe": recipe_hash(recipe), "yaml": _hash(dump_recipe(recipe))}
+    hashes: dict[str, Any] = {"recipe": recipe_hash(recipe), "yaml": _hash(dump_recipe(recipe))}
     if recipe.method in ("fisher", "regmean"):
-        return found
+        return hashes
     plans = [plan.to_json() for plan in open_merger(recipe).plan.plans]
-    found["plans"] = _hash(json.dumps(plans, sort_keys=True))
-    made = merge_to_folder(recipe, folder / "merge", sync=False)
-    found |= {"merge": made.sha256, "digest": made.digest}
+    hashes["plans"] = _hash(json.dumps(plans, sort_keys=True))
+    report = merge_to_folder(recipe, folder / "merge", sync=False)
+    hashes |= {"merge": report.sha256, "digest": report.digest}
     if METHODS_OF_PACKS & {recipe.method}:
         packs = pack_models(recipe, folder / "packs", sync=False)
-        found["packs"] = {one.file: one.sha256 for one in packs}
-    return found
+        hashes["packs"] = {pack.file: pack.sha256 for pack in packs}
+    return hashes
 
 
 METHODS_OF_PACKS = {method.name for method in METHODS if method.combination is None}
@@ -92,22 +92,22 @@ def save_zoo(root: Path) -> None:
         tuned_llama(base, seed=number + 1).save(root / name)
 
 
-def known() -> Mapping[str, dict[str, Any]]:
+def records() -> Mapping[str, dict[str, Any]]:
     """The records."""
-    found: dict[str, dict[str, Any]] = json.loads(FILE.read_text("utf-8"))
-    return found
+    values: dict[str, dict[str, Any]] = json.loads(FILE.read_text("utf-8"))
+    return values
 
 
 def main() -> None:
     """Record all of them."""
-    found = {}
+    records = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["DPPA_ZOO"], os.environ["DPPA_CACHE"] = str(folder / "zoo"), str(folder / "c")
         save_zoo(folder / "zoo")
         for number, (about, text) in enumerate(recipes().items()):
-            found[about] = recorded(text, folder / str(number))
-    FILE.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+            records[about] = recorded(text, folder / str(number))
+    FILE.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

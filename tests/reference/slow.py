@@ -67,14 +67,14 @@ Score = Callable[[Delta], np.ndarray]
 
 
 def deltas(base: Weights, tuned: Weights) -> list[Delta]:
-    found = []
+    deltas = []
     for tensor, weight in base.arrays.items():
         match = MODULE.fullmatch(tensor)
         kind = match and KIND.get(re.sub(r"\bexperts\.\d+", "experts.*", match[3]))
         if match and kind:
             d = (tuned.arrays[tensor] - weight).astype(np.float32).ravel()
-            found.append(Delta(match[1], tensor, int(match[2]), kind, d))
-    return sorted(found, key=lambda m: (m.layer, KINDS.index(m.kind), m.name))
+            deltas.append(Delta(match[1], tensor, int(match[2]), kind, d))
+    return sorted(deltas, key=lambda m: (m.layer, KINDS.index(m.kind), m.name))
 
 
 def outliers(d: np.ndarray, k: float) -> float:

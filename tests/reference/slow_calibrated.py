@@ -32,7 +32,7 @@ def regmean(stack: Any, off_diagonal: float) -> Matrix:
     """W sum(G) = sum(W_i G_i), by elimination."""
     rows, columns = stack.base.shape
     total = [[0.0] * columns for _ in range(columns)]
-    wanted = [[0.0] * columns for _ in range(rows)]
+    weights = [[0.0] * columns for _ in range(rows)]
     for k, coefficient in enumerate(stack.coefficients):
         gram = [
             [
@@ -46,10 +46,10 @@ def regmean(stack: Any, off_diagonal: float) -> Matrix:
                 total[i][j] += gram[i][j]
         for r in range(rows):
             for j in range(columns):
-                wanted[r][j] += sum(
+                weights[r][j] += sum(
                     float(stack.deltas[k, r, i]) * gram[i][j] for i in range(columns)
                 )
-    return [_solve([list(row) for row in total], list(row)) for row in wanted]
+    return [_solve([list(row) for row in total], list(row)) for row in weights]
 
 
 def _solve(matrix: Matrix, right: list[float]) -> list[float]:
@@ -64,8 +64,8 @@ def _solve(matrix: Matrix, right: list[float]) -> list[float]:
             right[row] -= factor * right[at]
             for column in range(at, size):
                 matrix[row][column] -= factor * matrix[at][column]
-    found = [0.0] * size
+    solution = [0.0] * size
     for at in reversed(range(size)):
-        rest = sum(matrix[at][column] * found[column] for column in range(at + 1, size))
-        found[at] = (right[at] - rest) / matrix[at][at]
-    return found
+        rest = sum(matrix[at][column] * solution[column] for column in range(at + 1, size))
+        solution[at] = (right[at] - rest) / matrix[at][at]
+    return solution

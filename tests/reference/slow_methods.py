@@ -112,8 +112,8 @@ def elected_mean(
     votes = {key: vote(key) for key in layout.keys()}
     undecided = 1 if mergekit else sign(sum(votes.values())) if majority else 0
     merged = {}
-    for key, given in votes.items():
-        gamma = given or undecided
+    for key, majority_vote in votes.items():
+        gamma = majority_vote or undecided
         agree = [m for m in models if gamma and sign(m.coefficient * m.delta[key]) == gamma]
         total = sum(m.coefficient * m.delta[key] for m in agree)
         weights = sum(m.coefficient if mergekit else abs(m.coefficient) for m in agree)
@@ -169,9 +169,9 @@ def breadcrumbs(layout: Layout, models: Sequence[Model], p: object) -> Delta:
             if p.ranked_in == "row":
                 groups = [[(tensor, r, c) for c in range(columns)] for r in range(rows)]
             for keys in groups:
-                wanted = round((1 - p.drop_smallest) * len(keys))
+                count = round((1 - p.drop_smallest) * len(keys))
                 outliers = largest(layout, sizes(model), keys, round(p.drop_largest * len(keys)))
-                for key in largest(layout, sizes(model), keys, wanted) - outliers:
+                for key in largest(layout, sizes(model), keys, count) - outliers:
                     merged[key] += p.scale * model.coefficient * model.delta[key]
     return merged
 
@@ -190,9 +190,9 @@ def della(layout: Layout, models: Sequence[Model], p: object) -> Delta:
         for tensor in layout.shapes:
             keys = list(layout.keys(tensor))
             rest = math.fsum(abs(model.delta[key]) for key in keys if key in kept)
-            one = math.fsum(abs(model.delta[key]) for key in keys) / rest if rest else 1.0
+            ratio = math.fsum(abs(model.delta[key]) for key in keys) / rest if rest else 1.0
             for key in kept & set(keys):
-                factor = one if p.semantics == "mergekit" else 1 / (1 - chance[key])
+                factor = ratio if p.semantics == "mergekit" else 1 / (1 - chance[key])
                 delta[key] = factor * model.delta[key]
         left.append(Model(model.name, delta, model.coefficient))
     mergekit = p.semantics == "mergekit"
@@ -213,17 +213,17 @@ def sce(layout: Layout, models: Sequence[Model], p: object) -> Delta:
         variance = {
             key: math.fsum((d[key] - mean[key]) ** 2 for d in deltas) / len(deltas) for key in keys
         }
-        chosen = set(keys)
+        selected = set(keys)
         if p.density < 1 and len(deltas) > 1:
             differing = sum(value > 0 for value in variance.values())
             rounded = math.floor if p.semantics == "mergekit" else round
-            chosen = largest(layout, variance, keys, rounded(p.density * differing))
-        power = [math.fsum(d[key] ** 2 for key in chosen) / len(keys) for d in deltas]
+            selected = largest(layout, variance, keys, rounded(p.density * differing))
+        power = [math.fsum(d[key] ** 2 for key in selected) / len(keys) for d in deltas]
         floor = 1e-6 if p.semantics == "mergekit" else 0.0
         even = sum(power) <= floor
-        weights = [1 / len(deltas) if even else one / sum(power) for one in power]
+        weights = [1 / len(deltas) if even else share / sum(power) for share in power]
         for key in keys:
-            used = key in chosen or p.semantics == "reference"
+            used = key in selected or p.semantics == "reference"
             values = [d[key] if used else 0.0 for d in deltas]
             gamma = sign(math.fsum(values)) or (0 if p.semantics == "paper" else 1)
             agree = [i for i, value in enumerate(values) if gamma and sign(value) == gamma]
@@ -240,26 +240,26 @@ def consensus(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     merged = {}
     for key in layout.keys():
         together = sum(d[key] for d in deltas)
-        wanted = sum(abs(d[key]) >= p.threshold * abs(together - d[key]) for d in deltas)
-        merged[key] = p.scale * together if wanted >= p.agreement else 0.0
+        votes = sum(abs(d[key]) >= p.threshold * abs(together - d[key]) for d in deltas)
+        merged[key] = p.scale * together if votes >= p.agreement else 0.0
     return merged
 
 
 def emr(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     deltas = times_coefficient(models)
-    own = deltas[[m.name for m in models].index(p.domain)]
+    domain_delta = deltas[[m.name for m in models].index(p.domain)]
     unified = {}
     for key in layout.keys():
         gamma = sign(math.fsum(d[key] for d in deltas))
         gamma = gamma or (-1 if p.semantics == "reference" else 0)
         agree = [abs(d[key]) for d in deltas if sign(d[key]) == gamma]
         unified[key] = gamma * max(agree, default=0.0)
-    masked = {key: u if own[key] * u > 0 else 0.0 for key, u in unified.items()}
+    masked = {key: u if domain_delta[key] * u > 0 else 0.0 for key, u in unified.items()}
     top = bottom = 0.0
     for tensor in layout.shapes:
         keys = list(layout.keys(tensor))
         part = len(keys) if p.semantics == "reference" else 1
-        top += math.fsum(abs(own[key]) for key in keys) / part
+        top += math.fsum(abs(domain_delta[key]) for key in keys) / part
         bottom += math.fsum(abs(masked[key]) for key in keys) / part
     return scaled(masked, top / bottom if bottom else 0.0)
 
@@ -312,8 +312,8 @@ def _compete(layout: Layout, models: Sequence[Model], p: object, keys: list[Key]
     score = _reference_score if p.semantics == "reference" else _paper_score
     scores, deltas = score(deltas)
     top, bottom = [0.0] * len(keys), [0.0] * len(keys)
-    for model, own, delta in zip(models, scores, deltas, strict=True):
-        by_key = dict(zip(keys, own, strict=True))
+    for model, scored, delta in zip(models, scores, deltas, strict=True):
+        by_key = dict(zip(keys, scored, strict=True))
         kept = largest(layout, by_key, keys, round(p.density * len(keys)))
         low = min((by_key[key] for key in kept), default=0.0)
         high = max((by_key[key] for key in kept), default=0.0)
@@ -330,33 +330,33 @@ Scored = tuple[list[list[float]], list[list[float]]]
 
 def _paper_score(deltas: list[list[float]]) -> Scored:
     scores = []
-    for own in deltas:
-        within = softmax_of_norm([x * x for x in own], len(deltas))
+    for delta in deltas:
+        within = softmax_of_norm([x * x for x in delta], len(deltas))
         across = [
-            softmax_of_norm([x * y for x, y in zip(own, other, strict=True)], 1.0)
-            for other in deltas
+            softmax_of_norm([x * y for x, y in zip(delta, counterpart, strict=True)], 1.0)
+            for counterpart in deltas
         ]
         columns = zip(within, *across, strict=True)
-        scores.append([w * math.fsum(parts) * len(own) ** 2 for w, *parts in columns])
+        scores.append([w * math.fsum(parts) * len(delta) ** 2 for w, *parts in columns])
     return scores, deltas
 
 
 def _reference_score(deltas: list[list[float]]) -> Scored:
     together = [sum(column) for column in zip(*deltas, strict=True)]
     scores, clamped = [], []
-    for own in deltas:
-        ranked = sorted(abs(x) for x in own)
-        low = ranked[int(len(own) * 0.0001)]
-        high = ranked[max(int(len(own) * (1 - 0.0001) - 1), 0)]
-        size = [min(max(abs(x), low), high) for x in own]
+    for delta in deltas:
+        ranked = sorted(abs(x) for x in delta)
+        low = ranked[int(len(delta) * 0.0001)]
+        high = ranked[max(int(len(delta) * (1 - 0.0001) - 1), 0)]
+        size = [min(max(abs(x), low), high) for x in delta]
         span = (high - low) or 1.0
         scores.append(
             [
                 max(math.exp(len(deltas) * ((s - low) / span) ** 2) * math.tanh(x * t), 0.0)
-                for s, x, t in zip(size, own, together, strict=True)
+                for s, x, t in zip(size, delta, together, strict=True)
             ]
         )
-        clamped.append([sign(x) * s for x, s in zip(own, size, strict=True)])
+        clamped.append([sign(x) * s for x, s in zip(delta, size, strict=True)])
     return scores, clamped
 
 

@@ -48,11 +48,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def until(found: Callable[[], object], seconds: float = 180) -> object:
+def until(condition: Callable[[], object], seconds: float = 180) -> object:
     """The first true value of `found`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        value = found()
+        value = condition()
         if value:
             return value
         time.sleep(0.002)
@@ -61,14 +61,14 @@ def until(found: Callable[[], object], seconds: float = 180) -> object:
 
 def workers(task: str) -> list[int]:
     """Processes that run such a task; Ray writes it into their titles."""
-    found = []
+    numbers = []
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(task.encode()):
-                found.append(int(entry.name))
+                numbers.append(int(entry.name))
         except OSError:
             continue  # just ended
-    return found
+    return numbers
 
 
 @pytest.mark.long
@@ -93,16 +93,16 @@ def test_the_work_of_a_killed_worker_is_done_again(
 
     killer = threading.Thread(target=kill_both)
     killer.start()
-    told: list[str] = []
-    done = merge_on_cluster(
+    messages: list[str] = []
+    report = merge_on_cluster(
         recipe, tmp_path / "out", address=address, shard_size=SHARD, sync=False,
-        progress=lambda done, total, what: told.append(f"{what} {done}/{total}"),
+        progress=lambda count, total, text: messages.append(f"{text} {count}/{total}"),
     )  # fmt: skip
     killer.join(timeout=5)
     assert len(killed) == 2
     assert contents(tmp_path / "out") == alone
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out"]
-    assert len(done.files) > 50 and any("profiles" in line for line in told)
+    assert len(report.files) > 50 and any("profiles" in line for line in messages)
 
 
 @pytest.mark.long
@@ -151,8 +151,8 @@ def test_a_search_asks_again_what_a_lost_worker_was_asked_and_goes_on(
         first = run_search(recipe, options, ask, state=study, beside=cluster.cores())
         killer.join(timeout=5)
         more = replace(options, trials=5)
-        found = run_search(recipe, more, ask, state=study, beside=cluster.cores())
-    assert len(killed) == 1 and len(first.trials) == 3 and len(found.trials) == 5
-    assert found.trials[:3] == first.trials
+        search = run_search(recipe, more, ask, state=study, beside=cluster.cores())
+    assert len(killed) == 1 and len(first.trials) == 3 and len(search.trials) == 5
+    assert search.trials[:3] == first.trials
     alone = run_search(recipe, more, Examiner(keep=False).score)
-    assert found.trials == alone.trials  # drawn at random by their numbers, asked anywhere
+    assert search.trials == alone.trials  # drawn at random by their numbers, asked anywhere

@@ -37,17 +37,17 @@ def test_files_written_one_by_one_are_those_of_one_merge(
     merger: TensorMerger, tmp_path: Path
 ) -> None:
     merge_to_folder(RECIPE, tmp_path / "whole", shard_size=SHARD, sync=False)
-    shards, parts, made = shards_of(merger, SHARD), tmp_path / "parts", tmp_path / "made"
+    shards, parts, folder = shards_of(merger, SHARD), tmp_path / "parts", tmp_path / "made"
     parts.mkdir()
-    made.mkdir()
+    folder.mkdir()
     last_first = reversed(list(shards.items()))
     written = {file: write_shard(merger, file, specs, parts) for file, specs in last_first}
-    hashes, tensors = gather(shards, written, parts, made)
+    hashes, tensors = gather(shards, written, parts, folder)
     assert len(hashes) > 2
-    for path in made.iterdir():
+    for path in folder.iterdir():
         assert path.read_bytes() == (tmp_path / "whole" / path.name).read_bytes()
-    assert {path.name for path in made.iterdir()} >= {"model.safetensors.index.json", *shards}
-    assert [one.name for one in tensors] == sorted(merger.names())
+    assert {path.name for path in folder.iterdir()} >= {"model.safetensors.index.json", *shards}
+    assert [tensor.name for tensor in tensors] == sorted(merger.names())
 
 
 def test_the_folder_of_parts_beside_a_long_name_in_cyrillic_fits_a_file_system(
@@ -76,14 +76,14 @@ def test_a_part_is_known_again_unless_it_is_damaged(merger: TensorMerger, tmp_pa
 
 def test_two_drivers_do_not_write_the_same_merge(merger: TensorMerger, tmp_path: Path) -> None:
     target = tmp_path / "out"
-    with parts_folder(merger, SHARD, target) as one:
+    with parts_folder(merger, SHARD, target) as first:
         with pytest.raises(InvalidValue, match="another process writes this very merge"):
             with parts_folder(merger, SHARD, target):
                 pass
-        with parts_folder(merger, 2 * SHARD, target) as other:
-            assert other != one
+        with parts_folder(merger, 2 * SHARD, target) as second:
+            assert second != first
     with parts_folder(merger, SHARD, target) as again:
-        assert again == one
+        assert again == first
 
 
 @pytest.mark.parametrize("parts", [1, 3, 1000])
@@ -93,17 +93,17 @@ def test_the_profile_of_all_parts_is_that_of_the_whole(zoo_env: Path, parts: int
     assert len(split) == min(parts, len(base.names()))
     assert sorted(name for part in split for name in part) == sorted(base.names())
     whole = profile_delta(base, tuned)
-    wanted = [TunedModel(tuned, "domain model")]
-    found = joined_profile(
-        [profile_deltas(base, wanted, "base", only=part)[0] for part in split], base
+    models = [TunedModel(tuned, "domain model")]
+    joined = joined_profile(
+        [profile_deltas(base, models, "base", only=part)[0] for part in split], base
     )
-    assert found.other_tensors == whole.other_tensors
-    assert [one.module for one in found.modules] == [one.module for one in whole.modules]
-    for mine, theirs in zip(found.modules, whole.modules, strict=True):
-        assert np.array_equal(mine.magnitudes, theirs.magnitudes)
-        assert np.array_equal(mine.counts, theirs.counts)
-        assert np.array_equal(mine.excess, theirs.excess)
-        assert mine.base_square == theirs.base_square
+    assert joined.other_tensors == whole.other_tensors
+    assert [item.module for item in joined.modules] == [item.module for item in whole.modules]
+    for profile, expected in zip(joined.modules, whole.modules, strict=True):
+        assert np.array_equal(profile.magnitudes, expected.magnitudes)
+        assert np.array_equal(profile.counts, expected.counts)
+        assert np.array_equal(profile.excess, expected.excess)
+        assert profile.base_square == expected.base_square
 
 
 def test_parts_are_about_equal(zoo_env: Path) -> None:

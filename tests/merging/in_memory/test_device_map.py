@@ -66,10 +66,10 @@ def test_commands_spread_what_exceeds_the_given_memory(
     monkeypatch.setenv("DPPA_MEMORY", "1GB")  # restored after the test
     recipe = tmp_path / "r.yaml"
     recipe.write_text("dppa: 1\nbase: zoo:base\nmodels:\n- model: zoo:math\n")
-    asked = ["evaluate", recipe, "--tasks", "math", "--limit", 3, "--alone", "--fresh", "--json"]
-    assert dppa(*asked, "--memory", "80KB") == 0
+    words = ["evaluate", recipe, "--tasks", "math", "--limit", 3, "--alone", "--fresh", "--json"]
+    assert dppa(*words, "--memory", "80KB") == 0
     spread = dppa.json["domains"]["math"]
-    assert dppa(*asked, "--memory", "1GB") == 0
+    assert dppa(*words, "--memory", "1GB") == 0
     whole = dppa.json["domains"]["math"]
     assert spread["accuracy"] == whole["accuracy"]
     assert spread["loss"] == pytest.approx(whole["loss"], rel=1e-5)

@@ -70,18 +70,18 @@ def test_the_least_recently_used_leaves_when_the_budget_is_full() -> None:
 def test_room_is_made_before_the_weights_of_a_model_are_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    size, seen = ModelPool().get("zoo:base").nbytes, list[int]()
+    size, sizes = ModelPool().get("zoo:base").nbytes, list[int]()
     pool = ModelPool(byte_budget=2 * size)
     build = pool._resident
 
-    def watched(*given: Any) -> Any:
-        seen.append(pool.nbytes)
-        return build(*given)
+    def watched(*arguments: Any) -> Any:
+        sizes.append(pool.nbytes)
+        return build(*arguments)
 
     monkeypatch.setattr(pool, "_resident", watched)
     for target in ("zoo:base", "zoo:math", "zoo:law", _recipe()):
         pool.get(target)
-    assert seen == [0, size, size, size]
+    assert sizes == [0, size, size, size]
 
 
 @pytest.mark.parametrize("target", ["zoo:base", "recipe"])
@@ -100,12 +100,12 @@ def test_a_model_larger_than_the_budget_is_spread_and_answers_as_in_memory(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    wanted = _recipe() if target == "recipe" else target
+    key = _recipe() if target == "recipe" else target
     pool, ids = ModelPool(byte_budget=80_000), torch.arange(8)[None]
-    resident = pool.get(wanted)
+    resident = pool.get(key)
     assert set(resident.model.hf_device_map.values()) == {"cpu", "disk"}
-    assert resident.nbytes <= 80_000 and pool.get(wanted) is resident
-    assert torch.equal(resident.model(ids).logits, ModelPool().get(wanted).model(ids).logits)
+    assert resident.nbytes <= 80_000 and pool.get(key) is resident
+    assert torch.equal(resident.model(ids).logits, ModelPool().get(key).model(ids).logits)
     assert list(tmp_path.glob("dppa-offload-*"))
     del resident, pool
     gc.collect()
@@ -140,14 +140,16 @@ def test_a_set_stop_ends_the_merge() -> None:
 
 
 def test_many_threads_get_one_and_the_same_model() -> None:
-    pool, found = ModelPool(), []
-    threads = [threading.Thread(target=lambda: found.append(pool.get(_recipe()))) for _ in range(4)]
+    pool, residents = ModelPool(), []
+    threads = [
+        threading.Thread(target=lambda: residents.append(pool.get(_recipe()))) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 4
-    assert len({id(resident) for resident in found}) == 1
+    assert len(residents) == 4
+    assert len({id(resident) for resident in residents}) == 1
 
 
 def test_weights_that_do_not_fit_their_config_are_refused(tmp_path: Path) -> None:

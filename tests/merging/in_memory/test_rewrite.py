@@ -50,12 +50,12 @@ def logits(resident: Resident) -> torch.Tensor:
         return torch.Tensor(resident.model(IDS).logits)
 
 
-def filled(given: ModelPool) -> ModelPool:
+def filled(pool: ModelPool) -> ModelPool:
     """A full pool of idle merges: the next one overwrites the first."""
     for index in range(IDLE_MERGES):
-        with given.lend(recipe(0.1 + index / 100)):
+        with pool.lend(recipe(0.1 + index / 100)):
             pass
-    return given
+    return pool
 
 
 def assert_holds(resident: Resident, folder: Path) -> None:
@@ -89,11 +89,11 @@ def test_what_is_written_in_place_is_what_a_folder_holds(
     monkeypatch.setattr(source, "FLOAT32_LIMIT", limit)
     models = filled(ModelPool())
     memories = {id(slot.resident.model) for slot in models._slots.values()}
-    for number, wanted in enumerate(RECIPES):  # the folder in chunks, as the models are small
-        merge_to_folder(wanted, tmp_path / str(number), sync=False)
+    for number, merge in enumerate(RECIPES):  # the folder in chunks, as the models are small
+        merge_to_folder(merge, tmp_path / str(number), sync=False)
     monkeypatch.setattr(tensor_tasks, "WHOLE_MIN_NUMEL", at_once)
-    for number, wanted in enumerate(RECIPES):
-        with models.lend(wanted) as resident:
+    for number, merge in enumerate(RECIPES):
+        with models.lend(merge) as resident:
             assert id(resident.model) in memories, "built anew"
             assert_holds(resident, tmp_path / str(number))
 
@@ -123,8 +123,8 @@ def test_a_merge_beside_one_in_use_is_written_into_a_copy_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models, both = ModelPool(), (recipe(0.1), recipe(0.5))
-    for number, wanted in enumerate(both):
-        merge_to_folder(wanted, tmp_path / str(number), sync=False)
+    for number, merge in enumerate(both):
+        merge_to_folder(merge, tmp_path / str(number), sync=False)
     with models.lend(both[0]) as first:
         monkeypatch.setattr(pool, "build_model", None)
         with models.lend(both[1]) as second:
@@ -136,8 +136,8 @@ def test_a_merge_beside_one_in_use_is_written_into_a_copy_of_it(
 
 def test_a_merge_on_another_base_is_left_alone() -> None:
     models = filled(ModelPool())
-    other = MergeRecipe("zoo:math", (DomainModel("zoo:law"),))
-    with models.lend(other):
+    unrelated = MergeRecipe("zoo:math", (DomainModel("zoo:law"),))
+    with models.lend(unrelated):
         assert len(models.loaded()) == IDLE_MERGES + 1
 
 
@@ -151,25 +151,25 @@ def test_a_full_budget_overwrites_a_single_idle_merge() -> None:
 
 def test_a_model_that_is_lent_or_given_away_never_changes() -> None:
     models = filled(ModelPool())
-    given = models.get(recipe(0.1))
+    held = models.get(recipe(0.1))
     with models.lend(recipe(0.11)) as lent:
-        before = logits(given), logits(lent)
+        before = logits(held), logits(lent)
         for index in range(3 * IDLE_MERGES):
-            with models.lend(recipe(1 + index / 10)) as other:
-                assert other.model is not given.model and other.model is not lent.model
-        assert torch.equal(logits(given), before[0]) and torch.equal(logits(lent), before[1])
+            with models.lend(recipe(1 + index / 10)) as rewritten:
+                assert rewritten.model is not held.model and rewritten.model is not lent.model
+        assert torch.equal(logits(held), before[0]) and torch.equal(logits(lent), before[1])
         with models.lend(recipe(0.11)) as again:
             assert again is lent
 
 
 def test_two_who_ask_for_equal_recipes_share_one_model() -> None:
     models = filled(ModelPool())
-    with models.lend(recipe(0.5)) as one, models.lend(recipe(0.5)) as other:
-        assert one is other
+    with models.lend(recipe(0.5)) as first, models.lend(recipe(0.5)) as second:
+        assert first is second
         with models.lend(recipe(0.6)) as third:
-            assert third.model is not one.model
+            assert third.model is not first.model
     with models.lend(recipe(0.5)) as again:
-        assert again is one
+        assert again is first
 
 
 class AfterSome(Stop):
@@ -267,11 +267,11 @@ def test_a_base_whose_merges_cannot_be_written_in_place_is_built_once_for_each(
 ) -> None:
     built, build, models = list[str](), pool.build_model, ModelPool()
 
-    def counted(*given: Any, **settings: Any) -> Any:
+    def counted(*arguments: Any, **settings: Any) -> Any:
         built.append("model")
-        return build(*given, **settings)
+        return build(*arguments, **settings)
 
-    monkeypatch.setattr(pool, "find_live", lambda *_given: None)
+    monkeypatch.setattr(pool, "find_live", lambda *_arguments: None)
     monkeypatch.setattr(pool, "build_model", counted)
     for rate in (0.1, 0.2, 0.3):
         models.get(recipe(rate))
