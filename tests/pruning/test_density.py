@@ -89,7 +89,7 @@ def with_outliers(*counts: int) -> DeltaProfile:
 
 
 @pytest.mark.parametrize(
-    ("scaling", "counts", "wanted"),
+    ("scaling", "counts", "expected"),
     [
         # S and s are 0.03, 0.03, 0.05, 0.05 around 0.04: a quarter of the mean away.
         ("largest", (3, 3, 5, 5), [-0.2, -0.2, 0.2, 0.2]),
