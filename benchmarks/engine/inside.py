@@ -23,7 +23,7 @@ from dppa_core.checkpoints.chunks import Loader, TensorPair, slices
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.kernels import get_backend
 from dppa_core.merging.passes.chunk_pass import ChunkPass
-from dppa_core.merging.passes.deltas import TensorDelta, TensorStack, fix_treatment
+from dppa_core.merging.passes.deltas import PlannedDelta, TensorDelta, TensorStack, fix_treatment
 from dppa_core.methods.shared.treatment import Banded
 from dppa_core.profiling.binning import Counter, joined, profile_of_bins
 from dppa_core.pruning.delta_profile import ModuleProfile
@@ -83,8 +83,8 @@ def stacks(loaded: Resident, loader: Loader, ties: str) -> list[TensorStack]:
         for place, profile in enumerate(profile_all(loaded, loader, model)):
             pair = pairs[profile.module.tensor]
             selections = tuple(select(profile, 1 - rate, ties) for rate in LEVELS)
-            treatment, names = Banded(selections, FACTORS), (BASE, DOMAINS[model])
-            deltas[place].append(fix_treatment(loader, pair, treatment, 0.3, names, 0))
+            planned = PlannedDelta(pair, DOMAINS[model], Banded(selections, FACTORS), 0.3)
+            deltas[place].append(fix_treatment(loader, planned, BASE, 0))
     tensors = [loaded.pairs[0][module.tensor] for module in loaded.modules]
     return [
         TensorStack(pair.name, (pair.numel,), pair.base, "BF16", "BF16", tuple(tensor_deltas))

@@ -6,6 +6,7 @@ Tensors are independent of each other: the same recipe gives the same bytes in a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ class TensorMerger:
         """Merge a slice by the first pass that can; every pass gives the same bytes.
 
         - `merge_whole` reads a tensor once and finds thresholds meanwhile: with buffers, bfloat16
-          alone, up to 3 models of up to 2 levels of |d|, nothing worked out before.
+          alone, up to 3 models of up to 2 bands of |d|, nothing worked out before.
         - A tensor without deltas is copied from the base.
         - `CombinedPass` takes all models at once, some rows at a time, if the method combines.
         - `ChunkPass` does the rest: thresholds are known, and deltas are added chunk by chunk.
@@ -170,49 +171,52 @@ class TensorMerger:
         name = self.inputs.twins.get(name, name)
         if self.inputs.copied(name):
             return None
-        base = self.base.raw(name), self.base.dtype(name)
-        coefficients = self._coefficients(name)
-        deltas: list[TensorDelta | None] = []
-        for index, coefficient in enumerate(coefficients):
-            tuned, tuned_name = self.inputs.tuned[index], self.inputs.places[index][name]
-            pair = TensorPair(name, *base, tuned.raw(tuned_name), tuned.dtype(tuned_name))
-            weight = 1.0 if self.plan.combines else coefficient
-            deltas.append(self._delta(loader, pair, index, weight))
-        spec = self.plan.tensors[name]
-        return TensorStack(name, spec.shape, *base, spec.dtype, tuple(deltas), coefficients)
+        planned, spec = self._planned(name), self.plan.tensors[name]
+        return TensorStack(
+            name,
+            spec.shape,
+            self.base.raw(name),
+            self.base.dtype(name),
+            spec.dtype,
+            tuple(self._fix(loader, delta, index) for index, delta in enumerate(planned)),
+            tuple(delta.coefficient for delta in planned),
+        )
 
-    def _coefficients(self, name: str) -> tuple[float, ...]:
-        models = self.recipe.models
-        return tuple(coefficient_of(model.coefficient, name, self._layers) for model in models)
+    def _planned(self, name: str) -> list[PlannedDelta]:
+        """Each model's delta in one tensor, with the plan's treatment."""
+        base, planned = (self.base.raw(name), self.base.dtype(name)), []
+        treatments, inputs = self.plan.treatments(name), self.inputs
+        models = zip(self.recipe.models, inputs.tuned, inputs.places, treatments, strict=True)
+        for model, tuned, places, treatment in models:
+            pair = TensorPair(name, *base, tuned.raw(places[name]), tuned.dtype(places[name]))
+            coefficient = coefficient_of(model.coefficient, name, self._layers)
+            planned.append(PlannedDelta(pair, model.model, treatment, coefficient))
+        return planned
 
-    def _delta(
-        self, loader: Loader, pair: TensorPair, index: int, weight: float
-    ) -> TensorDelta | None:
+    def _fix(self, loader: Loader, delta: PlannedDelta, index: int) -> TensorDelta | None:
         """One model's delta; its treatment is worked out once for any number of surveys."""
-        place, model = (pair.name, index), self.recipe.models[index].model
-        if place in self._fixed:
-            fixed = self._fixed[place]
-            return TensorDelta(pair, model, *fixed) if fixed else None
-        treatment, names = self.plan.treatments(pair.name)[index], (self.recipe.base, model)
-        score, name = self.inputs.scores[index], self.inputs.places[index][pair.name]
-        moved = moves_rows(self.inputs.tuned[index], name)
-        scoring = score.scoring_of(pair.name, name) if score and not moved else None
-        delta = fix_treatment(loader, pair, treatment, weight, names, self.recipe.seed, scoring)
+        name = delta.pair.name
+        if (name, index) in self._fixed:
+            fixed = self._fixed[name, index]
+            return TensorDelta(delta.pair, delta.model, *fixed) if fixed else None
+        score, tuned_name = self.inputs.scores[index], self.inputs.places[index][name]
+        moved = moves_rows(self.inputs.tuned[index], tuned_name)
+        scoring = score.scoring_of(name, tuned_name) if score and not moved else None
+        if self.plan.combines:  # coefficients are part of the combination
+            delta = replace(delta, coefficient=1.0)
+        treated = fix_treatment(loader, delta, self.recipe.base, self.recipe.seed, scoring)
         if self._keeps:  # without the pair: an adapter makes its tensors anew
-            self._fixed[place] = (delta.treatment, delta.kept) if delta else None
-        return delta
+            self._fixed[name, index] = (treated.treatment, treated.kept) if treated else None
+        return treated
 
     def _merge_whole(self, name: str, out: Raw, buffers: PassBuffers) -> Raw | None:
         """The base's elements, if the whole pass could merge the tensor."""
-        places, name = self.inputs.places, self.inputs.twins.get(name, name)
+        name = self.inputs.twins.get(name, name)
         if self.inputs.copied(name) or any(self.inputs.scores):
             return None
-        deltas, base = [], self.base.raw(name)
-        treatments, coefficients = self.plan.treatments(name), self._coefficients(name)
-        for index, tuned in enumerate(self.inputs.tuned):
-            raw, dtype = tuned.raw(places[index][name]), tuned.dtype(places[index][name])
-            deltas.append(PlannedDelta(raw, dtype, treatments[index], coefficients[index]))
-        return base if merge_whole(name, base, deltas, out, buffers, self._settled) else None
+        planned = self._planned(name)
+        base = planned[0].pair.base
+        return base if merge_whole(name, base, planned, out, buffers, self._settled) else None
 
     def _combined_pass(self, stop: Stop | None) -> CombinedPass | None:
         combination = get_method(self.recipe.method).combination

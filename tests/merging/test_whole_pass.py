@@ -49,17 +49,14 @@ def profiled(pair: TensorPair, *, bins: bool) -> ModuleProfile:
 
 def in_chunks(pairs: Sequence[TensorPair], treatments: Sequence[Treatment]) -> np.ndarray:
     """The same by the pass that reads thresholds first."""
-    deltas = tuple(
-        fix_treatment(LOADER, pair, treatment, 0.7, BOTH, 0)
-        for pair, treatment in zip(pairs, treatments, strict=True)
-    )
+    deltas = tuple(fix_treatment(LOADER, delta, BOTH[0], 0) for delta in planned(pairs, treatments))
     stack = TensorStack(NAME, (SIZE,), pairs[0].base, "BF16", "BF16", deltas)
     return ChunkPass(LOADER).merge(stack, 0, SIZE)
 
 
 def planned(pairs: Sequence[TensorPair], treatments: Sequence[Treatment]) -> list[PlannedDelta]:
     return [
-        PlannedDelta(pair.finetuned, "BF16", treatment, 0.7)
+        PlannedDelta(pair, BOTH[1], treatment, 0.7)
         for pair, treatment in zip(pairs, treatments, strict=True)
     ]
 

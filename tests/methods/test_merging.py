@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
-from dppa_core.checkpoints.chunks import TensorPair
 from dppa_core.errors import InvalidRecipe, InvalidValue, NonFiniteWeights
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.passes import combined_pass
-from dppa_core.merging.passes.deltas import fix_treatment
+from dppa_core.merging.passes.deltas import PlannedDelta, fix_treatment
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.pruning.floats import to_float32
@@ -240,9 +239,9 @@ def test_a_survey_works_no_pruning_out_twice(
 ) -> None:
     pairs = []
 
-    def counted(loader: object, pair: TensorPair, *rest: object) -> object:
-        pairs.append((pair.name, rest[2]))
-        return fix_treatment(loader, pair, *rest)  # type: ignore[arg-type]
+    def counted(loader: object, delta: PlannedDelta, *rest: object) -> object:
+        pairs.append((delta.pair.name, delta.model))
+        return fix_treatment(loader, delta, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr("dppa_core.merging.merger.fix_treatment", counted)
     models = tuple(DomainModel(f"zoo:{name}", (0.9,)) for name in NAMES)

@@ -14,7 +14,7 @@ from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.kernels import BACKENDS, get_backend
 from dppa_core.merging.passes.chunk_pass import ChunkPass
-from dppa_core.merging.passes.deltas import TensorStack, fix_treatment
+from dppa_core.merging.passes.deltas import PlannedDelta, TensorStack, fix_treatment
 from dppa_core.methods.shared.treatment import Banded
 from dppa_core.profiling import binning
 from dppa_core.profiling.binning import profile_tensor
@@ -118,7 +118,8 @@ def test_a_merge_equals_the_slow_reference_bit_by_bit(pair: Path, kind: str, bac
             name, base.raw(name), base.dtype(name), tuned.raw(name), tuned.dtype(name)
         )
         bands = Banded(tuple(level.selection for level in found.levels), factors)
-        delta = fix_treatment(loader, both, bands, 0.7, ("b", "m"), 0, score.scoring_of(name, name))
+        planned = PlannedDelta(both, "m", bands, 0.7)
+        delta = fix_treatment(loader, planned, "b", 0, score.scoring_of(name, name))
         assert delta is not None and delta.kept == found.kept
         stack = TensorStack(name, (both.numel,), both.base, both.base_dtype, "F32", (delta,))
         merged = ChunkPass(loader).merge(stack, 0, both.numel)
@@ -195,7 +196,8 @@ def test_levels_nest_and_counts_are_exact(delta: np.ndarray, seed: int) -> None:
         before = np.zeros(delta.size, bool)
         for density in (0.05, 0.3, 0.7, 1.0):
             banded = Banded((select(item, density),), (1.0,))
-            treated = fix_treatment(loader, pair, banded, 1.0, ("b", "m"), 0, scoring)
+            planned = PlannedDelta(pair, "m", banded, 1.0)
+            treated = fix_treatment(loader, planned, "b", 0, scoring)
             assert treated is not None
             merged = np.zeros_like(delta)
             treated.treatment.add(loader.kernels, merged, pair.base, pair.finetuned, 0)

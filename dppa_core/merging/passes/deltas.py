@@ -109,25 +109,26 @@ def magnitude_bands(treatment: FixedTreatment) -> Bands | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TensorDelta:
-    """One domain model's delta in one tensor, with its treatment."""
+class PlannedDelta:
+    """One domain model's delta in one tensor, with the plan's treatment; no weight is read yet."""
 
     pair: TensorPair
     model: str
-    """Its reference, for messages."""
-    treatment: FixedTreatment
-    kept: int
-    """Elements of the delta that are kept; for random drops the expected number."""
+    """Its reference: for messages, and part of random draws."""
+    treatment: Treatment
+    coefficient: float
+    """Merging coefficient of this model and layer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PlannedDelta:
-    """As `TensorDelta`, before any weight is read: with the plan's treatment."""
+class TensorDelta:
+    """As `PlannedDelta`, with the numbers of the treatment fixed for this tensor."""
 
-    finetuned: Raw
-    dtype: str
-    treatment: Treatment
-    coefficient: float
+    pair: TensorPair
+    model: str
+    treatment: FixedTreatment
+    kept: int
+    """Elements of the delta that are kept; for random drops the expected number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,58 +159,53 @@ class TensorStack:
 
 
 def fix_treatment(
-    loader: Loader,
-    pair: TensorPair,
-    treatment: Treatment,
-    coefficient: float,
-    models: tuple[str, str],
-    seed: int,
-    scoring: Scoring | None = None,
+    loader: Loader, delta: PlannedDelta, base: str, seed: int, scoring: Scoring | None = None
 ) -> TensorDelta | None:
     """Work out a treatment for one tensor; None if nothing is added.
 
     Args:
-        coefficient: Merging coefficient of this model and layer.
-        models: References of base and domain model; the second is part of random draws.
+        base: Reference of the base, for messages.
         seed: The recipe's, for random draws.
         scoring: The score that ranks the elements; None for |d|.
     """
-    numel, model = pair.numel, models[1]
-    if isinstance(treatment, DroppedTreatment) or numel == 0:
+    pair, treatment, coefficient = delta.pair, delta.treatment, delta.coefficient
+    if isinstance(treatment, DroppedTreatment) or pair.numel == 0:
         return None
     if isinstance(treatment, Banded | Ranked):
-        return _fix_bands(loader, pair, treatment, coefficient, models, scoring)
+        return _fix_bands(loader, delta, treatment, base, scoring)
     weight = float(np.float32(coefficient * treatment.factor))
     if isinstance(treatment, WholeTreatment):
         parts = ((WholeDelta(1.0), treatment.factor),)
         whole = Bfloat16Delta(parts, coefficient) if treatment.rounded else WholeDelta(weight)
-        return TensorDelta(pair, model, whole, numel)
-    random = RandomDelta(drop_seed(pair.name, model, seed), drop_cut(treatment.rate), weight)
-    return TensorDelta(pair, model, random, round(numel * (1 - treatment.rate)))
+        return TensorDelta(pair, delta.model, whole, pair.numel)
+    draws, cut = drop_seed(pair.name, delta.model, seed), drop_cut(treatment.rate)
+    kept = round(pair.numel * (1 - treatment.rate))
+    return TensorDelta(pair, delta.model, RandomDelta(draws, cut, weight), kept)
 
 
 def _fix_bands(
     loader: Loader,
-    pair: TensorPair,
+    delta: PlannedDelta,
     treatment: Banded | Ranked,
-    coefficient: float,
-    models: tuple[str, str],
+    base: str,
     scoring: Scoring | None,
 ) -> TensorDelta:
+    pair, coefficient = delta.pair, delta.coefficient
     if isinstance(treatment, Banded):
         selections = treatment.selections
     else:  # a tensor outside the modules has no profile yet
         module = Module(pair.name, pair.name, -1, "other", pair.numel, (pair.numel,))
-        profile = profile_tensor(loader, module, pair, models, scoring)
-        selections = tuple(select(profile, 1 - level, treatment.ties) for level in treatment.levels)
+        profile = profile_tensor(loader, module, pair, (base, delta.model), scoring)
+        levels, ties = treatment.levels, treatment.ties
+        selections = tuple(select(profile, 1 - level, ties) for level in levels)
     cuts = find_cuts(ranked_by(loader, scoring), pair, selections)
     thresholds = np.array([cut.threshold for cut, _ in cuts], np.float32)
     tie_cuts = np.array([cut.tie_cut for cut, _ in cuts], np.uint64)
     weights = np.array([coefficient * factor for factor in treatment.factors], np.float32)
     banded = BandedDelta(tensor_seed(pair.name), (thresholds, tie_cuts, weights), scoring)
     if not treatment.rounded:
-        return TensorDelta(pair, models[1], banded, cuts[-1][1])
+        return TensorDelta(pair, delta.model, banded, cuts[-1][1])
     alone = np.eye(len(cuts), dtype=np.float32)  # rows with the weight of a single band
     parts = [replace(banded, bands=(thresholds, tie_cuts, row)) for row in alone]
     rounded = Bfloat16Delta(tuple(zip(parts, treatment.factors, strict=True)), coefficient)
-    return TensorDelta(pair, models[1], rounded, cuts[-1][1])
+    return TensorDelta(pair, delta.model, rounded, cuts[-1][1])

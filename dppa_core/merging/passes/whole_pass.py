@@ -118,7 +118,7 @@ def merge_whole(
         return False
     from dppa_core.kernels import fused, whole  # noqa: PLC0415  (numba, where it is used)
 
-    bands, weights = _Bands(models, base.size), [base, *(model.finetuned for model in models)]
+    bands, weights = _Bands(models, base.size), [base, *(model.pair.finetuned for model in models)]
     weights += [base] * (1 + MODELS - len(weights))  # its delta is 0
     held = [np.ascontiguousarray(raw) for raw in weights]
     seed = np.uint64(tensor_seed(name))
@@ -195,7 +195,7 @@ def planned_kept(treatments: Sequence[Treatment], numel: int) -> tuple[int, ...]
 
 def _fits(model: PlannedDelta) -> bool:
     treatment = model.treatment
-    if model.dtype != "BF16" or getattr(treatment, "rounded", False):
+    if model.pair.finetuned_dtype != "BF16" or getattr(treatment, "rounded", False):
         return False
     banded = isinstance(treatment, Banded) and len(treatment.selections) <= BANDS
     return banded or isinstance(treatment, WholeTreatment)
