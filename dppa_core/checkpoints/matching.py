@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -30,14 +31,28 @@ HEADS_REMEDY = (
 )
 
 
+def place_tensors(
+    base: Collection[str], tuned: Collection[str], config: Mapping[str, Any]
+) -> dict[str, str]:
+    """Name in the base -> name in the domain model, by names and the latter's config.json alone.
+
+    Prefixes may differ (see `match_names`). A head that only the base stores is matched with the
+    embedding, unless the configuration says that the two are not tied.
+    """
+    places = dict(match_names(tuple(base), tuple(tuned)))
+    head, embedding = find_head(base), find_embedding(tuned)
+    if head and embedding and config.get("tie_word_embeddings") is not False:
+        places.setdefault(head, embedding)
+    return places
+
+
 def match_tensors(
     base: Checkpoint, finetuned: Checkpoint, name: str = "", *, heads: str = "match"
 ) -> Mapping[str, str]:
     """Name in the base -> name in the domain model, for every tensor that has a delta.
 
-    Prefixes may differ (see `match_names`). Buffers have no delta: the base's are used. A head tied
-    to the embedding may be stored in one model only: if the base has it, the domain model's
-    embedding is its counterpart; if only the domain model has it, it must equal its embedding.
+    See `place_tensors`. Buffers have no delta: the base's are used. A head that only the domain
+    model stores must equal its embedding.
 
     Args:
         name: Name of the domain model in messages.
@@ -48,10 +63,14 @@ def match_tensors(
     """
     label = name or "the domain model"
     base_names, tuned_names = base.names(), finetuned.names()
-    places = dict(match_names(base_names, tuned_names))
+    places = place_tensors(base_names, tuned_names, finetuned.config)
     head = find_head(base_names)
-    if head and head not in places:
-        places |= _place_of_head(finetuned, head, label, heads)
+    if heads != "base" and head and head not in places and find_embedding(tuned_names):
+        raise IncompatibleCheckpoints(
+            f"{head}: the base has it, {label} does not, and its config.json says that it is not "
+            "tied to the embedding. A model saved without its head is the usual cause: save it "
+            "from AutoModelForCausalLM."
+        )
     for tensor in sorted(base_names, key=in_head):
         if is_buffer(tensor, base.shape(tensor)):
             places.pop(tensor, None)
@@ -77,22 +96,6 @@ def match_tensors(
 def _cause(tensor: str, usual: str) -> str:
     """The usual cause of a tensor without a counterpart, or what to do about a head."""
     return HEADS_REMEDY if in_head(tensor) else f"{usual} is the usual cause."
-
-
-def _place_of_head(finetuned: Checkpoint, head: str, label: str, heads: str) -> dict[str, str]:
-    embedding = find_embedding(finetuned.names())
-    if embedding is None:
-        return {}
-    untied = finetuned.config.get("tie_word_embeddings") is False
-    if untied and heads == "base":
-        return {}
-    if untied:
-        raise IncompatibleCheckpoints(
-            f"{head}: the base has it, {label} does not, and its config.json says that it is not "
-            "tied to the embedding. A model saved without its head is the usual cause: save it "
-            "from AutoModelForCausalLM."
-        )
-    return {head: embedding}
 
 
 def _check_extra(finetuned: Checkpoint, extra: Sequence[str], label: str) -> None:

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dppa_core.checkpoints.matching import HEADS_REMEDY
+from dppa_core.checkpoints.matching import HEADS_REMEDY, place_tensors
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.errors import many
 from dppa_core.preflight_checks.facts import Finding, ModelFacts, listed
 from dppa_core.preflight_checks.vocabulary_findings import about_template, about_vocabulary
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.tensor_names import (
-    find_embedding,
     in_head,
     is_buffer,
-    match_names,
     token_tensors,
 )
 
@@ -138,7 +136,7 @@ def _differ(base: Mapping[str, object], tuned: Mapping[str, object], key: str) -
 def _tensors(base: ModelFacts, tuned: ModelFacts, heads: str) -> Iterator[Finding]:
     if not base.tensors or not tuned.tensors:
         return
-    places = _places(base, tuned)
+    places = place_tensors(base.tensors, tuned.tensors, tuned.config)
     base_shapes, tuned_shapes = base.shapes, tuned.shapes
     absent = sorted(name for name in base_shapes if name not in places)
     extra = sorted(set(tuned_shapes) - set(places.values()))
@@ -193,16 +191,6 @@ def _other_heads(tuned: ModelFacts, names: list[str], heads: str, *, lacking: bo
     return finding("head", sentence, f"{why}.", f"To merge all else, {remedy}")
 
 
-def _places(base: ModelFacts, tuned: ModelFacts) -> dict[str, str]:
-    """Name in the base -> name here, a tied head included."""
-    places = dict(match_names(tuple(base.tensors), tuple(tuned.tensors)))
-    embedding = find_embedding(tuned.tensors)
-    untied = tuned.config.get("tie_word_embeddings") is False
-    if base.head and base.head not in places and embedding and not untied:
-        places[base.head] = embedding
-    return places
-
-
 def _unlike(tuned: ModelFacts, what: str, kind: str = "architecture or another base") -> Finding:
     return tuned.blocker(
         "tensors",
@@ -226,7 +214,7 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _dtypes(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
-    places = _places(base, tuned)
+    places = place_tensors(base.tensors, tuned.tensors, tuned.config)
     mixed = [
         f"{name} is {tuned.tensors[counterpart].dtype}, in the base {base.tensors[name].dtype}"
         for name, counterpart in places.items()
