@@ -123,7 +123,7 @@ class Endpoints:
         def work(stop: Stop) -> str:
             settings = GenerationSettings(tokens, warmth, seed=start)
             events = self._studio.answerer().replies(target, prompt, settings, stop)
-            with self._studio.people.one(), closing(events):
+            with self._studio.people.counted(), closing(events):
                 written = [event for event in events if isinstance(event, ReplyToken)]
             return next((token.text for token in reversed(written) if not token.last), "")
 

@@ -42,7 +42,7 @@ from ..widgets.browser_parts import live, static
 from ..widgets.controls import Controls
 from ..widgets.header import EXPLAIN, SKIP, TITLE, build_panes, build_views, status_value
 from ..work.downloads.files import Exports
-from ..work.downloads.limits import OWN, PUBLIC
+from ..work.downloads.limits import LOCAL, PUBLIC
 from ..work.gradio_inside import hide_login, use_queue
 from ..work.rate_limits import TOKENS_PER_HOUR, Allowance
 from ..work.studio import Studio
@@ -58,7 +58,7 @@ def build_page(studio: Studio | None = None) -> GuardedBlocks:
     """The whole interface with its queue; loads no model and starts no server."""
     studio = studio or Studio(public=read_settings().public, apart=True)
     session = first_session()
-    exports = Exports(PUBLIC if studio.public else OWN)
+    exports = Exports(PUBLIC if studio.public else LOCAL)
     allowance = Allowance(TOKENS_PER_HOUR if studio.public else 10**9)
     blocks = GuardedBlocks(title="DPPA Studio", fill_width=True, analytics_enabled=False)
     with blocks:

@@ -56,8 +56,8 @@ def health_route(studio: Studio) -> Route:
     """GET /healthz: 200 as long as the server answers, and whether the first models are loaded."""
 
     def health(_request: Request) -> Response:
-        told = {"status": "ok", "version": __version__, "ready": studio.ready}
-        return JSONResponse(told, headers={"Cache-Control": "no-store"})
+        report = {"status": "ok", "version": __version__, "ready": studio.ready}
+        return JSONResponse(report, headers={"Cache-Control": "no-store"})
 
     return Route("/healthz", health, methods=["GET"])
 

@@ -119,5 +119,5 @@ def _log_warning(
     logging.getLogger().handle(record)
 
 
-def _log_bug(what: str, error: BaseException | None) -> None:
-    logging.getLogger(f"{ROOT}.page").error("%s", what, exc_info=error)
+def _log_bug(event: str, error: BaseException | None) -> None:
+    logging.getLogger(f"{ROOT}.page").error("%s", event, exc_info=error)

@@ -108,7 +108,7 @@ class EarlyScripts:
         begun: list[Message] = []
         body = bytearray()
 
-        async def told(message: Message) -> None:
+        async def send_page(message: Message) -> None:
             if message["type"] == "http.response.start":
                 begun.append(message)
                 return
@@ -120,7 +120,7 @@ class EarlyScripts:
             await send(begun[0])
             await send({**message, "body": whole})
 
-        await self._app(scope, receive, told)
+        await self._app(scope, receive, send_page)
 
 
 class OwnInfo:
@@ -140,18 +140,19 @@ def start(page: GuardedBlocks, settings: Settings | None = None, **options: Any)
     InvalidValue if the port is taken."""
     settings = settings or read_settings()
     studio = page.studio
-    own = _application(page, settings)
+    application = _application(page, settings)
     if settings.warm:
         studio.warm_up(first_session().recipe())
-    given = launch_options() | {"app_kwargs": own, "server_port": settings.port} | options
-    listens = given.get("server_name") or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    arguments = {**launch_options(), "app_kwargs": application, "server_port": settings.port}
+    arguments |= options
+    listens = arguments.get("server_name") or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     names = None if studio.public or on_space() else own_names(listens)
-    own["lifespan"] = _checked(settings.known_hosts, names)
+    application["lifespan"] = _checked(settings.known_hosts, names)
     if settings.port:
         _check_port(listens, settings.port)
     sys.setswitchinterval(SWITCH)
     serve_with(partial(Server, proxies=settings.trusted_proxies))
-    _, url, _ = page.launch(prevent_thread_lock=True, **given)
+    _, url, _ = page.launch(prevent_thread_lock=True, **arguments)
     hear_server()
     print_nothing()
     # In the background: this may remove gigabytes.
@@ -162,7 +163,7 @@ def start(page: GuardedBlocks, settings: Settings | None = None, **options: Any)
 def _application(page: GuardedBlocks, settings: Settings) -> dict[str, Any]:
     """Routes, middleware and answers to errors beside Gradio's own."""
     studio = page.studio
-    own: dict[str, Any] = {
+    parts: dict[str, Any] = {
         "routes": [
             download_route(page.exports),
             health_route(studio),
@@ -189,18 +190,18 @@ def _application(page: GuardedBlocks, settings: Settings) -> dict[str, Any]:
         },
     }
     if settings.metrics:
-        own["routes"].append(metrics_route(studio))
-        own["middleware"].insert(0, measured(page, studio, page.exports))
-    return own
+        parts["routes"].append(metrics_route(studio))
+        parts["middleware"].insert(0, measured(page, studio, page.exports))
+    return parts
 
 
-def _checked(known: Sequence[str], own: frozenset[str] | None) -> Lifespan[Starlette]:
+def _checked(known_hosts: Sequence[str], names: frozenset[str] | None) -> Lifespan[Starlette]:
     """Wrap the finished application in `HeaderLimits` and `HostCheck` before it serves. Gradio adds
     its CORS around the middleware of `app_kwargs`, where both would come too late."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.middleware_stack = HeaderLimits(HostCheck(app.middleware_stack, known, own))  # type: ignore[arg-type]
+        app.middleware_stack = HeaderLimits(HostCheck(app.middleware_stack, known_hosts, names))  # type: ignore[arg-type]
         yield
 
     return lifespan
@@ -248,10 +249,10 @@ def _check_port(name: str, port: int) -> None:
 
 def until_told(page: GuardedBlocks) -> None:
     """Wait for SIGTERM or Ctrl-C, then stop; running work ends within a token or a tensor."""
-    told = threading.Event()
+    ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
-    told.wait()
+        signal.signal(number, lambda *_: ending.set())
+    ending.wait()
     _log.info("ending")
     page.studio.close()
     page.close(verbose=False)

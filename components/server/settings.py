@@ -96,32 +96,32 @@ class Settings(BaseSettings):
     @field_validator("proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
-        for one in _listed(value):
-            ip_network(one)  # its error names the value
+        for item in _listed(value):
+            ip_network(item)  # its error names the value
         return value
 
     @field_validator("fetch")
     @classmethod
-    def _known(cls, value: str) -> str:
-        for one in _listed(value):
-            if one not in FETCHABLE:
-                raise ValueError(f"{shown(one)} cannot be fetched; known: {', '.join(FETCHABLE)}")
+    def _check_fetchable(cls, value: str) -> str:
+        for item in _listed(value):
+            if item not in FETCHABLE:
+                raise ValueError(f"{shown(item)} cannot be fetched; known: {', '.join(FETCHABLE)}")
         return value
 
     @field_validator("hosts", "frames")
     @classmethod
     def _check_list(cls, value: str, info: ValidationInfo) -> str:
         form, examples = _FORMS[str(info.field_name)]
-        for one in _listed(value):
-            if not re.fullmatch(form, one, re.ASCII):
-                raise ValueError(f"{shown(one)} is not of the form {examples}")
+        for item in _listed(value):
+            if not re.fullmatch(form, item, re.ASCII):
+                raise ValueError(f"{shown(item)} is not of the form {examples}")
         return value
 
     @property
     def known_hosts(self) -> tuple[str, ...]:
         """Hosts under which the page is used, besides that of a request: name or name:port."""
-        own = os.environ.get("SPACE_HOST", "") if on_space() else ""
-        return _listed(f"{self.hosts},{own}")
+        space_host = os.environ.get("SPACE_HOST", "") if on_space() else ""
+        return _listed(f"{self.hosts},{space_host}")
 
     @property
     def trusted_proxies(self) -> tuple[str, ...]:

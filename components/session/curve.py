@@ -16,31 +16,31 @@ Point = tuple[int, float]
 Curve = tuple[Point, ...]
 
 
-def checked_curve(where: str, points: Iterable[Sequence[object]], low: float, high: float) -> Curve:
+def checked_curve(name: str, points: Iterable[Sequence[object]], low: float, high: float) -> Curve:
     """Points (layer, coefficient) as a curve: two or more, with layers rising from 0. Raises
     InvalidValue, which names the model (`where`), the point and the rule it breaks."""
-    found = tuple(_point(where, point, low, high) for point in points)
-    layers = [layer for layer, _ in found]
-    if not 2 <= len(found) <= MOST_POINTS:
+    curve = tuple(_point(name, point, low, high) for point in points)
+    layers = [layer for layer, _ in curve]
+    if not 2 <= len(curve) <= MOST_POINTS:
         raise InvalidValue(
-            f"{where} is a curve of 2 to {MOST_POINTS} points, got {len(found)}. "
+            f"{name} is a curve of 2 to {MOST_POINTS} points, got {len(curve)}. "
             "One number for all layers needs no curve."
         )
     if layers[0] != 0 or any(after <= before for before, after in pairwise(layers)):
         raise InvalidValue(
-            f"{where}: the layers of a curve rise from 0, got {shown(layers)}. "
+            f"{name}: the layers of a curve rise from 0, got {shown(layers)}. "
             "Each point has its own layer."
         )
-    return found
+    return curve
 
 
-def _point(where: str, point: Sequence[object], low: float, high: float) -> Point:
+def _point(name: str, point: Sequence[object], low: float, high: float) -> Point:
     if isinstance(point, str) or not isinstance(point, Sequence) or len(point) != 2:
-        raise InvalidValue(f"{where}: a point is a layer and a number, got {shown(point)}.")
+        raise InvalidValue(f"{name}: a point is a layer and a number, got {shown(point)}.")
     layer = point[0]
     if isinstance(layer, bool) or not isinstance(layer, int) or not 0 <= layer < 10_000:
-        raise InvalidValue(f"{where}: layers are counted from 0, got {shown(layer)}.")
-    return layer, check_number(f"{where} at layer {layer}", point[1], low, high)
+        raise InvalidValue(f"{name}: layers are counted from 0, got {shown(layer)}.")
+    return layer, check_number(f"{name} at layer {layer}", point[1], low, high)
 
 
 def level_of(curve: Curve) -> float | None:

@@ -111,10 +111,13 @@ class Control:
 def _of_pruning(key: str, changes: Changes, span: Span = (), **more: Any) -> Control:
     """A setting of Dynamically Pruning as it describes itself; `span` if the page offers less."""
     about = PruningParameters.__dataclass_fields__[key].metadata
-    own = (about["min"], about["max"], about["step"]) if "min" in about else ()
+    described = (about["min"], about["max"], about["step"]) if "min" in about else ()
     unit, choices = about["unit"].replace("x ", "× "), about.get("choices", ())
     return Control(
-        key, about["title"], changes, span or own, unit, choices=choices, of_pruning=True, **more
+        *(key, about["title"], changes, span or described, unit),
+        choices=choices,
+        of_pruning=True,
+        **more,
     )
 
 

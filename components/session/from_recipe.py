@@ -62,10 +62,10 @@ def _beyond(recipe: MergeRecipe) -> Iterator[str]:
     first, *others = recipe.models
     if len(recipe.models) > MOST_MODELS:
         yield f"{len(recipe.models)} domain models, and at most {MOST_MODELS} fit"
-    for other in others:
-        if other.levels != first.levels:
+    for model in others:
+        if model.levels != first.levels:
             yield (
-                f"{other.model} has the levels {shown(list(other.levels))} and {first.model} "
+                f"{model.model} has the levels {shown(list(model.levels))} and {first.model} "
                 f"{shown(list(first.levels))}, and here all models have the same"
             )
     if len(first.levels) > MOST_PARTITIONS:
@@ -111,8 +111,8 @@ def _beyond_pruning(recipe: MergeRecipe) -> Iterator[str]:
 
 def _session(recipe: MergeRecipe, layers: int) -> Session:
     sliders = _sliders(recipe)
-    own = {model.model: model.amplification for model in recipe.models}
-    linked = len(set(own.values())) == 1
+    factors = {model.model: model.amplification for model in recipe.models}
+    linked = len(set(factors.values())) == 1
     return Session(
         base=recipe.base,
         models=tuple(_model(model, layers) for model in recipe.models),
@@ -120,7 +120,7 @@ def _session(recipe: MergeRecipe, layers: int) -> Session:
         **sliders,
         linked=linked,
         factors=recipe.models[0].amplification,
-        own_factors=() if linked else tuple(own.items()),
+        own_factors=() if linked else tuple(factors.items()),
         method=_method(recipe),
         overrides=tuple((name, item.rate) for name, item in recipe.overrides.items()),
         chat_template=recipe.chat_template,
@@ -131,9 +131,9 @@ def _session(recipe: MergeRecipe, layers: int) -> Session:
 
 def _sliders(recipe: MergeRecipe) -> dict[str, Any]:
     """Values of the Dynamically Pruning sliders; empty if the recipe has none."""
-    own = recipe.parameters if recipe.method == DPPA else {}
-    given: Mapping[str, Any] = recipe.prune.parameters if recipe.prune else own
-    return {name: given[name] for name in PRUNING_SETTINGS if name in given}
+    parameters = recipe.parameters if recipe.method == DPPA else {}
+    settings: Mapping[str, Any] = recipe.prune.parameters if recipe.prune else parameters
+    return {name: settings[name] for name in PRUNING_SETTINGS if name in settings}
 
 
 def _levels(recipe: MergeRecipe) -> dict[str, Any]:
@@ -141,20 +141,21 @@ def _levels(recipe: MergeRecipe) -> dict[str, Any]:
     levels = recipe.models[0].levels
     if recipe.prune is None and not get_method(recipe.method).prunes:
         return {}
-    found = {"rate": levels[-1], "partitions": len(levels)}
+    choices = {"rate": levels[-1], "partitions": len(levels)}
     if levels == even_levels(levels[-1], len(levels)):
-        return found
-    return found | {"shares": tuple(round((1 - one) / (1 - levels[-1]), 12) for one in levels[:-1])}
+        return choices
+    kept = 1 - levels[-1]
+    return choices | {"shares": tuple(round((1 - level) / kept, 12) for level in levels[:-1])}
 
 
 def _method(recipe: MergeRecipe) -> MethodChoice:
     usual = {item.name: item.default for item in fields(get_method(recipe.method).parameters)}
-    own = tuple(
+    values = tuple(
         (name, value)
         for name, value in recipe.parameters.items()
         if value != usual[name] and not (recipe.method == DPPA and name in PRUNING_SETTINGS)
     )
-    return MethodChoice(recipe.method, own, prune_first=recipe.prune is not None)
+    return MethodChoice(recipe.method, values, prune_first=recipe.prune is not None)
 
 
 def _model(model: DomainModel, layers: int) -> ModelChoice:

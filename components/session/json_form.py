@@ -44,15 +44,15 @@ def parsed(value: object, *, most: int = LONGEST_TEXT) -> object:
 
 def parsed_keys(value: object, *, most: int = LONGEST_TEXT) -> Mapping[str, Any]:
     """As `parsed`; an empty mapping for any other value."""
-    found = parsed(value, most=most)
-    return found if isinstance(found, Mapping) else {}
+    data = parsed(value, most=most)
+    return data if isinstance(data, Mapping) else {}
 
 
 def asked_keys(value: object, **kinds: type) -> Mapping[str, Any]:
     """As `parsed`, for a mapping in which some keys hold values of exactly these types."""
-    found = parsed(value)
-    if isinstance(found, Mapping) and all(type(found.get(key)) is kinds[key] for key in kinds):
-        return found
+    data = parsed(value)
+    if isinstance(data, Mapping) and all(type(data.get(key)) is kinds[key] for key in kinds):
+        return data
     raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
 
 
@@ -81,25 +81,25 @@ def models_from_json(value: object) -> dict[str, Any]:
         raise InvalidValue(f"The list of models must hold 1 to {MOST_MODELS} of them.")
     models = tuple(_model(row) for row in rows)
     template, listed = data.get("template"), [model.reference for model in models]
-    known = template in (*SHARED_TEMPLATES, *listed)
+    is_listed = template in (*SHARED_TEMPLATES, *listed)
     return {
         "base": reference_text(data.get("base")),
         "models": models,
         **{control.name: data[control.key] for control in OWN_CHOICES if control.key in data},
-        "chat_template": template if known else "auto",
+        "chat_template": template if is_listed else "auto",
     }
 
 
 def factors_from_json(value: object) -> dict[str, Any]:
     """Read the value of the amplification rows, as keyword arguments of Session."""
     data = _mapping(value, "The amplification")
-    own = _mapping(data.get("own") or {}, "The amplification of single models")
-    if len(own) > MOST_MODELS:
+    rows = _mapping(data.get("own") or {}, "The amplification of single models")
+    if len(rows) > MOST_MODELS:
         raise InvalidValue(f"At most {MOST_MODELS} models have factors of their own.")
     return {
         "linked": data.get("linked") is not False,
         "factors": _factors(data.get("factors")),
-        "own_factors": tuple((reference_text(name), _factors(row)) for name, row in own.items()),
+        "own_factors": tuple((reference_text(name), _factors(row)) for name, row in rows.items()),
     }
 
 
@@ -155,9 +155,9 @@ def reference_text(value: object) -> str:
     return text
 
 
-def _mapping(value: object, what: str) -> Mapping[str, Any]:
+def _mapping(value: object, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise InvalidValue(f"{what} arrived in an unreadable form: {value!r:.80}.")
+        raise InvalidValue(f"{name} arrived in an unreadable form: {value!r:.80}.")
     return value
 
 
@@ -199,8 +199,8 @@ def models_json(session: Session) -> dict[str, Any]:
 
 def factors_json(session: Session) -> dict[str, Any]:
     """The value of the amplification rows; the inverse of `factors_from_json`."""
-    own = {name: list(factors) for name, factors in session.own_factors}
-    return {"linked": session.linked, "factors": list(session.factors), "own": own}
+    rows = {name: list(factors) for name, factors in session.own_factors}
+    return {"linked": session.linked, "factors": list(session.factors), "own": rows}
 
 
 def overrides_json(session: Session) -> dict[str, float]:

@@ -37,9 +37,9 @@ class MethodChoice:
     """Whether DPPA prunes and amplifies before a method that combines deltas."""
 
     def __post_init__(self) -> None:
-        given = dict(self.values)
-        settings = from_mapping(self.method.parameters, given, f"settings of {self.name}")
-        checked = tuple((name, getattr(settings, name)) for name in given)
+        values = dict(self.values)
+        settings = from_mapping(self.method.parameters, values, f"settings of {self.name}")
+        checked = tuple((name, getattr(settings, name)) for name in values)
         object.__setattr__(self, "values", checked)
 
     @property
@@ -75,10 +75,10 @@ class MethodChoice:
     def parameters(self, models: tuple[str, ...]) -> dict[str, Value]:
         """All settings except those of the sliders, for merged `models` with coefficients other
         than 0. The default domain is the first of them."""
-        given, named = dict(self.values), self.names_domain
+        values, named = dict(self.values), self.names_domain
         result: dict[str, Any] = {}
         for item in fields(self.method.parameters):
-            value = given.get(item.name, item.default)
+            value = values.get(item.name, item.default)
             if item.name == named and value not in models:
                 value = models[0] if models else ""
             if not _elsewhere(self.method, item.name):
@@ -119,5 +119,5 @@ def method_from_json(value: object) -> MethodChoice:
             raise InvalidValue(f"{shown(key)} must be a number or a word, got {shown(item)}.")
         if isinstance(item, str) and (len(item) > LONGEST_WORD or not item.isprintable()):
             raise InvalidValue(f"{shown(key)} is too long or not plain text: {shown(item)}.")
-    chosen = tuple((str(key), item) for key, item in values.items())
-    return MethodChoice(name, chosen, form.get("prune_first") is True)
+    settings = tuple((str(key), item) for key, item in values.items())
+    return MethodChoice(name, settings, form.get("prune_first") is True)

@@ -43,7 +43,9 @@ def first_session() -> Session:
 
 def find_fetchable_set(title: object) -> FetchableSet | None:
     """The set of models to fetch with a title or a name; None if there is none."""
-    return next((one for one in fetchable_sets() if title in (one.title, one.name)), None)
+    return next(
+        (models for models in fetchable_sets() if title in (models.title, models.name)), None
+    )
 
 
 def fetched_session(title: str, references: Sequence[str]) -> Session:
@@ -56,9 +58,9 @@ def fetched_session(title: str, references: Sequence[str]) -> Session:
 def fetchable_choices(*, public: bool) -> dict[str, Any]:
     """The sets to fetch for the page's list; a public page cannot choose them."""
     rows = [
-        {"title": one.title, "size": in_bytes(one.download)}
-        for one in fetchable_sets()
-        if one.title not in presets()
+        {"title": models.title, "size": in_bytes(models.download)}
+        for models in fetchable_sets()
+        if models.title not in presets()
     ]
     head = "To be fetched, in your own copy" if public else "To be fetched"
     return {"head": head, "off": public, "rows": rows}
@@ -69,13 +71,15 @@ def _session(entry: dict[str, Any]) -> Session:
         ModelChoice(row["model"], row.get("active", True), float(row.get("coefficient", 1.0)))
         for row in entry["models"]
     )
-    own = {row["model"]: row["amplification"] for row in entry["models"] if "amplification" in row}
+    factors = {
+        row["model"]: row["amplification"] for row in entry["models"] if "amplification" in row
+    }
     return Session(
         base=entry.get("base", "zoo:base"),
         models=models,
         **{item.name: item.from_json(entry[item.key]) for item in SLIDERS if item.key in entry},
         shares=tuple(map(float, entry.get("shares", ()))),
-        linked=not own,
+        linked=not factors,
         factors=tuple(map(float, entry.get("amplification", (1.0, 1.0)))),
-        own_factors=tuple((name, tuple(map(float, row))) for name, row in own.items()),
+        own_factors=tuple((name, tuple(map(float, row))) for name, row in factors.items()),
     )

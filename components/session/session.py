@@ -44,10 +44,10 @@ class ModelChoice:
     curve becomes that number."""
 
     def __post_init__(self) -> None:
-        where, (low, high, _) = f"Coefficient of {self.reference}", COEFFICIENT
-        object.__setattr__(self, "coefficient", check_number(where, self.coefficient, low, high))
+        name, (low, high, _) = f"Coefficient of {self.reference}", COEFFICIENT
+        object.__setattr__(self, "coefficient", check_number(name, self.coefficient, low, high))
         if self.curve:
-            curve = checked_curve(where, self.curve, low, high)
+            curve = checked_curve(name, self.curve, low, high)
             level = level_of(curve)
             if level is not None:  # the same merge, and so the same recipe
                 curve = ()
@@ -165,12 +165,12 @@ class Session:
     @property
     def ranked_by(self) -> str:
         """The score by which the method ranks changes; |d| if it offers no choice."""
-        chosen = self.pruning is not None and self.pruning.method == DPPA
-        return self.significance if chosen else "magnitude"
+        ranks = self.pruning is not None and self.pruning.method == DPPA
+        return self.significance if ranks else "magnitude"
 
     def _parameters(self) -> dict[str, Any]:
-        own = self.method.parameters(self.deciding)
-        return own | self._sliders() if self.method.name == DPPA else own
+        parameters = self.method.parameters(self.deciding)
+        return parameters | self._sliders() if self.method.name == DPPA else parameters
 
     @property
     def deciding(self) -> tuple[str, ...]:
@@ -197,9 +197,10 @@ class Session:
         """One factor for each level of a model; 1 without a choice or without pruning."""
         if self.method.pruner is None:
             return (1.0,)
-        own = self.factors if self.linked else dict(self.own_factors).get(reference, self.factors)
+        by_model = {} if self.linked else dict(self.own_factors)
+        factors = by_model.get(reference, self.factors)
         count = len(self.levels)
-        return (*own[:count], *(1.0,) * (count - len(own)))
+        return (*factors[:count], *(1.0,) * (count - len(factors)))
 
     def recipe(self) -> MergeRecipe:
         """The merge these choices describe. Raises InvalidValue if every domain model is off,
@@ -234,7 +235,7 @@ class Session:
         """The session whose merge answers for a domain, if the method merges for each domain. For
         other methods, or if that domain's model takes no part, it is this session."""
         named = self.method.names_domain
-        reference = next((one for one in self.deciding if zoo_domain(one) == domain), None)
+        reference = next((model for model in self.deciding if zoo_domain(model) == domain), None)
         if not named or reference is None:
             return self
         values = {**dict(self.method.values), named: reference}
@@ -253,7 +254,7 @@ def checked_overrides(pairs: Overrides) -> Overrides:
         raise InvalidValue(
             f"At most {MOST_OVERRIDES} modules have a rate of their own, got {len(pairs)}."
         )
-    found: dict[str, float] = {}
+    rates: dict[str, float] = {}
     for name, rate in pairs:
         if (
             not isinstance(name, str)
@@ -263,8 +264,8 @@ def checked_overrides(pairs: Overrides) -> Overrides:
             raise InvalidValue(
                 f"A module is a name such as layers.3.mlp.down_proj; got {shown(name)}."
             )
-        if name in found:
+        if name in rates:
             raise InvalidValue(f"{name} has two rates of its own; each module has one.")
         hint = "It is the share dropped: 0.5 drops half."
-        found[name] = check_number(f"Pruning rate of {name}", rate, 0, 1, hint)
-    return tuple(sorted(found.items()))
+        rates[name] = check_number(f"Pruning rate of {name}", rate, 0, 1, hint)
+    return tuple(sorted(rates.items()))

@@ -128,8 +128,8 @@ def other_session(value: object, session: Session) -> Session | None:
     state = None if value is None else parsed_keys(value).get("state")
     if state is None:
         return None
-    other = session_from_state(state)
-    return None if other.recipe() == session.recipe() or other.base != session.base else other
+    hidden = session_from_state(state)
+    return None if hidden.recipe() == session.recipe() or hidden.base != session.base else hidden
 
 
 def slot_names(value: object) -> tuple[str, str]:

@@ -27,7 +27,7 @@ class AnswersInProgress:
         return self._waiting
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def counted(self) -> Iterator[None]:
         """Count one more during a block."""
         self._add(1)
         try:

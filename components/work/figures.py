@@ -67,9 +67,9 @@ def exact_value(
     """The exact numbers of a session. `sizes` are reference -> module -> elements. Without a plan
     before the merge `plans` are empty; `problem` says why there is no merge (and no hash
     `recipe`)."""
-    shown = [model.reference for model in session.active] or list(sizes)
-    numel = sum(sum(sizes[name].values()) for name in shown)
-    kept = sum(plans[n]["kept"] if n in plans else _expected(session, sizes[n]) for n in shown)
+    references = [model.reference for model in session.active] or list(sizes)
+    numel = sum(sum(sizes[name].values()) for name in references)
+    kept = sum(plans[n]["kept"] if n in plans else _expected(session, sizes[n]) for n in references)
     return {
         "recipe": recipe,
         "problem": problem,
@@ -175,9 +175,9 @@ def plan_value(plan: PruningPlan) -> dict[str, Any]:
     }
 
 
-def _mean(modules: Sequence[Any], of: Callable[[Any], float]) -> float:
+def _mean(modules: Sequence[Any], total: Callable[[Any], float]) -> float:
     """The sum of something over modules, for each of their elements."""
-    return _digits(sum(of(m) for m in modules) / sum(m.numel for m in modules))
+    return _digits(sum(total(m) for m in modules) / sum(m.numel for m in modules))
 
 
 def _kept_of_level(plan: PruningPlan, layer: int, level: int) -> float:

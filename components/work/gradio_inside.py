@@ -57,7 +57,7 @@ def handlers(page: gr.Blocks) -> Mapping[int, Any]:
 
 def public_names(page: gr.Blocks) -> set[str]:
     """Names of the endpoints that clients may call."""
-    return {str(one.api_name) for one in page.fns.values() if one.api_visibility == "public"}
+    return {str(event.api_name) for event in page.fns.values() if event.api_visibility == "public"}
 
 
 def hide_login(page: gr.Blocks) -> None:
@@ -96,10 +96,10 @@ def error_body(error: gr.Error) -> dict[str, Any]:
 def nobody_body(event: str | None) -> str:
     """The stream for a listener without an `event`, or without a session if that is None. Gradio
     would log a trace for each."""
-    told = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
+    message = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
     if event is None:
-        return f"data: {told.model_dump_json()}\n\n"
-    return f"event: error\ndata: {json.dumps(told.message)}\n\n"
+        return f"data: {message.model_dump_json()}\n\n"
+    return f"event: error\ndata: {json.dumps(message.message)}\n\n"
 
 
 # --- sessions ---
@@ -153,14 +153,14 @@ class ForgetfulBlocks(gr.Blocks):
         holder.blocks = SimpleNamespace(default_config=self.default_config, blocks={})
 
     async def process_api(
-        self, block_fn: Any, inputs: list[Any], state: Any = None, *given: Any, **named: Any
+        self, block_fn: Any, inputs: list[Any], state: Any = None, *arguments: Any, **named: Any
     ) -> dict[str, Any]:
         """Answer an event using only the login of the visitor's session. A body may hold a token,
         which Gradio would pass to handlers as the sender's login."""
         if state is not None:
             state.config_values = _NoConfiguration()
         named["oauth_token"] = None
-        return await super().process_api(block_fn, inputs, state, *given, **named)
+        return await super().process_api(block_fn, inputs, state, *arguments, **named)
 
 
 # --- the queue and the server ---
@@ -178,7 +178,7 @@ def use_queue(page: gr.Blocks, queue: OpenQueue) -> None:
 
 def waiting_events(page: gr.Blocks) -> int:
     """Number of waiting events."""
-    return sum(len(one.queue) for one in page._queue.event_queue_per_concurrency_id.values())
+    return sum(len(kind.queue) for kind in page._queue.event_queue_per_concurrency_id.values())
 
 
 def find_event(page: gr.Blocks, event: str) -> Any | None:
@@ -193,11 +193,11 @@ def has_answers(page: gr.Blocks, session: str) -> bool:
 
 def asked_by(page: gr.Blocks, event: str) -> str | None:
     """The session of an event that still has unread answers; None for other events."""
-    known = find_event(page, event)
-    if known is not None:
-        return str(known.session_hash)
-    asked = page._queue.pending_event_ids_session.items()
-    return next((session for session, ids in asked if event in ids), None)
+    active = find_event(page, event)
+    if active is not None:
+        return str(active.session_hash)
+    pending = page._queue.pending_event_ids_session.items()
+    return next((session for session, ids in pending if event in ids), None)
 
 
 def name_of(event: Any) -> str:
@@ -234,7 +234,7 @@ class OpenQueue(Queue):
     @property
     def waiting(self) -> Mapping[str, list[Any]]:
         """Kind of work -> its waiting events, the next one first."""
-        return {kind: one.queue for kind, one in self.event_queue_per_concurrency_id.items()}
+        return {kind: queue.queue for kind, queue in self.event_queue_per_concurrency_id.items()}
 
     def most_at_once(self, kind: str) -> int | None:
         """Most events of a kind that may run at a time; None for no limit."""
@@ -242,7 +242,7 @@ class OpenQueue(Queue):
 
     def processed(self) -> Iterator[Any]:
         """The events that Gradio processes."""
-        return (one for job in self.active_jobs for one in job or ())
+        return (event for job in self.active_jobs for event in job or ())
 
     @property
     def unread(self) -> Any:
@@ -250,7 +250,7 @@ class OpenQueue(Queue):
         return self.pending_messages_per_session
 
     @property
-    def asked(self) -> dict[str, set[str]]:
+    def event_ids(self) -> dict[str, set[str]]:
         """Session -> the names of its events whose end it has not read."""
         return self.pending_event_ids_session
 

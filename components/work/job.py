@@ -31,7 +31,7 @@ class EventJobs:
     def add(self, job: Job) -> None:
         """Add a job; it is stopped at once if the event has ended."""
         with self._lock:
-            self._jobs = [one for one in self._jobs if not one.over] + [job]
+            self._jobs = [job for job in self._jobs if not job.over] + [job]
             stopped = self._stopped
         if stopped:
             job.stop.set()
@@ -139,13 +139,13 @@ class Job:
     @property
     def error(self) -> BaseException | None:
         """The work's error, once it has ended; OutOfBudget if it took too long."""
-        found = self._future.exception() if self._future.done() else None
-        if self._late and isinstance(found, Cancelled):
+        error = self._future.exception() if self._future.done() else None
+        if self._late and isinstance(error, Cancelled):
             return OutOfBudget(
                 f"This takes longer than the {self._seconds:.0f} s that one piece of work may take "
                 "on this page, and was stopped. Ask for less, or use your own copy."
             )
-        return found
+        return error
 
     def _wake(self, _future: Future[None]) -> None:
         self._ended.set()
@@ -153,15 +153,15 @@ class Job:
 
     def _wait(self, seconds: float) -> list[Event]:
         try:
-            found = self._events.get(timeout=seconds)
+            event = self._events.get(timeout=seconds)
         except queue.Empty:
             return []
-        return [] if found is None else [found]
+        return [] if event is None else [event]
 
     def _drain(self) -> list[Event]:
         batch = []
         while not self._events.empty():
-            found = self._events.get()
-            if found is not None:
-                batch.append(found)
+            event = self._events.get()
+            if event is not None:
+                batch.append(event)
         return batch

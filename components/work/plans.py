@@ -37,7 +37,7 @@ class Plans:
         """A public page refuses folders of this computer."""
         self.public = public
         self._profiles, self._tables = Recent(32), Recent(256)
-        self._shown = Recent(SHOWN_PLANS)
+        self._drawings = Recent(SHOWN_PLANS)
         self._measuring = {True: threading.Lock(), False: threading.Lock()}
 
     def profile(
@@ -52,12 +52,12 @@ class Plans:
     ) -> DeltaProfile:
         """The profile of a pair, ranked by a significance; `fresh` reads the files again."""
         key = (base, finetuned, significance)
-        found: DeltaProfile | None = None if fresh else self._profiles.find(key)
-        if found is not None:
-            return found
+        profile: DeltaProfile | None = None if fresh else self._profiles.find(key)
+        if profile is not None:
+            return profile
         with self._measuring[significance in PLAIN]:  # plain ones do not wait for measurements
-            found = None if fresh else self._profiles.find(key)  # made while this one waited
-            profile = found or ranked_profile(
+            profile = None if fresh else self._profiles.find(key)  # made while this one waited
+            profile = profile or ranked_profile(
                 base, finetuned, significance, public=self.public, progress=progress, stop=stop
             )
         self._profiles.keep(key, profile)
@@ -117,4 +117,4 @@ class Plans:
             plan = get_method(pruning.method).plan(profile, levels, pruning.settings(), overrides)
             return None if plan is None else show(plan)
 
-        return self._shown.made_of(profile, key, make)
+        return self._drawings.made_of(profile, key, make)

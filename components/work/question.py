@@ -118,12 +118,12 @@ def _outside(prompt: str, session: Session) -> str:
 
 
 def read_question(
-    text: object, chosen: object, settings: AnswerSettings, session: Session
+    text: object, ticked: object, settings: AnswerSettings, session: Session
 ) -> ChatQuestion:
     """A question to every ticked model; raises InvalidValue without a question or a model."""
     prompt = checked_text("question", text)
-    known = [value for _, value in target_choices(session)]
-    targets = tuple(name for name in known if isinstance(chosen, list) and name in chosen)
+    offered = [value for _, value in target_choices(session)]
+    targets = tuple(name for name in offered if isinstance(ticked, list) and name in ticked)
     if not targets:
         raise InvalidValue("No model is chosen. Tick one under Who answers, such as merged.")
     recipes = {MERGED: session.recipe()} if MERGED in targets else {}
@@ -139,9 +139,9 @@ def read_duel(
     other."""
     prompt = checked_text("question", text)
     recipes = {MERGED: session.recipe()}
-    known = {EARLIER + recipe_hash(recipe): recipe for recipe in earlier}
-    if against in known:
-        recipes[against] = known[against]
+    merges = {EARLIER + recipe_hash(recipe): recipe for recipe in earlier}
+    if against in merges:
+        recipes[against] = merges[against]
     elif against not in [value for _, value in target_choices(session)] or against == MERGED:
         raise InvalidValue(
             f"{shown(against)} cannot be compared with the merge: it is no model of it, and no "
@@ -190,12 +190,12 @@ def whole(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def checked_text(what: str, text: object, least: int = 1, most: int = MAX_PROMPT_CHARS) -> str:
+def checked_text(name: str, text: object, least: int = 1, most: int = MAX_PROMPT_CHARS) -> str:
     """A visitor's text without the space around it; anything but a text counts as empty.
     InvalidValue names `what` if it has fewer than `least` or more than `most` characters."""
-    said = whole(text.strip()) if isinstance(text, str) else ""
-    if len(said) < least:
-        raise InvalidValue(f"There is no {what} yet: type one, or take an example.")
-    if len(said) > most:
-        raise InvalidValue(f"The {what} has {len(said)} characters, and at most {most} fit.")
-    return said
+    checked = whole(text.strip()) if isinstance(text, str) else ""
+    if len(checked) < least:
+        raise InvalidValue(f"There is no {name} yet: type one, or take an example.")
+    if len(checked) > most:
+        raise InvalidValue(f"The {name} has {len(checked)} characters, and at most {most} fit.")
+    return checked

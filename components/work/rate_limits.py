@@ -47,7 +47,7 @@ class Allowance:
             self._spent.keep(name, (*spent, (now, tokens)))
 
     def _since(self, name: str, begin: float) -> tuple[tuple[float, int], ...]:
-        return tuple(one for one in self._spent.find(name) or () if one[0] > begin)
+        return tuple(entry for entry in self._spent.find(name) or () if entry[0] > begin)
 
 
 class Bucket:

@@ -68,7 +68,7 @@ def byte_budget(*, public: bool) -> int:
     larger one where a real model was fetched for it."""
     if os.environ.get(MEMORY_VARIABLE):
         return memory_budget()
-    fetched = (AT_ONCE * 4 * one.parameters for one in FETCHABLE.values() if one.is_fetched)
+    fetched = (AT_ONCE * 4 * model.parameters for model in FETCHABLE.values() if model.is_fetched)
     least = max((BYTE_BUDGET, *fetched))
     return least if public else max(least, memory_budget())
 
@@ -96,8 +96,8 @@ class Studio(Plans):
         whole = byte_budget(public=public)
         self._apart = apart and not on_zero()
         # On a public page both processes together hold no more than one did.
-        self._own = whole // 3 if self._apart and public else None
-        self._budget = whole - (self._own or 0)
+        self._local_budget = whole // 3 if self._apart and public else None
+        self._budget = whole - (self._local_budget or 0)
         self._lent = LentGpu() if on_zero() else None  # it forks: models must be in this process
         self._answerer: Answerer | None = None
         if self._apart:
@@ -123,11 +123,11 @@ class Studio(Plans):
 
     def finished(self, kind: Kind, work: Callable[[Stop], T]) -> T:
         """The result of work in a thread; raises its error."""
-        found: list[T] = []
-        job = self.start(kind, lambda _emit, stop: found.append(work(stop)))
+        results: list[T] = []
+        job = self.start(kind, lambda _emit, stop: results.append(work(stop)))
         for _ in job.to_its_end(every=0.05):
             pass
-        return found[0]
+        return results[0]
 
     def _imported(self, work: Work, emit: Emit, stop: Stop) -> None:
         self.pool()
@@ -150,7 +150,7 @@ class Studio(Plans):
                 from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415  (torch)
 
                 self._pool = ModelPool(
-                    self._own or byte_budget(public=self.public), public=self.public
+                    self._local_budget or byte_budget(public=self.public), public=self.public
                 )
             return self._pool
 
@@ -190,19 +190,19 @@ class Studio(Plans):
         """The effect of a merge on every module; cached."""
         from dppa_core.evaluation.analysis.merge_effect import merge_outcome  # noqa: PLC0415  (torch)
 
-        found = self.known_outcome(recipe)
-        if found is not None:
-            return found
+        effect = self.known_outcome(recipe)
+        if effect is not None:
+            return effect
         with self.lend(recipe, None, stop) as resident:
             check_whole(resident, "The effect of a merge")
-            done = merge_outcome(recipe, resident.model, public=self.public, stop=stop)
-        self._outcomes.keep(recipe_hash(recipe), (self.identity(recipe), done))
-        return done
+            effect = merge_outcome(recipe, resident.model, public=self.public, stop=stop)
+        self._outcomes.keep(recipe_hash(recipe), (self.identity(recipe), effect))
+        return effect
 
     def known_outcome(self, recipe: MergeRecipe) -> MergeEffect | None:
         """What `outcome` gave before for these models, or None; never waits for a merge."""
-        found = self._outcomes.find(recipe_hash(recipe))  # first, to open no file: sliders wait
-        return found[1] if found is not None and found[0] == self.identity(recipe) else None
+        entry = self._outcomes.find(recipe_hash(recipe))  # first, to open no file: sliders wait
+        return entry[1] if entry is not None and entry[0] == self.identity(recipe) else None
 
     def warm_up(self, recipe: MergeRecipe) -> None:
         """Let the answering process load the models of the first question and write a token: the
@@ -248,5 +248,5 @@ class Studio(Plans):
         if isinstance(target, MergeRecipe):
             name = recipe_hash(target)
             references = [target.base, *(model.model for model in target.models)]
-        opened = (open_checkpoint(str(one), public=self.public) for one in references)
+        opened = (open_checkpoint(str(reference), public=self.public) for reference in references)
         return " ".join((str(name), *(checkpoint.content_hash() for checkpoint in opened)))

@@ -60,9 +60,9 @@ def handled_for(visitor: Visitor) -> None:
 def visitor_of(request: Any, session: str | None = None) -> Visitor:
     """The sender of a request of Starlette or Gradio. In an event of the queue, `session` is
     ignored: Gradio gives an event without a session its own number as a name."""
-    known = _asking.get()
-    if known is not None:
-        return known
+    visitor = _asking.get()
+    if visitor is not None:
+        return visitor
     client = getattr(request, "client", None)
     address = customer_of(str(getattr(client, "host", None) or ""))
     headers = getattr(request, "headers", None) or {}
@@ -81,12 +81,12 @@ def asker(request: Any) -> Visitor:
 def customer_of(address: str) -> str:
     """An IPv4 address unchanged; of IPv6 the /64 network, which belongs to one customer."""
     try:
-        found = ip_address(address)
+        parsed = ip_address(address)
     except ValueError:
         return address
-    if found.version == 4:
-        return str(found)
-    return str(found.ipv4_mapped or ip_network((int(found) >> 64 << 64, 64)))
+    if parsed.version == 4:
+        return str(parsed)
+    return str(parsed.ipv4_mapped or ip_network((int(parsed) >> 64 << 64, 64)))
 
 
 class CallerAddresses:
@@ -105,13 +105,13 @@ class CallerAddresses:
         await self._app(scope, receive, send)
 
     def _named(self, scope: Scope) -> Scope:
-        secret, _, told = Headers(scope=scope).get(CALLER, "").partition(" ")
+        secret, _, caller = Headers(scope=scope).get(CALLER, "").partition(" ")
         name = CALLER.encode()
         kept = [pair for pair in scope["headers"] if pair[0] != name]
         address = (scope.get("client") or ("", 0))[0]
         self._look_for_proxy(address, Headers(scope=scope).get("x-forwarded-for", ""))
         if secrets.compare_digest(secret.encode(), self._secret.encode()):
-            return {**scope, "headers": [*kept, (name, b"1")], "client": (told, 0)}
+            return {**scope, "headers": [*kept, (name, b"1")], "client": (caller, 0)}
         if scope["path"].startswith(BRIDGE):
             kept.append((name, f"{self._secret} {address}".encode()))
         return {**scope, "headers": kept}

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from dppa_core.errors import Cancelled, DppaError
 
-DONE, STOPPED, REFUSED, FAILED = "done", "stopped", "refused", "failed"
+COMPLETED, STOPPED, REFUSED, FAILED = "done", "stopped", "refused", "failed"
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 _log = logging.getLogger("dppa.work")
@@ -37,7 +37,7 @@ class WorkMetrics:
         begun, outcome = time.perf_counter(), FAILED
         try:
             yield
-            outcome = DONE
+            outcome = COMPLETED
         except Cancelled:
             outcome = STOPPED
             raise

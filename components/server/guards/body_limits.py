@@ -145,18 +145,18 @@ async def taken_of(receive: Receive, most: int, body: _Body) -> tuple[list[Messa
         if message["type"] != "http.request" or size > most:
             return taken, None
         if not message.get("more_body", False):
-            return taken, b"".join(one.get("body", b"") for one in taken)
+            return taken, b"".join(message.get("body", b"") for message in taken)
 
 
 def parsed(body: bytes) -> tuple[Any, str]:
     """The value of a JSON body, and why it is refused, or ""; the reason quotes nothing of it."""
     try:
-        said = json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError):  # not JSON, not text, or nested too deeply
         return None, "Not JSON"
-    names = [said.get(name) for name in NAMES] if isinstance(said, dict) else []
+    names = [value.get(name) for name in NAMES] if isinstance(value, dict) else []
     if all(name is None or is_session_name(name) for name in names):
-        return said, ""
+        return value, ""
     return None, BAD_SESSION
 
 

@@ -76,13 +76,13 @@ class EventOwner(Guard):
         call = CALL.fullmatch(scope["path"])
         if call and call[1] not in self._public:
             return PlainTextResponse("Not found", 404)
-        asked = scope[PARSED] if CANCEL.fullmatch(scope["path"]) else None
-        if not isinstance(asked, dict):
+        body = scope[PARSED] if CANCEL.fullmatch(scope["path"]) else None
+        if not isinstance(body, dict):
             return None  # of a cancel, Gradio reports the error
-        event = find_event(self._page, str(asked.get("event_id")))
+        event = find_event(self._page, str(body.get("event_id")))
         if event is None:  # ended: Gradio would queue one more message for the session
             return JSONResponse({"success": True})
         named = event.session_hash, handler_number(event)
-        if named != (asked.get("session_hash"), asked.get("fn_index")):
+        if named != (body.get("session_hash"), body.get("fn_index")):
             return PlainTextResponse("Not found", 404)
         return None

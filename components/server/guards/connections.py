@@ -131,11 +131,11 @@ class Server(HttpServer):
     addresses and networks in `proxies` may open any number of connections."""
 
     def __init__(
-        self, config: Config, *given: Any, proxies: Sequence[str] = (), **options: Any
+        self, config: Config, *arguments: Any, proxies: Sequence[str] = (), **options: Any
     ) -> None:
         config.http = partial(Connection, proxies=tuple(map(ip_network, proxies)))  # type: ignore[assignment]
         config.ws, config.backlog = "none", BACKLOG
-        super().__init__(config, *given, **options)
+        super().__init__(config, *arguments, **options)
 
 
 def most_open() -> int:

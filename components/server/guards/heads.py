@@ -109,11 +109,11 @@ def _are_hosts(headers: Headers) -> bool:
 
 def _is_host(text: str) -> bool:
     """Whether a host is a name or an address, with or without a port."""
-    found = _HOST.fullmatch(text)
-    if found is None:
+    match = _HOST.fullmatch(text)
+    if match is None:
         return False
     try:
-        for address, form in ((found["four"], IPv4Address), (found["six"], IPv6Address)):
+        for address, form in ((match["four"], IPv4Address), (match["six"], IPv6Address)):
             if address is not None:
                 form(address)
     except ValueError:

@@ -33,13 +33,13 @@ class HostCheck(Guard):
     """
 
     def __init__(
-        self, app: ASGIApp, known: Sequence[str] = (), own: frozenset[str] | None = None
+        self, app: ASGIApp, known_hosts: Sequence[str] = (), names: frozenset[str] | None = None
     ) -> None:
-        """`known` are further hosts of the page; `own` None accepts every Host, as a public page
-        does."""
+        """`names` are those of this computer; None accepts every Host, as a public page does.
+        `known_hosts` are further hosts of the page."""
         super().__init__(app)
-        self._known, self._own = known, own
-        self._names = (own or frozenset()) | {split_host(host)[0] for host in known}
+        self._known_hosts, self._checks_host = known_hosts, names is not None
+        self._names = (names or frozenset()) | {split_host(host)[0] for host in known_hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -51,7 +51,7 @@ class HostCheck(Guard):
         """Why a request is refused; None if it is not."""
         headers = Headers(scope=scope)
         accepted = self._names | _address(scope)
-        for host in _hosts(headers) if self._own is not None else ():
+        for host in _hosts(headers) if self._checks_host else ():
             if split_host(host)[0] not in accepted:
                 return _refused(
                     f"This copy does not answer requests for the host {shown(host)}, only for "
@@ -59,7 +59,7 @@ class HostCheck(Guard):
                     "DPPA_HOSTS. A proxy, a container or another name of this computer is the "
                     "usual cause: list the host in DPPA_HOSTS."
                 )
-        if is_foreign(headers, self._known):
+        if is_foreign(headers, self._known_hosts):
             return _refused(
                 f"A page at {shown(headers.get('origin', 'another site'))} may not send requests "
                 f"to the host {shown(headers.get('host', ''))}: only pages of that host and of "
@@ -75,15 +75,15 @@ def _refused(text: str) -> Response:
     return PlainTextResponse(text, 403, headers)
 
 
-def is_foreign(headers: Headers, known: Iterable[str]) -> bool:
-    """Whether a browser sent this request for a page of a host that is neither this nor `known`.
+def is_foreign(headers: Headers, known_hosts: Iterable[str]) -> bool:
+    """Return True if a browser sent this for a page of a host other than this and `known_hosts`.
 
     Schemes are not compared, since a server behind a TLS proxy does not see the browser's. A page
     of the same host and another scheme is recognised by Sec-Fetch-Site, which browsers send to
     every https address. Clients that are no browser send neither header and are not foreign.
     """
     origins = headers.getlist("origin")
-    if origins and all(is_from(origin, known) for origin in origins):
+    if origins and all(is_from(origin, known_hosts) for origin in origins):
         return False
     opened = headers.get("sec-fetch-mode") == "navigate"  # a link, or an address typed in
     if not opened and headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
@@ -99,7 +99,8 @@ def is_from(origin: str, hosts: Iterable[str]) -> bool:
         return False
     name, port = split_host(host)
     return any(
-        (name, port or usual) == (known, given or usual) for known, given in map(split_host, hosts)
+        (name, port or usual) == (other, its_port or usual)
+        for other, its_port in map(split_host, hosts)
     )
 
 

@@ -30,21 +30,23 @@ class GuardedBlocks(ForgetfulBlocks):
     ) -> list[Any]:
         """The values in the form a handler takes; invalid ones raise gr.Error, and nothing is
         logged."""
-        known = block_fn.fn is not None and len(inputs) >= len(block_fn.inputs)
-        if not (known and plain(inputs)):
+        complete = block_fn.fn is not None and len(inputs) >= len(block_fn.inputs)
+        if not (complete and plain(inputs)):
             raise gr.Error(REFUSED, print_exception=False)
         try:
-            given: list[Any] = await super().preprocess_data(block_fn, inputs, state, explicit_call)
+            values: list[Any] = await super().preprocess_data(
+                block_fn, inputs, state, explicit_call
+            )
         except gr.Error as error:
             error.print_exception = False
             raise
         except ValueError:  # from a component; it quotes the value
             raise gr.Error(REFUSED, print_exception=False) from None
-        return given
+        return values
 
 
 def plain(value: Any, depth: int = DEEPEST) -> bool:
     """Whether a value is text, a number or None, or a list of these."""
     if isinstance(value, list | tuple):
-        return depth > 0 and all(plain(one, depth - 1) for one in value)
+        return depth > 0 and all(plain(item, depth - 1) for item in value)
     return not isinstance(value, dict)

@@ -63,11 +63,11 @@ class FairQueue(OpenQueue):
         """Queue an event, or return why not."""
         self._drop_unread()
         # Not Gradio's own lookup: it starts a session before the event is accepted.
-        found = self.handler_of(body)
-        if found is None:
+        handler = self.handler_of(body)
+        if handler is None:
             return await super().push(body, request, username)
         body.session_hash = body.session_hash or None  # Gradio expects None, not ""
-        kind, visitor = found.concurrency_id, visitor_of(request, body.session_hash)
+        kind, visitor = handler.concurrency_id, visitor_of(request, body.session_hash)
         problem = self._no_room(kind, visitor)
         if problem:
             return False, problem, "queue_full"
@@ -87,17 +87,17 @@ class FairQueue(OpenQueue):
         queue = self.waiting.get(kind, [])
         most = WAITING_ROOM.get(kind, MOST_WAITING)
         if self._most is not None:
-            mine = sum(one.visitor.tab == visitor.tab for one in self._known())
-            if mine >= self._most:
-                return f"Queue is full: {mine} of your requests wait or run already."
-            near = sum(one.visitor.party == visitor.party for one in queue)
+            of_tab = sum(event.visitor.tab == visitor.tab for event in self._active())
+            if of_tab >= self._most:
+                return f"Queue is full: {of_tab} of your requests wait or run already."
+            near = sum(event.visitor.party == visitor.party for event in queue)
             if near >= most // 2:
                 return f"Queue is full: {near} requests from your address wait for this already."
         if len(queue) >= most:
             return f"Queue is full: {most} others wait for this. Try again in a minute."
         return ""
 
-    def _known(self) -> Iterator[Any]:
+    def _active(self) -> Iterator[Any]:
         """Events that wait or run."""
         for waiting in self.waiting.values():
             yield from waiting
@@ -106,12 +106,12 @@ class FairQueue(OpenQueue):
     def _running(self) -> list[Any]:
         """Events that Gradio processes, and earlier ones whose jobs still run."""
         active = list(self.processed())
-        for one in self._begun:
-            if one not in active and one.jobs.running:
-                active.append(one)
-            elif one not in active:
-                ended = self._ended[one.concurrency_id]
-                ended[one.visitor.tab] = ended[one.visitor.party] = time.monotonic()
+        for event in self._begun:
+            if event not in active and event.jobs.running:
+                active.append(event)
+            elif event not in active:
+                ended = self._ended[event.concurrency_id]
+                ended[event.visitor.tab] = ended[event.visitor.party] = time.monotonic()
         self._begun = active
         return active
 
@@ -119,7 +119,7 @@ class FairQueue(OpenQueue):
         """The event to start next, of a kind whose running events and jobs are below its limit."""
         kinds = [name for name, events in self.waiting.items() if events]
         random.shuffle(kinds)
-        running = Counter(one.concurrency_id for one in self._running()) if kinds else Counter()
+        running = Counter(event.concurrency_id for event in self._running()) if kinds else Counter()
         for kind in kinds:
             limit = self.most_at_once(kind)
             if limit is None or running[kind] < limit:
@@ -132,13 +132,14 @@ class FairQueue(OpenQueue):
         """Sort the waiting events of a kind fairly, and notify those that moved."""
         waiting = self.waiting[kind]
         before, now = list(waiting), time.monotonic()
-        first = min((one.enqueue_time for one in before), default=now)
+        first = min((event.enqueue_time for event in before), default=now)
         ended = {name: at for name, at in self._ended[kind].items() if at > first}
         self._ended[kind] = ended
-        running = [one.visitor for one in self._running() if one.concurrency_id == kind]
-        served = {name: now for one in running for name in (one.tab, one.party)}
-        waiting[:] = fair_order(sorted(before, key=lambda one: one.enqueue_time), ended | served)
-        moved = [one is not other for one, other in zip(before, waiting, strict=True)]
+        running = [event.visitor for event in self._running() if event.concurrency_id == kind]
+        served = {name: now for visitor in running for name in (visitor.tab, visitor.party)}
+        oldest_first = sorted(before, key=lambda event: event.enqueue_time)
+        waiting[:] = fair_order(oldest_first, ended | served)
+        moved = [event is not now_there for event, now_there in zip(before, waiting, strict=True)]
         if any(moved):
             self.broadcast_estimations(kind, moved.index(True))
 
@@ -167,7 +168,7 @@ class FairQueue(OpenQueue):
         self, *, session_hash: str | None = None, event_id: str | None = None
     ) -> None:
         """End one event, or all events of a session that has left, with their jobs."""
-        for event in list(self._known()):
+        for event in list(self._active()):
             if event.session_hash == session_hash or name_of(event) == event_id:
                 event.jobs.stop()
         await super().clean_events(session_hash=session_hash, event_id=event_id)
@@ -196,12 +197,12 @@ class FairQueue(OpenQueue):
 
     async def end_unheard(self) -> None:
         """End events whose session has had no open stream for `UNHEARD` seconds."""
-        known, now = list(self._known()), time.monotonic()
-        for event in known:
+        events, now = list(self._active()), time.monotonic()
+        for event in events:
             since = max(event.enqueue_time, self._unheard_since.get(event.session_hash, 0.0))
             if event.session_hash not in self._streams and since < now - UNHEARD:
                 await self.clean_events(event_id=name_of(event))
-        busy = {one.session_hash for one in known}
+        busy = {event.session_hash for event in events}
         for session in set(self._unheard_since) - busy - set(self._streams):
             if self._unheard_since[session] < now - FORGOTTEN:
                 del self._unheard_since[session]
@@ -214,8 +215,8 @@ class FairQueue(OpenQueue):
         waiting = self.unread
         if len(waiting) >= waiting.max_size:
             most = Counter(map(_party, waiting.values())).most_common(1)[0][0]
-            busy = {one.session_hash for one in self._known()} | self._streams.keys()
-            theirs = [name for name, one in waiting.items() if _party(one) == most]
+            busy = {event.session_hash for event in self._active()} | self._streams.keys()
+            theirs = [name for name, unread in waiting.items() if _party(unread) == most]
             self.forget(next((name for name in theirs if name not in busy), ""))
         unread = {session: messages.qsize() for session, messages in waiting.items()}
         left = sum(unread.values())
@@ -224,11 +225,11 @@ class FairQueue(OpenQueue):
             for session, count in unread.items():
                 held[_party(waiting[session])] += count
             most = held.most_common(1)[0][0]
-            theirs = [one for one in unread if _party(waiting[one]) == most]
-            session = max(theirs, key=lambda one: unread[one])
+            theirs = [name for name in unread if _party(waiting[name]) == most]
+            session = max(theirs, key=lambda name: unread[name])
             left -= unread.pop(session)
             self._drain(session)
-        for session in [one for one in self.asked if one not in waiting]:
+        for session in [name for name in self.event_ids if name not in waiting]:
             self.forget(session)
 
     def _drain(self, session: str) -> None:
@@ -236,15 +237,15 @@ class FairQueue(OpenQueue):
         messages = self.unread[session]
         while not messages.empty():
             messages.get_nowait()
-        known = {name_of(one) for one in self._known()}
-        self.asked.get(session, set()).intersection_update(known)
+        active = {name_of(event) for event in self._active()}
+        self.event_ids.get(session, set()).intersection_update(active)
 
     def forget(self, session: str) -> None:
         """Drop the unread messages of a session that has no events."""
-        if any(one.session_hash == session for one in self._known()):
+        if any(event.session_hash == session for event in self._active()):
             return
         self.unread.pop(session, None)
-        self.asked.pop(session, None)
+        self.event_ids.pop(session, None)
 
 
 def _party(messages: Any) -> str:
@@ -259,8 +260,8 @@ def fair_order(waiting: Iterable[Any], ended: Mapping[str, float]) -> list[Any]:
     is later (`ended`: tab or party -> time). So a first request waits at most for the running one,
     and nobody starves: later requests have later turns. The same holds for the tabs of one party.
     """
-    by_tab = _round_robin(waiting, lambda one: one.visitor.tab, ended)
-    return _round_robin(by_tab, lambda one: one.visitor.party, ended)
+    by_tab = _round_robin(waiting, lambda event: event.visitor.tab, ended)
+    return _round_robin(by_tab, lambda event: event.visitor.party, ended)
 
 
 def _round_robin(
@@ -268,13 +269,15 @@ def _round_robin(
 ) -> list[Any]:
     """The first event of every group, then the second of every group, and so on."""
     groups: dict[str, list[Any]] = defaultdict(list)
-    for one in events:
-        groups[name(one)].append(one)
+    for event in events:
+        groups[name(event)].append(event)
     turns = {
-        group: max(min(one.enqueue_time for one in own), ended.get(group, 0.0))
-        for group, own in groups.items()
+        group: max(min(event.enqueue_time for event in members), ended.get(group, 0.0))
+        for group, members in groups.items()
     }
     order = [
-        (place, turns[group], one) for group, own in groups.items() for place, one in enumerate(own)
+        (place, turns[group], event)
+        for group, members in groups.items()
+        for place, event in enumerate(members)
     ]
-    return [one for _, _, one in sorted(order, key=lambda row: row[:2])]
+    return [event for _, _, event in sorted(order, key=lambda row: row[:2])]

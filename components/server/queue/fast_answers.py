@@ -45,7 +45,7 @@ class Shares:
         """Party -> its semaphore, and one entry for each holder or waiter."""
 
     @asynccontextmanager
-    async def one(self, party: str) -> AsyncIterator[None]:
+    async def place(self, party: str) -> AsyncIterator[None]:
         """Wait for one place of a party, and hold it during a block."""
         share, users = self._held.setdefault(party, (asyncio.Semaphore(self._most), []))
         users.append(None)
@@ -66,7 +66,7 @@ class FastAnswers:
         fns = handlers(page).items()
         self._bucket = Bucket(*SLIDER_REQUESTS) if page.studio.public else None
         fast = (*HANDLERS, *WRITING)
-        self._events = {key: one for key, one in fns if one.fn and one.fn.__name__ in fast}
+        self._events = {key: event for key, event in fns if event.fn and event.fn.__name__ in fast}
         self._lanes = {
             False: (ThreadPoolExecutor(AT_ONCE, "sliders"), self._shares(AT_ONCE)),
             True: (ThreadPoolExecutor(WRITE_AT_ONCE, "pinned"), self._shares(WRITE_AT_ONCE)),
@@ -81,9 +81,9 @@ class FastAnswers:
             await self._app(scope, receive, send)
             return
         parsed = scope[PARSED]
-        asked = parsed if isinstance(parsed, dict) else {}
-        visitor = visitor_of(Request(scope), asked.get("session_hash"))
-        event, values = self._asked(asked)
+        body = parsed if isinstance(parsed, dict) else {}
+        visitor = visitor_of(Request(scope), body.get("session_hash"))
+        event, values = self._read_event(body)
         if not self._admits(visitor, new=event is None):
             error = gr.Error("Too many requests at once: wait a moment.")
             await _json(error_body(error), 429)(scope, receive, send)
@@ -94,7 +94,7 @@ class FastAnswers:
         writes = event.fn.__name__ in WRITING
         more = (gr.Request(Request(scope), session_hash=visitor.session),) if writes else ()
         threads, shares = self._lanes[writes]
-        async with shares.one(visitor.party):
+        async with shares.place(visitor.party):
             loop = asyncio.get_running_loop()
             answer = await loop.run_in_executor(threads, _answer, event, values, *more)
         await answer(scope, receive, send)
@@ -106,11 +106,11 @@ class FastAnswers:
         taken = self._bucket.take(visitor)
         return taken and (not new or bool(queue_of(self._page).sessions.admit(visitor)))
 
-    def _asked(self, asked: dict[str, Any]) -> tuple[Any, dict[Any, Any]]:
+    def _read_event(self, body: dict[str, Any]) -> tuple[Any, dict[Any, Any]]:
         """The event of a request and its values by component; None for other requests."""
-        number = asked.get("fn_index")
+        number = body.get("fn_index")
         event = self._events.get(number) if type(number) is int else None
-        data = asked.get("data") if event else None
+        data = body.get("data") if event else None
         if event is None or not isinstance(data, list) or len(data) != len(event.inputs):
             return None, {}
         return event, dict(zip(event.inputs, data, strict=True))
@@ -119,13 +119,13 @@ class FastAnswers:
 def _answer(event: Any, values: dict[Any, Any], *request: gr.Request) -> Response:
     begun = time.perf_counter()
     try:
-        given = event.fn(values, *request)
+        outputs = event.fn(values, *request)
     except gr.Error as error:
         return _json(error_body(error), 500)
     seconds = time.perf_counter() - begun
     return _json(
         {
-            "data": [given[output] for output in event.outputs],
+            "data": [outputs[output] for output in event.outputs],
             "is_generating": False,
             "duration": seconds,
             "average_duration": seconds,

@@ -23,25 +23,25 @@ class Sessions:
 
     def __init__(self, page: gr.Blocks) -> None:
         self._page = page
-        self._of: LRUCache[str, LRUCache[str, None]] = LRUCache(PARTIES)
+        self._by_party: LRUCache[str, LRUCache[str, None]] = LRUCache(PARTIES)
         self._new = Bucket(*NEW_SESSIONS)
 
     def admit(self, visitor: Visitor) -> bool:
         """Record the use of a session; False if its party started too many new ones just now."""
-        known = visitor.session and is_remembered(self._page, visitor.session)
-        if not known and not self._new.take(visitor):
+        stored = visitor.session and is_remembered(self._page, visitor.session)
+        if not stored and not self._new.take(visitor):
             return False
-        self.seen(visitor)
+        self.touch(visitor)
         return True
 
-    def seen(self, visitor: Visitor) -> None:
+    def touch(self, visitor: Visitor) -> None:
         """Record the use of a session; drops the party's oldest one if it has too many."""
         if not visitor.session:
             return
-        own = self._of.setdefault(visitor.party, LRUCache(OF_A_PARTY))
-        if len(own) == OF_A_PARTY and visitor.session not in own:
-            self.forget(own.popitem()[0])
-        own[visitor.session] = None
+        sessions = self._by_party.setdefault(visitor.party, LRUCache(OF_A_PARTY))
+        if len(sessions) == OF_A_PARTY and visitor.session not in sessions:
+            self.forget(sessions.popitem()[0])
+        sessions[visitor.session] = None
 
     def forget(self, session: str) -> None:
         """Drop everything that Gradio stores for a session."""

@@ -45,11 +45,11 @@ class VisitorsPresent:
         if listens is not None:
             await self._answers(listens[1], scope, receive, send)
             return
-        found = HEARTBEAT.fullmatch(scope["path"]) if scope["type"] == "http" else None
-        if found is None:
+        match = HEARTBEAT.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        if match is None:
             await self._app(scope, receive, send)
             return
-        session = found[1]
+        session = match[1]
         self._comes(session)
         try:
             await self._app(scope, receive, send)
@@ -103,7 +103,7 @@ class VisitorsPresent:
         later = asyncio.get_running_loop().call_later(STAYS, self._forget, session)
         self._left[session] = later
         while len(self._left) > MOST_LEFT:
-            forgotten = (one for one in self._left if not is_remembered(self._page, one))
+            forgotten = (name for name in self._left if not is_remembered(self._page, name))
             first = next(forgotten, None) or next(iter(self._left))
             self._left[first].cancel()
             self._forget(first)

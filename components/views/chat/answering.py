@@ -109,7 +109,7 @@ class _Writer:
         drawn = question.settings
         settings = GenerationSettings(drawn.max_tokens, drawn.temperature, drawn.top_p, drawn.seed)
         with (
-            studio.people.one(),
+            studio.people.counted(),
             closing(studio.answerer().replies(target, prompt, settings, stop)) as events,
         ):
             ready = next(events)

@@ -86,7 +86,7 @@ def _row(
 ) -> dict[str, Any]:
     """The table of one model, or a note why it has none."""
     try:
-        with studio.people.one():
+        with studio.people.counted():
             reading = studio.answerer().reading(target, prompt, text, stop)
     except DppaError as error:
         return {"target": name, "note": message(error)}

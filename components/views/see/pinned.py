@@ -132,7 +132,11 @@ class PinnedAnswers:
         settings = GenerationSettings(MAX_TOKENS)
         events = self._studio.answerer().replies(recipe, question.prompt, settings, stop)
         try:
-            with self._studio.works.timed(PINNED.name), self._studio.people.one(), closing(events):
+            with (
+                self._studio.works.timed(PINNED.name),
+                self._studio.people.counted(),
+                closing(events),
+            ):
                 *_, answer = growing(events)
         except Cancelled:
             if not stop.overran:

@@ -65,7 +65,7 @@ class Exports:
         self._lock = threading.RLock()
         self._offers: dict[str, ExportedFile] = {}
         self._rooms: list[ExportFolder] = []
-        self._made = MadeInAnHour(limits)
+        self._hourly = MadeInAnHour(limits)
 
     @contextmanager
     def room(self, visitor: Visitor, nbytes: int, *, keeps: bool = True) -> Iterator[ExportFolder]:
@@ -79,26 +79,26 @@ class Exports:
             self.sweep()
             if keeps:
                 self._make_way(visitor)
-            self._made.check(visitor, nbytes)
+            self._hourly.check(visitor, nbytes)
             self._make_room(nbytes)
             room = ExportFolder(Path(tempfile.mkdtemp(dir=self._folder())), nbytes)
             self._rooms.append(room)
-            self._made.add(visitor, nbytes)
+            self._hourly.add(visitor, nbytes)
         try:
             with _told_plainly(room):
                 yield room
         finally:
             with self._lock:
                 self._rooms.remove(room)
-            if not any(one.path.parent == room.folder for one in self.offers()):
+            if not any(file.path.parent == room.folder for file in self.offers()):
                 shutil.rmtree(room.folder, ignore_errors=True)
 
     def offer(self, visitor: Visitor, room: ExportFolder, path: Path, sha256: str) -> ExportedFile:
         """Make a file of a folder available; everything else in the folder is removed."""
-        for other in room.folder.iterdir():
-            if other != path:
-                shutil.rmtree(other) if other.is_dir() else other.unlink()
-        made = ExportedFile(
+        for entry in room.folder.iterdir():
+            if entry != path:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        file = ExportedFile(
             word=secrets.token_urlsafe(32),
             visitor=visitor,
             path=path,
@@ -108,8 +108,8 @@ class Exports:
             downloads=self.limits.downloads,
         )
         with self._lock:
-            self._offers[made.word] = made
-        return made
+            self._offers[file.word] = file
+        return file
 
     def offers(self, visitor: Visitor | None = None) -> tuple[ExportedFile, ...]:
         """The files of one tab, or of all visitors, the newest first. Empty for a visitor without a
@@ -117,41 +117,41 @@ class Exports:
         download it."""
         with self._lock:
             self.sweep()
-            found = tuple(reversed(self._offers.values()))
+            files = tuple(reversed(self._offers.values()))
         if visitor is None:
-            return found
-        return tuple(one for one in found if visitor.session and one.visitor.tab == visitor.tab)
+            return files
+        return tuple(file for file in files if visitor.session and file.visitor.tab == visitor.tab)
 
     def fetch(self, word: str, *, count: bool = True) -> ExportedFile | None:
         """The file of a word; None if there is none, or it has no downloads left."""
         with self._lock:
             self.sweep()
-            found = self._offers.get(word)
-            if found is None or found.downloads < 1:
+            file = self._offers.get(word)
+            if file is None or file.downloads < 1:
                 return None
-            found.downloads -= count
-            return found
+            file.downloads -= count
+            return file
 
     def forget(self, visitor: Visitor, word: str) -> None:
         """Remove a visitor's own file; another's stays."""
         with self._lock:
-            found = self._offers.get(word)
-            if found is not None and found.visitor.tab == visitor.tab:
-                self._remove(found)
+            file = self._offers.get(word)
+            if file is not None and file.visitor.tab == visitor.tab:
+                self._remove(file)
 
     def sweep(self) -> None:
         """Remove expired files."""
         with self._lock:
             now = time.monotonic()
-            for one in [one for one in self._offers.values() if one.until <= now]:
-                self._remove(one)
+            for file in [item for item in self._offers.values() if item.until <= now]:
+                self._remove(file)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all files, plus those reserved for files being made."""
         with self._lock:
-            made = sum(one.nbytes for one in self._offers.values())
-            return made + sum(room.reserved for room in self._rooms)
+            offered = sum(file.nbytes for file in self._offers.values())
+            return offered + sum(room.reserved for room in self._rooms)
 
     def close(self) -> None:
         """Remove the folder with all files; for the end of the process."""
@@ -171,22 +171,22 @@ class Exports:
             (visitor.party, OF_A_PARTY * self.limits.files),
         ):
             held = [o for o in self._offers.values() if name in (o.visitor.tab, o.visitor.party)]
-            for one in held[: max(0, len(held) - most + 1)]:
-                self._remove(one)
+            for file in held[: max(0, len(held) - most + 1)]:
+                self._remove(file)
 
     def _make_room(self, nbytes: int) -> None:
         """Remove undownloaded files of the party with most bytes, until so many bytes fit."""
         while self.nbytes + nbytes > self.limits.total:
             unfetched = [
-                one for one in self._offers.values() if one.downloads == self.limits.downloads
+                file for file in self._offers.values() if file.downloads == self.limits.downloads
             ]
             if not unfetched:
                 break
             held = Counter[str]()
-            for one in unfetched:
-                held[one.visitor.party] += one.nbytes
+            for file in unfetched:
+                held[file.visitor.party] += file.nbytes
             most = held.most_common(1)[0][0]
-            self._remove(next(one for one in unfetched if one.visitor.party == most))
+            self._remove(next(file for file in unfetched if file.visitor.party == most))
         self._check_room(nbytes)
 
     def _check_room(self, nbytes: int) -> None:

@@ -40,7 +40,7 @@ PUBLIC = Limits(
     seconds=1800.0,
     downloads=5,
 )
-OWN = Limits(
+LOCAL = Limits(
     files=20,
     total=200_000_000_000,
     hourly=10**15,
@@ -71,12 +71,12 @@ class MadeInAnHour:
             (None, limits.hourly_total),
         ):
             if self._bytes_of(name) + nbytes > most:
-                whose = "a visitor" if name else "all visitors together"
+                party = "a visitor" if name else "all visitors together"
                 raise OutOfBudget(
-                    f"This page makes up to {in_bytes(most)} of files an hour for {whose}, and "
+                    f"This page makes up to {in_bytes(most)} of files an hour for {party}, and "
                     f"{in_bytes(nbytes)} more are too much. Wait a while, or use your own copy."
                 )
 
     def _bytes_of(self, name: str | None) -> int:
-        self._entries = [one for one in self._entries if one[0] > time.monotonic() - HOUR]
+        self._entries = [entry for entry in self._entries if entry[0] > time.monotonic() - HOUR]
         return sum(size for _, who, size in self._entries if name in (None, who.tab, who.party))

@@ -26,7 +26,7 @@ from components.views.export.export_values import (
 )
 from components.views.export.export_work import MAKERS, ExportWork, zip_folder
 from components.work.downloads.files import Exports
-from components.work.downloads.limits import OWN
+from components.work.downloads.limits import LOCAL
 from components.work.kinds import EXPORT, EXPORTS
 from components.work.studio import Studio
 from components.work.visitor import Visitor
@@ -52,7 +52,7 @@ def studio(zoo_env: Path) -> Studio:
 @pytest.fixture
 def exports(tmp_path: Path) -> Exports:
     (tmp_path / "made").mkdir()
-    return Exports(OWN, tmp_path / "made")
+    return Exports(LOCAL, tmp_path / "made")
 
 
 def left(tmp_path: Path) -> list[str]:
@@ -230,7 +230,7 @@ def test_closing_the_stream_stops_the_work(
 
 
 def test_what_fails_is_told_and_leaves_nothing(studio: Studio, tmp_path: Path) -> None:
-    exports = Exports(replace(OWN, total=10), tmp_path)
+    exports = Exports(replace(LOCAL, total=10), tmp_path)
     *_, last = stream_making(first_session().recipe(), "checkpoint", ADA, exports, studio)
     assert last["state"] == "failed" and "no room" in last["note"] and last["rows"] == []
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -23,7 +23,7 @@ from components.views.export.push import (
     stream_push,
 )
 from components.work.downloads.files import Exports
-from components.work.downloads.limits import OWN
+from components.work.downloads.limits import LOCAL
 from components.work.kinds import EXPORTS
 from components.work.studio import Studio
 from components.work.visitor import Visitor
@@ -50,7 +50,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritableHub
 @pytest.fixture
 def exports(tmp_path: Path) -> Exports:
     (tmp_path / "made").mkdir()
-    return Exports(OWN, tmp_path / "made")
+    return Exports(LOCAL, tmp_path / "made")
 
 
 def login(token: str = TOKEN) -> gr.OAuthToken:

@@ -205,7 +205,7 @@ def test_what_nobody_listens_to_ends(queue: FairQueue, monkeypatch: pytest.Monke
 
     def left() -> set[str]:
         asyncio.run(queue.end_unheard())
-        return {one.session_hash for one in queue._known()}
+        return {one.session_hash for one in queue._active()}
 
     now[0] += turns.UNHEARD - 1
     queue.hangs_up("hung up")
@@ -224,9 +224,9 @@ def test_a_party_is_remembered_with_so_many_sessions_and_no_more(
 ) -> None:
     """Gradio remembers 300: made-up ones would push out everybody's conversation."""
     for number in range(sessions.OF_A_PARTY + 5):
-        queue.sessions.seen(Visitor(f"made up {number}", "203.0.113.7"))
+        queue.sessions.touch(Visitor(f"made up {number}", "203.0.113.7"))
         queue.blocks.state_holder[f"made up {number}"]
-    queue.sessions.seen(Visitor("honest", "198.51.100.9"))
+    queue.sessions.touch(Visitor("honest", "198.51.100.9"))
     queue.blocks.state_holder["honest"]
     held = list(queue.blocks.state_holder.session_data)
     assert len(held) == sessions.OF_A_PARTY + 1 and held[0] == "made up 5" and held[-1] == "honest"
@@ -304,7 +304,7 @@ def test_a_session_without_a_name_stops_no_queue(queue: FairQueue) -> None:
     assert ask(queue, "", address="203.0.113.7") is True
     assert ask(queue, "honest", address="198.51.100.9") is True
     queue.broadcast_estimations("model")
-    (nameless,) = (one for one in queue._known() if one.session_hash != "honest")
+    (nameless,) = (one for one in queue._active() if one.session_hash != "honest")
     assert nameless.session_hash == nameless._id and nameless.visitor.session == ""
     assert [begun(queue) for _ in range(2)] == [nameless._id, "honest"]
 

@@ -14,7 +14,7 @@ def test_a_party_has_its_share_and_delays_no_other() -> None:
     shares, running, most = Shares(2), list[str](), list[int]()
 
     async def ask(party: str) -> None:
-        async with shares.one(party):
+        async with shares.place(party):
             running.append(party)
             most.append(running.count("hostile"))
             await asyncio.sleep(0.01)
@@ -35,12 +35,12 @@ def test_a_share_comes_back_when_who_waits_for_it_has_left() -> None:
     shares = Shares(1)
 
     async def leave() -> None:
-        async with shares.one("ada"):
-            waiting = asyncio.create_task(shares.one("ada").__aenter__())
+        async with shares.place("ada"):
+            waiting = asyncio.create_task(shares.place("ada").__aenter__())
             await asyncio.sleep(0)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-        async with asyncio.timeout(5), shares.one("ada"):
+        async with asyncio.timeout(5), shares.place("ada"):
             pass
 
     asyncio.run(leave())

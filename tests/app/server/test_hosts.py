@@ -92,8 +92,8 @@ def test_a_copy_that_listens_wider_has_the_name_of_its_computer(
 
 def passes(
     headers: dict[str, str],
-    own: frozenset[str] | None = LOOPBACK,
-    known: tuple[str, ...] = (),
+    names: frozenset[str] | None = LOOPBACK,
+    known_hosts: tuple[str, ...] = (),
     **scope: Any,
 ) -> bool:
     """Whether a request gets past the check; its host is localhost:7860 if `headers` has none."""
@@ -108,7 +108,7 @@ def passes(
     given = {"host": "localhost:7860"} | headers
     raw = [(name.encode(), value.encode()) for name, value in given.items()]
     asked = {"type": "http", "method": "GET", "server": ("127.0.0.1", 7860)} | scope
-    asyncio.run(HostCheck(inside, known, own)(asked | {"headers": raw}, None, send))  # type: ignore[arg-type]
+    asyncio.run(HostCheck(inside, known_hosts, names)(asked | {"headers": raw}, None, send))  # type: ignore[arg-type]
     assert bool(passed) != bool(sent)
     return bool(passed)
 
@@ -124,7 +124,7 @@ evil.example. [evil.example]:7860 1.2.3 [::ffff:127.0.0.1]:7860 127.0.0.2:7860 0
 def test_ones_own_copy_answers_for_its_own_names_alone(host: str) -> None:
     assert not passes({"host": host})
     assert not passes({"x-forwarded-host": f"localhost, {host or 'x'}"}), "a proxy saw it"
-    assert passes({"host": host}, own=None)
+    assert passes({"host": host}, names=None)
 
 
 @pytest.mark.parametrize("host", ["localhost:7860", "127.0.0.1:7860", "[::1]:7860", "LOCALHOST."])
@@ -142,19 +142,19 @@ def test_a_listed_host_is_one_of_the_page() -> None:
         {"origin": "https://other.example.org:8443"},
         proxied,
     ):
-        assert passes(headers, known=listed), headers
-    assert not passes({"origin": "https://studio.example.org:3000"}, known=listed)
-    assert not passes(proxied) and passes(proxied, own=None)
+        assert passes(headers, known_hosts=listed), headers
+    assert not passes({"origin": "https://studio.example.org:3000"}, known_hosts=listed)
+    assert not passes(proxied) and passes(proxied, names=None)
 
 
 @pytest.mark.parametrize("at", ["192.168.1.20", "::ffff:192.168.1.20"])
 def test_a_copy_that_listens_wider_answers_for_the_address_a_request_arrives_at(at: str) -> None:
     wide = LOOPBACK | {"mybox"}
     for host in ("192.168.1.20:7860", "mybox:7860", "localhost:7860"):
-        assert passes({"host": host}, own=wide, server=(at, 7860)), host
+        assert passes({"host": host}, names=wide, server=(at, 7860)), host
     for host in ("192.168.1.21:7860", "evil.example:7860", ""):
-        assert not passes({"host": host}, own=wide, server=(at, 7860)), host
-    assert not passes({"host": ""}, own=wide, server=None)
+        assert not passes({"host": host}, names=wide, server=(at, 7860)), host
+    assert not passes({"host": ""}, names=wide, server=None)
 
 
 @pytest.mark.parametrize("own", [LOOPBACK, None])
@@ -180,7 +180,7 @@ def test_another_page_may_link_here_and_nothing_else(own: frozenset[str] | None)
 
 
 def test_no_websocket_is_opened_and_a_start_is_passed_on() -> None:
-    assert not passes({}, type="websocket") and not passes({}, own=None, type="websocket")
+    assert not passes({}, type="websocket") and not passes({}, names=None, type="websocket")
     assert passes({}, type="lifespan")
 
 

@@ -20,7 +20,7 @@ from components.views.export.export_values import export_value, read_facts
 from components.views.export.export_work import MAKERS
 from components.views.export.push import read_push, stream_push
 from components.work.downloads.files import Exports
-from components.work.downloads.limits import OWN
+from components.work.downloads.limits import LOCAL
 from components.work.studio import Studio
 from components.work.visitor import Visitor
 from tests.helpers.hub_writing import TOKEN, WritableHub, writable_hub
@@ -73,7 +73,7 @@ def test_no_login_stands_in_a_log_a_link_a_report_or_a_file(
 ) -> None:
     studio, session = Studio(public=True), first_session()
     (tmp_path / "made").mkdir()
-    exports, said = Exports(OWN, tmp_path / "made"), list[Any]()
+    exports, said = Exports(LOCAL, tmp_path / "made"), list[Any]()
     for token in (TOKEN, EVE):
         login = gr.OAuthToken(token=token, scope="contribute-repos", expires_at=2**40)
         push = read_push(session.recipe(), f"ada/{token[3:8]}", True, ADA, login, studio)

@@ -81,7 +81,7 @@ def test_a_busy_page_answers_at_rest_only(studio: Studio) -> None:
     answers = PinnedAnswers(studio)
     with ExitStack() as people:
         for _ in range(MAX_WAITING):
-            people.enter_context(studio.people.one())
+            people.enter_context(studio.people.counted())
         assert answers.value(first_session(), asked(moving=True), ADA) == {"later": "busy"}
         assert "text" in answers.value(first_session(), asked(), ADA)
     assert "text" in answers.value(first_session(), asked("2 + 2?", moving=True), ADA)

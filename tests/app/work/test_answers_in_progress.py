@@ -18,8 +18,8 @@ def test_a_check_waits_until_the_last_person_has_an_answer() -> None:
     people, passed = AnswersInProgress(), threading.Event()
     stop = PausingStop(people, threading.Event())
     time.sleep(0.05)  # it may wait three times as long as it worked
-    with people.one():
-        with people.one():
+    with people.counted():
+        with people.counted():
             thread = threading.Thread(target=lambda: (stop.is_set(), passed.set()))
             thread.start()
             assert not passed.wait(0.02)
@@ -31,7 +31,7 @@ def test_a_check_waits_until_the_last_person_has_an_answer() -> None:
 def test_with_people_all_the_time_it_goes_on_slowly() -> None:
     people = AnswersInProgress()
     stop = PausingStop(people, threading.Event())
-    with people.one():
+    with people.counted():
         begun = time.monotonic()
         for _ in range(5):
             time.sleep(0.01)
@@ -43,7 +43,7 @@ def test_with_people_all_the_time_it_goes_on_slowly() -> None:
 def test_a_request_to_stop_is_seen_at_once() -> None:
     people, ended = AnswersInProgress(), threading.Event()
     ended.set()
-    with people.one():
+    with people.counted():
         begun = time.monotonic()
         assert PausingStop(people, ended).is_set()
         assert time.monotonic() - begun < AT_ONCE
@@ -51,6 +51,6 @@ def test_a_request_to_stop_is_seen_at_once() -> None:
 
 def test_an_error_ends_the_wait_for_its_answer() -> None:
     people = AnswersInProgress()
-    with pytest.raises(RuntimeError), people.one():
+    with pytest.raises(RuntimeError), people.counted():
         raise RuntimeError
     assert people.waiting == 0

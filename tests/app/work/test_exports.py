@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from components.server.serving import start
 from components.server.settings import Settings
 from components.work.downloads.files import ExportedFile, Exports
-from components.work.downloads.limits import OWN, PUBLIC, Limits
+from components.work.downloads.limits import LOCAL, PUBLIC, Limits
 from components.work.downloads.route import address_of, download_route
 from components.work.visitor import Visitor
 from dppa_core.errors import OutOfBudget
@@ -184,9 +184,9 @@ def test_the_folder_goes_with_its_owner_and_is_nobody_elses(tmp_path: Path) -> N
 
 
 def test_strangers_have_less_than_the_owner_of_the_machine() -> None:
-    assert PUBLIC.seconds < OWN.seconds and PUBLIC.total < OWN.total
-    assert PUBLIC.hourly <= PUBLIC.hourly_total < OWN.hourly
-    assert PUBLIC.files < OWN.files and PUBLIC.downloads < OWN.downloads
+    assert PUBLIC.seconds < LOCAL.seconds and PUBLIC.total < LOCAL.total
+    assert PUBLIC.hourly <= PUBLIC.hourly_total < LOCAL.hourly
+    assert PUBLIC.files < LOCAL.files and PUBLIC.downloads < LOCAL.downloads
 
 
 # how they leave -----------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def the_queue_has_its_parts(page: gr.Blocks) -> bool:
         and queue.most_at_once("hand") == queue.default_concurrency_limit
         and list(queue.processed()) == [event]
         and queue.unread["ada"].qsize() >= 0
-        and event._id in queue.asked["ada"]
+        and event._id in queue.event_ids["ada"]
         and own == ("ada", "hand", True)
         and hasattr(queueing.Queue, "broadcast_estimations")
     )
