@@ -34,8 +34,8 @@ class Words:
     eos_token_id = 2
 
     def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
-        found = [10 + len(word) for word in text.split()]
-        return {"input_ids": [1, *found] if add_special_tokens else found}
+        ids = [10 + len(word) for word in text.split()]
+        return {"input_ids": [1, *ids] if add_special_tokens else ids}
 
 
 @pytest.mark.parametrize(
@@ -71,33 +71,33 @@ def test_words_of_a_command_line() -> None:
 
 
 def test_an_embedded_domain_model_has_a_text_of_its_own() -> None:
-    own, chosen = Calibration(("law",)), Calibration(text="a.txt")
-    assert calibration_of("zoo:law", None, None) == own
-    assert calibration_of("zoo:law", None, chosen) == chosen
-    assert calibration_of("zoo:law", own, chosen) == own
-    for other in ("zoo:base", "zoo:base+adapter", "models/mine"):
+    domain_text, recipe_text = Calibration(("law",)), Calibration(text="a.txt")
+    assert calibration_of("zoo:law", None, None) == domain_text
+    assert calibration_of("zoo:law", None, recipe_text) == recipe_text
+    assert calibration_of("zoo:law", domain_text, recipe_text) == domain_text
+    for model in ("zoo:base", "zoo:base+adapter", "models/mine"):
         with pytest.raises(InvalidValue, match="needs calibration text"):
-            calibration_of(other, None, None)
+            calibration_of(model, None, None)
 
 
 def recipe(**changes: object) -> MergeRecipe:
-    given: dict[str, object] = {
+    fields: dict[str, object] = {
         "models": (DomainModel("zoo:math", (0.8,)), DomainModel("zoo:law", (0.8,))),
         "parameters": {"significance": "fisher"},
     }
-    return MergeRecipe("zoo:base", **(given | changes))  # type: ignore[arg-type]
+    return MergeRecipe("zoo:base", **(fields | changes))  # type: ignore[arg-type]
 
 
 def test_a_recipe_keeps_its_calibration() -> None:
-    given = recipe(calibration=Calibration(("math", "law"), tokens=300))
-    own = replace(given.models[0], calibration=Calibration(text="my notes.txt"))
-    given = replace(given, models=(own, given.models[1]))
-    text = dump_recipe(given)
+    merge = recipe(calibration=Calibration(("math", "law"), tokens=300))
+    model = replace(merge.models[0], calibration=Calibration(text="my notes.txt"))
+    merge = replace(merge, models=(model, merge.models[1]))
+    text = dump_recipe(merge)
     assert "calibration: {tasks: [math, law], tokens: 300}" in text
-    assert parse_recipe(text) == given
-    assert given.calibration_of(given.models[0]).text == "my notes.txt"
-    assert given.calibration_of(given.models[1]).tasks == ("math", "law")
-    assert recipe_hash(given) != recipe_hash(recipe())
+    assert parse_recipe(text) == merge
+    assert merge.calibration_of(merge.models[0]).text == "my notes.txt"
+    assert merge.calibration_of(merge.models[1]).tasks == ("math", "law")
+    assert recipe_hash(merge) != recipe_hash(recipe())
 
 
 def test_recipes_without_calibration_are_what_they_were() -> None:
@@ -120,11 +120,11 @@ def test_a_text_that_nobody_reads_is_refused(changes: dict[str, object], message
 
 
 def test_a_model_without_a_text_is_named() -> None:
-    mine = (DomainModel("models/mine", (0.8,)),)
+    models = (DomainModel("models/mine", (0.8,)),)
     with pytest.raises(InvalidRecipe, match="'models/mine' needs calibration text"):
-        recipe(models=mine)
+        recipe(models=models)
     staged = {"method": "ties", "parameters": {}, "prune": Pruning("dppa")}
-    assert not recipe(models=mine, **staged).calibrated
+    assert not recipe(models=models, **staged).calibrated
     pruning = Pruning("dppa", {"significance": "activation"})
     assert recipe(**(staged | {"prune": pruning})).significance == "activation"
 
@@ -139,7 +139,7 @@ def test_questions_come_from_the_train_split_in_turn() -> None:
     source = read_source(Calibration(("math", "law"), tokens=400))
     assert len(source.turns) == 50 and len(set(source.turns)) == 50
     train = {item.prompt for item in items("math", "train", 60)}
-    assert {asked for asked, _ in source.turns[::2]} <= train
+    assert {question for question, _ in source.turns[::2]} <= train
     again = read_source(Calibration(("math", "law"), tokens=400))
     assert again.digest == source.digest
     for tasks, tokens in ((("law", "math"), 400), (("math", "law"), 401)):
@@ -191,9 +191,9 @@ def test_a_text_is_cut_into_windows(tmp_path: Path) -> None:
 def test_of_a_question_the_answer_is_learned() -> None:
     source = read_source(Calibration(("math",), tokens=60))
     first, *_ = samples(source, Words(), 512, 999)
-    asked, said = source.turns[0]
-    assert first.learned == 1 + len(asked.split())
-    assert len(first.ids) == first.learned + len(said.split()) + 1 and first.ids[-1] == 2
+    question, answer = source.turns[0]
+    assert first.learned == 1 + len(question.split())
+    assert len(first.ids) == first.learned + len(answer.split()) + 1 and first.ids[-1] == 2
     assert sum(len(s.ids) for s in samples(source, Words(), 512, 999)) <= 60
 
 
@@ -207,10 +207,10 @@ def test_a_text_without_a_prediction_and_a_tokenizer_of_another_model(tmp_path: 
 
 def test_statistics_come_back_as_they_were(tmp_path: Path) -> None:
     path, shapes = tmp_path / "kept" / "a.bin", {"a": (2, 3), "b": (70,)}
-    with closing(Draft(path, shapes)) as made:
-        made.arrays["a"][:] = [[1, 2, 3], [4, 5, 6]]
-        made.arrays["b"][7] = 0.5
-        made.finish({"norm": 1.5})
+    with closing(Draft(path, shapes)) as draft:
+        draft.arrays["a"][:] = [[1, 2, 3], [4, 5, 6]]
+        draft.arrays["b"][7] = 0.5
+        draft.finish({"norm": 1.5})
     stored = open_stored(path)
     assert stored is not None and stored.about == {"norm": 1.5}
     assert stored.arrays["a"].tolist() == [[1, 2, 3], [4, 5, 6]]
@@ -221,9 +221,9 @@ def test_statistics_come_back_as_they_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "extended"])
 def test_damaged_statistics_count_as_absent(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "a.bin"
-    with closing(Draft(path, {"a": (100,)})) as made:
-        made.arrays["a"][:] = 1
-        made.finish({})
+    with closing(Draft(path, {"a": (100,)})) as draft:
+        draft.arrays["a"][:] = 1
+        draft.finish({})
     data = bytearray(path.read_bytes())
     data[200] ^= 1 if damage == "flipped" else 0
     whole = {"cut": data[:-9], "empty": b"", "extended": data + b"x"}.get(damage, data)
@@ -232,17 +232,17 @@ def test_damaged_statistics_count_as_absent(tmp_path: Path, damage: str) -> None
 
 
 def test_what_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), closing(Draft(tmp_path / "a.bin", {"a": (3,)})) as made:
-        made.arrays["a"][:] = 1
+    with pytest.raises(RuntimeError), closing(Draft(tmp_path / "a.bin", {"a": (3,)})) as draft:
+        draft.arrays["a"][:] = 1
         raise RuntimeError
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with closing(Draft(tmp_path / "file" / "a.bin", {"a": (3,)})) as made:
-        made.arrays["a"][:] = 7
-        stored = made.finish({"x": 1})
+    with closing(Draft(tmp_path / "file" / "a.bin", {"a": (3,)})) as draft:
+        draft.arrays["a"][:] = 7
+        stored = draft.finish({"x": 1})
     assert stored.arrays["a"].tolist() == [7, 7, 7]
 
 
@@ -251,6 +251,6 @@ def test_the_folder_of_statistics_is_bounded(
 ) -> None:
     monkeypatch.setattr("dppa_core.profiling.calibration.store.MAX_STATISTICS_BYTES", 1000)
     for name in ("a", "b", "c"):
-        with closing(Draft(tmp_path / name, {"x": (100,)})) as made:
-            made.finish({})
+        with closing(Draft(tmp_path / name, {"x": (100,)})) as draft:
+            draft.finish({})
     assert {path.name for path in tmp_path.iterdir()} == {"c"}

@@ -91,15 +91,15 @@ def test_a_plan_equals_the_slow_reference(pair: Path, kind: str, ties: str) -> N
     reference = slow.plan(*weights, levels, ties=ties, score=slow_score(kind))
     true = {m.tensor: m.d.astype(np.float64) for m in slow.deltas(*weights)}
     assert [m.name for m in plan.modules] == [r.module.name for r in reference]
-    for found, expected in zip(plan.modules, reference, strict=True):
+    for planned, expected in zip(plan.modules, reference, strict=True):
         d = true[expected.module.tensor]
-        assert found.density == pytest.approx(expected.densities[-1], abs=1e-12)
-        assert found.significance == slow.outliers(expected.module.d, 5.0)
-        assert found.mean_magnitude == pytest.approx(np.abs(d).mean(), rel=1e-12)
-        assert [level.kept for level in found.levels] == [m.sum() for m in expected.masks]
+        assert planned.density == pytest.approx(expected.densities[-1], abs=1e-12)
+        assert planned.significance == slow.outliers(expected.module.d, 5.0)
+        assert planned.mean_magnitude == pytest.approx(np.abs(d).mean(), rel=1e-12)
+        assert [level.kept for level in planned.levels] == [m.sum() for m in expected.masks]
         share = (d[expected.masks[-1]] ** 2).sum() / (d**2).sum()
         if ties == "prune" or kind != "random":  # of equal scores a plan has only the mean
-            assert found.energy == pytest.approx(share, rel=2e-3)
+            assert planned.energy == pytest.approx(share, rel=2e-3)
 
 
 @pytest.mark.parametrize("kind", ["fisher", "activation", "random"])
@@ -112,15 +112,15 @@ def test_a_merge_equals_the_slow_reference_bit_by_bit(pair: Path, kind: str, bac
     plan = plan_pruning(profile_delta(base, tuned, score=score), levels)
     treated = slow.Treated(slow.read(pair / "math"), levels, factors, 0.7)
     expected = slow.merge(slow.read(pair / "base"), [treated], score=slow_score(kind))
-    for found in plan.modules:
-        name = f"model.{found.name}.weight"
+    for pruned in plan.modules:
+        name = f"model.{pruned.name}.weight"
         both = TensorPair(
             name, base.raw(name), base.dtype(name), tuned.raw(name), tuned.dtype(name)
         )
-        bands = Banded(tuple(level.selection for level in found.levels), factors)
+        bands = Banded(tuple(level.selection for level in pruned.levels), factors)
         planned = PlannedDelta(both, "m", bands, 0.7)
         delta = fix_treatment(loader, planned, "b", 0, score.scoring_of(name, name))
-        assert delta is not None and delta.kept == found.kept
+        assert delta is not None and delta.kept == pruned.kept
         stack = TensorStack(name, (both.numel,), both.base, both.base_dtype, "F32", (delta,))
         merged = ChunkPass(loader).merge(stack, 0, both.numel)
         np.testing.assert_array_equal(merged.reshape(SHAPES[name]), expected.arrays[name], name)
@@ -170,17 +170,17 @@ def test_a_profile_is_the_same_however_the_work_is_cut(
     pair: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(binning, "EXACT_NUMEL", 0)
-    one = profile_delta(*opened(pair), workers=1, score=given_score(kind))
+    alone = profile_delta(*opened(pair), workers=1, score=given_score(kind))
     monkeypatch.setattr(chunks, "CHUNK", 512)
-    three = profile_delta(*opened(pair), workers=3, score=given_score(kind))
+    together = profile_delta(*opened(pair), workers=3, score=given_score(kind))
     monkeypatch.setattr(chunks, "SLICE", 1024)
-    cut = profile_delta(*opened(pair), workers=3, score=given_score(kind))
-    for left, right, other in zip(one.modules, three.modules, cut.modules, strict=True):
+    sliced = profile_delta(*opened(pair), workers=3, score=given_score(kind))
+    for first, second, third in zip(alone.modules, together.modules, sliced.modules, strict=True):
         for name in ("magnitudes", "counts", "excess", "delta_squares"):
-            assert getattr(left, name).tobytes() == getattr(right, name).tobytes()
-        np.testing.assert_array_equal(left.counts, other.counts)
-        np.testing.assert_allclose(left.delta_squares, other.delta_squares, rtol=1e-13)
-        assert left.base_square == right.base_square and left.delta_total == right.delta_total
+            assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
+        np.testing.assert_array_equal(first.counts, third.counts)
+        np.testing.assert_allclose(first.delta_squares, third.delta_squares, rtol=1e-13)
+        assert first.base_square == second.base_square and first.delta_total == second.delta_total
 
 
 @given(delta=deltas(), seed=st.integers(0, 2**32 - 1))
@@ -228,9 +228,9 @@ def test_a_table_of_scores_has_the_plans_energy(pair: Path) -> None:
 def test_a_scored_profile_is_kept_apart_and_comes_back_whole(pair: Path, tmp_path: Path) -> None:
     profile = profile_delta(*opened(pair), score=given_score("activation"))
     save_profile(tmp_path / "p.npz", profile)
-    known = load_profile(tmp_path / "p.npz", ("base", "domain model"))
-    assert known is not None
-    for left, right in zip(profile.modules, known.modules, strict=True):
+    loaded = load_profile(tmp_path / "p.npz", ("base", "domain model"))
+    assert loaded is not None
+    for left, right in zip(profile.modules, loaded.modules, strict=True):
         for name in ("magnitudes", "counts", "excess", "delta_squares"):
             np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
         assert left.delta_total == right.delta_total and left.module == right.module

@@ -65,16 +65,16 @@ def test_fisher_is_the_mean_of_squared_gradients(zoo_env: Path) -> None:
     for sample in texts():
         logits = model(torch.tensor([sample.ids])).logits[0].double()
         places = range(sample.learned, len(sample.ids))
-        said = sum(logits[at - 1].log_softmax(0)[sample.ids[at]] for at in places)
-        for sums, gradient in zip(total, torch.autograd.grad(said, weights), strict=True):
+        log_likelihood = sum(logits[at - 1].log_softmax(0)[sample.ids[at]] for at in places)
+        for sums, gradient in zip(total, torch.autograd.grad(log_likelihood, weights), strict=True):
             sums += gradient.double() ** 2
-    found = measured("fisher")
+    fisher = measured("fisher")
     square = 0.0
     for name, sums in zip(names, total, strict=True):
         expected = (sums / len(texts())).numpy().ravel()
-        np.testing.assert_allclose(found.arrays[name], expected, rtol=2e-4, atol=1e-12)
+        np.testing.assert_allclose(fisher.arrays[name], expected, rtol=2e-4, atol=1e-12)
         square += float((expected**2).sum())
-    assert set(found.arrays) == set(names) and found.norm == pytest.approx(square**0.5, rel=1e-4)
+    assert set(fisher.arrays) == set(names) and fisher.norm == pytest.approx(square**0.5, rel=1e-4)
 
 
 def test_norms_and_grams_are_those_of_the_inputs(zoo_env: Path) -> None:
@@ -113,15 +113,15 @@ def test_the_inputs_of_a_transposed_weight_are_its_rows(tmp_path: Path) -> None:
     with torch.no_grad():
         places = model.transformer.wte(torch.tensor([3, 4, 5])) + model.transformer.wpe.weight[:3]
         rows = block.ln_1(places).double().numpy()
-    found = next(name for name in out if name.endswith("attn.c_attn.weight"))
-    np.testing.assert_allclose(out[found], np.sqrt((rows**2).sum(0)), rtol=1e-5)
+    name = next(name for name in out if name.endswith("attn.c_attn.weight"))
+    np.testing.assert_allclose(out[name], np.sqrt((rows**2).sum(0)), rtol=1e-5)
     score = Statistics("norms", "k", out, axes, 0.0).score(subject.shapes)
     scored = np.zeros(16 * 48, np.float32)
-    scoring = score.scoring_of(found, found)
+    scoring = score.scoring_of(name, name)
     assert scoring is not None
     delta = np.ones(16 * 48, np.float32)
     scoring.score(get_backend("numba"), np.zeros_like(delta), delta, 0, scored)
-    np.testing.assert_array_equal(scored.reshape(16, 48), np.repeat(out[found][:, None], 48, 1))
+    np.testing.assert_array_equal(scored.reshape(16, 48), np.repeat(out[name][:, None], 48, 1))
 
 
 def test_experts_that_are_fused_in_memory_are_named(tmp_path: Path) -> None:
@@ -154,19 +154,19 @@ def test_another_text_model_or_tokenizer_is_measured_anew(tmp_path: Path) -> Non
     keys = {measured("norms").key, measured("norms", "zoo:law").key}
     keys.add(measured("norms", text=Calibration(("math",), tokens=701)).key)
     keys.add(measured("norms", text=Calibration(("law",), tokens=700)).key)
-    other = random_llama(0).save(tmp_path / "base")
-    base, tuned = SafetensorsCheckpoint(other), open_checkpoint("zoo:math")
+    folder = random_llama(0).save(tmp_path / "base")
+    base, tuned = SafetensorsCheckpoint(folder), open_checkpoint("zoo:math")
     same = statistics("norms", base, tuned, TEXT, label="m").key
     assert same in keys
-    (other / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
+    (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
     keys.add(statistics("norms", base, tuned, TEXT, label="m").key)
     assert len(keys) == 5
 
 
 def test_damaged_statistics_are_measured_anew() -> None:
-    found = measured("norms")
-    before = {name: values.copy() for name, values in found.arrays.items()}
-    path = cache_folder("statistics") / f"{found.key}.bin"
+    norms = measured("norms")
+    before = {name: values.copy() for name, values in norms.arrays.items()}
+    path = cache_folder("statistics") / f"{norms.key}.bin"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(bytes(data))
@@ -179,28 +179,28 @@ def test_damaged_statistics_are_measured_anew() -> None:
 def test_the_number_of_threads_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = {kind: measured(kind) for kind in ("fisher", "norms", "gram")}
+    alone = {kind: measured(kind) for kind in ("fisher", "norms", "gram")}
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "other"))
     torch.set_num_threads(2)
     try:
-        two = {kind: measured(kind) for kind in ("fisher", "norms", "gram")}
+        together = {kind: measured(kind) for kind in ("fisher", "norms", "gram")}
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
-    for kind, found in one.items():
-        for name, values in found.arrays.items():
-            np.testing.assert_array_equal(two[kind].arrays[name], values)
+    for kind, statistic in alone.items():
+        for name, values in statistic.arrays.items():
+            np.testing.assert_array_equal(together[kind].arrays[name], values)
 
 
 def test_a_stop_ends_it_and_leaves_nothing() -> None:
     class Later:
         """Set after a few samples."""
 
-        asked = 0
+        checks = 0
 
         def is_set(self) -> bool:
-            self.asked += 1
-            return self.asked > 4
+            self.checks += 1
+            return self.checks > 4
 
     pair = open_checkpoint("zoo:base"), open_checkpoint("zoo:math")
     with pytest.raises(Cancelled):
@@ -208,49 +208,49 @@ def test_a_stop_ends_it_and_leaves_nothing() -> None:
     assert not list(cache_folder("statistics").iterdir())
 
 
-def told(kind: str, text: Calibration | None = TEXT, **changes: object) -> MergeRecipe:
+def recipe_of(kind: str, text: Calibration | None = TEXT, **changes: object) -> MergeRecipe:
     models = tuple(DomainModel(f"zoo:{name}", (0.9, 0.8), (1.6, 1.0)) for name in ("math", "law"))
-    given = {"models": models, "parameters": {"significance": kind}, "calibration": text}
-    return MergeRecipe("zoo:base", **(given | changes))  # type: ignore[arg-type]
+    fields = {"models": models, "parameters": {"significance": kind}, "calibration": text}
+    return MergeRecipe("zoo:base", **(fields | changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["fisher", "activation", "random"])
 def test_a_merge_is_the_same_on_any_backend_worker_and_shard(kind: str, tmp_path: Path) -> None:
-    recipe = told(kind, None if kind == "random" else TEXT)
-    one = merge_to_folder(recipe, tmp_path / "one", workers=1)
-    two = merge_to_folder(recipe, tmp_path / "two", workers=3, backend="torch")
+    recipe = recipe_of(kind, None if kind == "random" else TEXT)
+    first = merge_to_folder(recipe, tmp_path / "one", workers=1)
+    second = merge_to_folder(recipe, tmp_path / "two", workers=3, backend="torch")
     many = merge_to_folder(recipe, tmp_path / "many", shard_size=20_000)
-    assert one.sha256 == two.sha256 and len(many.files) > 1
-    assert one.densities == pytest.approx((0.2, 0.2), abs=1e-3)
+    assert first.sha256 == second.sha256 and len(many.files) > 1
+    assert first.densities == pytest.approx((0.2, 0.2), abs=1e-3)
     expected = slow.read(tmp_path / "one").arrays
     for name, values in slow.read(tmp_path / "many").arrays.items():
         np.testing.assert_array_equal(values, expected[name])
-    plain = merge_to_folder(told("magnitude", None), tmp_path / "plain")
-    assert plain.sha256 != one.sha256
+    plain = merge_to_folder(recipe_of("magnitude", None), tmp_path / "plain")
+    assert plain.sha256 != first.sha256
 
 
 def test_other_tensors_are_ranked_by_fisher_too_where_they_are_pruned() -> None:
     settings = {"significance": "fisher", "other_tensors": "prune"}
-    merger = open_merger(told("fisher", parameters=settings))
+    merger = open_merger(recipe_of("fisher", parameters=settings))
     stack = merger.stack("model.norm.weight", merger.loader())
     assert stack is not None and stack.kept == (6, 6)  # a fifth of 32
 
 
 def test_a_text_of_its_own_for_each_model() -> None:
     """By default, an embedded model reads its domain's questions."""
-    own = tuple(Calibration((name,)) for name in ("math", "law"))
+    texts = tuple(Calibration((name,)) for name in ("math", "law"))
     explicit = tuple(
         DomainModel(f"zoo:{text.tasks[0]}", (0.9, 0.8), (1.6, 1.0), calibration=text)
-        for text in own
+        for text in texts
     )
-    implicit = open_merger(told("activation", None)).plan.plans
-    assert open_merger(told("activation", None, models=explicit)).plan.plans == implicit
-    assert open_merger(told("activation", Calibration(("finance",)))).plan.plans != implicit
+    implicit = open_merger(recipe_of("activation", None)).plan.plans
+    assert open_merger(recipe_of("activation", None, models=explicit)).plan.plans == implicit
+    assert open_merger(recipe_of("activation", Calibration(("finance",)))).plan.plans != implicit
 
 
 def test_a_profile_for_the_page_is_the_plan_of_a_merge() -> None:
     profile = ranked_profile("zoo:base", "zoo:math", "fisher", TEXT, public=True)
-    recipe = told("fisher")
+    recipe = recipe_of("fisher")
     plan = plan_pruning(profile, (0.9, 0.8), pruning(recipe.settings()))
     assert plan == open_merger(recipe, public=True).plan.plans[0]
 
@@ -260,16 +260,16 @@ def test_a_stranger_reads_no_file_of_this_computer(tmp_path: Path) -> None:
     path.write_text("Some notes of my own.")
     text = Calibration(text=str(path))
     with pytest.raises(NotAllowed, match="files of this computer"):
-        open_merger(told("fisher", text), public=True)
+        open_merger(recipe_of("fisher", text), public=True)
     with pytest.raises(NotAllowed, match="files of this computer"):
         ranked_profile("zoo:base", "zoo:math", "activation", text, public=True)
-    assert open_merger(told("fisher", text)).plan.plans
+    assert open_merger(recipe_of("fisher", text)).plan.plans
 
 
 def test_a_merge_in_memory_is_made_anew_when_its_text_changes(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("All the world is a stage. " * 4)
-    pool, recipe = ModelPool(), told("activation", Calibration(text=str(path)))
+    pool, recipe = ModelPool(), recipe_of("activation", Calibration(text=str(path)))
     first = pool.get(recipe)
     assert pool.get(recipe) is first
     path.write_text("12345 " * 20)
@@ -283,7 +283,7 @@ def test_on_the_command_line(dppa: Command, tmp_path: Path) -> None:
     plan = dppa.json
     assert plan["parameters"]["significance"] == "fisher"
     assert plan["density"] == pytest.approx(0.1, abs=1e-3)
-    (tmp_path / "recipe.yaml").write_text(dump_recipe(told("fisher")))
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe_of("fisher")))
     assert dppa("merge", tmp_path / "recipe.yaml", "--out", tmp_path / "out", "--json") == 0
     assert dppa.json["densities"] == pytest.approx([0.2, 0.2], abs=1e-3)
     assert "calibration: {tasks: [math], tokens: 700}" in (tmp_path / "out/recipe.yaml").read_text()
