@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,23 +93,6 @@ def test_every_model_climbs_alone_on_its_own_domain() -> None:
     assert {exam.split for exam in exams} == {"search"} and {exam.limit for exam in exams} == {16}
 
 
-def test_models_climb_side_by_side_and_find_what_they_find_alone(tmp_path: Path) -> None:
-    alone, together = (
-        climb(RECIPE, by_model(MODEL_SCORES, peaked)[0]),
-        threading.Barrier(3, timeout=30),
-    )
-    first, asks = iter(range(3)), by_model(MODEL_SCORES, peaked)[0]
-
-    def met(exam: Exam) -> DomainScore:
-        if next(first, None) is not None:
-            together.wait()  # breaks unless three are asked at a time
-        return asks(exam)
-
-    state = tmp_path / "state.json"
-    assert climb(RECIPE, met, state=state, beside=8) == alone
-    assert climb(RECIPE, by_model({}, peaked)[0], state=state) == alone  # nothing was lost
-
-
 def test_coefficients_stay_and_are_not_searched_with() -> None:
     weighed = replace(RECIPE, models=tuple(replace(m, coefficient=0.4) for m in RECIPE.models))
     asks, exams = by_model(MODEL_SCORES, peaked)
@@ -128,41 +110,6 @@ def test_the_score_is_the_geometric_mean_over_the_tasks() -> None:
         task_score(model_score, scored(a=(8, 8), b=(0, 8)), "m")
     with pytest.raises(InvalidValue, match="nothing to retain"):
         retentions({"law": model_score}, {"law": scored(a=(0, 8))})
-
-
-@pytest.mark.parametrize("killed_after", [0, 1, 5, 9])
-def test_a_killed_search_goes_on_to_the_very_same_result(tmp_path: Path, killed_after: int) -> None:
-    state, whole = tmp_path / "state.json", climb(RECIPE, by_model(MODEL_SCORES, peaked)[0])
-    asks, _ = by_model(MODEL_SCORES, peaked)
-    left = iter(range(killed_after))
-
-    def dying(exam: Exam) -> DomainScore:
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        return asks(exam)
-
-    with pytest.raises(KeyboardInterrupt):
-        climb(RECIPE, dying, state=state)
-    asks, exams = by_model(MODEL_SCORES, peaked)
-    remembered: list[bool] = []
-    again = climb(
-        RECIPE, asks, state=state, watch=lambda trial: remembered.append(trial.remembered)
-    )
-    assert again == whole
-    every = len(whole.trials) + 3
-    assert len(exams) == every - killed_after  # finished scores are reused
-    assert remembered == sorted(remembered, reverse=True)
-
-
-def test_a_state_of_another_search_is_refused_by_what_differs(tmp_path: Path) -> None:
-    state = tmp_path / "state.json"
-    climb(RECIPE, by_model(MODEL_SCORES, peaked)[0], state=state)
-    with pytest.raises(InvalidValue, match="items 64, now 16"):
-        climb(RECIPE, by_model(MODEL_SCORES, peaked)[0], state=state, limit=16)
-    for text in ("", "[]", '{"search": 1}', state.read_text().replace("[8, 8]", "[9, 8]")):
-        state.write_text(text)
-        with pytest.raises(InvalidValue, match="not a state of a search"):
-            climb(RECIPE, by_model(MODEL_SCORES, peaked)[0], state=state)
 
 
 def test_a_method_without_partitions_has_nothing_to_climb() -> None:

@@ -23,8 +23,8 @@ from dppa_core.tuning.search.optuna_study import (
 from dppa_core.tuning.search.results import (
     StudyState,
     dominates,
+    front_of,
     objective_values,
-    study_state,
 )
 from dppa_core.tuning.search.sampler import Failure, OpenTrial, Sampler, SearchTask
 from dppa_core.tuning.search.scoring import (
@@ -145,10 +145,10 @@ class OptunaSampler(Sampler):
 
     def result(self) -> StudyState:
         """The study's trials, and those that no other one dominates."""
-        trials = filter(has_ended, self._study.get_trials(deepcopy=False))
-        return study_state(
-            self._recipe, self._options, tuple(self._model_scores), tuple(map(ended_trial, trials))
-        )
+        ended = filter(has_ended, self._study.get_trials(deepcopy=False))
+        trials, domains = tuple(map(ended_trial, ended)), tuple(self._model_scores)
+        front = front_of(trials, self._options.objectives)
+        return StudyState(self._recipe, self._options, domains, trials, front)
 
 
 def _fresh_sampler(options: SearchOptions, number: int) -> optuna.samplers.BaseSampler:

@@ -112,6 +112,16 @@ def dominates(better: Sequence[float], worse: Sequence[float], objectives: Seque
     return all(gain >= 0 for gain in gains) and any(gain > 0 for gain in gains)
 
 
+def front_of(trials: Sequence[SearchTrial], objectives: Sequence[str]) -> tuple[int, ...]:
+    """Numbers of the complete trials that no other one dominates."""
+    complete = [trial for trial in trials if trial.state == "complete"]
+    return tuple(
+        trial.number
+        for trial in complete
+        if not any(dominates(rival.goals, trial.goals, objectives) for rival in complete)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class StudyState(SearchResult):
     """The state of a study."""
@@ -175,19 +185,3 @@ def study_trial_json(trial: SearchTrial) -> dict[str, Any]:
     """A JSON-ready copy of a trial, without the recipe."""
     names = ("number", "values", "state", "goals", "retentions", "density", "why")
     return {name: getattr(trial, name) for name in names}
-
-
-def study_state(
-    recipe: MergeRecipe,
-    options: SearchOptions,
-    domains: tuple[str, ...],
-    trials: tuple[SearchTrial, ...],
-) -> StudyState:
-    """The state of a study with these trials."""
-    whole = [trial for trial in trials if trial.state == "complete"]
-    front = [
-        trial.number
-        for trial in whole
-        if not any(dominates(rival.goals, trial.goals, options.objectives) for rival in whole)
-    ]
-    return StudyState(recipe, options, domains, trials, tuple(front))
