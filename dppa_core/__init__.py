@@ -3,6 +3,7 @@
 Its packages in order; each imports only those before it:
 
     system       files, threads, memory and disk of the machine
+    charts       tables, charts and reports as plain values, and as SVG
     pruning      the paper's arithmetic on plain numbers
     methods      merge methods, one per file
     kernels      the fast inner loops
@@ -16,7 +17,6 @@ Its packages in order; each imports only those before it:
     answering    answers to many users, from a separate process
     evaluation   scores of models on tasks
     figures      Plotly figures of profiles, plans and scores
-    charts       charts and reports as plain values, and as SVG
     tuning       search for coefficients and settings
     teaching     small merges with every step shown, and failures on purpose
     cli          the command line

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from dppa_core.charts.chart import chart_svg
-from dppa_core.charts.report import Axis, Chart, Series
+from dppa_core.charts.plots import Axis, Chart, Series
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore
 from dppa_core.pruning.delta_profile import DeltaProfile

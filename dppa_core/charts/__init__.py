@@ -1,1 +1,1 @@
-"""Charts and reports of experiments: plain values, their JSON, and static SVG."""
+"""Tables, charts and reports of experiments: plain values, their JSON, Markdown and static SVG."""

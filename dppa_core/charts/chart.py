@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from textwrap import wrap
 from xml.sax.saxutils import escape
 
-from dppa_core.charts.report import Chart, Series
+from dppa_core.charts.plots import Chart, Series
 from dppa_core.charts.svg import (
     CHARACTER,
     COLOURS,
+    MARGIN,
     frame,
     named,
     spread,
     ticks,
 )
-from dppa_core.pruning.share_plot import MARGIN
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW = 640, 300, 62, 56
 _ROW = 17
@@ -46,7 +46,7 @@ def chart_svg(chart: Chart) -> str:
     low, high = spread(bounds)
     marks = ticks(min(low, 0.0) if chart.kind == "bars" else low, high)
     y = Scale(marks[0], marks[-1], top + _HEIGHT, top)
-    parts = frame(chart.title, _told(chart), _WIDTH, height) + legend
+    parts = frame(chart.title, _description(chart), _WIDTH, height) + legend
     parts += _y_axis(chart, marks, y)
     if names:
         x = Scale(-0.5, len(names) - 0.5, _LEFT, _WIDTH - MARGIN)
@@ -68,7 +68,7 @@ def _names(chart: Chart) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, places))) if isinstance(places[0], str) else ()
 
 
-def _told(chart: Chart) -> str:
+def _description(chart: Chart) -> str:
     kinds = {"lines": "Lines", "bars": "Bars", "scatter": "Points"}
     names = ", ".join(series.name for series in chart.series)
     return f"{kinds[chart.kind]} of {named(chart.y)} by {named(chart.x)}: {names}."
@@ -162,13 +162,13 @@ def _series(
     several, bars = len(chart.series), chart.kind == "bars"
     step = (x.at(1) - x.at(0)) * 0.8 / several if names else 0.0
     # Shift each line's intervals, or they would hide each other.
-    shift = 3.0 if any(one.low for one in chart.series) else 0.0
+    shift = 3.0 if any(drawn.low for drawn in chart.series) else 0.0
     aside = (place - (several - 1) / 2) * (step if bars else shift)
     for at, value in enumerate(series.y):
         if value is None:
             continue
-        where = names.index(str(series.x[at])) if names else float(series.x[at])
-        px, py = x.at(where) + (aside if chart.kind != "scatter" else 0.0), y.at(value)
+        position = names.index(str(series.x[at])) if names else float(series.x[at])
+        px, py = x.at(position) + (aside if chart.kind != "scatter" else 0.0), y.at(value)
         path.append(f"{px:.1f} {py:.1f}")
         low, high = _bound(series.low, at), _bound(series.high, at)
         if bars:

@@ -38,103 +38,20 @@ Plots by kind:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from dppa_core.evaluation.tables import Cell, Table
+from dppa_core.charts.plots import Chart, Heatmap
+from dppa_core.charts.tables import Table
 
 FORMAT = 1
+_TEXTS = ("key", "number", "title", "question", "measured", "not_run", "made")
+"""Fields of `Experiment` that a file holds as they are."""
 DIGITS = 5
 """Significant digits of a number in the file."""
 _NOTHING = 1e-12
 """Smaller numbers are float64 rounding errors of zero."""
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """Title and unit of an axis."""
-
-    title: str
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Named points in drawing order."""
-
-    name: str
-    x: tuple[float | str, ...]
-    y: tuple[float | None, ...]
-    low: tuple[float | None, ...] = ()
-    high: tuple[float | None, ...] = ()
-    labels: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        x: Iterable[float | str],
-        cells: Iterable[Cell],
-        labels: tuple[str, ...] = (),
-    ) -> Series:
-        """A series from cells with numbers and intervals, one per x."""
-        each = tuple(cells)
-        y = tuple(one.value if isinstance(one.value, float) else None for one in each)
-        low, high = tuple(one.low for one in each), tuple(one.high for one in each)
-        return cls(name, tuple(x), y, low, high, labels)
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """Lines, bars or points over an axis."""
-
-    kind: Literal["lines", "bars", "scatter"]
-    title: str
-    x: Axis
-    y: Axis
-    series: tuple[Series, ...]
-
-    @classmethod
-    def of(
-        cls,
-        kind: Literal["lines", "bars", "scatter"],
-        title: str,
-        axes: tuple[Axis, Axis],
-        places: Iterable[float | str],
-        cells: Mapping[str, Iterable[Cell]],
-        labels: tuple[str, ...] = (),
-    ) -> Chart:
-        """A chart of series with the same x, by name; `axes` are x and y."""
-        x = tuple(places)
-        series = tuple(Series.of(name, x, each, labels) for name, each in cells.items())
-        return cls(kind, title, *axes, series)
-
-
-NOTHING_TOLD = "×"
-"""The sign of a number that tells nothing: its cell has no colour."""
-
-
-@dataclass(frozen=True, slots=True)
-class Heatmap:
-    """A matrix of numbers as colours."""
-
-    title: str
-    x: Axis
-    y: Axis
-    z: Axis
-    columns: tuple[str, ...]
-    rows: tuple[str, ...]
-    cells: tuple[tuple[float | None, ...], ...]
-    middle: float | None = None
-    """Neutral number of diverging colours."""
-    marks: tuple[tuple[str, ...], ...] = ()
-    """A sign behind each number; empty: none."""
-    places: tuple[tuple[tuple[int, int] | None, ...], ...] = ()
-    """Table and row, from 0, of each number; empty: none."""
-    how: str = ""
-    """What the signs and names mean."""
-    kind: Literal["heatmap"] = "heatmap"
 
 
 Plot = Chart | Heatmap
@@ -200,7 +117,7 @@ class ExperimentsReport:
 
 def report_json(report: ExperimentsReport) -> dict[str, Any]:
     """The file's JSON object; numbers have five significant digits."""
-    costs = [one.cost for one in report.experiments]
+    costs = [experiment.cost for experiment in report.experiments]
     return {
         "format": FORMAT,
         "command": report.command,
@@ -208,23 +125,20 @@ def report_json(report: ExperimentsReport) -> dict[str, Any]:
         "versions": dict(report.versions),
         "setting": dict(report.setting),
         "seconds": _seconds(sum(c.processor for c in costs), sum(c.wall for c in costs)),
-        "experiments": [experiment_json(one) for one in report.experiments],
+        "experiments": [experiment_json(experiment) for experiment in report.experiments],
     }
 
 
-def experiment_json(one: Experiment) -> dict[str, Any]:
+def experiment_json(experiment: Experiment) -> dict[str, Any]:
     """The JSON object of one experiment."""
-    found = one.findings or Findings((), ())
+    cost = experiment.cost
     return {
-        **{name: getattr(one, name) for name in _TEXTS},
-        **_plain(asdict(found)),
-        "seconds": _seconds(one.cost.processor, one.cost.wall),
-        "answers": one.cost.answers,
-        "known": one.cost.known,
+        **{name: getattr(experiment, name) for name in _TEXTS},
+        **_plain(asdict(experiment.findings or Findings((), ()))),
+        "seconds": _seconds(cost.processor, cost.wall),
+        "answers": cost.answers,
+        "known": cost.known,
     }
-
-
-_TEXTS = ("key", "number", "title", "question", "measured", "not_run", "made")
 
 
 def _seconds(processor: float, wall: float) -> dict[str, float]:
@@ -251,8 +165,8 @@ def report_of(value: Mapping[str, Any]) -> ExperimentsReport:
     from pydantic import TypeAdapter  # noqa: PLC0415  (a tenth of a second)
 
     try:
-        found = [_nested(one) for one in value["experiments"]]
-        return TypeAdapter(ExperimentsReport).validate_python({**value, "experiments": found})
+        nested = [_nested(experiment) for experiment in value["experiments"]]
+        return TypeAdapter(ExperimentsReport).validate_python({**value, "experiments": nested})
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"no result of experiments ({error!r})") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dppa_core.evaluation.tables import percent_text, signed_text, text_table
+from dppa_core.charts.tables import percent_text, signed_text, text_table
 
 
 def evaluated_text(value: Mapping[str, Any]) -> str:

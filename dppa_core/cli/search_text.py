@@ -7,7 +7,7 @@ from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dppa_core.evaluation.tables import factors_text, percent_text, text_table
+from dppa_core.charts.tables import factors_text, percent_text, text_table
 from dppa_core.tuning.search.space import value_text
 
 if TYPE_CHECKING:

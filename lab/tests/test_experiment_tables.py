@@ -7,13 +7,7 @@ from typing import Any
 
 import pytest
 
-from dppa_core.charts.report import (
-    Experiment,
-    ExperimentsReport,
-    Findings,
-    report_json,
-    report_of,
-)
+from dppa_core.charts.report import Experiment, ExperimentsReport, Findings, report_json, report_of
 from dppa_core.evaluation.analysis.curvature import Curvature, Quadratic
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe
 from dppa_core.tasks.intervals import Interval

@@ -14,22 +14,13 @@ from typing import Any
 
 import pytest
 
-from dppa_core.charts.report import (
-    Axis,
-    Chart,
-    Experiment,
-    ExperimentsReport,
-    Findings,
-    Heatmap,
-    Series,
-    report_json,
-    report_of,
-)
+from dppa_core.charts.plots import Axis, Chart, Heatmap, Series
+from dppa_core.charts.report import Experiment, ExperimentsReport, Findings, report_json, report_of
 from dppa_core.charts.svg import ticks
+from dppa_core.charts.tables import Cell
 from dppa_core.errors import Cancelled, InvalidRecipe, InvalidValue, OutOfBudget, UnknownName
 from dppa_core.evaluation.lm_eval_harness import TaskResult
 from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.tables import Cell
 from dppa_core.tasks.intervals import VariancePart, reach, student
 from dppa_lab.experiments import processes
 from dppa_lab.experiments.exams import best_coefficient, exam

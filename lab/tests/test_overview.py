@@ -4,11 +4,8 @@ from typing import Any
 
 import pytest
 
-from dppa_core.charts.report import (
-    Chart,
-    Experiment,
-    Heatmap,
-)
+from dppa_core.charts.plots import Chart, Heatmap
+from dppa_core.charts.report import Experiment
 from dppa_core.checkpoints.sources.zoo import APART
 from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.tasks import DOMAINS

@@ -6,18 +6,9 @@ from pathlib import Path
 
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
-from dppa_core.charts.report import (
-    Axis,
-    Chart,
-    Cost,
-    Experiment,
-    ExperimentsReport,
-    Findings,
-    Heatmap,
-    Series,
-    report_json,
-)
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
+from dppa_core.charts.plots import Axis, Chart, Heatmap, Series
+from dppa_core.charts.report import Cost, Experiment, ExperimentsReport, Findings, report_json
+from dppa_core.charts.tables import Cell, Column, Row, Table
 from dppa_core.recipes.yaml_text import dump_recipe
 
 MERGE = replace(first_session(), rate=0.9).recipe()

@@ -10,6 +10,8 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
+from dppa_core.charts.heatmap import shade
+from dppa_core.charts.svg import ink_on
 from dppa_core.checkpoints.fingerprints import fingerprints, one_fingerprint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DamagedCheckpoint, DppaError, MissingCheckpoint
@@ -24,7 +26,7 @@ from dppa_core.merging.cards.record import (
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.verify import check_merge, read_merge
 from dppa_core.preflight_checks.provenance import Parent
-from dppa_core.pruning.share_plot import shade, share_svg, text_class
+from dppa_core.pruning.share_plot import share_svg
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
 
@@ -184,14 +186,14 @@ def test_a_plot_of_many_layers_has_no_numbers_and_every_fifth_layer() -> None:
 def test_every_number_stands_out_from_its_cell() -> None:
     """A contrast of 4.5 at least, as WCAG 2 counts it."""
 
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    def luminance(colour: tuple[int, int, int]) -> float:
+        parts = [part / 255 for part in colour]
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
     for step in range(101):
         ground = luminance(shade(step / 100))
-        ink = 0.0 if text_class(step / 100) == "on-low" else 1.0
+        ink = 0.0 if ink_on(shade(step / 100)) == "on-low" else 1.0
         high, low = max(ground, ink), min(ground, ink)
         assert (high + 0.05) / (low + 0.05) >= 4.5, step
 

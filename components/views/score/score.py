@@ -12,11 +12,11 @@ from typing import Any
 
 import gradio as gr
 
+from dppa_core.charts.tables import capital
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.scores import Exam, Marks, Target
 from dppa_core.evaluation.side_by_side import AGAINST, RECIPE, Entrant, SideBySide
 from dppa_core.evaluation.side_by_side_values import side_by_side_json
-from dppa_core.evaluation.tables import capital
 from dppa_core.parameter_fields import check_number
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dppa_core.charts.tables import capital
 from dppa_core.evaluation.scores import DomainScore
 from dppa_core.evaluation.side_by_side import (
     AGAINST,
@@ -18,7 +19,6 @@ from dppa_core.evaluation.side_by_side import (
     entrants,
 )
 from dppa_core.evaluation.side_by_side_values import interval_json
-from dppa_core.evaluation.tables import capital
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.tasks.intervals import Interval
 

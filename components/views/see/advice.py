@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from dppa_core.evaluation.tables import percent
+from dppa_core.charts.tables import percent
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.tuning.advice.advice import TRY_RATE, Advice, ModelDeltaSize, advise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dppa_core.charts.tables import text_table
 from dppa_core.cli.options import (
     ItemsOption,
     JsonFlag,
@@ -22,7 +23,6 @@ from dppa_core.cli.options import (
 )
 from dppa_core.cli.output import emit, progress_line, teller
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe
 from dppa_core.system.atomic_folders import check_file, replace_file
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive

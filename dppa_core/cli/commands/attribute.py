@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dppa_core.charts.tables import text_table
 from dppa_core.cli.options import JsonFlag, MemoryOption, RecipeFile
 from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue, many, shown
@@ -15,7 +16,6 @@ from dppa_core.evaluation.analysis.attribution import (
     Attribution,
     attribution_sentence,
 )
-from dppa_core.evaluation.tables import text_table
 from dppa_core.pruning.module_groups import order_kinds
 from dppa_core.recipes.yaml_text import load_recipe
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from dppa_core.charts.tables import text_table
 from dppa_core.cli.options import JsonFlag, RecipeFile
 from dppa_core.cli.output import emit, progress_line
 from dppa_core.evaluation.analysis.comparison import Difference, compare_merges, with_semantics
-from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import load_recipe
 
 _MAX_ROWS = 12

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
+from dppa_core.charts.tables import text_table
 from dppa_core.cli.options import JsonFlag, WorkersOption
 from dppa_core.cli.output import emit, progress_line
 from dppa_core.evaluation.diff.model_diff import ModelDiff, TensorDistance, diff_models
-from dppa_core.evaluation.tables import text_table
 
 _MAX_NAME_CHARACTERS = 33
 _PREFIX = re.compile(r"^.*?(?=layers?\.\d|h\.\d|blocks?\.\d)|^(model|transformer)\.")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dppa_core.charts.tables import text_table
 from dppa_core.cli.options import (
     JsonFlag,
     OverwriteFlag,
@@ -16,7 +17,6 @@ from dppa_core.cli.options import (
     dataclass_command,
 )
 from dppa_core.cli.output import emit, progress_line, teller
-from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.merging.to_patch import patch_base
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dppa_core.charts.tables import text_table
 from dppa_core.cli.options import (
     FrameOption,
     JsonFlag,
@@ -18,7 +19,6 @@ from dppa_core.cli.options import (
 )
 from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidRecipe
-from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
 from dppa_core.profiling.calibration.statistics import ranked_profile

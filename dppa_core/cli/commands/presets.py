@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dppa_core.charts.tables import text_table
 from dppa_core.cli.options import JsonFlag
 from dppa_core.cli.output import emit
-from dppa_core.evaluation.tables import text_table
 from dppa_core.preflight_checks.facts import counted, in_bytes
 from dppa_core.preflight_checks.fetchable_sets import fetchable_sets, preset_json
 from dppa_core.system.machine import this_machine

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from dppa_core.charts.tables import text_table
 from dppa_core.cli.options import FrameOption, JsonFlag, WorkersOption, base_and_model
 from dppa_core.cli.output import emit, progress_line
-from dppa_core.evaluation.tables import text_table
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.system.frames import check_frame_file, write_frame

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dppa_core.charts.tables import text_table
 from dppa_core.cli.options import (
     ItemsOption,
     JsonFlag,
@@ -18,7 +19,6 @@ from dppa_core.cli.options import (
     domains_in,
 )
 from dppa_core.cli.output import emit, progress_line, teller
-from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import dump_recipe, load_recipe
 from dppa_core.system.atomic_folders import replace_file
 

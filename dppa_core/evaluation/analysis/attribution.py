@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dppa_core.charts.tables import capital
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.evaluation.tables import capital
 from dppa_core.pruning.module_groups import find_modules, layer_of, order_kinds
 
 CHOICES = ("layer", "module")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dppa_core.charts.tables import factors_text, percent
 from dppa_core.errors import many
-from dppa_core.evaluation.tables import factors_text, percent
 from dppa_core.tuning.advice.facts import (
     CLOSE,
     PROBE_KEEPS,

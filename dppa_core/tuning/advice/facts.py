@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.evaluation.tables import percent_text
+from dppa_core.charts.tables import percent_text
 from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.search.axes import FACTORS
 

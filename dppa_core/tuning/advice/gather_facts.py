@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dppa_core.charts.tables import factors_text
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam, Target
-from dppa_core.evaluation.tables import factors_text
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.pruning.delta_profile import DeltaProfile

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dppa_core.charts.tables import factors_text
 from dppa_core.errors import InvalidValue, many
 from dppa_core.evaluation.scores import DomainScore
-from dppa_core.evaluation.tables import factors_text
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tuning.search.axes import Point
 from dppa_core.tuning.search.joint import Steps

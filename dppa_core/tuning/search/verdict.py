@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from math import inf, isfinite
 from typing import Any
 
+from dppa_core.charts.tables import capital
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.evaluation.side_by_side import ARITHMETIC, Comparison, compared, entrants
 from dppa_core.evaluation.side_by_side_values import comparison_sentence, interval_json
-from dppa_core.evaluation.tables import capital
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks.intervals import Interval, ratio
 from dppa_core.tuning.search.scoring import (

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dppa_core.charts.report import Axis, Chart, Experiment, Findings
-from dppa_core.evaluation.tables import Cell, Row, Table
+from dppa_core.charts.plots import Axis, Chart
+from dppa_core.charts.report import Experiment, Findings
+from dppa_core.charts.tables import Cell, Row, Table
 from dppa_lab.experiments.overview_map import difference_map
 from dppa_lab.experiments.overview_merges import (
     AS_PRUNED,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dppa_core.charts.report import NOTHING_TOLD, Axis, Heatmap
-from dppa_core.evaluation.tables import hundredths
+from dppa_core.charts.plots import NOTHING_TOLD, Axis, Heatmap
+from dppa_core.charts.tables import hundredths
 from dppa_lab.experiments.overview_merges import AS_PRUNED, NAMES, SIMPLEST, TOO_LOW, RatedMerge
 from dppa_lab.experiments.steps import texts
 

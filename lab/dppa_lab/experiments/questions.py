@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from dppa_core.charts.tables import factors_text
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import Examiner
@@ -20,7 +21,6 @@ from dppa_core.evaluation.harness_tasks import task_files
 from dppa_core.evaluation.identity import identity
 from dppa_core.evaluation.lm_eval_harness import Harness
 from dppa_core.evaluation.scores import Exam, Marks, Target, references_of
-from dppa_core.evaluation.tables import factors_text
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.devices import place_of
 from dppa_core.progress import Stop

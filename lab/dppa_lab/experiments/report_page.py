@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dppa_core.charts.chart import chart_svg
-from dppa_core.charts.report import Chart, Experiment, ExperimentsReport
-from dppa_core.charts.svg import heatmap_svg
+from dppa_core.charts.heatmap import heatmap_svg
+from dppa_core.charts.plots import Chart
+from dppa_core.charts.report import Experiment, ExperimentsReport
 from dppa_core.system.atomic_folders import replace_file, unwritable
 from dppa_lab.experiments.score_table import lasting
 

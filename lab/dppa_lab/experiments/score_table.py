@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dppa_core.charts.tables import Cell, Column, Row, Table
 from dppa_core.evaluation import side_by_side
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.tasks import intervals
 from dppa_core.tasks.intervals import Z95, Interval, VariancePart, ratio, reach

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dppa_core.evaluation.tables import markdown_table, percent_text, settings_text, signed_text
+from dppa_core.charts.tables import markdown_table, percent_text, settings_text, signed_text
 from dppa_core.methods.registry import get_method
 from dppa_core.tasks import DOMAINS
 from dppa_lab.reports.data import Values

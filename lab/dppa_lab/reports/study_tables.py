@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dppa_core.evaluation.tables import markdown_table, settings_text, signed_text
+from dppa_core.charts.tables import markdown_table, settings_text, signed_text
 from dppa_core.tasks.intervals import Interval, holm
 from dppa_lab.zoo.study.merges import ALL, CLAIM_RATES, MAIN_RATE, MODULES, key_of
 from dppa_lab.zoo.study.seed_comparison import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from dppa_core.evaluation.tables import markdown_table
+from dppa_core.charts.tables import markdown_table
 from dppa_lab.reports.data import Values
 from dppa_lab.zoo.survey.rule import SYMBOLS
 from dppa_lab.zoo.survey.second_order import MEASURED

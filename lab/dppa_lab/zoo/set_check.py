@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from dppa_core.charts.tables import listed, percent, text_table
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import retention
-from dppa_core.evaluation.tables import listed, percent, text_table
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import outliers, significance

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dppa_core.charts.report import Axis, Chart, Findings
-from dppa_core.evaluation.tables import Cell, Table, factors_text
+from dppa_core.charts.plots import Axis, Chart
+from dppa_core.charts.report import Findings
+from dppa_core.charts.tables import Cell, Table, factors_text
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_lab.experiments.paper.rated_marks import PruningVariant, RatedMarks, rated_marks
 from dppa_lab.experiments.score_table import points, pruned, row, table

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dppa_core.charts.report import Axis, Chart, Findings, Series
-from dppa_core.evaluation.tables import Table
+from dppa_core.charts.plots import Axis, Chart, Series
+from dppa_core.charts.report import Findings
+from dppa_core.charts.tables import Table
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import PruningParameters

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dppa_core.charts.tables import Cell, factors_text
 from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.tables import Cell, factors_text
 from dppa_lab.experiments.exams import alone, chosen_factors, exam, whole
 from dppa_lab.experiments.score_table import (
     Draws,

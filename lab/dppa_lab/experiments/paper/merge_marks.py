@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dppa_core.charts.report import Axis, Chart, Series
+from dppa_core.charts.plots import Axis, Chart, Series
+from dppa_core.charts.tables import Cell, Table, capital
 from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.tables import Cell, Table, capital
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_lab.experiments.score_table import (
     Draws,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.charts.report import Axis, Chart, Findings, Series
-from dppa_core.evaluation.tables import Cell, Table, percent
+from dppa_core.charts.plots import Axis, Chart, Series
+from dppa_core.charts.report import Findings
+from dppa_core.charts.tables import Cell, Table, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.tuning.advice.facts import PROBE_RATE
 from dppa_core.tuning.advice.gather_facts import profile_facts

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dppa_core.charts.report import Axis, Chart, Findings
+from dppa_core.charts.plots import Axis, Chart
+from dppa_core.charts.report import Findings
+from dppa_core.charts.tables import Table, capital
 from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.tables import Table, capital
 from dppa_lab.experiments.exams import alone, own_marks
 from dppa_lab.experiments.score_table import ByDomain, Draws, accuracy, row, share, table
 from dppa_lab.experiments.setting import Setting, Treatment

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dppa_core.charts.tables import Cell
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_lab.experiments.exams import Factors, alone, chosen_factors, own_marks
 from dppa_lab.experiments.score_table import accuracy, compared, retained

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dppa_core.charts.report import Axis, Chart, Findings
+from dppa_core.charts.plots import Axis, Chart
+from dppa_core.charts.report import Findings
+from dppa_core.charts.tables import Table, factors_text
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Table, factors_text
 from dppa_lab.experiments.paper.pruning import RATES
 from dppa_lab.experiments.paper.rated_marks import PruningVariant, RatedMarks, rated_marks
 from dppa_lab.experiments.score_table import accuracy, compared, points, retained, row, table

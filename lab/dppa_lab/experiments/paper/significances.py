@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dppa_core.charts.report import Axis, Chart, Findings
-from dppa_core.evaluation.tables import Cell, Table
+from dppa_core.charts.plots import Axis, Chart
+from dppa_core.charts.report import Findings
+from dppa_core.charts.tables import Cell, Table
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_lab.experiments.exams import alone, exam, own_marks

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from dppa_core.charts.report import Axis, Chart, Findings
-from dppa_core.evaluation.tables import Table, listed, percent
+from dppa_core.charts.plots import Axis, Chart
+from dppa_core.charts.report import Findings
+from dppa_core.charts.tables import Table, listed, percent
 from dppa_lab.experiments.paper.contest import (
     METHODS,
     TITLES,

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dppa_core.charts.report import Axis, Findings, Heatmap
+from dppa_core.charts.plots import Axis, Heatmap
+from dppa_core.charts.report import Findings
+from dppa_core.charts.tables import Cell, Table, capital, percent
 from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.tables import Cell, Table, capital, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import significance

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from dppa_core.charts.report import Axis, Chart, Findings, Series
+from dppa_core.charts.plots import Axis, Chart, Series
+from dppa_core.charts.report import Findings
+from dppa_core.charts.tables import Table
 from dppa_core.evaluation.analysis.curvature import Curvature
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Table
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_lab.experiments.exams import alone, exam
 from dppa_lab.experiments.paper.why.loss_questions import NO_ANSWERS, CurvatureQuestion

@@ -8,8 +8,9 @@ from itertools import product
 
 import numpy as np
 
-from dppa_core.charts.report import Axis, Chart, Findings, Series
-from dppa_core.evaluation.tables import Cell, Table, factors_text
+from dppa_core.charts.plots import Axis, Chart, Series
+from dppa_core.charts.report import Findings
+from dppa_core.charts.tables import Cell, Table, factors_text
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks.intervals import RESAMPLES, SEED, Interval
 from dppa_lab.experiments.exams import alone

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dppa_core.evaluation.tables import Cell, percent, percent_text, signed_text
+from dppa_core.charts.tables import Cell, percent, percent_text, signed_text
 
 HALVES = [count / 800 for count in range(2, 801) if (100 * count / 800 * 10) % 1 == 0.5]
 """Shares of 800 questions that lie halfway between two tenths of a per cent."""
