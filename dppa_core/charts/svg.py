@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from dppa_core.charts.plots import Axis
 
-MARGIN, CHARACTER, _TITLE_CHARACTER = 16, 6.3, 7.4
+MARGIN, CHARACTER, _TITLE_CHARACTER = 16, 6.3, 8.4
 """Pixels: around a plot; the width of a letter at 11 px, and of one in a title."""
 COLOURS = 8
 """Classes `c0` to `c7` of series."""
