@@ -67,7 +67,7 @@ def join(first, second, words, counts, places, sums):
     """Join the bins of two parts of a tensor; returns their number.
 
     Args:
-        one: Words, counts, places and sums of a part, words ascending; sums may be absent.
+        first: Words, counts, places and sums of a part, words ascending; sums may be absent.
         words: Written, as are the next three; room for the bins of both.
         sums: Two for each bin; written if present.
     """
