@@ -24,7 +24,7 @@ from benchmarks.load.tab import Refused, Tab
 from benchmarks.load.visitor import Observations, Visitor
 from benchmarks.load.watch import peak, reset_peak, threads
 from benchmarks.measure import resident
-from components.work.studio import CHATS
+from components.work.kinds import CHATS
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 NETWORK, HOST = "198.51.100", 9
@@ -58,7 +58,7 @@ class Trial:
 
         A pool makes a thread when none is idle, and keeps it: only more than that is a leak.
         """
-        events = (*["on_ask"] * CHATS, "on_score", "on_make", *HEAVY)
+        events = (*["on_ask"] * CHATS.at_once, "on_score", "on_make", *HEAVY)
         crowd = [await self._visitor(Observations(), HOST + 1 + at) for at in range(len(events))]
 
         async def work(visitor: Visitor, event: str) -> None:
