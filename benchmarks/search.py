@@ -23,7 +23,7 @@ from dppa_core.evaluation.scores import Exam
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.search.scoring import ITEMS
+from dppa_core.tuning.search.scoring import SEARCH_ITEMS
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 TARGET = 2.0
@@ -38,7 +38,7 @@ def recipe(factor: float) -> MergeRecipe:
 def main() -> None:
     """Measure trials, after two that compile and load."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=ITEMS, help="a domain")
+    parser.add_argument("--items", type=int, default=SEARCH_ITEMS, help="a domain")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="write one JSON object")

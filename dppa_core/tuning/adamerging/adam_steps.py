@@ -36,9 +36,9 @@ from dppa_core.tuning.adamerging.snapshot import (
     has_collapsed,
 )
 
-DIGITS = 6
+COEFFICIENT_DECIMALS = 6
 """Decimals of coefficients in recipes; checkpoints score the rounded ones."""
-SMALLEST = 1e-6
+LEAST_OBJECTIVE_NATS = 1e-6
 """Smallest objective used as a balance weight, in nats."""
 
 _BOUNDS = -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT
@@ -121,7 +121,7 @@ class Run:
 
     def take_snapshot(self, stop: Stop | None) -> Snapshot:
         """Score the merge on the held-out items."""
-        rounded = self._coefficients.detach().numpy().round(DIGITS)
+        rounded = self._coefficients.detach().numpy().round(COEFFICIENT_DECIMALS)
         self._weights.write(rounded, self._dtype)
         figures = {
             script.domain.name: score_domain(self._resident, script, self._settings, stop)
@@ -150,7 +150,7 @@ class Run:
 
     def _weight(self, value: float) -> float:
         """Weight of a domain's gradient: d log(x) = dx / x if domains are balanced."""
-        return 1.0 if self._settings.balance == "mean" else 1 / max(value, SMALLEST)
+        return 1.0 if self._settings.balance == "mean" else 1 / max(value, LEAST_OBJECTIVE_NATS)
 
     def _objective(self, script: DomainTokens, stop: Stop | None) -> tuple[float, Coefficients]:
         """One domain's mean objective over the positions of this step, and its gradient."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-FALL = 0.02
+ACCURACY_FALL = 0.02
 """Mean accuracy this far below the best counts as fallen, as a fraction; the standard error
 replaces it if that is larger."""
-RISE = 1.05
+PERPLEXITY_RISE = 1.05
 """Mean perplexity above this multiple of the best counts as risen."""
 
 
@@ -78,8 +78,8 @@ def has_collapsed(now: Snapshot, best: Snapshot) -> bool:
     if not now.entropy < best.entropy:
         return False
     if now.accuracy is None or best.accuracy is None:
-        return now.perplexity > RISE * best.perplexity
-    return now.accuracy < best.accuracy - max(FALL, _standard_error(best))
+        return now.perplexity > PERPLEXITY_RISE * best.perplexity
+    return now.accuracy < best.accuracy - max(ACCURACY_FALL, _standard_error(best))
 
 
 def collapsed_in_a_row(snapshots: Sequence[Snapshot]) -> int:

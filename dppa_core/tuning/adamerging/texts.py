@@ -17,8 +17,8 @@ from dppa_core.system.strict_json import parse_json
 from dppa_core.tasks import DOMAINS, Item, OwnDomain, items
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 
-LARGEST_FILE = 64 << 20
-_USUAL = "A file of another kind is the usual cause."
+MAX_FILE_BYTES = 64 << 20
+_USUAL_CAUSE = "A file of another kind is the usual cause."
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,12 @@ def _file_domain(path: Path, settings: AdaMergeSettings) -> Domain:
 
 def _read(path: Path) -> list[bytes]:
     try:
-        data = read_regular(path, LARGEST_FILE + 1, streams=True)
+        data = read_regular(path, MAX_FILE_BYTES + 1, streams=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidValue(f"{path}: cannot be read ({reason}).") from error
-    if len(data) > LARGEST_FILE:
-        raise InvalidValue(f"{path}: larger than {LARGEST_FILE >> 20} MiB. {_USUAL}")
+    if len(data) > MAX_FILE_BYTES:
+        raise InvalidValue(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB. {_USUAL_CAUSE}")
     return [line for line in data.split(b"\n") if line.strip()]
 
 
@@ -120,7 +120,7 @@ def _prompt_and_answer(line: bytes, place: str) -> tuple[str, str | None]:
     try:
         value: Any = parse_json(line)
     except ValueError as error:
-        raise InvalidValue(f"{place}: no JSON ({error}). {_USUAL}") from error
+        raise InvalidValue(f"{place}: no JSON ({error}). {_USUAL_CAUSE}") from error
     if not isinstance(value, dict) or not value.keys() <= {"prompt", "answer"}:
         raise InvalidValue(f"{place}: must be an object of prompt and answer, got {shown(value)}.")
     prompt, answer = value.get("prompt"), value.get("answer")

@@ -12,10 +12,10 @@ from enum import StrEnum
 from dppa_core.charts.tables import factors_text, percent
 from dppa_core.errors import many
 from dppa_core.tuning.advice.facts import (
-    CLOSE,
     PROBE_KEEPS,
     PROBE_RATE,
     SMALL_RANGE,
+    TOLERANCE,
     DomainModelFacts,
     ProbeFacts,
     ProfileFacts,
@@ -23,19 +23,19 @@ from dppa_core.tuning.advice.facts import (
     enough,
     interval_text,
 )
-from dppa_core.tuning.advice.kept_rule import ERROR, FITTED_SIZES, SHORTFALL
+from dppa_core.tuning.advice.kept_rule import FITTED_SIZES, MEAN_ERROR, SHORTFALL
 
-UNSTABLE = 0.1
+UNSTABLE_CHANGE = 0.1
 """A larger change of retention by one step (0.1) of a factor is unstable. A choice of ours: it
 equals the whole loss that the paper allows."""
-UNEVEN = 0.2
+UNEVEN_GAP = 0.2
 """A larger difference between the best and worst retained domain of a merge is uneven. With DPPA at
 90 % of all entries the domains of ten settled trainings lie 9 to 31 points apart, median 19
 (lab/data/study)."""
-CLAIMED_RATE, CLAIMED = 0.8, 0.9
+CLAIMED_RATE, CLAIMED_RETENTION = 0.8, 0.9
 """The paper's claim: up to this rate so much of one model is kept. Beyond it the survey's rule
 foretells what magnitude keeps; alone, DPPA keeps no more that is seen (lab/docs/survey.md)."""
-ERROR_TEXT = f"{100 * ERROR:.0f} points on average at 90 %"
+ERROR_TEXT = f"{100 * MEAN_ERROR:.0f} points on average at 90 %"
 
 
 class SignFinding(StrEnum):
@@ -71,7 +71,7 @@ def failure_signs(facts: Sequence[DomainModelFacts]) -> tuple[Sign, ...]:
 def _unstable(model: str, facts: TreatedFacts) -> Sign:
     name, largest = "unstable factors", max(facts.factors)
     high = f"the largest factor is {largest:g}; searches look up to {facts.bound:g}"
-    if largest > facts.bound + CLOSE:
+    if largest > facts.bound + TOLERANCE:
         return Sign(name, model, SignFinding.YES, high)
     if facts.neighbours is None or facts.alone is None:
         return Sign(
@@ -82,11 +82,11 @@ def _unstable(model: str, facts: TreatedFacts) -> Sign:
     retention = facts.alone.value
     worst = max(facts.neighbours, key=lambda neighbour: abs(neighbour.retention - retention))
     step = worst.retention - retention
-    unstable = abs(step) > UNSTABLE and worst.p < 0.05
+    unstable = abs(step) > UNSTABLE_CHANGE and worst.p < 0.05
     points = f"{100 * step:+.1f}".replace("-", "\u2212")
     why = (
         f"of the factors one step away, {factors_text(worst.factors)} changes the retention most, "
-        f"by {points} points, p = {worst.p:.2g} (a lot: above {100 * UNSTABLE:.0f} points "
+        f"by {points} points, p = {worst.p:.2g} (a lot: above {100 * UNSTABLE_CHANGE:.0f} points "
         f"and p < 0.05); {high}"
     )
     return Sign(name, model, SignFinding.YES if unstable else SignFinding.NO, why)
@@ -103,7 +103,7 @@ def _lossy(model: str, facts: TreatedFacts) -> Sign:
     why = f"{kept}; expected: at least {percent(least, 1)} ({why})"
     if facts.alone.low <= least <= facts.alone.high:
         why += "; the interval holds that"
-    if facts.alone.value >= least - CLOSE:
+    if facts.alone.value >= least - TOLERANCE:
         return Sign(name, model, SignFinding.NO, why)
     below = facts.alone.high < least
     return Sign(name, model, SignFinding.YES if below else SignFinding.UNKNOWN, why)
@@ -111,8 +111,8 @@ def _lossy(model: str, facts: TreatedFacts) -> Sign:
 
 def _expected(facts: TreatedFacts) -> tuple[float | None, str]:
     """The least retention of one model that is no sign of failure, and its source."""
-    if facts.rate <= CLAIMED_RATE + CLOSE:
-        return CLAIMED, f"the paper's claim up to {percent(CLAIMED_RATE)}"
+    if facts.rate <= CLAIMED_RATE + TOLERANCE:
+        return CLAIMED_RETENTION, f"the paper's claim up to {percent(CLAIMED_RATE)}"
     if facts.foretold is None:
         beyond = f"beyond {percent(CLAIMED_RATE)} nothing is known to expect"
         return None, f"{beyond} of a delta of this size"
@@ -134,11 +134,11 @@ def _uneven(facts: Sequence[DomainModelFacts]) -> Sign:
         return Sign(name, "", SignFinding.UNKNOWN, "fewer than two domains of the merge were asked")
     most, least = (pick(kept, key=lambda pair: pair[1].value) for pick in (max, min))
     gap = most[1].value - least[1].value
-    apart = gap > UNEVEN and least[1].high < most[1].low
+    apart = gap > UNEVEN_GAP and least[1].high < most[1].low
     why = (
         f"in the merge {least[0]} keeps {interval_text(least[1])}, {most[0]} "
-        f"{interval_text(most[1])}: {100 * gap:.1f} points apart (far: above {100 * UNEVEN:.0f}, "
-        "with intervals that do not meet)"
+        f"{interval_text(most[1])}: {100 * gap:.1f} points apart (far: above "
+        f"{100 * UNEVEN_GAP:.0f}, with intervals that do not meet)"
     )
     return Sign(name, "", SignFinding.YES if apart else SignFinding.NO, why)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dppa_core.charts.tables import percent_text
 from dppa_core.tasks.intervals import Interval
-from dppa_core.tuning.search.axes import FACTORS
+from dppa_core.tuning.search.axes import FACTOR_BOUNDS
 
 PROBE_RATE = 0.9
 """Rate of the DARE probe. DPPA (arXiv 2403.02799), open question 3: where DARE at 90 % keeps less
@@ -19,9 +19,9 @@ PROBE_KEEPS = 0.9
 SMALL_RANGE = 0.002
 """Largest |d| of small deltas: the range of supervised fine-tuning in which DARE drops 90 % without
 loss (arXiv 2311.03099, abstract), for weights of models with 7 to 70 billion parameters."""
-TOLD_RATES = (0.8, 0.9, 0.95)
+FORECAST_RATES = (0.8, 0.9, 0.95)
 """Rates at which the survey's rule foretells what magnitude keeps."""
-CLOSE = 1e-9  # factors and rates are decimal numbers
+TOLERANCE = 1e-9  # factors and rates are decimal numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class TreatedFacts:
     """None if not measured."""
     foretold: float | None = None
     """Forecast of the survey's rule for magnitude at this rate; None if it foretells nothing."""
-    bound: float = FACTORS[1]
+    bound: float = FACTOR_BOUNDS[1]
     """The largest factor that a joint search of the recipe tries. The summary of the paper used
     here gives no range."""
 
@@ -120,4 +120,4 @@ def interval_text(share: Interval) -> str:
 
 def enough(retention: float) -> bool:
     """Return True if a retention reaches `PROBE_KEEPS`."""
-    return retention >= PROBE_KEEPS - CLOSE
+    return retention >= PROBE_KEEPS - TOLERANCE

@@ -22,10 +22,10 @@ from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks.intervals import Hits, Interval, ratio, sign_test
 from dppa_core.tuning.advice.facts import (
+    FORECAST_RATES,
     PROBE_DRAWS,
     PROBE_RATE,
     SMALL_RANGE,
-    TOLD_RATES,
     DomainModelFacts,
     Neighbour,
     ProbeFacts,
@@ -34,8 +34,8 @@ from dppa_core.tuning.advice.facts import (
 )
 from dppa_core.tuning.advice.kept_rule import foretold
 from dppa_core.tuning.search.axes import factor_bounds
-from dppa_core.tuning.search.climb import LARGEST_FACTOR, STEP
-from dppa_core.tuning.search.scoring import ITEMS, SEARCH, domains_for, single_recipe
+from dppa_core.tuning.search.climb import FACTOR_STEP, LARGEST_FACTOR
+from dppa_core.tuning.search.scoring import SEARCH, SEARCH_ITEMS, domains_for, single_recipe
 
 
 def gather(
@@ -43,7 +43,7 @@ def gather(
     examiner: Examiner,
     *,
     tasks: Sequence[str] | None = None,
-    limit: int | None = ITEMS,
+    limit: int | None = SEARCH_ITEMS,
     neighbours: bool = True,
     workers: int | None = None,
     public: bool = False,
@@ -115,7 +115,7 @@ def profile_facts(profile: DeltaProfile) -> ProfileFacts:
         zeros=1 - sum(module.nonzero for module in modules) / numel,
         significance=(float(shares.min()), float(np.mean(shares)), float(shares.max())),
         foretold=tuple(
-            (rate, kept) for rate in TOLD_RATES if (kept := kept_at(profile, rate)) is not None
+            (rate, kept) for rate in FORECAST_RATES if (kept := kept_at(profile, rate)) is not None
         ),
     )
 
@@ -137,7 +137,7 @@ def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:
     moved = [
         (*factors[:band], round(factor + step, 10), *factors[band + 1 :])
         for band, factor in enumerate(factors)
-        for step in (-STEP, STEP)
+        for step in (-FACTOR_STEP, FACTOR_STEP)
     ]
     largest = max(LARGEST_FACTOR, *factors)
     return tuple(setting for setting in moved if min(setting) >= 0 and max(setting) <= largest)

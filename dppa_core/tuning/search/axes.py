@@ -17,12 +17,12 @@ from dppa_core.tuning.search.space import short_name
 Point = tuple[float, ...]
 """One value for each axis; empty for a setting that the axes cannot express, such as a recipe with
 other factors for each model."""
-FACTORS = (0.25, 4.0)
+FACTOR_BOUNDS = (0.25, 4.0)
 """Bounds of factors beside a coefficient or scale."""
-LONE_FACTORS = (1 / 16, 16.0)
+LONE_FACTOR_BOUNDS = (1 / 16, 16.0)
 """Bounds of factors where neither is chosen."""
 LEAST_STRENGTH = 0.01
-_LEAST = 0.015
+_LEAST_OF_START = 0.015
 """The least coefficient or scale, as a multiple of the start."""
 
 
@@ -75,7 +75,7 @@ def axes_of(recipe: MergeRecipe, *, per_model: bool = False) -> tuple[SearchAxis
     axes = list(_factor_axes(recipe, per_model))
     scale = getattr(recipe.settings(), "scale", None)
     if scale:
-        axes.append(SearchAxis("scale", scale, min(scale, _LEAST), LARGEST_COEFFICIENT))
+        axes.append(SearchAxis("scale", scale, min(scale, _LEAST_OF_START), LARGEST_COEFFICIENT))
     elif scale is None and not _factors_suffice(recipe):
         axes += _coefficient_axis(recipe)
     pruning = _pruning(recipe)
@@ -108,7 +108,7 @@ def _factors_suffice(recipe: MergeRecipe) -> bool:
 
 def factor_bounds(recipe: MergeRecipe) -> tuple[float, float]:
     """The least and the largest factor that a search of a recipe tries."""
-    return LONE_FACTORS if _factors_suffice(recipe) else FACTORS
+    return LONE_FACTOR_BOUNDS if _factors_suffice(recipe) else FACTOR_BOUNDS
 
 
 def _factor_axes(recipe: MergeRecipe, per_model: bool) -> Iterator[SearchAxis]:
@@ -133,8 +133,10 @@ def _coefficient_axis(recipe: MergeRecipe) -> list[SearchAxis]:
         return []
     most = LARGEST_COEFFICIENT / max(map(abs, numbers))
     if len(set(numbers)) > 1 or numbers[0] < 0:
-        return [SearchAxis("coefficients", 1.0, _LEAST, most)]
-    return [SearchAxis("coefficient", numbers[0], _LEAST * numbers[0], LARGEST_COEFFICIENT)]
+        return [SearchAxis("coefficients", 1.0, _LEAST_OF_START, most)]
+    return [
+        SearchAxis("coefficient", numbers[0], _LEAST_OF_START * numbers[0], LARGEST_COEFFICIENT)
+    ]
 
 
 def given_point(recipe: MergeRecipe, axes: Sequence[SearchAxis]) -> Point:

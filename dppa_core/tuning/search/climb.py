@@ -18,7 +18,7 @@ from dppa_core.tuning.search.results import SearchResult, SearchTrial
 from dppa_core.tuning.search.sampler import OpenTrial, SearchTask, Walk, WalkSampler
 from dppa_core.tuning.search.scoring import SEARCH, single_recipe, task_score
 
-STEP = 0.1
+FACTOR_STEP = 0.1
 LARGEST_FACTOR = 4.0
 
 
@@ -40,7 +40,7 @@ def climb_steps(bands: int) -> Steps:
                 best, highest = factors, score
             if score <= last:
                 break
-            factor, last = round(factor + STEP, 10), score
+            factor, last = round(factor + FACTOR_STEP, 10), score
 
 
 class _ModelWalk(Walk):

@@ -39,16 +39,16 @@ LOSSES, ACCURACIES, JOINT_ITEMS = 24, 6, 200
 _SETTINGS_PER_NUMBER = 4
 """Settings for each number, where there are many: two try it alone."""
 MOST_SETTINGS = 10_000
-_WIDEST, _NARROWEST = 4.0, 1 / 64
-_FINEST = 1 / 32
+_MAX_REACH, _MIN_REACH = 4.0, 1 / 64
+_PLACE_STEP = 1 / 32
 """Places are multiples of this share of an axis's step."""
-_FAR = 4.0
+_FIT_REACHES = 4.0
 """Settings within so many times the reach belong to the fit."""
-_CHEAP = 3.0
+_CHEAP_TERM_SCALE = 3.0
 """How much rather the fit explains a loss by slopes than by curvatures."""
-_SMALLEST = 1e-9
+_MIN_LOSS = 1e-9
 """Smaller losses are taken for this one, so that they have a logarithm."""
-_APART = 0.25
+_MIN_STEPS_APART = 0.25
 """Settings compared by accuracy differ by so many steps in one number."""
 
 
@@ -208,18 +208,18 @@ def _around(table: LossTable, point: Point, step: float) -> Iterator[Point]:
 
 def _descend(table: LossTable, reach: float) -> Steps:
     """Ask the lowest point of the fitted quadratic until the budget or the reach is spent."""
-    while not table.full and reach >= _NARROWEST:
+    while not table.full and reach >= _MIN_REACH:
         center = min(table.on_axes(), key=table.rank)
         move = _lowest(_fit(table, center, reach), len(table.axes))
         places = np.array(table.places(center)) + reach * move
-        places = np.round(places / _FINEST) * _FINEST
+        places = np.round(places / _PLACE_STEP) * _PLACE_STEP
         point = tuple(axis.value(float(p)) for axis, p in zip(table.axes, places, strict=True))
         repeated = point in table.losses
         yield from table.ask([point])
         if repeated or table.rank(point) >= table.rank(center):
             reach /= 2
         elif np.abs(move).max() == 1:
-            reach = min(2 * reach, _WIDEST)
+            reach = min(2 * reach, _MAX_REACH)
 
 
 Quadratic = Callable[[Float64[ndarray, "m d"]], Float64[ndarray, " m"]]
@@ -236,9 +236,9 @@ def _fit(table: LossTable, center: Point, reach: float) -> Quadratic:
         return lambda places: np.zeros(len(places))
     points = table.on_axes()
     away = (np.array([table.places(p) for p in points]) - table.places(center)) / reach
-    near = np.abs(away).max(axis=1) <= _FAR
-    losses = np.maximum([table.losses[point] for point in points], _SMALLEST)[near]
-    above = np.log(losses / max(table.losses[center], _SMALLEST))
+    near = np.abs(away).max(axis=1) <= _FIT_REACHES
+    losses = np.maximum([table.losses[point] for point in points], _MIN_LOSS)[near]
+    above = np.log(losses / max(table.losses[center], _MIN_LOSS))
     finite = above[np.isfinite(above)]
     above = np.minimum(above, 10 * np.median(finite)) if finite.size else np.zeros_like(above)
     solution = np.linalg.lstsq(_terms(away[near]), above, rcond=1e-8)[0]
@@ -248,7 +248,12 @@ def _fit(table: LossTable, center: Point, reach: float) -> Quadratic:
 def _terms(places: Float64[ndarray, "m d"]) -> Float64[ndarray, "m k"]:
     """1, x, x² and xy; cheap terms are scaled up, so that a small coefficient suffices."""
     pairs = [places[:, i] * places[:, j] for i, j in combinations(range(places.shape[1]), 2)]
-    columns = [_CHEAP * np.ones(len(places)), *(_CHEAP * places.T), *(places.T**2), *pairs]
+    columns = [
+        _CHEAP_TERM_SCALE * np.ones(len(places)),
+        *(_CHEAP_TERM_SCALE * places.T),
+        *(places.T**2),
+        *pairs,
+    ]
     return np.stack(columns, axis=1)
 
 
@@ -280,6 +285,6 @@ def _compared(table: LossTable, firsts: Sequence[Point], most: int) -> list[Poin
     apart: list[Point] = []
     for point in filter(None, ranked):
         steps = [np.subtract(table.places(point), table.places(p)) for p in first + apart if p]
-        if all(np.abs(step).max() >= _APART for step in steps):
+        if all(np.abs(step).max() >= _MIN_STEPS_APART for step in steps):
             apart.append(point)
     return [*first, *apart][:most]

@@ -11,7 +11,7 @@ from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tuning.search.axes import axes_of
 from dppa_core.tuning.search.joint import JOINT_ITEMS, OBJECTIVES, Budget, usual_settings
-from dppa_core.tuning.search.scoring import ITEMS
+from dppa_core.tuning.search.scoring import SEARCH_ITEMS
 from dppa_core.tuning.search.space import SearchParameter, parse_parameters
 
 TRIALS = 40
@@ -87,7 +87,7 @@ def checked_options(options: SearchOptions) -> SearchOptions:
     if options.joint and (len(objectives) > 1 or objectives[0] not in OBJECTIVES):
         names = ", ".join(objectives)
         raise InvalidValue(f"A joint search has the objective accuracy or loss, got {names}.")
-    limit = options.limit or (JOINT_ITEMS if options.joint else ITEMS)
+    limit = options.limit or (JOINT_ITEMS if options.joint else SEARCH_ITEMS)
     return replace(options, objectives=objectives, limit=limit)
 
 

@@ -13,7 +13,7 @@ from dppa_core.evaluation.scores import DomainScore
 from dppa_core.recipes.yaml_text import dump_recipe
 from dppa_core.tuning.search.options import SearchOptions
 from dppa_core.tuning.search.optuna_study import (
-    STARTUP,
+    STARTUP_TRIALS,
     ended_trial,
     fail,
     give_up,
@@ -119,7 +119,7 @@ class OptunaSampler(Sampler):
             trial.report(geometric_mean(tuple(shares.values())), len(shares) - 1)
             return bool(trial.should_prune())
         whole = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if len(whole) < STARTUP:
+        if len(whole) < STARTUP_TRIALS:
             return False
         earlier = [ended.user_attrs["retentions"] for ended in whole]
         best = {

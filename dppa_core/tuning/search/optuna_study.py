@@ -23,7 +23,7 @@ from dppa_core.tuning.search.space import (
     short_name,
 )
 
-STARTUP = 5
+STARTUP_TRIALS = 5
 """Complete trials before any is pruned."""
 _MADE_BY = "made_by"
 _WHY = "why"
@@ -84,7 +84,7 @@ def _opened(options: SearchOptions, storage: Storage, name: str) -> optuna.Study
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
     if is_pruned(options) and len(options.objectives) == 1:
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP)
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
     try:
         return optuna.create_study(
             storage=f"sqlite:///{storage}" if isinstance(storage, Path) else storage,

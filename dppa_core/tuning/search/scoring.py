@@ -21,7 +21,7 @@ from dppa_core.tasks import KNOWN_DOMAINS, OwnDomain, check_domain
 SEARCH, TEST = "search", "test"
 """Settings are chosen on the search split; reported results come from the test split."""
 
-ITEMS = 64
+SEARCH_ITEMS = 64
 """Default number of search items per domain; of a joint search `JOINT_ITEMS`."""
 
 SURE_NATS = 0.01

@@ -25,7 +25,7 @@ from dppa_core.tuning.search.scoring import (
 CLAIM_RETENTION, CLAIM_DENSITY = 0.9, 0.2
 """The paper's headline: at least 90 % of the performance with 20 % of the parameters."""
 UNSEARCHED = "task arithmetic at coefficient 1, not searched"
-ROUNDING = 0.005
+DENSITY_TOLERANCE = 0.005
 """A density this far above the claim's still counts as the claim's."""
 
 
@@ -58,7 +58,7 @@ class DomainVerdict:
     @property
     def claim(self) -> str:
         """The paper's claim by the interval: reached, open or not reached."""
-        if self.density > CLAIM_DENSITY + ROUNDING:
+        if self.density > CLAIM_DENSITY + DENSITY_TOLERANCE:
             return "not reached"
         low, high = self.ci95
         if low >= CLAIM_RETENTION:
@@ -124,7 +124,7 @@ def claim_sentence(verdict: Sequence[DomainVerdict]) -> str:
     dense = [
         f"{of_domain.domain} {of_domain.density:.0%}"
         for of_domain in verdict
-        if of_domain.density > CLAIM_DENSITY + ROUNDING
+        if of_domain.density > CLAIM_DENSITY + DENSITY_TOLERANCE
     ]
     if dense:
         kept = ", ".join(dense)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from dppa_core.tuning.search.axes import FACTORS, LEAST_STRENGTH, LONE_FACTORS
+from dppa_core.tuning.search.axes import FACTOR_BOUNDS, LEAST_STRENGTH, LONE_FACTOR_BOUNDS
 from dppa_lab.zoo.study.merges import MAIN_RATE, METHODS
 from dppa_lab.zoo.study.seed_comparison import (
     LEAST_SEEDS,
@@ -138,7 +138,7 @@ def _ends(sets: Sets) -> dict[str, int]:
     ]
     factors = [
         any(
-            value in (FACTORS if "coefficient" in values else LONE_FACTORS)
+            value in (FACTOR_BOUNDS if "coefficient" in values else LONE_FACTOR_BOUNDS)
             for name, value in values.items()
             if name.startswith("factor")
         )
