@@ -15,15 +15,15 @@ from .context import Arguments, BlockContext
 
 LEVELS = [0.9, 0.8]
 """The paper's levels."""
-MOST_LEVELS = 9
+MAX_LEVELS = 9
 
 
 def partitions_by_hand(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     """The content of each partition: {"model", "levels"}, by default the paper's levels."""
     base, model = context.pair(arguments)
     levels = check_levels(arguments.get("levels", LEVELS))
-    if len(levels) > MOST_LEVELS:
-        raise InvalidValue(f"At most {MOST_LEVELS} levels, got {shown(len(levels))}.")
+    if len(levels) > MAX_LEVELS:
+        raise InvalidValue(f"At most {MAX_LEVELS} levels, got {shown(len(levels))}.")
     profile = context.studio.profile(base, model)
     plan = plan_pruning(profile, levels, PruningParameters())
     total = sum(item.delta_square for item in profile.modules)

@@ -17,8 +17,7 @@ from .context import Arguments, BlockContext
 if TYPE_CHECKING:
     from dppa_core.teaching.failures.workshop import Workshop
 
-PAUSE = 0.1
-"""Seconds."""
+PAUSE_SECONDS = 0.1
 
 
 def by_hand(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
@@ -38,7 +37,7 @@ def break_it(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     while not context.studio.ready:  # imports of two threads at once get in each other's way
         check(context.stop)
         context.progress(0, 0, "Waiting for the models of the page")
-        time.sleep(PAUSE)
+        time.sleep(PAUSE_SECONDS)
     return run_case(name, repaired, CaseTask(_workshop(), context.progress, context.stop))
 
 

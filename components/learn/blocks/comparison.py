@@ -12,15 +12,15 @@ from ...session.measured import measured_part
 from .context import Arguments, BlockContext
 
 ITEMS = range(10, 1001, 10)
-SHARE = 0.8
+QUOTED_SHARE = 0.8
 """The share of right answers used in the text."""
 
 
 def interval_width(arguments: Arguments, _context: BlockContext) -> dict[str, Any]:
     """The 95 % interval of a {"share"} of right answers, over the number of questions."""
-    share = check_number("share", arguments.get("share", SHARE), 0.5, 1.0)
+    share = check_number("share", arguments.get("share", QUOTED_SHARE), 0.5, 1.0)
     rows = [(n, right, *wilson(right, n)) for n in ITEMS for right in [round(share * n)]]
-    few, many = (wilson(round(SHARE * n), n) for n in (50, 200))
+    few, many = (wilson(round(QUOTED_SHARE * n), n) for n in (50, 200))
     return {
         "share": share,
         "rows": [[n, round(low, 5), round(high, 5), right] for n, right, low, high in rows],

@@ -188,33 +188,29 @@ def fetch_events(offer: Offer, studio: Studio, emit: Emit, stop: Stop) -> None:
 
 
 def _fetch(reference: str, position: str, emit: Emit, stop: Stop) -> None:
-    progress = FetchProgress(f"Fetching {_name(reference)}{position}", emit)
-    open_checkpoint(reference, progress=progress, stop=stop)
+    step = f"Fetching {_name(reference)}{position}"
+    open_checkpoint(reference, progress=fetch_progress(step, emit), stop=stop)
 
 
-class FetchProgress:
-    """Emits the bytes that have arrived, their rate, and the time left.
+def fetch_progress(step: str, emit: Emit) -> Progress:
+    """Emits the bytes that have arrived, their rate, and the time left. Bytes that were on the disk
+    before do not count for the rate."""
+    first: list[tuple[float, int]] = []
 
-    Bytes that were on the disk before do not count for the rate.
-    """
-
-    def __init__(self, step: str, emit: Emit) -> None:
-        self._step, self._emit = step, emit
-        self._began: tuple[float, int] | None = None
-
-    def __call__(self, nbytes: int, total: int, item: str) -> None:
-        """Emit a sentence and the share."""
+    def progress(nbytes: int, total: int, item: str) -> None:
         if nbytes == total and item == "Converting":
-            self._emit(("now", f"{self._step}: here; converting it takes half a minute", None))
+            emit(("now", f"{step}: here; converting it takes half a minute", None))
             return
         now = time.monotonic()
-        self._began = self._began or (now, nbytes)
-        seconds, arrived = now - self._began[0], nbytes - self._began[1]
-        words = f"{self._step}: {in_bytes(nbytes)} of {in_bytes(total)}"
+        first.append((now, nbytes))
+        seconds, arrived = now - first[0][0], nbytes - first[0][1]
+        words = f"{step}: {in_bytes(nbytes)} of {in_bytes(total)}"
         if seconds >= 1 and arrived > 0:
             rate = arrived / seconds
             words += f", {in_bytes(round(rate))}/s, {in_time((total - nbytes) / rate)} left"
-        self._emit(("now", words, nbytes / total if total else None))
+        emit(("now", words, nbytes / total if total else None))
+
+    return progress
 
 
 def _measuring(step: str, emit: Emit) -> Progress:

@@ -82,9 +82,9 @@ def stream_making(
     step: tuple[str, float | None] = "Starting", None
 
     def working() -> dict[str, Any]:
-        what, share = step
+        words, share = step
         offers = exports.offers(visitor)
-        return files_value(offers, "working", **about, what=what, share=share)
+        return files_value(offers, "working", **about, what=words, share=share)
 
     yield working()
     job = studio.start(EXPORT, partial(make_events, recipe, kind, visitor, exports, studio))

@@ -51,15 +51,9 @@ class Side:
 class Pair:
     """A checked pair."""
 
-    first: Side
-    second: Side
+    sides: tuple[Side, Side]
     base: str
     """The base of both."""
-
-    @property
-    def merges(self) -> int:
-        """Number of merges among the two; they are in memory at the same time."""
-        return sum(isinstance(side.target, MergeRecipe) for side in (self.first, self.second))
 
 
 def read_pair(choice: object, session: Session) -> Pair:
@@ -68,7 +62,7 @@ def read_pair(choice: object, session: Session) -> Pair:
     two bases."""
     if not isinstance(choice, Mapping):
         raise InvalidValue(f"Choose two to compare, got {shown(choice)}.")
-    first, second = (_side(choice.get(key), choice, session) for key in ("first", "second"))
+    first, second = (_read_side(choice.get(key), choice, session) for key in ("first", "second"))
     if first.target == second.target:
         raise InvalidValue(
             f"{_why_equal(first, second)} Choose two that differ, or change the merge first."
@@ -79,7 +73,7 @@ def read_pair(choice: object, session: Session) -> Pair:
                 f"{side.label} has the base {side.target.base}, the models here {session.base}. "
                 "Merges of two bases cannot be compared weight by weight."
             )
-    return Pair(first, second, session.base)
+    return Pair((first, second), session.base)
 
 
 def _why_equal(first: Side, second: Side) -> str:
@@ -88,7 +82,7 @@ def _why_equal(first: Side, second: Side) -> str:
     return f"{first.label[0].upper()}{first.label[1:]} and {second.label} are the same merge."
 
 
-def _side(name: object, choice: Mapping[str, Any], session: Session) -> Side:
+def _read_side(name: object, choice: Mapping[str, Any], session: Session) -> Side:
     references = (session.base, *(model.reference for model in session.models))
     if name == MERGED:
         return Side("the merge", session.recipe())
@@ -111,17 +105,17 @@ def comparison_value(
     """Merge if necessary, and compare; runs in its own thread."""
     from dppa_core.evaluation.diff.cells import ModelTensors, diff_cells  # noqa: PLC0415  (torch)
 
-    sides = (pair.first, pair.second)
+    merges = sum(1 for side in pair.sides if side.recipe)
     with ExitStack() as stack:
         base = open_checkpoint(pair.base, public=studio.public, stop=stop)
         models: list[Checkpoint] = []
         made_of: list[Any] = [base.identities().items()]
-        for side in sides:
+        for side in pair.sides:
             if isinstance(side.target, MergeRecipe):
                 if not studio.merged(side.target):
                     progress(0, 0, f"Merging {side.label}")
                 resident = stack.enter_context(studio.lend(side.target, None, stop))
-                if pair.merges == 2 and side is pair.first:
+                if merges == 2 and not models:  # both are in memory at the same time
                     _check_room(resident.nbytes, byte_budget(public=studio.public))
                 base = merge_base(side.target, public=studio.public, stop=stop)
                 models.append(ModelTensors(resident.model, base))
@@ -130,10 +124,10 @@ def comparison_value(
                 models.append(open_checkpoint(side.target, public=studio.public, stop=stop))
                 made_of.append(models[-1].identities().items())
         files = tuple(tuple(sorted(items)) for items in made_of)
-        key = (pair.base, *(side.recipe or side.target for side in sides), files)
+        key = (pair.base, *(side.recipe or side.target for side in pair.sides), files)
         differences: dict[str, Any] | None = cache.find(key)
         if differences is None:
-            names = (*(side.label for side in sides), short_name(pair.base))
+            names = (*(side.label for side in pair.sides), short_name(pair.base))
             cells = diff_cells([*models, base], names, progress=progress, stop=stop)
             differences = cache.keep(key, cells.to_json())
     return {**differences, **_about(pair)}
@@ -149,20 +143,17 @@ def _check_room(nbytes: int, budget: int) -> None:
 
 def _about(pair: Pair) -> dict[str, Any]:
     """The two models compared, and the differences of their settings."""
-    first, second = pair.first.target, pair.second.target
-    both = isinstance(first, MergeRecipe) and isinstance(second, MergeRecipe)
-    return {
-        "sides": [
-            {
-                "label": side.label,
-                "recipe": side.recipe,
-                "reference": "" if side.recipe else side.target,
-            }
-            for side in (pair.first, pair.second)
-        ],
-        "base": short_name(pair.base),
-        "settings": list(recipe_differences(first, second)) if both else None,  # type: ignore[arg-type]
-    }
+    recipes = [side.target for side in pair.sides if isinstance(side.target, MergeRecipe)]
+    sides = [
+        {
+            "label": side.label,
+            "recipe": side.recipe,
+            "reference": "" if side.recipe else side.target,
+        }
+        for side in pair.sides
+    ]
+    settings = list(recipe_differences(*recipes)) if len(recipes) == 2 else None
+    return {"sides": sides, "base": short_name(pair.base), "settings": settings}
 
 
 def add_compare(controls: Controls, studio: Studio) -> None:

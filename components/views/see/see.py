@@ -110,7 +110,9 @@ def plots_payload(
 def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> dict[str, Any]:
     """The exact plan of every model in the list, and the hash of their recipe. If only a merge
     shows the effect on the deltas, that is included once it is in memory."""
-    sizes = {model.reference: _sizes(session, model.reference, studio) for model in session.models}
+    names = [model.reference for model in session.models]
+    modules = {name: studio.profile(session.base, name).modules for name in names}
+    sizes = {name: {item.module.name: item.numel for item in modules[name]} for name in names}
     recipe, problem, plans = None, "", {}
     try:
         recipe = session.recipe()
@@ -127,11 +129,6 @@ def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> d
         "verdict": verdict_of(recipe) if recipe else "No merge at these settings.",
         "measured": before_scoring(recipe) if recipe else None,
     }
-
-
-def _sizes(session: Session, reference: str, studio: Studio) -> dict[str, int]:
-    modules = studio.profile(session.base, reference).modules
-    return {item.module.name: item.numel for item in modules}
 
 
 def _plans(session: Session, studio: Studio) -> dict[str, dict[str, Any]]:

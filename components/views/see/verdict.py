@@ -67,8 +67,8 @@ def shown_merges() -> tuple[dict[str, Any], ...]:
     rows = []
     for merge in measured_part("clicks"):
         session = session_from_recipe(parse_recipe(merge["recipe"]), 0)
-        made = {"recipe": recipe_hash(session.recipe()), "state": state_of(session)}
-        rows.append({**merge, "kept": _percent(merge["kept"]), **made})
+        row = {**merge, "kept": _percent(merge["kept"]), "state": state_of(session)}
+        rows.append({**row, "recipe": recipe_hash(session.recipe())})
     return tuple(rows)
 
 

@@ -40,10 +40,10 @@ def ends(pair: Pair, studio: Studio, known: Recent | None = None) -> dict[str, A
 
 def test_base_and_domain_model_and_merges_may_be_compared() -> None:
     pair = read_pair(SLOTS, SESSION)
-    assert (pair.first.target, pair.second.target) == (SESSION.recipe(), OTHER.recipe())
-    assert pair.second.label == "the merge in slot B"
+    assert (pair.sides[0].target, pair.sides[1].target) == (SESSION.recipe(), OTHER.recipe())
+    assert pair.sides[1].label == "the merge in slot B"
     pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, SESSION)
-    assert [side.label for side in (pair.first, pair.second)] == ["base", "law"]
+    assert [side.label for side in pair.sides] == ["base", "law"]
     assert pair.base == "zoo:base"
 
 
@@ -124,6 +124,6 @@ def test_it_can_be_stopped(studio: Studio) -> None:
 
 def test_strangers_compare_no_folder(studio: Studio, zoo_env: Path) -> None:
     folder = str(zoo_env / "math")
-    pair = Pair(Side("base", "zoo:base"), Side("math", folder), "zoo:base")
+    pair = Pair((Side("base", "zoo:base"), Side("math", folder)), "zoo:base")
     with pytest.raises(NotAllowed):
         comparison_value(pair, studio, Recent(4), lambda *step: None, threading.Event())

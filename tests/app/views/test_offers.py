@@ -21,8 +21,8 @@ from components.session.presets import (
 from components.session.session import ModelChoice, Session
 from components.session.state import session_from_state, state_of
 from components.views.controls.hub_offer import (
-    FetchProgress,
     Offer,
+    fetch_progress,
     offer_lines,
     offer_value,
     stream_fetch,
@@ -211,7 +211,7 @@ def test_a_model_the_program_knows_is_fetched_before_it_is_checked(
 
 def test_what_is_converted_after_a_download_is_told() -> None:
     told = list[Any]()
-    FetchProgress("Fetching zoo:smollm2", told.append)(7, 7, "Converting")
+    fetch_progress("Fetching zoo:smollm2", told.append)(7, 7, "Converting")
     assert told == [("now", "Fetching zoo:smollm2: here; converting it takes half a minute", None)]
 
 
@@ -237,7 +237,7 @@ def test_a_set_that_is_here_is_a_preset_and_no_longer_offered(
 def test_a_download_says_its_rate_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, told = [0.0], list[Any]()
     monkeypatch.setattr("components.views.controls.hub_offer.time.monotonic", lambda: clock[0])
-    tell = FetchProgress("Fetching a/b (1 of 2)", told.append)
+    tell = fetch_progress("Fetching a/b (1 of 2)", told.append)
     tell(40_000_000, 100_000_000, "")  # here before
     clock[0] = 10.0
     tell(60_000_000, 100_000_000, "")
