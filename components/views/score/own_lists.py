@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import gradio as gr
@@ -40,28 +41,19 @@ class TextLimits:
 PUBLIC_LIMITS, OWN_LIMITS = TextLimits(20_000, 60), TextLimits(100_000, 1_000)
 
 
-@dataclass(frozen=True, slots=True)
-class OwnLists:
-    """Checked lists; at least one."""
+Lists = Mapping[str, OwnDomain]
+"""Reference of a model, or `ALL_MODELS`, which comes first -> its checked list; at least one."""
 
-    common: OwnDomain | None
-    by_model: Mapping[str, OwnDomain]
 
-    @property
-    def domains(self) -> tuple[OwnDomain, ...]:
-        """All lists, that of all models first."""
-        return (*([] if self.common is None else [self.common]), *self.by_model.values())
-
-    def of_each(self, references: tuple[str, ...]) -> tuple[OwnDomain, ...]:
-        """The list of each model: its own, else that of all; InvalidValue if there is neither."""
-        domains = {name: self.by_model.get(name, self.common) for name in references}
-        missing = [short_name(name) for name, domain in domains.items() if domain is None]
-        if missing:
-            raise InvalidValue(
-                f"There are no questions for {', '.join(missing)}: give each model a list, or "
-                "write one for all models."
-            )
-        return tuple(domain for domain in domains.values() if domain is not None)
+def list_of_each(lists: Lists, references: tuple[str, ...]) -> tuple[OwnDomain, ...]:
+    """The list of each model: its own, else that of all; InvalidValue if there is neither."""
+    missing = [short_name(name) for name in references if not lists.keys() & {name, ALL_MODELS}]
+    if missing:
+        raise InvalidValue(
+            f"There are no questions for {', '.join(missing)}: give each model a list, or "
+            "write one for all models."
+        )
+    return tuple(lists[name if name in lists else ALL_MODELS] for name in references)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +70,7 @@ class QuestionBox:
         """For `inputs=`."""
         return {self.text, self.lists}
 
-    def read(self, values: Mapping[Any, Any], session: Session, limits: TextLimits) -> OwnLists:
+    def read(self, values: Mapping[Any, Any], session: Session, limits: TextLimits) -> Lists:
         """The lists in a handler's values; raises InvalidValue."""
         return read_lists(texts_of(values[self.text], values[self.lists]), session, limits)
 
@@ -97,7 +89,7 @@ def texts_of(text: object, lists: object) -> dict[str, str]:
     return {str(name): whole(text) for name, text in texts.items() if isinstance(text, str)}
 
 
-def read_lists(texts: Mapping[str, str], session: Session, limits: TextLimits) -> OwnLists:
+def read_lists(texts: Mapping[str, str], session: Session, limits: TextLimits) -> Lists:
     """Check the lists of all models and of those in the merge; others are left out.
 
     Raises:
@@ -123,7 +115,7 @@ def read_lists(texts: Mapping[str, str], session: Session, limits: TextLimits) -
             f"The lists have {count} questions, and at most {limits.questions} are asked at once. "
             "Shorten them."
         )
-    return OwnLists(domains.pop(ALL_MODELS, None), domains)
+    return domains
 
 
 def _read(label: str, text: str, limits: TextLimits) -> OwnDomain:
@@ -136,15 +128,15 @@ def _read(label: str, text: str, limits: TextLimits) -> OwnDomain:
     return read_items(text.encode(), file, f"{label} {DOMAIN_NAME}".strip(), most=limits.questions)
 
 
-def offer_value(lists: OwnLists) -> list[dict[str, Any]]:
+def offer_value(lists: Lists) -> list[dict[str, Any]]:
     """The first questions of each list, with the lines by which they are marked, and its model."""
     rows = []
-    for name, domain in {ALL_MODELS: lists.common, **lists.by_model}.items():
-        items = () if domain is None else domain.items
-        fitting = [item for item in items if len(item.prompt) <= MAX_PROMPT_CHARS][:MAX_OFFERED]
-        if fitting:
-            row = {"model": name, "label": str(domain), "lines": list(map(item_line, fitting))}
-            rows.append(row | {"prompts": [item.prompt for item in fitting]})
+    for name, domain in lists.items():
+        short = (item for item in domain.items if len(item.prompt) <= MAX_PROMPT_CHARS)
+        items = list(islice(short, MAX_OFFERED))
+        if items:
+            row = {"model": name, "label": str(domain), "lines": list(map(item_line, items))}
+            rows.append(row | {"prompts": [item.prompt for item in items]})
     return rows
 
 

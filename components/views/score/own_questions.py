@@ -24,7 +24,7 @@ from ...work.progress_stream import stream_run
 from ...work.rate_limits import Allowance
 from ...work.studio import Studio
 from ...work.visitor import visitor_of
-from .own_lists import OwnLists, QuestionBox, build_lists, limits_of, wire_offer
+from .own_lists import Lists, QuestionBox, build_lists, limits_of, wire_offer
 from .score_values import contestants, model_of
 
 REPLY_TOKENS = 48
@@ -51,13 +51,13 @@ class OwnQuestions:
         )
 
 
-def read_own(lists: OwnLists, slot: object, session: Session) -> OwnQuestions:
+def read_own(lists: Lists, slot: object, session: Session) -> OwnQuestions:
     """The request of a handler; `slot` is the slot that is not open. Raises InvalidValue."""
     domains = tuple(
         domain.undivided() if len(domain.items) < MIN_DIVIDED else domain
-        for domain in lists.domains
+        for domain in lists.values()
     )
-    entrants = contestants(session, slot, lists.by_model)
+    entrants = contestants(session, slot, lists)
     return OwnQuestions(domains, entrants, recipe_hash(session.recipe()))
 
 

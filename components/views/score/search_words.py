@@ -13,7 +13,7 @@ from dppa_core.tasks import DOMAINS, OwnDomain
 from dppa_core.tuning.search.options import SearchOptions, checked_options, options_for
 
 from ...session.session import Session
-from .own_lists import OwnLists
+from .own_lists import Lists, list_of_each
 
 WAYS = ("joint", "climb", "optuna", "grid")
 RANGES: Mapping[str, str] = {
@@ -140,9 +140,9 @@ def read_search(values: Mapping[str, Any], session: Session) -> SearchRequest:
     return SearchRequest(session, recipe, settled)
 
 
-def lists_of_models(lists: OwnLists, recipe: MergeRecipe) -> tuple[OwnDomain, ...]:
+def lists_of_models(lists: Lists, recipe: MergeRecipe) -> tuple[OwnDomain, ...]:
     """The list of each model of a merge; InvalidValue for a model without, or an empty half."""
-    domains = lists.of_each(tuple(model.model for model in recipe.models))
+    domains = list_of_each(lists, tuple(model.model for model in recipe.models))
     for domain in domains:
         for split in ("search", "test"):
             domain.of_split(split)

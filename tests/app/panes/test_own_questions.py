@@ -15,6 +15,7 @@ from components.views.score.own_lists import (
     OWN_LIMITS,
     PUBLIC_LIMITS,
     TextLimits,
+    list_of_each,
     offer_value,
     read_lists,
     texts_of,
@@ -127,13 +128,13 @@ def test_the_box_holds_the_list_that_is_looked_at_and_others_come_beside_it() ->
     texts = texts_of(CLAUSES, sent)
     assert texts == {"": APPLES, "zoo:law": CLAUSES, "zoo:gone": "x"}
     lists = read_lists(texts, SESSION, PUBLIC_LIMITS)
-    assert len(lists.domains) == 2, "a model that is not in the merge is left out"
-    found = lists.of_each(("zoo:math", "zoo:law"))
+    assert len(lists) == 2, "a model that is not in the merge is left out"
+    found = list_of_each(lists, ("zoo:math", "zoo:law"))
     assert [str(one) for one in found] == ["questions", "law questions"]
     assert texts_of(APPLES, "null") == {"": APPLES}
     of_one = read_lists({"zoo:law": CLAUSES}, SESSION, PUBLIC_LIMITS)
     with pytest.raises(InvalidValue, match="no questions for math, finance: give each model a"):
-        of_one.of_each(("zoo:math", "zoo:finance", "zoo:law"))
+        list_of_each(of_one, ("zoo:math", "zoo:finance", "zoo:law"))
 
 
 def test_mistakes_name_the_list_and_all_lists_count_together() -> None:
@@ -150,7 +151,7 @@ def test_models_of_equal_names_have_lists_of_their_own() -> None:
     models = tuple(replace(SESSION.models[0], reference=name) for name in ("a/x", "b/x"))
     session = replace(SESSION, models=models)
     lists = read_lists({"a/x": APPLES, "b/x": CLAUSES}, session, PUBLIC_LIMITS)
-    assert len(set(lists.domains)) == 2
+    assert len(set(lists.values())) == 2
 
 
 def test_the_first_questions_of_each_list_are_offered_as_they_are_asked() -> None:
@@ -174,8 +175,7 @@ def test_the_first_questions_of_each_list_are_offered_as_they_are_asked() -> Non
 def test_a_question_is_offered_with_the_line_that_reads_as_it(text: str) -> None:
     lists = read_lists({"": text}, SESSION, PUBLIC_LIMITS)
     (offer,) = offer_value(lists)
-    assert lists.common is not None
-    items = lists.common.items
+    items = lists[""].items
     read = [read_items(one.encode(), "one.jsonl", "questions").items[0] for one in offer["lines"]]
     assert read == list(items[: len(read)]) and [one.prompt for one in read] == offer["prompts"]
 
