@@ -62,14 +62,6 @@ Segment = Prose | Placed | Attempt | Quiz
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A number in the text, computed by a block of the lesson."""
-
-    block: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
 class Lesson:
     """One lesson, ready to be shown."""
 
@@ -83,11 +75,6 @@ class Lesson:
     """Its section in the list."""
     sources: tuple[Mapping[str, str], ...]
     segments: tuple[Segment, ...]
-    figures: tuple[Figure, ...]
-    terms: tuple[str, ...]
-    """Terms of the glossary that the text links to."""
-    links: tuple[str, ...]
-    """Other lessons that the text links to."""
 
     @property
     def blocks(self) -> tuple[Placed, ...]:
@@ -110,10 +97,8 @@ class _Links(RendererHTML):
         address = str(tokens[idx].attrGet("href"))
         if address.startswith("term:"):
             term = unquote(address[5:]).replace("-", " ")
-            env["terms"].append(term)
             return f'<button type="button" class="term" data-term="{escapeHtml(term)}">'
         if address.startswith("lesson:"):
-            env["lessons"].append(address[7:])
             return f'<a href="?learn={address[7:]}" data-lesson="{address[7:]}">'
         tokens[idx].attrSet("target", "_blank")
         tokens[idx].attrSet("rel", "noopener noreferrer")
@@ -138,7 +123,7 @@ class _Links(RendererHTML):
                 f"A number in the text is written `=BLOCK.KEY|FORMAT`, FORMAT one of "
                 f"{', '.join(FORMATS)}; got {shown(text)}."
             )
-        env["figures"].append(Figure(figure[1], figure[2]))
+        env["figures"].append((figure[1], figure[2]))
         attributes = f'data-figure="{figure[1]}.{figure[2]}" data-as="{style}"'
         return f'<span class="figure" {attributes}>…</span>'
 
@@ -170,7 +155,7 @@ def _read(name: str, text: str) -> Lesson:
     unknown, missing = front.keys() - FRONT_KEYS, FRONT_KEYS - front.keys()
     if unknown or missing:
         raise InvalidValue(f"front matter: unknown {sorted(unknown)}, missing {sorted(missing)}.")
-    env: dict[str, Any] = {"figures": [], "terms": [], "lessons": []}
+    env: dict[str, Any] = {"figures": []}
     segments = tuple(_segments(env, text[match.end() :]))
     lesson = Lesson(
         name=name,
@@ -180,23 +165,18 @@ def _read(name: str, text: str) -> Lesson:
         part=str(front["part"]),
         sources=tuple(map(_source, front["sources"] or ())),
         segments=segments,
-        figures=tuple(env["figures"]),
-        terms=tuple(env["terms"]),
-        links=tuple(env["lessons"]),
     )
     names = {block.name for block in lesson.blocks}
-    for figure in lesson.figures:
-        if figure.block not in names:
-            raise InvalidValue(
-                f"the number {figure.block}.{figure.key} has no such block above it."
-            )
+    for block, key in env["figures"]:
+        if block not in names:
+            raise InvalidValue(f"the number {block}.{key} has no such block above it.")
     if len(names) < len(lesson.blocks):
         raise InvalidValue("a block is in it twice; each name may occur once.")
     return lesson
 
 
 def _segments(env: dict[str, Any], text: str) -> list[Segment]:
-    """The parts of a lesson; its numbers, terms and links are added to `env`."""
+    """The parts of a lesson; the (block, key) of each number is added to `env`."""
     reader, segments = _reader(), list[Segment]()
     prose: list[Token] = []
 
