@@ -41,7 +41,7 @@ FETCH_QUEUE = DOWNLOADS.turns | PRIVATE
 
 
 def wire_models(page: Page, studio: Studio) -> None:
-    """Presets, Remove, models of one's own."""
+    """Wire presets, Remove, and typed models."""
     controls, view = page.controls, page.models
 
     @show_errors
@@ -128,7 +128,7 @@ def _show_preflight(page: Page, report: PreflightReport | None) -> Iterator[dict
 
 
 def wire_offer(page: Page, studio: Studio) -> None:
-    """The card of models to fetch: Check, Fetch, Stop."""
+    """Wire Check, Fetch and Stop of the card of models to fetch."""
     card = page.offer
 
     @show_errors

@@ -156,11 +156,11 @@ def test_titles_of_open_questions_say_what_was_found(block: Callable[..., dict[s
 def test_no_answer_of_one_domain_makes_the_mean_retention_0(
     block: Callable[..., dict[str, Any]],
 ) -> None:
-    found = block("open-question", key="significance")
-    figures = found["figures"]
+    value = block("open-question", key="significance")
+    figures = value["figures"]
     assert figures["chance-finance"] == figures["chance-retention"] == 0 < figures["chance-right"]
-    assert figures["chance-right"] == 0.06 and "Ranked at random" in found["finding"]
-    assert found["note"] and not block("open-question", key="beyond")["note"]
+    assert figures["chance-right"] == 0.06 and "Ranked at random" in value["finding"]
+    assert value["note"] and not block("open-question", key="beyond")["note"]
 
 
 def test_matrices_by_hand(block: Callable[..., dict[str, Any]]) -> None:
@@ -189,13 +189,13 @@ def test_failures_and_questions_are_as_many_as_said(block: Callable[..., dict[st
 
 
 def test_losses_by_factor_are_the_experiments(block: Callable[..., dict[str, Any]]) -> None:
-    found = block("loss-by-factor")
-    plain = found["factors"].index(1.0)
-    for place in found["places"]:
+    value = block("loss-by-factor")
+    plain = value["factors"].index(1.0)
+    for place in value["places"]:
         for kind, cost in (("foretold", "foretold-cost"), ("measured", "cost")):
             gap = place[kind][plain] - place["unpruned"]
             assert gap == pytest.approx(place[cost], abs=1e-3 * max(1, place[kind][plain]))
         best = min(place["measured"])
-        assert found["factors"][place["measured"].index(best)] == place["best"]
-    assert {place["domain"] for place in found["places"]} == {"math", "finance", "law"}
-    assert 0 < found["figures"]["mean"] < found["figures"]["with"] - found["figures"]["without"]
+        assert value["factors"][place["measured"].index(best)] == place["best"]
+    assert {place["domain"] for place in value["places"]} == {"math", "finance", "law"}
+    assert 0 < value["figures"]["mean"] < value["figures"]["with"] - value["figures"]["without"]

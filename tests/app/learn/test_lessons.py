@@ -30,6 +30,7 @@ from dppa_core.tasks.intervals import wilson
 
 FRONT = "---\ntitle: T\nabout: A\nminutes: 3\npart: Lessons\nsources: []\n---\n"
 NUMBERS = "\n```numbers b\n{}\n```\n"
+NUMBERED = [lesson.name for lesson in lessons().values() if lesson.part == "Lessons"]
 QUIZ = "```quiz\nask: Q?\nchoices:\n- {text: a, why: b, right: true}\n- {text: c, why: d}\n```\n"
 
 
@@ -45,21 +46,21 @@ def test_a_lesson_has_all_that_belongs_to_it(name: str) -> None:
     assert set(re.findall(r'data-lesson=\\"([^"]*)\\"', page)) <= lessons().keys()
 
 
-@pytest.mark.parametrize("name", [one.name for one in lessons().values() if one.part == "Lessons"])
+@pytest.mark.parametrize("name", NUMBERED)
 def test_a_lesson_has_a_plot_a_trial_and_questions(name: str) -> None:
     lesson = lessons()[name]
     assert any(block.seen for block in lesson.blocks)
-    assert any(isinstance(one, Attempt) for one in lesson.segments)
+    assert any(isinstance(part, Attempt) for part in lesson.segments)
     assert 2 <= len(lesson.quizzes) <= 3
 
 
-@pytest.mark.parametrize("name", [one.name for one in lessons().values() if one.part == "Lessons"])
+@pytest.mark.parametrize("name", NUMBERED)
 def test_a_lesson_takes_as_long_as_it_says(name: str) -> None:
     """Words, trials and questions included, at 230 a minute; plots take no extra time."""
     (path,) = FOLDER.glob(f"*-{name}.md")
     text = path.read_text(encoding="utf-8").split("---\n", 2)[2]
-    told = re.sub(r"```(block|numbers).*?```", "", text, flags=re.DOTALL)
-    assert abs(len(told.split()) / 230 - lessons()[name].minutes) < 0.75, name
+    prose = re.sub(r"```(block|numbers).*?```", "", text, flags=re.DOTALL)
+    assert abs(len(prose.split()) / 230 - lessons()[name].minutes) < 0.75, name
 
 
 def test_the_catalogue_names_every_file_once() -> None:
@@ -72,8 +73,8 @@ def test_lessons_are_called_by_the_numbers_they_have() -> None:
     assert [number(name) for name in ("delta", "open", "by-hand")] == [1, 9, None]
     for path in FOLDER.glob("*.md"):
         text = path.read_text(encoding="utf-8")
-        for told, name in re.findall(r"\[lesson (\d+)\]\(lesson:([\w-]+)\)", text):
-            assert number(name) == int(told), path
+        for digits, name in re.findall(r"\[lesson (\d+)\]\(lesson:([\w-]+)\)", text):
+            assert number(name) == int(digits), path
     assert number("comparison") == 8 and number("delta") == 1  # named without a link
 
 
@@ -121,17 +122,17 @@ def test_what_is_wrong_in_a_lesson_is_named(text: str, says: str) -> None:
 
 
 def ask(studio: Studio, *asks: dict[str, object]) -> dict[str, dict[str, object]]:
-    sent = json.dumps({"id": 7, "asks": [{"key": str(i), **one} for i, one in enumerate(asks)]})
+    sent = json.dumps({"id": 7, "asks": [{"key": str(i), **row} for i, row in enumerate(asks)]})
     server = LessonServer(studio)
     while True:
-        told = server.payload(sent, first_session())
-        assert told["id"] == 7
-        if not any("pending" in one for one in told["answers"].values()):
-            return told["answers"]
+        reply = server.payload(sent, first_session())
+        assert reply["id"] == 7
+        if not any("pending" in answer for answer in reply["answers"].values()):
+            return reply["answers"]
 
 
 def test_what_cannot_be_answered_spoils_nothing_else(studio: Studio) -> None:
-    found = ask(
+    answers = ask(
         studio,
         {"what": "catalogue"},
         {"what": "lesson", "name": "delta"},
@@ -142,8 +143,9 @@ def test_what_cannot_be_answered_spoils_nothing_else(studio: Studio) -> None:
         {"what": "block", "name": "interval-width", "arguments": {"share": 7}},
         {"what": "block", "name": "delta-excerpt", "arguments": {"model": "zoo:law"}},
     )
-    assert [next(iter(one)) for one in found.values()] == ["value"] * 2 + ["error"] * 5 + ["value"]
-    assert "not in the list of models" in str(found["4"]["error"])
+    kinds = [next(iter(answer)) for answer in answers.values()]
+    assert kinds == ["value"] * 2 + ["error"] * 5 + ["value"]
+    assert "not in the list of models" in str(answers["4"]["error"])
 
 
 @pytest.mark.parametrize(
@@ -264,16 +266,16 @@ def test_so_many_wait_for_lessons_and_others_are_told_at_once() -> None:
         queue.ask("k", lambda _work: go.wait(10), 5)
 
     waiting = [threading.Thread(target=asks) for _ in range(block_queue.MAX_WAITING_REQUESTS)]
-    for one in waiting:
-        one.start()
+    for thread in waiting:
+        thread.start()
     while queue._waiting._value:
         time.sleep(0.001)
     begun = time.monotonic()
     assert "pending" in queue.ask("k", lambda _work: None, 5)
     assert time.monotonic() - begun < 2
     go.set()
-    for one in waiting:
-        one.join(10)
+    for thread in waiting:
+        thread.join(10)
 
 
 # --- blocks ---
@@ -286,19 +288,19 @@ def test_a_difference_holds_of_the_digits_that_are_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("of", "weights", "mlp", "all_of_them"),
+    ("model", "weights", "mlp", "all_of_them"),
     [
         ("Llama 2 7B", 6_476_005_376, 2 / 3, 6_738_415_616),
         ("Llama 3 8B", 6_979_321_856, 4 / 5, 8_030_261_248),
     ],
 )
 def test_published_shapes_hold_as_many_weights_as_published(
-    studio: Studio, of: str, weights: int, mlp: float, all_of_them: int
+    studio: Studio, model: str, weights: int, mlp: float, all_of_them: int
 ) -> None:
-    (found,) = ask(
-        studio, {"what": "block", "name": "matrix-counts", "arguments": {"of": of}}
+    (reply,) = ask(
+        studio, {"what": "block", "name": "matrix-counts", "arguments": {"of": model}}
     ).values()
-    figures = found["value"]["figures"]  # type: ignore[index]
+    figures = reply["value"]["figures"]  # type: ignore[index]
     assert figures["weights"] == weights
     assert figures["weights"] + figures["others"] == all_of_them
     assert figures["mlp"] == pytest.approx(mlp, abs=0.01)  # as the lesson says
@@ -319,14 +321,14 @@ def test_results_are_as_the_lessons_say(studio: Studio) -> None:
     board = ask(studio, {"what": "block", "name": "leaderboard"})["0"]["value"]
     kept = {row["method"]: row["retention"] for row in board["rows"]}  # type: ignore[index]
     assert kept["task_arithmetic"] > kept["dppa"] > kept["dare"] < kept["magnitude"]
-    found = {
+    replies = {
         key: ask(studio, {"what": "block", "name": "open-question", "arguments": {"key": key}})["0"]
         for key in ("beyond", "significance")
     }
-    beyond, ranked = (one["value"] for one in found.values())
+    beyond, ranked = (reply["value"] for reply in replies.values())
     dp, dppa = beyond["plot"]["series"]  # type: ignore[index]
     assert [low > 0 for low in dppa["low"][:4]] == [False, True, True, True], "ahead from 85 % on"
     assert [high < 0 for high in dp["high"][:4]] == [False, True, True, True], "and DP behind"
     for rate in ranked["plot"]["series"]:  # type: ignore[index]
-        of = dict(zip(rate["x"], rate["y"], strict=True))
-        assert of["fisher"] < of["magnitude"] < of["activation"]
+        kept = dict(zip(rate["x"], rate["y"], strict=True))
+        assert kept["fisher"] < kept["magnitude"] < kept["activation"]

@@ -60,7 +60,7 @@ class Request:
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-ASKED: Any = Request()
+REQUEST: Any = Request()
 
 
 @pytest.fixture
@@ -73,10 +73,10 @@ def outside(zoo_env: Path, tmp_path: Path, one_torch_thread: None) -> Endpoints:
 
 def test_a_plan_is_that_of_the_recipe(outside: Endpoints) -> None:
     assert outside.example() == RECIPE
-    found = outside.plan(RECIPE)
-    assert found["recipe"] == recipe_hash(first_session().recipe())
-    assert [plan["finetuned"] for plan in found["plans"]] == ["zoo:math", "zoo:finance", "zoo:law"]
-    assert all(abs(plan["density"] - 0.2) < 0.01 for plan in found["plans"])
+    plans = outside.plan(RECIPE)
+    assert plans["recipe"] == recipe_hash(first_session().recipe())
+    assert [plan["finetuned"] for plan in plans["plans"]] == ["zoo:math", "zoo:finance", "zoo:law"]
+    assert all(abs(plan["density"] - 0.2) < 0.01 for plan in plans["plans"])
 
 
 def test_a_method_that_decides_while_it_merges_has_no_plan(outside: Endpoints) -> None:
@@ -87,22 +87,22 @@ def test_a_method_that_decides_while_it_merges_has_no_plan(outside: Endpoints) -
 def test_a_merge_an_answer_and_a_score(outside: Endpoints) -> None:
     merged = outside.merge(RECIPE)
     assert merged["models"] == ["zoo:math", "zoo:finance", "zoo:law"] and merged["cells"]
-    answer = outside.chat(RECIPE, "1 + 1?", ASKED, max_tokens=3)
+    answer = outside.chat(RECIPE, "1 + 1?", REQUEST, max_tokens=3)
     assert isinstance(answer, str)
-    assert isinstance(outside.chat(RECIPE, "half \ud83d", ASKED, max_tokens=3), str)
-    assert answer == outside.chat(RECIPE, "1 + 1?", ASKED, max_tokens=3)
+    assert isinstance(outside.chat(RECIPE, "half \ud83d", REQUEST, max_tokens=3), str)
+    assert answer == outside.chat(RECIPE, "1 + 1?", REQUEST, max_tokens=3)
     score = outside.score(RECIPE, "math", "zoo:math", 4)
     assert score["questions"] == 4 and 0 <= score["low"] <= score["accuracy"] <= score["high"] <= 1
 
 
 def test_texts_come_as_they_are_and_files_as_an_address(outside: Endpoints) -> None:
-    assert outside.export(RECIPE, "recipe", ASKED)["text"] == RECIPE
-    assert outside.export(RECIPE, "card", ASKED)["name"] == "README.md"
+    assert outside.export(RECIPE, "recipe", REQUEST)["text"] == RECIPE
+    assert outside.export(RECIPE, "card", REQUEST)["name"] == "README.md"
     with pytest.raises(InvalidValue, match="mergekit has no DPPA"):
-        outside.export(RECIPE, "mergekit", ASKED)
-    made = outside.export(RECIPE, "checkpoint", ASKED)
-    assert made["address"].startswith("export/") and made["name"].endswith(".zip")
-    assert 0 < made["seconds"] <= PUBLIC.seconds
+        outside.export(RECIPE, "mergekit", REQUEST)
+    file = outside.export(RECIPE, "checkpoint", REQUEST)
+    assert file["address"].startswith("export/") and file["name"].endswith(".zip")
+    assert 0 < file["seconds"] <= PUBLIC.seconds
 
 
 LOCAL = RECIPE.replace("zoo:math", "/etc")
@@ -135,10 +135,10 @@ def test_a_recipe_that_is_none_or_not_a_strangers_is_refused_everywhere(
     asking = (
         lambda: outside.plan(recipe),
         lambda: outside.merge(recipe),
-        lambda: outside.chat(recipe, "1 + 1?", ASKED),
+        lambda: outside.chat(recipe, "1 + 1?", REQUEST),
         lambda: outside.score(recipe, "math"),
-        lambda: outside.export(recipe, "checkpoint", ASKED),
-        lambda: outside.export(recipe, "card", ASKED),
+        lambda: outside.export(recipe, "checkpoint", REQUEST),
+        lambda: outside.export(recipe, "card", REQUEST),
     )
     for ask in asking:
         with pytest.raises(error):
@@ -163,9 +163,9 @@ def test_a_recipe_that_is_none_or_not_a_strangers_is_refused_everywhere(
     ],
 )
 def test_values_out_of_range_are_refused(outside: Endpoints, values: dict[str, Any]) -> None:
-    given = {"recipe": RECIPE, "question": "1 + 1?", "request": ASKED, **values}
+    arguments = {"recipe": RECIPE, "question": "1 + 1?", "request": REQUEST, **values}
     with pytest.raises(DppaError):
-        outside.chat(**given)
+        outside.chat(**arguments)
 
 
 def test_domains_numbers_and_kinds_are_checked(outside: Endpoints) -> None:
@@ -174,17 +174,17 @@ def test_domains_numbers_and_kinds_are_checked(outside: Endpoints) -> None:
             outside.score(**{"recipe": RECIPE, "domain": "math", **values})  # type: ignore[arg-type]
     for kind in ("../x", 3, None, ["checkpoint"]):
         with pytest.raises(UnknownName):
-            outside.export(RECIPE, kind, ASKED)  # type: ignore[arg-type]
+            outside.export(RECIPE, kind, REQUEST)  # type: ignore[arg-type]
 
 
 def test_agents_have_an_allowance_each_though_gradio_gives_them_one_session(
     outside: Endpoints,
 ) -> None:
-    one, other = (Request(address, x_dppa_caller="1") for address in ("1.2.3.4", "1.2.3.5"))
+    first, second = (Request(address, x_dppa_caller="1") for address in ("1.2.3.4", "1.2.3.5"))
     outside._allowance.spend(Visitor("", "1.2.3.4"), 30_000)
     with pytest.raises(OutOfBudget, match="tokens an hour"):
-        outside.chat(RECIPE, "1 + 1?", one)  # type: ignore[arg-type]
-    assert outside.chat(RECIPE, "1 + 1?", other, max_tokens=1) is not None  # type: ignore[arg-type]
+        outside.chat(RECIPE, "1 + 1?", first)  # type: ignore[arg-type]
+    assert outside.chat(RECIPE, "1 + 1?", second, max_tokens=1) is not None  # type: ignore[arg-type]
 
 
 def test_a_strangers_tokens_and_time_have_an_end(
@@ -192,7 +192,7 @@ def test_a_strangers_tokens_and_time_have_an_end(
 ) -> None:
     outside._allowance.spend(Visitor("abc"), 30_000)
     with pytest.raises(OutOfBudget, match="tokens an hour"):
-        outside.chat(RECIPE, "1 + 1?", ASKED)
+        outside.chat(RECIPE, "1 + 1?", REQUEST)
     ended = threading.Event()
 
     def endless(stop: Stop) -> None:
@@ -217,13 +217,17 @@ def drawn(outside: Endpoints, kind: str, **more: Any) -> ElementTree.Element:
 
 
 def texts(picture: ElementTree.Element) -> list[str]:
-    return ["".join(one.itertext()) for one in picture.iter() if one.tag.endswith("text")]
+    return [
+        "".join(element.itertext()) for element in picture.iter() if element.tag.endswith("text")
+    ]
 
 
 def test_the_heatmap_holds_the_kept_share_of_every_matrix(outside: Endpoints) -> None:
     plan = outside.plan(RECIPE)["plans"][1]
-    found = texts(drawn(outside, "heatmap", model="zoo:finance"))
-    assert {f"{100 * one['kept'] / one['numel']:.1f}" for one in plan["modules"]} <= set(found)
+    labels = texts(drawn(outside, "heatmap", model="zoo:finance"))
+    assert {f"{100 * module['kept'] / module['numel']:.1f}" for module in plan["modules"]} <= set(
+        labels
+    )
 
 
 def test_partitions_changes_and_scores_are_drawn_with_title_and_axes(outside: Endpoints) -> None:
@@ -335,12 +339,12 @@ def test_a_program_plans_asks_and_takes_away(
     assert client.predict(recipe, api_name="/plan")["plans"]
     answer = client.predict(recipe=recipe, question="1 + 1?", max_tokens=2, api_name="/chat")
     assert isinstance(answer, str)
-    made = client.predict(recipe=recipe, kind="checkpoint", api_name="/export")
-    with urllib.request.urlopen(f"{address}/{made['address']}") as got:
+    file = client.predict(recipe=recipe, kind="checkpoint", api_name="/export")
+    with urllib.request.urlopen(f"{address}/{file['address']}") as got:
         data = got.read()
         assert "attachment" in got.headers["Content-Disposition"]
-    assert len(data) == made["bytes"]
-    assert hashlib.sha256(data).hexdigest() == made["sha256"]
+    assert len(data) == file["bytes"]
+    assert hashlib.sha256(data).hexdigest() == file["sha256"]
 
 
 def test_a_program_reads_why_it_was_refused(client: Client) -> None:
@@ -393,24 +397,24 @@ def test_what_the_page_does_not_use_is_closed(address: str, path: str) -> None:
         assert status == 404 and headers["content-type"].startswith("text/plain"), before
 
 
-@pytest.mark.parametrize("where", ["run/predict", "queue/join"])
-def test_what_is_no_question_is_refused_without_being_repeated(address: str, where: str) -> None:
+@pytest.mark.parametrize("route", ["run/predict", "queue/join"])
+def test_what_is_no_question_is_refused_without_being_repeated(address: str, route: str) -> None:
     sent = b'{"fn_index": 1e400, "data": {"secret": 1}}'
-    asked = urllib.request.Request(
-        f"{address}/gradio_api/{where}", sent, {"content-type": "application/json"}
+    request = urllib.request.Request(
+        f"{address}/gradio_api/{route}", sent, {"content-type": "application/json"}
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(asked, timeout=10)
+        urllib.request.urlopen(request, timeout=10)
     assert (caught.value.code, caught.value.read()) == (422, b"Not a request of this page")
 
 
 @pytest.mark.parametrize("name", sorted(ENDPOINTS))
 def test_nobody_goes_around_the_queue(address: str, name: str) -> None:
-    asked = urllib.request.Request(
+    request = urllib.request.Request(
         f"{address}/gradio_api/run{name}", b'{"data": []}', {"content-type": "application/json"}
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(asked)
+        urllib.request.urlopen(request)
     with caught.value as answer:
         assert answer.code == 404
 

@@ -31,11 +31,11 @@ def luminance(colour: Colour) -> float:
 
 
 def shares(colour: Colour) -> Colour:
-    return tuple(one / 255 for one in colour)
+    return tuple(channel / 255 for channel in colour)
 
 
-def contrast(one: Colour, other: Colour) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
+def contrast(first: Colour, second: Colour) -> float:
+    low, high = sorted((luminance(first), luminance(second)))
     return (high + 0.05) / (low + 0.05)
 
 
@@ -43,7 +43,7 @@ def over(top: Colour, share: float, below: Colour) -> Colour:
     return tuple(share * a + (1 - share) * b for a, b in zip(top, below, strict=True))
 
 
-def of(name: str, mode: int) -> Colour:
+def channels_of(name: str, mode: int) -> Colour:
     return channels(PALETTE[name][mode])
 
 
@@ -55,18 +55,18 @@ def rules() -> Iterator[tuple[str, str]]:
             yield from RULE.findall(text)
 
 
-def named(what: str, declarations: str) -> list[str]:
-    found: list[str] = re.findall(rf"(?:^|[;\s]){what}: var\(--d-([\w-]+)\)", declarations)
-    return found
+def named(property_name: str, declarations: str) -> list[str]:
+    names: list[str] = re.findall(rf"(?:^|[;\s]){property_name}: var\(--d-([\w-]+)\)", declarations)
+    return names
 
 
 def pairs() -> set[tuple[str, str]]:
     """(text, background) of all rules."""
-    found = set()
+    found_pairs = set()
     for _, declarations in rules():
         below = named("background(?:-color)?", declarations) or PAPERS
-        found |= {(text, one) for text in named("color", declarations) for one in below}
-    return found
+        found_pairs |= {(text, colour) for text in named("color", declarations) for colour in below}
+    return found_pairs
 
 
 MODES = pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
@@ -74,18 +74,20 @@ MODES = pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
 
 @MODES
 def test_every_colour_of_text_reads_on_what_lies_below_it(mode: int) -> None:
-    found = pairs()
-    assert {("on-accent", "accent"), ("paper", "ink"), ("muted", "sunk")} <= found
-    bad = {pair for pair in found - {("edge", one) for one in PAPERS} if reads(pair, mode) < AA}
+    on_page = pairs()
+    assert {("on-accent", "accent"), ("paper", "ink"), ("muted", "sunk")} <= on_page
+    bad = {
+        pair for pair in on_page - {("edge", paper) for paper in PAPERS} if reads(pair, mode) < AA
+    }
     assert not bad
     assert all(
-        reads(("edge", one), mode) >= OF_MARKS for one in PAPERS
+        reads(("edge", paper), mode) >= OF_MARKS for paper in PAPERS
     )  # frames, dots between words
 
 
 def reads(pair: tuple[str, str], mode: int) -> float:
     text, below = pair
-    return contrast(of(text, mode), of(below, mode))
+    return contrast(channels_of(text, mode), channels_of(below, mode))
 
 
 @MODES
@@ -99,13 +101,13 @@ def test_text_that_is_dimmed_while_it_is_out_of_date_still_reads(mode: int) -> N
     assert dimmed
     for selector, share in dimmed:
         for paper in PAPERS[:2]:
-            below = of(paper, mode)
-            assert contrast(over(of("ink", mode), share, below), below) >= AA, selector
+            below = channels_of(paper, mode)
+            assert contrast(over(channels_of("ink", mode), share, below), below) >= AA, selector
 
 
 @MODES
 def test_tokens_read_on_every_colour_of_their_entropy(mode: int) -> None:
-    paper, full, ink = (of(name, mode) for name in ("paper", "entropy", "ink"))
+    paper, full, ink = (channels_of(name, mode) for name in ("paper", "entropy", "ink"))
     assert contrast(ink, full) >= AA and contrast(ink, paper) >= AA
     # Even to the eye: lightness moves one way from the certain to the open end, and far enough.
     assert abs(luminance(full) ** (1 / 3) - luminance(paper) ** (1 / 3)) > 0.2
@@ -116,10 +118,10 @@ def test_numbers_read_on_every_colour_of_a_heatmap(name: str) -> None:
     """As the page chooses: black above a luminance, else white."""
     script = (shipped("assets/js") / "base" / "shapes.js").read_text(encoding="utf-8")
     (written,) = re.findall(rf"const {name} = stops\((.*?)\);", script, re.DOTALL)
-    stops = [channels(f"#{one}") for one in re.findall(r"[0-9a-f]{6}", written)]
+    stops = [channels(f"#{code}") for code in re.findall(r"[0-9a-f]{6}", written)]
     (bound,) = re.findall(r"> ([\d.]+) \? \"#000\" : \"#fff\"", script)
     for low, high in zip(stops, stops[1:], strict=False):
         for share in range(21):
-            colour = tuple(round(one) for one in over(high, share / 20, low))
+            colour = tuple(round(code) for code in over(high, share / 20, low))
             ink = (0.0,) * 3 if luminance(colour) > float(bound) else (255.0,) * 3
             assert contrast(ink, colour) >= AA, colour

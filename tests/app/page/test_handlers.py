@@ -55,8 +55,11 @@ def events(page: gr.Blocks, name: str) -> list[Any]:
 def yielded(page: gr.Blocks, name: str, **values: Any) -> list[dict[Any, Any]]:
     """As `press`: every yield of a handler, or all it returns."""
     (event,) = events(page, name)
-    given = {one: values.get(one.elem_id or "", one.value) for one in event.inputs}
-    result = event.fn(given)
+    inputs = {
+        component: values.get(component.elem_id or "", component.value)
+        for component in event.inputs
+    }
+    result = event.fn(inputs)
     return [result] if isinstance(result, dict) else list(result)
 
 
@@ -180,8 +183,8 @@ def test_models_are_named_in_a_list_with_at_most_one_base() -> None:
         ("a, b", "c", "one base"),
         ("", "a,,b", "a name such as"),
     )
-    for base, models, told in wrong:
-        with pytest.raises(InvalidValue, match=told):
+    for base, models, says in wrong:
+        with pytest.raises(InvalidValue, match=says):
             named_references(base, models)
 
 
@@ -191,7 +194,7 @@ def test_models_listed_before_keep_their_coefficients_on_another_base(
     math, *others = first_session().models
     session = replace(first_session(), models=(replace(math, coefficient=0.4), *others))
     after = with_base(session, str(tiny_zoo / "base"), ("zoo:law", "zoo:math"), studio)
-    assert [(one.reference, one.coefficient) for one in after.models] == [
+    assert [(model.reference, model.coefficient) for model in after.models] == [
         ("zoo:law", others[-1].coefficient),
         ("zoo:math", 0.4),
     ]
@@ -216,9 +219,9 @@ def test_a_reference_nobody_can_open_is_refused(
 
 
 def test_levels_of_ones_own_replace_even_ones_until_their_text_is_empty() -> None:
-    mine = with_levels(first_session(), "97, 85")
-    assert mine.levels == (0.97, 0.85)
-    assert with_levels(mine, " ").shares == ()
+    session = with_levels(first_session(), "97, 85")
+    assert session.levels == (0.97, 0.85)
+    assert with_levels(session, " ").shares == ()
 
 
 # handlers ---------------------------------------------------------------------------------------
@@ -307,8 +310,11 @@ def test_a_model_just_added_is_the_one_that_is_drawn(page: gr.Blocks, tiny_zoo: 
 
 def test_a_model_in_the_list_is_refused_before_any_check_is_shown(page: gr.Blocks) -> None:
     (event,) = events(page, "on_use")
-    given = {one: "zoo:math" if one.elem_id == "reference" else one.value for one in event.inputs}
-    steps = event.fn(given)
+    inputs = {
+        component: "zoo:math" if component.elem_id == "reference" else component.value
+        for component in event.inputs
+    }
+    steps = event.fn(inputs)
     (cleared,) = next(steps).values()
     assert json.loads(cleared) is None
     with pytest.raises(gr.Error, match="in the list already"):
@@ -327,24 +333,25 @@ def test_the_browser_knows_where_every_preset_puts_the_controls(page: gr.Blocks)
     assert wholes[next(iter(presets()))] == whole_json(first_session())
 
 
-def chosen(method: str, **more: Any) -> str:
+def method_choice(method: str, **more: Any) -> str:
     return json.dumps({"method": method, **more})
 
 
 def test_another_method_gets_tables_and_numbers_of_its_own(page: gr.Blocks) -> None:
-    owl = press(page, "on_method", method=chosen("owl"))
+    owl = press(page, "on_method", method=method_choice("owl"))
     assert owl["plots"]["settings"]["pruning"][0] == "owl" and owl["exact"]["plans"]
-    ties = press(page, "on_method", method=chosen("ties"))
+    ties = press(page, "on_method", method=method_choice("ties"))
     assert ties["exact"]["plans"] == {} and ties["exact"]["share"] == 1
     assert ties["plots"]["tables"] and ties["exact"]["recipe"] != owl["exact"]["recipe"]
-    staged = press(page, "on_method", method=chosen("ties", prune_first=True))
+    staged = press(page, "on_method", method=method_choice("ties", prune_first=True))
     assert staged["exact"]["share"] == pytest.approx(0.2, abs=0.01)
-    dare = press(page, "on_method", method=chosen("dare"), rate=60)
+    dare = press(page, "on_method", method=method_choice("dare"), rate=60)
     assert dare["exact"]["share"] == pytest.approx(0.4, abs=1e-3)
 
 
 @pytest.mark.parametrize(
-    "value", ["", "{}", chosen("tiess"), chosen("ties", values={"density": 7}), None, 3]
+    "value",
+    ["", "{}", method_choice("tiess"), method_choice("ties", values={"density": 7}), None, 3],
 )
 def test_a_method_no_form_can_say_is_told_beside_the_old_numbers(
     page: gr.Blocks, value: object
@@ -355,9 +362,9 @@ def test_a_method_no_form_can_say_is_told_beside_the_old_numbers(
 
 
 def test_models_a_method_cannot_take_are_told_and_nothing_is_merged(page: gr.Blocks) -> None:
-    out = press(page, "on_settle", method=chosen("slerp"))
+    out = press(page, "on_settle", method=method_choice("slerp"))
     assert out["exact"]["recipe"] == "" and "one other" in out["exact"]["problem"]
-    low = press(page, "on_settle", method=chosen("darex_q"), rate=50)
+    low = press(page, "on_settle", method=method_choice("darex_q"), rate=50)
     assert low["exact"]["recipe"] == "" and "q must be at least" in low["exact"]["problem"]
 
 
@@ -365,17 +372,17 @@ def test_a_merge_tells_what_it_did_and_leaves_it_for_the_next(
     page: gr.Blocks, one_torch_thread: None
 ) -> None:
     (event,) = events(page, "on_merge")
-    choice = chosen("ties")
-    given = {b: choice if b.elem_id == "method" else b.value for b in event.inputs}
-    *_, last = event.fn(given)
+    choice = method_choice("ties")
+    inputs = {b: choice if b.elem_id == "method" else b.value for b in event.inputs}
+    *_, last = event.fn(inputs)
     (value,) = (_read(value) for value in last.values())
     assert value["merged"] and value["outcome"]["models"] == ["zoo:math", "zoo:finance", "zoo:law"]
     for _, _, changed, mean, along in value["outcome"]["cells"]:
         assert 0 < changed <= 1 and mean > 0 and len(along) == 3
     again = press(page, "on_settle", method=choice)
     assert again["exact"]["outcome"] == value["outcome"]
-    other = press(page, "on_settle", method=chosen("ties", values={"density": 0.3}))
-    assert other["exact"]["outcome"] is None
+    update = press(page, "on_settle", method=method_choice("ties", values={"density": 0.3}))
+    assert update["exact"]["outcome"] is None
 
 
 def test_the_method_travels_with_every_control(page: gr.Blocks) -> None:
@@ -419,13 +426,13 @@ def test_every_event_is_private_and_takes_its_inputs_by_name(page: gr.Blocks) ->
 
 
 def test_the_browser_listens_before_the_server(page: gr.Blocks) -> None:
-    seen: set[Any] = set()
+    components: set[Any] = set()
     for event in page.fns.values():
         for target in event.targets:
             if event.fn is not None and target[1] == "change":
-                assert target in seen, "a listener of the server stands before the browser's"
+                assert target in components, "a listener of the server stands before the browser's"
             if event.fn is None:
-                seen.add(target)
+                components.add(target)
 
 
 def test_the_page_keeps_no_history_and_loads_nothing_from_elsewhere() -> None:
@@ -511,26 +518,26 @@ def test_a_bucket_is_per_visitor_and_fills_again(monkeypatch: pytest.MonkeyPatch
     now = [100.0]
     monkeypatch.setattr(allowance, "time", SimpleNamespace(monotonic=lambda: now[0]))
     bucket = Bucket(most=5, a_second=2)
-    one, other = Visitor("one"), Visitor("other")
-    assert [bucket.take(one) for _ in range(7)] == [True] * 5 + [False] * 2
-    assert bucket.take(other)
+    first, second = Visitor("one"), Visitor("other")
+    assert [bucket.take(first) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert bucket.take(second)
     now[0] += 1.1
-    assert [bucket.take(one) for _ in range(3)] == [True, True, False]
+    assert [bucket.take(first) for _ in range(3)] == [True, True, False]
     now[0] += 3600
-    assert [bucket.take(one) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert [bucket.take(first) for _ in range(7)] == [True] * 5 + [False] * 2
     made_up = [bucket.take(Visitor(f"{number}", "203.0.113.7")) for number in range(25)]
     assert made_up == [True] * 20 + [False] * 5, "tabs of one address share four times as many"
 
 
 def test_an_allowance_is_per_visitor_and_comes_back() -> None:
     left = Allowance(100, seconds=0.05)
-    one, two = Visitor("one"), Visitor("two")
-    left.spend(one, 100)
-    left.spend(two, 100)
+    first, second = Visitor("one"), Visitor("two")
+    left.spend(first, 100)
+    left.spend(second, 100)
     with pytest.raises(OutOfBudget):
-        left.spend(one, 1)
+        left.spend(first, 1)
     time.sleep(0.06)
-    left.spend(one, 1)
+    left.spend(first, 1)
 
 
 def test_tabs_of_one_address_share_an_allowance() -> None:
@@ -546,20 +553,20 @@ def test_tabs_of_one_address_share_an_allowance() -> None:
 
 
 def test_pairs_of_the_models_that_take_part_are_counted(page: gr.Blocks) -> None:
-    seen = press(page, "on_count")["conflict"]
+    value = press(page, "on_count")["conflict"]
     names = [model.reference for model in first_session().models]
-    assert seen["models"] == names
-    assert [(one["first"], one["second"]) for one in seen["pairs"]] == [
+    assert value["models"] == names
+    assert [(pair["first"], pair["second"]) for pair in value["pairs"]] == [
         (names[0], names[1]),
         (names[0], names[2]),
         (names[1], names[2]),
     ]
-    assert seen["settings"] == settings_json(first_session())
+    assert value["settings"] == settings_json(first_session())
 
 
 def test_one_model_alone_meets_nobody(page: gr.Blocks) -> None:
-    one = {"base": "zoo:base", "models": [{"ref": "zoo:math", "on": True, "coefficient": 1}]}
-    assert press(page, "on_count", models=json.dumps(one))["conflict"]["pairs"] == []
+    state = {"base": "zoo:base", "models": [{"ref": "zoo:math", "on": True, "coefficient": 1}]}
+    assert press(page, "on_count", models=json.dumps(state))["conflict"]["pairs"] == []
 
 
 def test_a_model_that_cannot_be_counted_is_named(page: gr.Blocks) -> None:

@@ -23,7 +23,7 @@ from dppa_core.tasks.intervals import wilson
 ROOT = MEASURED.parents[2]
 DATA: dict[str, Any] = json.loads(MEASURED.read_text("utf-8"))
 BOARD = {row["method"]: row for row in DATA["leaderboard"]["rows"]}
-EXPERIMENTS = {one["key"]: one for one in DATA["experiments"]["embedded"]["experiments"]}
+EXPERIMENTS = {row["key"]: row for row in DATA["experiments"]["embedded"]["experiments"]}
 AMPLIFICATION, COMPARISON, OPEN = (
     f"assets/lessons/{name}.md" for name in ("05-amplification", "08-comparison", "09-open")
 )
@@ -42,49 +42,53 @@ def between() -> bool:
 def gains(domain: str, least: float, most: float = 100) -> list[dict[str, float]]:
     """One model at some rates of the experiment *gain*: the columns by their titles."""
     table = EXPERIMENTS["gain"]["tables"][0]
-    titles = [one["title"] for one in table["columns"]]
+    titles = [column["title"] for column in table["columns"]]
     rows = ([cell["value"] for cell in row["cells"]] for row in table["rows"])
-    found = [dict(zip(titles, row, strict=True)) for row in rows if row[0] == domain]
-    return [one for one in found if least <= one["pruned"] <= most]
+    places = [dict(zip(titles, row, strict=True)) for row in rows if row[0] == domain]
+    return [place for place in places if least <= place["pruned"] <= most]
 
 
-def won(one: dict[str, float]) -> float:
+def share_won(row: dict[str, float]) -> float:
     """Share of the measured cost that the best factor wins back."""
-    return 1 - one["cost left with it"] / one["cost, measured"]
+    return 1 - row["cost left with it"] / row["cost, measured"]
 
 
-def off(one: dict[str, float]) -> float:
+def misjudged(row: dict[str, float]) -> float:
     """The best factor as a multiple of the foretold one."""
-    return one["best factor, measured"] / one["best factor, foretold"]
+    return row["best factor, measured"] / row["best factor, foretold"]
 
 
 def parted() -> bool:
     """From 95 % on, law's pruning costs three times what is foretold, and the best factor, below
     the foretold one, takes back more than half of that."""
     return all(
-        one["cost, measured"] > 3 * one["cost, foretold"] and won(one) > 1 / 2 and off(one) < 1
-        for one in gains("law", 95)
+        row["cost, measured"] > 3 * row["cost, foretold"]
+        and share_won(row) > 1 / 2
+        and misjudged(row) < 1
+        for row in gains("law", 95)
     )
 
 
 def together() -> bool:
     """Up to 80 %, foretold and measured cost of law are alike, and a factor gains little."""
     return all(
-        abs(one["cost, measured"] - one["cost, foretold"]) < 0.005 and abs(one["gain"]) <= 2
-        for one in gains("law", 0, 80)
+        abs(row["cost, measured"] - row["cost, foretold"]) < 0.005 and abs(row["gain"]) <= 2
+        for row in gains("law", 0, 80)
     )
 
 
 def finance_is_harder() -> bool:
     """From 95 % on, its best factor is above the foretold one, and wins back less than law's."""
     both = zip(gains("finance", 95), gains("law", 95), strict=True)
-    return all(off(one) > 1.05 and won(one) < won(law) for one, law in both)
+    return all(misjudged(row) > 1.05 and share_won(row) < share_won(law) for row, law in both)
 
 
 def rising_and_fading() -> bool:
     """The gain of all three grows up to 98 %, and is smaller at the last rate."""
     plot = EXPERIMENTS["gain"]["plots"][0]["series"]
-    means = [sum(of) / len(of) for of in zip(*(one["y"] for one in plot), strict=True)]
+    means = [
+        sum(shares) / len(shares) for shares in zip(*(line["y"] for line in plot), strict=True)
+    ]
     rates = plot[0]["x"]
     rising = means[: rates.index(98.0) + 1]
     return rising == sorted(rising) and means[-1] < rising[-1] - 5 and rates[-1] == 99.5
@@ -156,24 +160,26 @@ CLAIMS: tuple[tuple[str, str, Callable[[], bool]], ...] = (
 )
 
 
-def said(path: str) -> str:
+def text_of(path: str) -> str:
     """The words of a file, its lines and pieces of text joined."""
     text = re.sub(r'"\s*\n\s*f?"', "", (ROOT / path).read_text("utf-8"))
     return " ".join(text.replace("\u202f", " ").replace("\\u202f", " ").split())
 
 
-@pytest.mark.parametrize(("path", "words", "holds"), CLAIMS, ids=[one[1][:40] for one in CLAIMS])
+@pytest.mark.parametrize(
+    ("path", "words", "holds"), CLAIMS, ids=[claim[1][:40] for claim in CLAIMS]
+)
 def test_what_the_page_says_of_measurements_holds(
     path: str, words: str, holds: Callable[[], bool]
 ) -> None:
-    assert words in said(path), "the page says it otherwise: change or drop the entry"
+    assert words in text_of(path), "the page says it otherwise: change or drop the entry"
     assert holds()
 
 
 def test_the_line_over_the_plots_is_filled_in_from_what_was_measured() -> None:
     """Of every preset that was measured."""
-    shares = {f"{100 * one.kept:.0f}" for one in measured()}
-    told = [verdict_of(preset.recipe()) for preset in all_presets().values()]
-    assert sum("This merge keeps " in one for one in told) >= 3
-    for line in told:
+    shares = {f"{100 * row.kept:.0f}" for row in measured()}
+    verdicts = [verdict_of(preset.recipe()) for preset in all_presets().values()]
+    assert sum("This merge keeps " in row for row in verdicts) >= 3
+    for line in verdicts:
         assert set(re.findall(r"(\d+)\u202f%(?!\))", line)) <= shares

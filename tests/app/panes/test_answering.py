@@ -21,7 +21,7 @@ from dppa_core.models.reply import GenerationSettings
 from dppa_core.tasks import example_prompts
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
-Seen = list[tuple[str, dict[str, Any]]]
+Events = list[tuple[str, dict[str, Any]]]
 
 
 @pytest.fixture
@@ -34,46 +34,46 @@ def question(*targets: str, tokens: int = 4) -> ChatQuestion:
     return ChatQuestion("1 + 1?", targets, recipes, AnswerSettings(tokens))
 
 
-def answers(asked: ChatQuestion, studio: Studio) -> Seen:
-    seen: Seen = []
-    answer_events(asked, studio, seen.append, threading.Event())
-    return seen
+def answers(chat_question: ChatQuestion, studio: Studio) -> Events:
+    events: Events = []
+    answer_events(chat_question, studio, events.append, threading.Event())
+    return events
 
 
-def writers(seen: Seen) -> list[str]:
+def writers(events: Events) -> list[str]:
     """Token authors, in order."""
-    return [name for name, changes in seen if "text" in changes]
+    return [name for name, changes in events if "text" in changes]
 
 
 def test_models_write_a_token_each_in_turn(studio: Studio) -> None:
-    seen = answers(question("merged", "zoo:base", "zoo:math"), studio)
-    order = writers(seen)
+    events = answers(question("merged", "zoo:base", "zoo:math"), studio)
+    order = writers(events)
     assert len(order) == 12  # the tiny models never end so early
     assert order[:3] == ["merged", "zoo:base", "zoo:math"]
     assert all(set(order[i : i + 3]) == set(order[:3]) for i in range(3, 12, 3))
-    done = [name for name, changes in seen if changes.get("state") == "done"]
-    assert sorted(done) == sorted(order[:3])
+    ended = [name for name, changes in events if changes.get("state") == "done"]
+    assert sorted(ended) == sorted(order[:3])
     assert studio.merged(first_session().recipe())
 
 
 def test_a_whole_answer_to_an_example_is_marked(studio: Studio) -> None:
-    asked = ChatQuestion(example_prompts("math")[0], ("zoo:base",), {}, AnswerSettings(4))
-    seen = answers(asked, studio)
-    assert [c["right"] for _, c in seen if c.get("state") == "done"] == [False]
+    chat_question = ChatQuestion(example_prompts("math")[0], ("zoo:base",), {}, AnswerSettings(4))
+    events = answers(chat_question, studio)
+    assert [c["right"] for _, c in events if c.get("state") == "done"] == [False]
     assert [c["right"] for _, c in answers(question("zoo:base"), studio) if "right" in c] == [None]
 
 
 def test_the_first_writes_before_the_second_is_loaded(studio: Studio) -> None:
-    seen = answers(question("merged", "zoo:base"), studio)
-    steps = [(name, changes.get("state") or "token") for name, changes in seen]
+    events = answers(question("merged", "zoo:base"), studio)
+    steps = [(name, changes.get("state") or "token") for name, changes in events]
     assert steps[:3] == [("merged", "merging"), ("merged", "writing"), ("merged", "token")]
     assert steps[3] == ("zoo:base", "loading")
 
 
 def test_an_answer_beside_others_is_the_one_it_gives_alone(studio: Studio) -> None:
     settings = AnswerSettings(6, temperature=1.0, top_p=0.9, seed=5)
-    asked = ChatQuestion("1 + 1?", ("zoo:math", "zoo:law"), {}, settings)
-    turn = apply_events(asked.turn(), answers(asked, studio))
+    chat_question = ChatQuestion("1 + 1?", ("zoo:math", "zoo:law"), {}, settings)
+    turn = apply_events(chat_question.turn(), answers(chat_question, studio))
     for answer in turn.answers:
         with studio.lend(answer.target, None, None) as resident:
             alone = list(stream_tokens(resident, "1 + 1?", GenerationSettings(6, 1.0, 0.9, seed=5)))
@@ -106,8 +106,8 @@ def test_one_failure_ends_one_answer_and_stop_ends_all(
         yield from replies(target, *rest)
 
     monkeypatch.setattr(studio.answerer(), "replies", reply_or_fail)
-    asked = question("zoo:base", "zoo:math", "zoo:law")
-    *_, (turn, activity) = stream_turn(asked, studio)
+    chat_question = question("zoo:base", "zoo:math", "zoo:law")
+    *_, (turn, activity) = stream_turn(chat_question, studio)
     states = [answer.state for answer in turn.answers]
     assert activity == "idle"
     if error is Cancelled:
@@ -118,23 +118,23 @@ def test_one_failure_ends_one_answer_and_stop_ends_all(
 
 
 def test_a_foreseen_error_is_told_at_its_answer(studio: Studio) -> None:
-    asked = question("zoo:base", "zoo:nobody")
-    *_, (turn, _) = stream_turn(asked, studio)
+    chat_question = question("zoo:base", "zoo:nobody")
+    *_, (turn, _) = stream_turn(chat_question, studio)
     assert [answer.state for answer in turn.answers] == ["done", "failed"]
     assert "zoo:nobody" in turn.answers[1].note
 
 
 def test_stop_ends_every_model_within_a_token(studio: Studio) -> None:
-    stop, seen = threading.Event(), Seen()
+    stop, events = threading.Event(), Events()
 
     def emit(event: Any) -> None:
-        seen.append(event)
-        if len(writers(seen)) == 5:
+        events.append(event)
+        if len(writers(events)) == 5:
             stop.set()
 
     with pytest.raises(Cancelled):
         answer_events(question("zoo:base", "zoo:math", "zoo:law", tokens=64), studio, emit, stop)
-    assert len(writers(seen)) == 5
+    assert len(writers(events)) == 5
 
 
 def test_closing_the_stream_gives_the_models_back(
@@ -172,5 +172,5 @@ def test_models_that_do_not_fit_together_answer_one_after_another(
 
 
 def test_a_prompt_a_template_blew_up_is_shortened() -> None:
-    shown = answering._shortened("x" * 50_000)
-    assert len(shown) < 20_100 and shown.endswith("(50000 characters in all)")
+    text = answering._shortened("x" * 50_000)
+    assert len(text) < 20_100 and text.endswith("(50000 characters in all)")

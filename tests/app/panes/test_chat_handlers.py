@@ -42,16 +42,16 @@ def ask(
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_ask"]
     view = {block.elem_id: block for block in event.inputs if block.elem_id}
     opened = {"prompt": "1 + 1?", "max-tokens": 3} | values
-    given = {block: block.value for block in event.inputs}
-    given |= {view[name.replace("_", "-")]: value for name, value in opened.items()}
+    inputs = {block: block.value for block in event.inputs}
+    inputs |= {view[name.replace("_", "-")]: value for name, value in opened.items()}
     transcript, state, recipes = (
         next(block for block in event.outputs if block.elem_id == "transcript"),
         *[block for block in event.outputs if isinstance(block, gr.State)],
     )
-    given[state] = turns
+    inputs[state] = turns
     return [
         {"shown": json.loads(out[transcript]), "turns": out[state], "recipes": out[recipes]}
-        for out in event.fn(given, Request(who))
+        for out in event.fn(inputs, Request(who))
     ]
 
 
@@ -76,7 +76,7 @@ def test_a_blind_comparison_asks_two_whoever_is_ticked(page: gr.Blocks) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "says"),
     [
         ({"duel": "{}"}, "unreadable form"),
         ({"duel": "["}, "something unreadable"),
@@ -93,11 +93,11 @@ def test_a_blind_comparison_asks_two_whoever_is_ticked(page: gr.Blocks) -> None:
     ],
 )
 def test_what_no_page_sends_is_refused_in_one_line(
-    page: gr.Blocks, values: dict[str, Any], told: str
+    page: gr.Blocks, values: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(gr.Error) as caught:
         ask(page, **values)
-    assert told in caught.value.message and "\n" not in caught.value.message
+    assert says in caught.value.message and "\n" not in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_a_seed_that_is_none_is_refused_by_its_name(page: gr.Blocks, seed: Any) 
 def test_each_model_asked_takes_from_the_allowance(page: gr.Blocks) -> None:
     everyone = ["merged", "zoo:base", "zoo:math", "zoo:finance", "zoo:law"]
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_ask"]
-    asked = TOKENS_PER_HOUR // (256 * len(everyone))
-    for _ in range(asked):  # used up by the question, even if nobody reads the answer
-        given = {block: block.value for block in event.inputs}
-        for block in given:
+    count = TOKENS_PER_HOUR // (256 * len(everyone))
+    for _ in range(count):  # used up by the question, even if nobody reads the answer
+        inputs = {block: block.value for block in event.inputs}
+        for block in inputs:
             value = {"prompt": "1 + 1?", "max-tokens": 256, "answer-with": everyone}
-            given[block] = value.get(block.elem_id, given[block])
-        stream = event.fn(given, Request("eve"))
+            inputs[block] = value.get(block.elem_id, inputs[block])
+        stream = event.fn(inputs, Request("eve"))
         next(stream)
         stream.close()
     with pytest.raises(gr.Error, match="up to 30,000 tokens an hour"):
@@ -144,21 +144,21 @@ def test_clearing_forgets_the_conversation_and_its_recipes(page: gr.Blocks) -> N
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_clear"]
     out = event.fn()
     assert sorted(map(str, out.values()), key=len)[:2] == ["()", "()"]
-    (shown,) = [json.loads(value) for value in out.values() if isinstance(value, str)]
-    assert shown == {"order": [], "turns": [], "activity": "idle"}
+    (value,) = [json.loads(text) for text in out.values() if isinstance(text, str)]
+    assert value == {"order": [], "turns": [], "activity": "idle"}
 
 
 @pytest.mark.parametrize("name", ["on_stop", "on_clear"])
 def test_the_answer_ends_before_what_is_kept_of_it_is_told(page: gr.Blocks, name: str) -> None:
     (asking,) = [fn for fn in page.fns.values() if fn.name == "on_ask"]
     ends = [fn for fn in page.fns.values() if asking._id in fn.cancels]
-    (told,) = [
+    (event,) = [
         fn
         for fn in page.fns.values()
         if fn.name == name and {block.elem_id for block in fn.outputs} & {"transcript"}
     ]
-    (before,) = [fn for fn in ends if fn.targets == told.targets]
-    assert before._id < told._id and told.queue is False and before.queue is False
+    (before,) = [fn for fn in ends if fn.targets == event.targets]
+    assert before._id < event._id and event.queue is False and before.queue is False
 
 
 def test_a_conversation_reads_each_model_s_own_answers(page: gr.Blocks) -> None:
@@ -167,9 +167,9 @@ def test_a_conversation_reads_each_model_s_own_answers(page: gr.Blocks) -> None:
     first = Turn("a", "1 + 1?", tuple(answers))
     alone = ask(page, (first,), answer_with=["zoo:base"], prompt="And 2?")[-1]["turns"][-1]
     assert alone.earlier == 0 and "1 + 1?" not in alone.answers[0].prompt
-    chosen = {"conversation": True, "system_prompt": "Be brief.", "answer_with": ["zoo:base"]}
-    turn = ask(page, (first,), prompt="And 2?", **chosen)[-1]["turns"][-1]
-    said = ["system\nBe brief.", "user\n1 + 1?", "assistant\nTwo.", "user\nAnd 2?"]
-    places = [turn.answers[0].prompt.find(text) for text in said]
+    settings = {"conversation": True, "system_prompt": "Be brief.", "answer_with": ["zoo:base"]}
+    turn = ask(page, (first,), prompt="And 2?", **settings)[-1]["turns"][-1]
+    prompts = ["system\nBe brief.", "user\n1 + 1?", "assistant\nTwo.", "user\nAnd 2?"]
+    places = [turn.answers[0].prompt.find(text) for text in prompts]
     assert "Merged" not in turn.answers[0].prompt
     assert turn.earlier == 1 and -1 not in places and places == sorted(places)

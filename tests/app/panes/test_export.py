@@ -16,6 +16,7 @@ import pytest
 from components.page.workbench import build_page
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
+from components.views.export import export as making
 from components.views.export.export import card_preview, files_value, make_events, stream_making
 from components.views.export.export_values import (
     bytes_of,
@@ -64,54 +65,54 @@ def make(
     recipe: MergeRecipe, kind: str, exports: Exports, studio: Studio
 ) -> tuple[Path, list[Any]]:
     """Make a file of a kind; its path, and its progress."""
-    told: list[Any] = []
-    make_events(recipe, kind, ADA, exports, studio, told.append, threading.Event())
-    return exports.offers(ADA)[0].path, told
+    events: list[Any] = []
+    make_events(recipe, kind, ADA, exports, studio, events.append, threading.Event())
+    return exports.offers(ADA)[0].path, events
 
 
 def test_a_checkpoint_is_what_dppa_merge_writes(
     exports: Exports, studio: Studio, tmp_path: Path
 ) -> None:
     recipe = first_session().recipe()
-    made, told = make(recipe, "checkpoint", exports, studio)
+    path, events = make(recipe, "checkpoint", exports, studio)
     merge_to_folder(recipe, tmp_path / "merged")
-    with zipfile.ZipFile(made) as archive:
+    with zipfile.ZipFile(path) as archive:
         top = f"dppa-{short_hash(recipe)}/"
-        found = {name.removeprefix(top): archive.read(name) for name in archive.namelist()}
-    assert found == {path.name: path.read_bytes() for path in (tmp_path / "merged").iterdir()}
-    assert {"model.safetensors", "recipe.yaml", "README.md", "tokenizer.json"} <= set(found)
-    assert left(tmp_path) == [made.name]
-    shares = [share for _, share in told if share is not None]
+        files = {name.removeprefix(top): archive.read(name) for name in archive.namelist()}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "merged").iterdir()}
+    assert {"model.safetensors", "recipe.yaml", "README.md", "tokenizer.json"} <= set(files)
+    assert left(tmp_path) == [path.name]
+    shares = [share for _, share in events if share is not None]
     assert shares == sorted(shares) and shares[-1] == 1
 
 
 def test_the_same_recipe_gives_the_same_zip(exports: Exports, studio: Studio) -> None:
     recipe = first_session().recipe()
     for kind in MAKERS:
-        one, _ = make(recipe, kind, exports, studio)
+        first, _ = make(recipe, kind, exports, studio)
         two, _ = make(recipe, kind, exports, studio)
-        assert one != two and one.read_bytes() == two.read_bytes()
-        assert len({o.sha256 for o in exports.offers(ADA) if o.path.name == one.name}) == 1
+        assert first != two and first.read_bytes() == two.read_bytes()
+        assert len({o.sha256 for o in exports.offers(ADA) if o.path.name == first.name}) == 1
 
 
 def test_packs_are_those_of_dppa_pack(
     exports: Exports, studio: Studio, dppa: Command, tmp_path: Path
 ) -> None:
     recipe = first_session().recipe()
-    made, _ = make(recipe, "packs", exports, studio)
-    with zipfile.ZipFile(made) as archive:
-        found = {name.rpartition("/")[2]: archive.read(name) for name in archive.namelist()}
-    (tmp_path / "recipe.yaml").write_bytes(found.pop("recipe.yaml"))
+    path, _ = make(recipe, "packs", exports, studio)
+    with zipfile.ZipFile(path) as archive:
+        files = {name.rpartition("/")[2]: archive.read(name) for name in archive.namelist()}
+    (tmp_path / "recipe.yaml").write_bytes(files.pop("recipe.yaml"))
     assert dppa("pack", tmp_path / "recipe.yaml", "--out", tmp_path / "packs") == 0
-    assert found == {path.name: path.read_bytes() for path in (tmp_path / "packs").iterdir()}
-    assert set(found) == {"math.safetensors", "finance.safetensors", "law.safetensors"}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "packs").iterdir()}
+    assert set(files) == {"math.safetensors", "finance.safetensors", "law.safetensors"}
 
 
 def test_sizes_are_told_before_and_hold(exports: Exports, studio: Studio) -> None:
     recipe = first_session().recipe()
     facts = read_facts(recipe, public=True)
-    made, _ = make(recipe, "checkpoint", exports, studio)
-    size = made.stat().st_size
+    path, _ = make(recipe, "checkpoint", exports, studio)
+    size = path.stat().st_size
     assert 0.8 * size < bytes_of(facts, "checkpoint") < 1.25 * size
     assert size <= needed_bytes(facts, "checkpoint")
     packs, _ = make(recipe, "packs", exports, studio)
@@ -144,11 +145,11 @@ def test_a_method_that_combines_has_no_packs_and_says_why(studio: Studio) -> Non
 
 def test_mergekit_gets_its_own_words_and_no_path_of_a_public_server(studio: Studio) -> None:
     recipe = MergeRecipe(base="zoo:base", models=(DomainModel("zoo:math"),), method="linear")
-    told = mergekit_value(recipe, {}, public=True)
-    assert "model: assets/zoo/math" in told["text"] and "assets/zoo" in told["notes"][-1]
-    own = mergekit_value(recipe, {}, public=False)
-    assert str(Path("assets/zoo")) not in own["text"].replace("\\", "/") or own["text"]
-    assert own["notes"] == []
+    public = mergekit_value(recipe, {}, public=True)
+    assert "model: assets/zoo/math" in public["text"] and "assets/zoo" in public["notes"][-1]
+    local = mergekit_value(recipe, {}, public=False)
+    assert str(Path("assets/zoo")) not in local["text"].replace("\\", "/") or local["text"]
+    assert local["notes"] == []
 
 
 # stopped, refused ---------------------------------------------------------------------------------
@@ -180,7 +181,7 @@ def test_stopped_anywhere_nothing_half_made_stays(
         else:
             break
     assert stopped >= 3
-    assert exports.nbytes == sum(one.nbytes for one in exports.offers())
+    assert exports.nbytes == sum(file.nbytes for file in exports.offers())
 
 
 @pytest.fixture
@@ -256,7 +257,7 @@ def test_a_stranger_reaches_nothing_of_this_computer(
             make(recipe, kind, exports, studio)
     for maker in MAKERS.values():  # even without checking models first
         with pytest.raises(NotAllowed):
-            maker(recipe, tmp_path, ExportWork(True, lambda what, share: None, None))
+            maker(recipe, tmp_path, ExportWork(True, lambda step, share: None, None))
     assert left(tmp_path) == []
 
 
@@ -280,8 +281,8 @@ def page(studio: Studio, tmp_path: Path) -> Iterator[gr.Blocks]:
 def press(page: gr.Blocks, name: str, who: str, **values: Any) -> dict[str, Any]:
     """Call a handler as the page would; the last of what it gives, by elem_id."""
     (event,) = [fn for fn in page.fns.values() if fn.name == name]
-    given = {block: values.get(block.elem_id or "", block.value) for block in event.inputs}
-    arguments = [given] if event.inputs else []
+    inputs = {block: values.get(block.elem_id or "", block.value) for block in event.inputs}
+    arguments = [inputs] if event.inputs else []
     asks = "request" in event.fn.__annotations__
     result = event.fn(*arguments, *([Request(who)] if asks else []))
     if not isinstance(result, dict):
@@ -291,9 +292,9 @@ def press(page: gr.Blocks, name: str, who: str, **values: Any) -> dict[str, Any]
 
 def test_a_visitor_makes_sees_and_removes_their_own(page: gr.Blocks) -> None:
     assert press(page, "on_look", "ada")["export"]["recipe"]
-    made = press(page, "on_make", "ada", made=json.dumps({"make": "checkpoint"}))["made"]
-    assert made["state"] == "done" and made["kind"] == "checkpoint"
-    (row,) = made["rows"]
+    value = press(page, "on_make", "ada", made=json.dumps({"make": "checkpoint"}))["made"]
+    assert value["state"] == "done" and value["kind"] == "checkpoint"
+    (row,) = value["rows"]
     assert row["name"].endswith(".zip") and row["address"] == "export/" + row["word"]
     theirs = press(page, "on_stop_making", "eve")["made"]
     assert theirs["rows"] == []
@@ -343,17 +344,19 @@ def test_the_cards_preview_shows_no_image_and_no_markup_of_a_model(studio: Studi
     card = export_value(read_facts(recipe, public=True), recipe, public=True)["texts"]["card"][
         "text"
     ]
-    shown = card_preview(card + "<img src=x> text ![a](http://evil/x.png)\n")
-    assert shown.startswith("```yaml\nlibrary_name: transformers\n")
-    assert "density-1.svg" not in shown and "![" not in shown.replace("!\\[", "")
-    assert "\\<img" in shown and " <img" not in shown
-    assert "# base merged with math + finance + law" in shown
+    preview = card_preview(card + "<img src=x> text ![a](http://evil/x.png)\n")
+    assert preview.startswith("```yaml\nlibrary_name: transformers\n")
+    assert "density-1.svg" not in preview and "![" not in preview.replace("!\\[", "")
+    assert "\\<img" in preview and " <img" not in preview
+    assert "# base merged with math + finance + law" in preview
 
 
 def test_a_zip_of_an_empty_folder_is_a_zip(tmp_path: Path) -> None:
     (tmp_path / "e").mkdir()
-    made = zip_folder(tmp_path / "e", tmp_path / "e.zip", ExportWork(True, lambda *_: None, None))
-    assert zipfile.ZipFile(made).namelist() == [] and not (tmp_path / "e").exists()
+    archive = zip_folder(
+        tmp_path / "e", tmp_path / "e.zip", ExportWork(True, lambda *_: None, None)
+    )
+    assert zipfile.ZipFile(archive).namelist() == [] and not (tmp_path / "e").exists()
 
 
 def test_only_what_exists_is_made() -> None:

@@ -41,7 +41,7 @@ SESSION = first_session()
 
 def request(text: object, limits: TextLimits = PUBLIC_LIMITS, **lists: str) -> OwnQuestions:
     """Of a box with a text for all models, and of lists for single ones."""
-    sent = {"for": "", "lists": {f"zoo:{name}": one for name, one in lists.items()}}
+    sent = {"for": "", "lists": {f"zoo:{name}": items for name, items in lists.items()}}
     return read_own(read_lists(texts_of(text, json.dumps(sent)), SESSION, limits), None, SESSION)
 
 
@@ -83,43 +83,43 @@ def test_a_public_page_asks_fewer_than_ones_own_copy() -> None:
 
 
 def test_everybody_is_asked_the_test_split_and_marked_item_by_item(studio: Studio) -> None:
-    asked = request(APPLES)
-    told: list[dict[str, Any]] = []
+    questions = request(APPLES)
+    values: list[dict[str, Any]] = []
     for _ in range(2):
-        told += stream_run(studio, SCORE, partial(answers_value, asked, studio))
-    done = [value for value in told if value["state"] == "done"]
-    assert len(done) == 2 and done[0]["result"] == done[1]["result"]
-    found = json.loads(json.dumps(done[0]["result"]))
-    labels = [row["label"] for row in found["rows"]]
+        values += stream_run(studio, SCORE, partial(answers_value, questions, studio))
+    ends = [value for value in values if value["state"] == "done"]
+    assert len(ends) == 2 and ends[0]["result"] == ends[1]["result"]
+    result = json.loads(json.dumps(ends[0]["result"]))
+    labels = [row["label"] for row in result["rows"]]
     assert labels == ["merged", "task arithmetic", "linear", "math", "finance", "law", "base"]
-    (only,) = found["lists"]
+    (only,) = result["lists"]
     assert only["all"] == len(only["items"]) == 6, "fewer than 40 are not divided"
-    assert found["recipe"] == asked.recipe
-    assert asked.recipe == recipe_hash(SESSION.recipe())
-    assert {one["scorer"] for one in only["items"]} == {"number"}
-    for cell in (row["cells"][0] for row in found["rows"]):
+    assert result["recipe"] == questions.recipe
+    assert questions.recipe == recipe_hash(SESSION.recipe())
+    assert {item["scorer"] for item in only["items"]} == {"number"}
+    for cell in (row["cells"][0] for row in result["rows"]):
         assert len(cell["hits"]) == cell["n"] == 6
         assert sum(cell["hits"]) == pytest.approx(cell["accuracy"] * 6)
-        items = asked.domains[0].of_split("test")
-        assert [item.right(one) for item, one in zip(items, cell["replies"], strict=True)] == (
+        items = questions.domains[0].of_split("test")
+        assert [item.right(reply) for item, reply in zip(items, cell["replies"], strict=True)] == (
             cell["hits"]
         ), "marked by what is shown"
 
 
 def test_a_list_for_each_model_tells_what_is_kept_of_each() -> None:
     studio = Studio(public=True)  # the embedded models, which know some answers
-    asked = request("", math=APPLES, law=CLAUSES)
-    assert [str(one) for one in asked.domains] == ["math questions", "law questions"]
-    assert asked.tokens == (6 + 4) * len(asked.entrants) * MAX_REPLY_TOKENS
-    *_, told = stream_run(studio, SCORE, partial(answers_value, asked, studio))
-    found = told["result"]
-    assert [len(one["items"]) for one in found["lists"]] == [6, 4]
-    rows = {row["key"]: row["cells"] for row in found["rows"]}
+    questions = request("", math=APPLES, law=CLAUSES)
+    assert [str(domain) for domain in questions.domains] == ["math questions", "law questions"]
+    assert questions.tokens == (6 + 4) * len(questions.entrants) * MAX_REPLY_TOKENS
+    *_, end = stream_run(studio, SCORE, partial(answers_value, questions, studio))
+    result = end["result"]
+    assert [len(row["items"]) for row in result["lists"]] == [6, 4]
+    rows = {row["key"]: row["cells"] for row in result["rows"]}
     for place, model in enumerate(("zoo:math", "zoo:law")):
-        own, merged = rows[model][place], rows["recipe"][place]
+        alone, merged = rows[model][place], rows["recipe"][place]
         kept = merged["retention"]["value"]
-        assert own["accuracy"] and kept == pytest.approx(merged["accuracy"] / own["accuracy"])
-    (recipe,) = (row for row in found["rows"] if row["key"] == "recipe")
+        assert alone["accuracy"] and kept == pytest.approx(merged["accuracy"] / alone["accuracy"])
+    (recipe,) = (row for row in result["rows"] if row["key"] == "recipe")
     assert recipe["mean_retention"]["value"] > 0
 
 
@@ -129,8 +129,8 @@ def test_the_box_holds_the_list_that_is_looked_at_and_others_come_beside_it() ->
     assert texts == {"": APPLES, "zoo:law": CLAUSES, "zoo:gone": "x"}
     lists = read_lists(texts, SESSION, PUBLIC_LIMITS)
     assert len(lists) == 2, "a model that is not in the merge is left out"
-    found = list_of_each(lists, ("zoo:math", "zoo:law"))
-    assert [str(one) for one in found] == ["questions", "law questions"]
+    domains = list_of_each(lists, ("zoo:math", "zoo:law"))
+    assert [str(domain) for domain in domains] == ["questions", "law questions"]
     assert texts_of(APPLES, "null") == {"": APPLES}
     of_one = read_lists({"zoo:law": CLAUSES}, SESSION, PUBLIC_LIMITS)
     with pytest.raises(InvalidValue, match="no questions for math, finance: give each model a"):
@@ -158,7 +158,7 @@ def test_the_first_questions_of_each_list_are_offered_as_they_are_asked() -> Non
     lists = read_lists({"": APPLES, "zoo:law": CLAUSES}, SESSION, PUBLIC_LIMITS)
     common, law = offer_value(lists)
     assert (common["model"], law["model"], law["label"]) == ("", "zoo:law", "law questions")
-    assert len(common["prompts"]) == 6 and all("How many" in one for one in common["prompts"])
+    assert len(common["prompts"]) == 6 and all("How many" in prompt for prompt in common["prompts"])
     choices = read_lists({"": "question,answer,choices\nWhich?,b,a|b"}, SESSION, PUBLIC_LIMITS)
     assert offer_value(choices)[0]["prompts"] == ["Which?\nA. a\nB. b\nAnswer with the letter."]
 
@@ -176,8 +176,8 @@ def test_a_question_is_offered_with_the_line_that_reads_as_it(text: str) -> None
     lists = read_lists({"": text}, SESSION, PUBLIC_LIMITS)
     (offer,) = offer_value(lists)
     items = lists[""].items
-    read = [read_items(one.encode(), "one.jsonl", "questions").items[0] for one in offer["lines"]]
-    assert read == list(items[: len(read)]) and [one.prompt for one in read] == offer["prompts"]
+    read = [read_items(line.encode(), "one.jsonl", "questions").items[0] for line in offer["lines"]]
+    assert read == list(items[: len(read)]) and [item.prompt for item in read] == offer["prompts"]
 
 
 def test_csv_is_told_by_its_first_character() -> None:
@@ -195,22 +195,22 @@ def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
-    stop, asked = threading.Event(), request(APPLES)
+    stop, questions = threading.Event(), request(APPLES)
     models, mark = list[str](), examiner.mark
 
-    def counted(resident: Resident, *given: Any, **how: Any) -> Any:
-        found = mark(resident, *given, **how)
+    def counted(resident: Resident, *arguments: Any, **options: Any) -> Any:
+        marks = mark(resident, *arguments, **options)
         models.append(resident.key)
         if len(models) == 2:
             stop.set()
-        return found
+        return marks
 
     monkeypatch.setattr(examiner, "mark", counted)
     with pytest.raises(Cancelled):
-        answers_value(asked, studio, lambda *step: None, stop)
+        answers_value(questions, studio, lambda *step: None, stop)
     assert 2 <= len(models) < 7
-    found = answers_value(asked, studio, lambda *step: None, threading.Event())
-    assert len(found["rows"]) == len(models) == len(set(models)) == 7
+    value = answers_value(questions, studio, lambda *step: None, threading.Event())
+    assert len(value["rows"]) == len(models) == len(set(models)) == 7
 
 
 @pytest.mark.parametrize("name", ["on_questions", "on_search"])
@@ -220,6 +220,8 @@ def test_a_pattern_that_would_take_the_memory_is_refused_by_score_and_search(
     (event,) = (event for event in page.fns.values() if event.name == name)
     bomb = '{"question": "q", "answer": "a", "scorer": "regex", "pattern": "(?:[ab]{1000}){3000}"}'
     changed = {"questions-text": bomb, "search-own": True}
-    values = {one: changed.get(one.elem_id, one.value) for one in event.inputs}
+    values = {
+        component: changed.get(component.elem_id, component.value) for component in event.inputs
+    }
     with pytest.raises(gr.Error, match="9003001 parts; at most 10,000 are read"):
         next(event.fn(values))

@@ -42,23 +42,23 @@ def test_what_a_browser_sends_is_checked(text: object, says: str) -> None:
 
 
 def test_the_merge_is_first_and_the_base_last_by_their_names_on_the_page() -> None:
-    found = read_perplexity(TEXT, None, SESSION)
-    labels = [one.label for one in found.entrants]
+    first = read_perplexity(TEXT, None, SESSION)
+    labels = [entrant.label for entrant in first.entrants]
     assert labels == ["merged", "task arithmetic", "linear", "math", "finance", "law", "base"]
-    assert found.recipe == recipe_hash(SESSION.recipe()) and found.text == TEXT.strip()
-    other = json.dumps({"slot": "B", "state": state_of(replace(SESSION, rate=0.5))})
-    second = read_perplexity(TEXT, other, SESSION)
-    assert [one.label for one in second.entrants][:2] == ["merge A", "merge B"]
+    assert first.recipe == recipe_hash(SESSION.recipe()) and first.text == TEXT.strip()
+    slot = json.dumps({"slot": "B", "state": state_of(replace(SESSION, rate=0.5))})
+    second = read_perplexity(TEXT, slot, SESSION)
+    assert [entrant.label for entrant in second.entrants][:2] == ["merge A", "merge B"]
 
 
 def test_everybody_reads_the_same_text_and_it_is_read_once(studio: Studio) -> None:
     reading = read_perplexity(TEXT, None, SESSION)
-    told: list[dict[str, Any]] = []
+    values: list[dict[str, Any]] = []
     for _ in range(2):
-        told += stream_run(studio, PERPLEXITY, partial(perplexity_value, reading, studio))
-    done = [value for value in told if value["state"] == "done"]
-    assert len(done) == 2 and done[0]["result"] == done[1]["result"]
-    rows = done[0]["result"]["rows"]
+        values += stream_run(studio, PERPLEXITY, partial(perplexity_value, reading, studio))
+    ends = [value for value in values if value["state"] == "done"]
+    assert len(ends) == 2 and ends[0]["result"] == ends[1]["result"]
+    rows = ends[0]["result"]["rows"]
     assert [row["model"] for row in rows[3:]] == ["zoo:math", "zoo:finance", "zoo:law", "zoo:base"]
     assert len({row["tokens"] for row in rows}) == 1 and rows[0]["windows"] > 1
     for row in rows:

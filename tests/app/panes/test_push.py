@@ -77,8 +77,8 @@ def test_a_visitors_login_makes_a_private_repository_of_the_very_merge(
     assert values[-1]["state"] == "done", values[-1]
     assert values[-1]["url"] == f"{hub.url}/{NAME}" and hub.models[NAME].private
     merge_to_folder(first_session().recipe(), tmp_path / "merged")
-    there = {path.name: path.read_bytes() for path in hub.models[NAME].folder.iterdir()}
-    assert there == {path.name: path.read_bytes() for path in (tmp_path / "merged").iterdir()}
+    files = {path.name: path.read_bytes() for path in hub.models[NAME].folder.iterdir()}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "merged").iterdir()}
     assert hub.changes()[0] == "POST /api/repos/create"
     assert TOKEN not in json.dumps(values) and files(exports) == [] and exports.nbytes == 0
 
@@ -191,17 +191,17 @@ def test_the_handler_takes_the_login_and_waits_with_the_other_exports(zoo_env: P
     assert "OAuthToken" in str(event.fn.__annotations__["token"])
 
 
-HERE = {"host": "ada-studio.hf.space", "origin": "https://ada-studio.hf.space"}
+SAME_HOST = {"host": "ada-studio.hf.space", "origin": "https://ada-studio.hf.space"}
 
 
-ASKED = (
-    ({"host": HERE["host"]}, "no Origin header"),
-    ({"host": HERE["host"], "sec-fetch-site": "same-origin"}, "no Origin header"),
-    (HERE | {"origin": "http://evil.example"}, "A page at 'http://evil.example' asked"),
-    (HERE | {"origin": "null"}, "A page at 'null' asked"),
-    (HERE | {"sec-fetch-site": "cross-site"}, "A page at 'https://ada-studio.hf.space' asked"),
-    (HERE, NO_LOGIN_HERE),
-    (HERE | {"sec-fetch-site": "same-origin"}, NO_LOGIN_HERE),
+FOREIGN = (
+    ({"host": SAME_HOST["host"]}, "no Origin header"),
+    ({"host": SAME_HOST["host"], "sec-fetch-site": "same-origin"}, "no Origin header"),
+    (SAME_HOST | {"origin": "http://evil.example"}, "A page at 'http://evil.example' asked"),
+    (SAME_HOST | {"origin": "null"}, "A page at 'null' asked"),
+    (SAME_HOST | {"sec-fetch-site": "cross-site"}, "A page at 'https://ada-studio.hf.space' asked"),
+    (SAME_HOST, NO_LOGIN_HERE),
+    (SAME_HOST | {"sec-fetch-site": "same-origin"}, NO_LOGIN_HERE),
     ({"host": "10.0.0.1", "origin": "https://studio.example.org"}, NO_LOGIN_HERE),
 )
 """Headers of a push without a login, and why it is refused."""
@@ -214,8 +214,8 @@ def test_no_page_of_others_pushes_with_the_login_of_who_has_it_open(
     monkeypatch.setenv("DPPA_HOSTS", "studio.example.org")
     page = build_page(Studio(public=True))
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_push"]
-    usual = {one: one.get_config().get("value") for one in event.inputs}
-    for headers, refusal in ASKED:
-        asked = SimpleNamespace(headers=Headers(headers), session_hash="a", request=None)
+    usual = {component: component.get_config().get("value") for component in event.inputs}
+    for headers, refusal in FOREIGN:
+        caller = SimpleNamespace(headers=Headers(headers), session_hash="a", request=None)
         with pytest.raises(gr.Error, match=re.escape(refusal)):
-            next(event.fn(usual, asked, None))
+            next(event.fn(usual, caller, None))

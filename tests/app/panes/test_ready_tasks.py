@@ -71,9 +71,9 @@ def test_what_a_browser_sends_is_checked(
 
 
 def test_names_are_separated_by_commas_or_spaces_and_asked_once() -> None:
-    asked = read_tasks("b, a;b  c", 20, None, SESSION, OFFER)
-    assert asked.names == ("b", "a", "c") and asked.recipe == recipe_hash(SESSION.recipe())
-    assert asked.tokens == 3 * 20 * 7 * 48
+    request = read_tasks("b, a;b  c", 20, None, SESSION, OFFER)
+    assert request.names == ("b", "a", "c") and request.recipe == recipe_hash(SESSION.recipe())
+    assert request.tokens == 3 * 20 * 7 * 48
 
 
 FIVE = TaskOffer(tuple("abcde"), ROOT / "tests" / "harness")
@@ -107,8 +107,8 @@ def test_a_first_request_on_a_public_page_fits_the_allowance_or_is_told_a_remedy
     text: str, number: int, session: Session, remedy: str | None
 ) -> None:
     if remedy is None:
-        asked = read_tasks(text, number, None, session, FIVE)
-        Allowance(TOKENS_PER_HOUR).spend(Visitor("tab", "party"), asked.tokens)
+        request = read_tasks(text, number, None, session, FIVE)
+        Allowance(TOKENS_PER_HOUR).spend(Visitor("tab", "party"), request.tokens)
         return
     with pytest.raises(InvalidValue, match=remedy):
         read_tasks(text, number, None, session, FIVE)
@@ -120,10 +120,10 @@ def test_an_own_copy_has_no_limit_of_answers() -> None:
 
 def test_the_guide_names_the_limits_of_a_public_page() -> None:
     guide = (ROOT / "docs/guides/own-questions.md").read_text()
-    said = " ".join(guide.split())
-    assert f"takes up to {MAX_PUBLIC_ITEMS} questions of a task" in said
-    assert f"questions × models may be {MAX_PUBLIC_ANSWERS} at most" in said
-    assert f"counts as {REPLY_TOKENS} of the {TOKENS_PER_HOUR:,} tokens" in said
+    text = " ".join(guide.split())
+    assert f"takes up to {MAX_PUBLIC_ITEMS} questions of a task" in text
+    assert f"questions × models may be {MAX_PUBLIC_ANSWERS} at most" in text
+    assert f"counts as {REPLY_TOKENS} of the {TOKENS_PER_HOUR:,} tokens" in text
     assert (
         str(MAX_PUBLIC_ANSWERS) in FIVE.number_info
         and str(MAX_PUBLIC_ANSWERS) not in OFFER.number_info
@@ -133,17 +133,17 @@ def test_the_guide_names_the_limits_of_a_public_page() -> None:
 @pytest.mark.parametrize("offer", [OFFER, PUBLIC])
 def test_everybody_is_asked_the_same_questions(offer: TaskOffer) -> None:
     studio = Studio(public=offer is PUBLIC)
-    asked = read_tasks("dppa_sums", 5, None, SESSION, offer)
-    told = list(stream_run(studio, SCORE, partial(tasks_value, asked, offer, studio)))
-    assert told[-1]["state"] == "done", told[-1]
-    found = json.loads(json.dumps(told[-1]["result"]))
-    labels = [row["label"] for row in found["rows"]]
+    request = read_tasks("dppa_sums", 5, None, SESSION, offer)
+    values = list(stream_run(studio, SCORE, partial(tasks_value, request, offer, studio)))
+    assert values[-1]["state"] == "done", values[-1]
+    result = json.loads(json.dumps(values[-1]["result"]))
+    labels = [row["label"] for row in result["rows"]]
     assert labels == ["merged", "task arithmetic", "linear", "math", "finance", "law", "base"]
-    assert [row["model"] for row in found["rows"][:4]] == [None, None, None, "zoo:math"]
-    for row in found["rows"]:
-        (one,) = row["results"]
-        assert (one["task"], one["metric"], one["n"]) == ("dppa_sums", "acc", 5)
-        assert one["ci95"][0] <= one["value"] <= one["ci95"][1]
+    assert [row["model"] for row in result["rows"][:4]] == [None, None, None, "zoo:math"]
+    for row in result["rows"]:
+        (score,) = row["results"]
+        assert (score["task"], score["metric"], score["n"]) == ("dppa_sums", "acc", 5)
+        assert score["ci95"][0] <= score["value"] <= score["ci95"][1]
 
 
 def test_a_task_with_code_is_refused_on_a_public_page_though_it_is_offered(tmp_path: Path) -> None:
@@ -152,28 +152,28 @@ def test_a_task_with_code_is_refused_on_a_public_page_though_it_is_offered(tmp_p
         text.replace("doc_to_target: right", "doc_to_target: !function a.b")
     )
     offer, studio = TaskOffer(("dppa_sums",), tmp_path), Studio(public=True)
-    asked = read_tasks("dppa_sums", 5, None, SESSION, offer)
+    request = read_tasks("dppa_sums", 5, None, SESSION, offer)
     with pytest.raises(NotAllowed, match="cannot be asked on a public page"):
-        tasks_value(asked, offer, studio, lambda *step: None, threading.Event())
+        tasks_value(request, offer, studio, lambda *step: None, threading.Event())
 
 
 def test_asking_can_be_stopped() -> None:
-    stop, asked = threading.Event(), read_tasks("dppa_sums", 5, None, SESSION, OFFER)
+    stop, request = threading.Event(), read_tasks("dppa_sums", 5, None, SESSION, OFFER)
     stop.set()
     with pytest.raises(Cancelled):
-        tasks_value(asked, OFFER, Studio(public=False), lambda *step: None, stop)
+        tasks_value(request, OFFER, Studio(public=False), lambda *step: None, stop)
 
 
 def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
-    stop, asked = threading.Event(), read_tasks("dppa_sums", 5, None, SESSION, OFFER)
+    stop, request = threading.Event(), read_tasks("dppa_sums", 5, None, SESSION, OFFER)
     studio, ask, models = Studio(public=False), Harness.ask, list[str]()
 
-    def counted(harness: Harness, resident: Resident, *told: Any) -> Any:
+    def counted(harness: Harness, resident: Resident, *rest: Any) -> Any:
         models.append(resident.key)
-        return ask(harness, resident, *told)
+        return ask(harness, resident, *rest)
 
     def stop_after_two(count: int, _total: int, _step: str) -> None:
         if count == 2:
@@ -181,11 +181,11 @@ def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
 
     monkeypatch.setattr(Harness, "ask", counted)
     with pytest.raises(Cancelled):
-        tasks_value(asked, OFFER, studio, stop_after_two, stop)
+        tasks_value(request, OFFER, studio, stop_after_two, stop)
     finished = models[:2]
     models.clear()
-    found = tasks_value(asked, OFFER, studio, lambda *step: None, threading.Event())
-    assert len(found["rows"]) == 7 and len(models) == 5 and not set(finished) & set(models)
+    result = tasks_value(request, OFFER, studio, lambda *step: None, threading.Event())
+    assert len(result["rows"]) == 7 and len(models) == 5 and not set(finished) & set(models)
 
 
 @pytest.mark.parametrize(
@@ -219,9 +219,11 @@ def test_without_the_package_the_message_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("dppa_core.evaluation.harness_tasks.find_spec", lambda name: None)
-    asked = read_tasks("arc_easy", 20, None, SESSION, TaskOffer())
+    request = read_tasks("arc_easy", 20, None, SESSION, TaskOffer())
     with pytest.raises(InvalidValue, match=r"pip install '.\[lm-eval\]'"):
-        tasks_value(asked, TaskOffer(), Studio(public=False), lambda *step: None, threading.Event())
+        tasks_value(
+            request, TaskOffer(), Studio(public=False), lambda *step: None, threading.Event()
+        )
 
 
 @pytest.mark.parametrize(
@@ -238,5 +240,7 @@ def test_a_public_page_offers_the_tasks_of_its_setting_alone(
     monkeypatch.setenv("DPPA_TASKS", tasks)
     assert read_settings().offered_tasks == tuple(tasks.split(", ") if tasks else ())
     blocks = build_page(Studio(public=public))
-    found = [one for one in blocks.blocks.values() if getattr(one, "elem_id", "") == "tasks-text"]
-    assert [info in str(one.info) for one in found] == ([] if info is None else [True])
+    boxes = [
+        block for block in blocks.blocks.values() if getattr(block, "elem_id", "") == "tasks-text"
+    ]
+    assert [info in str(block.info) for block in boxes] == ([] if info is None else [True])

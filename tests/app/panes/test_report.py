@@ -62,16 +62,16 @@ def test_a_report_holds_hashes_recipe_and_plots_of_the_very_merge(
 ) -> None:
     recipe = first_session().recipe()
     (tmp_path / "room").mkdir()
-    made = make_report(recipe, tmp_path / "room", ExportWork(True, lambda *_: None, None))
-    assert list((tmp_path / "room").iterdir()) == [made]
+    path = make_report(recipe, tmp_path / "room", ExportWork(True, lambda *_: None, None))
+    assert list((tmp_path / "room").iterdir()) == [path]
     merge_to_folder(recipe, tmp_path / "merged")
     record = read_merge(tmp_path / "merged").record
-    page = Read(made.read_text("utf-8"))
+    page = Read(path.read_text("utf-8"))
     assert record.digest in page.text and record.files["model.safetensors"] in page.text
     assert dump_recipe(recipe) in page.text and "dppa merge recipe.yaml" in page.text
     figures = json.loads(page.scripts[0])
     assert len(figures) == 9  # three of each model
-    assert 0.98 * PLOTLY_BYTES < made.stat().st_size < 1.05 * PLOTLY_BYTES
+    assert 0.98 * PLOTLY_BYTES < path.stat().st_size < 1.05 * PLOTLY_BYTES
 
 
 def test_the_command_writes_the_report_of_the_page_from_a_recipe_or_its_merge(
@@ -80,15 +80,15 @@ def test_the_command_writes_the_report_of_the_page_from_a_recipe_or_its_merge(
     recipe, out = first_session().recipe(), tmp_path / "report.html"
     (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe))
     (tmp_path / "room").mkdir()
-    made = make_report(recipe, tmp_path / "room", ExportWork(True, lambda *_: None, None))
+    path = make_report(recipe, tmp_path / "room", ExportWork(True, lambda *_: None, None))
     before = set(tmp_path.iterdir())
     assert dppa("report", tmp_path / "recipe.yaml", "--out", out) == 0, dppa.err
-    assert out.read_bytes() == made.read_bytes() and set(tmp_path.iterdir()) == {*before, out}
+    assert out.read_bytes() == path.read_bytes() and set(tmp_path.iterdir()) == {*before, out}
     assert dppa("report", tmp_path / "recipe.yaml", "--out", out) == 1
     assert "--overwrite replaces it" in dppa.err
     merge_to_folder(recipe, tmp_path / "merged")
     assert dppa("report", tmp_path / "merged", "--out", out, "--overwrite", "--json") == 0
-    assert out.read_bytes() == made.read_bytes()
+    assert out.read_bytes() == path.read_bytes()
     assert dppa.json["digest"] == read_merge(tmp_path / "merged").record.digest
 
 
@@ -101,8 +101,8 @@ def test_a_report_without_plotly_names_the_package(
 
 
 def test_a_report_asks_nothing_of_anybody(zoo_env: Path, tmp_path: Path) -> None:
-    made = make_report(first_session().recipe(), tmp_path, ExportWork(True, lambda *_: None, None))
-    text = made.read_text("utf-8")
+    path = make_report(first_session().recipe(), tmp_path, ExportWork(True, lambda *_: None, None))
+    text = path.read_text("utf-8")
     assert "default-src 'none'" in text
     assert not re.search(r'<(script|link|img|iframe)[^>]* (src|href)="', text)
     assert text.count("plotly.js v") == 1
@@ -149,9 +149,9 @@ def test_bands_of_a_layer_add_up_to_what_it_keeps(zoo_env: Path) -> None:
         inside = [module for module in plan.modules if module.layer == layer]
         kept = 100 * sum(m.kept for m in inside) / sum(m.numel for m in inside)
         assert strongest.x[index] + after.x[index] == pytest.approx(kept)
-    found = planned_shares(plan, "significance")
-    one = plan.modules[0]
-    assert found[one.layer, one.kind] == pytest.approx(one.significance)
+    picture = planned_shares(plan, "significance")
+    module = plan.modules[0]
+    assert picture[module.layer, module.kind] == pytest.approx(module.significance)
 
 
 def test_a_whole_delta_needs_no_plot_of_what_it_keeps() -> None:

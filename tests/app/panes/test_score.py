@@ -66,15 +66,15 @@ def test_merging_is_said_until_the_merge_is_there(
     studio: Studio, exam: ScoreRequest, one_torch_thread: None
 ) -> None:
     recipe = exam.targets["recipe", "math"]
-    seen: list[tuple[str, bool]] = []
+    states: list[tuple[str, bool]] = []
 
     def emit(event: tuple[Any, ...]) -> None:
         if event[0] == "standing":
-            seen.append((event[1].activity, studio.merged(recipe)))  # type: ignore[arg-type]
+            states.append((event[1].activity, studio.merged(recipe)))  # type: ignore[arg-type]
 
     score_events(exam, studio, emit, threading.Event())
-    assert seen[0] == ("merging", False)
-    assert ("scoring", False) not in seen and seen[-1] == ("scoring", True)
+    assert states[0] == ("merging", False)
+    assert ("scoring", False) not in states and states[-1] == ("scoring", True)
 
 
 def test_a_score_does_not_outlive_the_files_it_was_made_of(
@@ -86,7 +86,7 @@ def test_a_score_does_not_outlive_the_files_it_was_made_of(
     before = [studio.identity(target) for target in (recipe, "zoo:law", "zoo:math")]
     tuned_llama(random_llama(0), 9).save(zoo / "law")
     after = [studio.identity(target) for target in (recipe, "zoo:law", "zoo:math")]
-    assert [one == other for one, other in zip(before, after, strict=True)] == [False, False, True]
+    assert [pair[0] == pair[1] for pair in zip(before, after, strict=True)] == [False, False, True]
 
 
 def test_what_was_scored_before_is_neither_merged_nor_asked_again(
@@ -107,16 +107,16 @@ def test_what_was_scored_before_is_neither_merged_nor_asked_again(
 def test_a_stopped_exam_keeps_its_finished_cells(
     studio: Studio, exam: ScoreRequest, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examiner, asked = studio.examiner(), []
+    examiner, exams = studio.examiner(), []
     marks = examiner.marks
 
-    def two_then_stop(one: Exam, **rest: Any) -> Any:
-        asked.append(one)
-        if len(asked) > 2:
+    def two_then_stop(next_exam: Exam, **rest: Any) -> Any:
+        exams.append(next_exam)
+        if len(exams) > 2:
             raise Cancelled("stopped")
-        return marks(one, **rest)
+        return marks(next_exam, **rest)
 
-    monkeypatch.setattr(examiner, "cached_marks", lambda one: None)
+    monkeypatch.setattr(examiner, "cached_marks", lambda _exam: None)
     monkeypatch.setattr(examiner, "marks", two_then_stop)
     *_, last = stream_score(exam, studio)
     assert last["state"] == "stopped"
@@ -127,8 +127,8 @@ def test_stop_ends_what_runs_and_leaves_a_table_at_rest_alone() -> None:
     running = {"state": "running", "rows": [{"cells": [{"accuracy": 0.5}, None]}], "id": "a"}
     stopped = stopped_value(running)
     assert stopped["state"] == "stopped" and stopped["rows"] == running["rows"]
-    done = {**running, "state": "done", "sentence": "Retention …"}
-    assert stopped_value(done) == done
+    ended = {**running, "state": "done", "sentence": "Retention …"}
+    assert stopped_value(ended) == ended
     assert stopped_value(None)["state"] == "idle"
 
 
@@ -139,15 +139,15 @@ def test_only_what_rests_begins_to_wait() -> None:
 
 def test_a_method_that_merges_per_domain_is_scored_by_each_domains_own(studio: Studio) -> None:
     session = replace(first_session(), method=MethodChoice("emr"))
-    asked = read_score(4, None, session)
-    assert asked.entrants[0].label == "merged, by domain"
+    request = read_score(4, None, session)
+    assert request.entrants[0].label == "merged, by domain"
     for domain in DOMAINS:
-        recipe = asked.targets["recipe", domain]
+        recipe = request.targets["recipe", domain]
         assert recipe.parameters["domain"] == f"zoo:{domain}"  # type: ignore[union-attr]
-        assert asked.targets["zoo:math", domain] == "zoo:math"
+        assert request.targets["zoo:math", domain] == "zoo:math"
 
 
-def other(**changes: object) -> str:
+def other_slot(**changes: object) -> str:
     state = state_of(replace(first_session(), **changes))
     return json.dumps({"slot": "B", "state": state})
 
@@ -158,8 +158,8 @@ def test_base_models_and_plain_merges_stand_beside_the_merge_and_the_other_slot(
         return [row["target"] for row in score_value(table, "idle", 4)["rows"]]
 
     beside = ["task_arithmetic", "linear", "zoo:math", "zoo:finance", "zoo:law", "zoo:base"]
-    assert rows(other(rate=0.7)) == ["merged", "other", *beside]
-    assert rows(other()) == rows("null") == ["merged", *beside]  # the same merge, or none
+    assert rows(other_slot(rate=0.7)) == ["merged", "other", *beside]
+    assert rows(other_slot()) == rows("null") == ["merged", *beside]  # the same merge, or none
     for bad in ("{", '{"state": 3}'):
         with pytest.raises(InvalidValue):
             rows(bad)
@@ -168,7 +168,7 @@ def test_base_models_and_plain_merges_stand_beside_the_merge_and_the_other_slot(
 def test_a_finished_exam_tells_retention_and_compares_the_slots(
     studio: Studio, one_torch_thread: None
 ) -> None:
-    whole = read_score(4, other(rate=0.7), first_session())
+    whole = read_score(4, other_slot(rate=0.7), first_session())
     *_, last = stream_score(replace(whole, limit=1), studio)
     assert last["state"] == "done"
     assert [row["key"] for row in last["details"]][:2] == ["recipe", "against"]
@@ -179,26 +179,28 @@ def test_a_finished_exam_tells_retention_and_compares_the_slots(
 
 
 def test_the_sentence_names_the_best_plain_merge_and_the_gap() -> None:
-    recipe, asked = first_session().recipe(), {"math": items("math", "test", 40)}
-    who = tuple(one for one in entrants(recipe) if one.key not in ("zoo:finance", "zoo:law"))
+    recipe, questions = first_session().recipe(), {"math": items("math", "test", 40)}
+    rows = tuple(row for row in entrants(recipe) if row.key not in ("zoo:finance", "zoo:law"))
 
     def marks(right: int) -> Marks:
         hits = tuple(place < right for place in range(40))
         return Marks(hits, (1.0,) * 40, (1,) * 40)
 
     right = {"recipe": 20, "zoo:math": 40, "task_arithmetic": 36, "linear": 4, "base": 0}
-    found = SideBySide("test", who, asked, {(k, "math"): marks(n) for k, n in right.items()})
-    said = plain_sentence(found)
-    assert said.startswith("Task arithmetic, the best plain merge, keeps 90\u202f% (")
-    assert ": of 100 questions, 40.0 more right than this merge (" in said
-    assert "chance" not in said
+    table = SideBySide("test", rows, questions, {(k, "math"): marks(n) for k, n in right.items()})
+    text = plain_sentence(table)
+    assert text.startswith("Task arithmetic, the best plain merge, keeps 90\u202f% (")
+    assert ": of 100 questions, 40.0 more right than this merge (" in text
+    assert "chance" not in text
     few = {key: marks(n) for key, n in (right | {"task_arithmetic": 19}).items()}
-    told = plain_sentence(replace(found, marks={(key, "math"): one for key, one in few.items()}))
-    assert re.search(
-        r"of 100 questions, 2\.5 fewer right than this merge \([^()]+\), which may be", told
+    fewer_text = plain_sentence(
+        replace(table, marks={(key, "math"): row for key, row in few.items()})
     )
-    verdict = verdict_sentence(found)
+    assert re.search(
+        r"of 100 questions, 2\.5 fewer right than this merge \([^()]+\), which may be", fewer_text
+    )
+    verdict = verdict_sentence(table)
     assert verdict.startswith("Scored on 40 questions: keeps 50\u202f% (")
     assert "; task arithmetic 90\u202f% (" in verdict
-    none = SideBySide("test", who, asked, {})
+    none = SideBySide("test", rows, questions, {})
     assert plain_sentence(none) == verdict_sentence(none) == ""

@@ -36,13 +36,13 @@ from tests.helpers.scored import scored
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 SESSION = first_session()
-OWN = scored(a=(100, 100))
+ALONE = scored(a=(100, 100))
 
 
 def answered(exam: Exam) -> DomainScore:
     """Best at a rate of 0.7 and at factors of 1.1."""
     if not isinstance(exam.target, MergeRecipe):
-        return OWN
+        return ALONE
     model = exam.target.models[0]
     away = abs(model.levels[-1] - 0.7) + sum(abs(f - 1.1) for f in model.amplification)
     return scored(a=(round(100 - 20 * away), 100))
@@ -53,13 +53,13 @@ def no_model_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: answered(exam))
 
 
-def given(**changed: Any) -> dict[str, Any]:
+def choices(**changed: Any) -> dict[str, Any]:
     usual = {"way": "climb", "limit": 16, "vary": ["rate", "factors"], "goals": "retention"}
     return usual | {"per_model": False, "trials": 6, "down": "rate", "across": "factor"} | changed
 
 
-def told(studio: Studio, known: Recent, **changed: Any) -> list[dict[str, Any]]:
-    return list(stream_search(read_search(given(**changed), SESSION), studio, known))
+def values_of(studio: Studio, cache: Recent, **changed: Any) -> list[dict[str, Any]]:
+    return list(stream_search(read_search(choices(**changed), SESSION), studio, cache))
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,14 @@ def told(studio: Studio, known: Recent, **changed: Any) -> list[dict[str, Any]]:
 )
 def test_what_a_browser_sends_is_checked(changed: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidValue, match=says):
-        read_search(given(**changed), SESSION)
+        read_search(choices(**changed), SESSION)
 
 
 def test_a_climb_tells_every_factor_and_what_it_found(studio: Studio) -> None:
-    *running, last = told(studio, Recent(4))
+    *running, last = values_of(studio, Recent(4))
     assert {value["state"] for value in running} == {"running"} and last["state"] == "done"
     assert [(t["model"], t["band"]) for t in last["trials"][:2]] == [("zoo:math", 0)] * 2
-    assert all(one["factors"] == [1.1, 1.1] for one in last["result"]["best"])
+    assert all(row["factors"] == [1.1, 1.1] for row in last["result"]["best"])
     assert last["result"]["test"].startswith("On test questions: ") and not last["result"]["worse"]
     recipe = session_from_state(last["result"]["take"]).recipe()
     assert {model.amplification for model in recipe.models} == {(1.1, 1.1)}
@@ -98,17 +98,17 @@ RATES = {"way": "optuna", "vary": ["rate"]}
 def test_every_way_asks_the_given_merge_and_says_first_what_is_worse(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
 ) -> None:
-    asked: list[Exam] = []
+    exams: list[Exam] = []
 
     def turned(exam: Exam) -> DomainScore:
-        asked.append(exam)
+        exams.append(exam)
         if exam.split == "search" or not isinstance(exam.target, MergeRecipe):
             return replace(answered(exam), loss=2 - answered(exam).accuracy)
         return scored(a=(90 if exam.target == SESSION.recipe() else 30, 100))
 
     monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: turned(exam))
-    result = told(studio, Recent(4), **changed)[-1]["result"]
-    tested = [exam for exam in asked if exam.split == "test"]
+    result = values_of(studio, Recent(4), **changed)[-1]["result"]
+    tested = [exam for exam in exams if exam.split == "test"]
     assert SESSION.recipe() in [exam.target for exam in tested] and len(tested) == 6
     assert result["worse"]
     assert "the given merge is better than what was found: -60.0 points" in result["test"]
@@ -126,7 +126,7 @@ def test_a_merge_is_worse_only_if_the_difference_is_seen(
         return scored(a=(90 if exam.target == SESSION.recipe() else 89, 100))
 
     monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: turned(exam))
-    result = told(studio, Recent(4))[-1]["result"]
+    result = values_of(studio, Recent(4))[-1]["result"]
     assert "No difference seen between what was found and the given merge: -1.0" in result["test"]
     assert not result["worse"]
 
@@ -140,8 +140,8 @@ def test_a_joint_search_tells_every_setting_and_offers_the_best(
         return replace(answered(exam), loss=1 + sum((factor - 1.1) ** 2 for factor in factors))
 
     monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: with_loss(exam))
-    known = Recent(4)
-    last = told(studio, known, way="joint")[-1]
+    cache = Recent(4)
+    last = values_of(studio, cache, way="joint")[-1]
     assert last["state"] == "done" and 9 < len(last["trials"]) <= 24
     first, best = last["trials"][0], last["result"]["best"]
     as_given = {"factor1": 1.0, "factor2": 1.0, "coefficient": 1.0, "strength": 0.08}
@@ -151,7 +151,7 @@ def test_a_joint_search_tells_every_setting_and_offers_the_best(
     assert taken.amplification == pytest.approx((1.1, 1.1), abs=0.06)
     assert last["result"]["take"] == best["take"]
     assert last["words"]["factor1"] == "strongest band ×"
-    assert told(studio, known, way="joint")[-1]["trials"] == last["trials"]
+    assert values_of(studio, cache, way="joint")[-1]["trials"] == last["trials"]
 
 
 def test_a_joint_search_finds_the_factors_of_each_model_where_they_conflict(
@@ -170,7 +170,8 @@ def test_a_joint_search_finds_the_factors_of_each_model_where_they_conflict(
 
     monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: conflicting(exam))
     shared, apart = (
-        told(studio, Recent(4), way="joint", per_model=per_model)[-1] for per_model in (False, True)
+        values_of(studio, Recent(4), way="joint", per_model=per_model)[-1]
+        for per_model in (False, True)
     )
     assert len(shared["trials"]) <= 24 < len(apart["trials"]) <= 32
     assert apart["result"]["best"]["goals"][0] > shared["result"]["best"]["goals"][0] + 0.2
@@ -181,7 +182,7 @@ def test_a_joint_search_finds_the_factors_of_each_model_where_they_conflict(
 
 
 def test_a_grid_has_a_cell_for_every_pair_that_can_be_taken_over(studio: Studio) -> None:
-    last = told(studio, Recent(4), way="grid")[-1]
+    last = values_of(studio, Recent(4), way="grid")[-1]
     assert [side["name"] for side in last["sides"]] == ["rate", "factor"]
     assert len(last["trials"]) == 25 and {t["state"] for t in last["trials"]} == {"complete"}
     for trial in (last["trials"][3], last["trials"][24]):
@@ -196,25 +197,28 @@ def test_a_grid_has_a_cell_for_every_pair_that_can_be_taken_over(studio: Studio)
 def test_a_search_goes_on_where_it_was_and_repeats_nothing(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known, asked = Recent(4), []
+    cache, exams = Recent(4), []
 
     def counted(exam: Exam) -> DomainScore:
-        asked.append(exam)
-        if len(asked) == 14:
+        exams.append(exam)
+        if len(exams) == 14:
             raise Cancelled("Stopped.")
         return answered(exam)
 
     monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: counted(exam))
-    stopped = told(studio, known, way="optuna", trials=8, goals="both")[-1]
+    stopped = values_of(studio, cache, way="optuna", trials=8, goals="both")[-1]
     assert stopped["state"] == "stopped" and 0 < len(stopped["trials"]) < 8
-    begun, *_, last = told(studio, known, way="optuna", trials=8, goals="both")
+    begun, *_, last = values_of(studio, cache, way="optuna", trials=8, goals="both")
     assert begun["trials"] == stopped["trials"] and begun["done"] == len(begun["trials"])
     assert last["state"] == "done" and len(last["trials"]) == 8
     assert last["trials"][: len(stopped["trials"])] == stopped["trials"]
-    assert set(last["result"]["front"]) <= {one["number"] for one in last["trials"]}
-    before = len(asked)
-    assert told(studio, known, way="optuna", trials=8, goals="both")[-1]["trials"] == last["trials"]
-    assert not [q for q in asked[before:] if isinstance(q.target, MergeRecipe)]
+    assert set(last["result"]["front"]) <= {row["number"] for row in last["trials"]}
+    before = len(exams)
+    assert (
+        values_of(studio, cache, way="optuna", trials=8, goals="both")[-1]["trials"]
+        == last["trials"]
+    )
+    assert not [q for q in exams[before:] if isinstance(q.target, MergeRecipe)]
 
 
 @pytest.mark.cases(1)
@@ -222,10 +226,10 @@ def test_a_search_goes_on_where_it_was_and_repeats_nothing(
 def test_what_ranks_the_changes_is_searched_for_what_one_domain_keeps(
     studio: Studio, goal: str
 ) -> None:
-    last = told(studio, Recent(4), way="optuna", vary=["significance", "rate"], goals=goal)[-1]
+    last = values_of(studio, Recent(4), way="optuna", vary=["significance", "rate"], goals=goal)[-1]
     assert last["goals"] == GOALS[goal] and last["state"] == "done"
-    each = {trial["values"]["significance"] for trial in last["trials"]}
-    assert each <= {"magnitude", "fisher", "activation"} and len(each) > 1
+    kinds = {trial["values"]["significance"] for trial in last["trials"]}
+    assert kinds <= {"magnitude", "fisher", "activation"} and len(kinds) > 1
     best = last["result"]["best"]
     assert session_from_state(best["take"]).significance == best["values"]["significance"]
     assert best["goals"] == (max(t["goals"][0] for t in last["trials"] if t["goals"]),)
@@ -235,7 +239,7 @@ def test_one_run_ends_after_a_time_and_says_how_to_go_on(
     zoo_env: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_work, "PUBLIC_SECONDS", 0.0)
-    search = read_search(given(way="optuna"), SESSION)
+    search = read_search(choices(way="optuna"), SESSION)
     with pytest.raises(OutOfBudget, match="Start goes on"):
         run_request(search, Studio(public=True), Recent(4), lambda event: None, threading.Event())
     stop = threading.Event()
@@ -250,11 +254,11 @@ def test_what_is_taken_over_is_that_merge_and_models_that_are_off_stay() -> None
     session = replace(SESSION, models=(replace(first, on=False), *others))
     recipe = session.recipe()
     factors = tuple(replace(model, amplification=(1.3, 0.5)) for model in recipe.models)
-    wanted = replace(recipe, models=factors)
-    found = session_from_state(taken_over(session, wanted))
-    assert recipe_hash(found.recipe()) == recipe_hash(wanted)
-    assert [model.reference for model in found.models] == [m.reference for m in session.models]
-    assert taken_over(session, replace(wanted, seed=3)) is None
+    scaled = replace(recipe, models=factors)
+    taken = session_from_state(taken_over(session, scaled))
+    assert recipe_hash(taken.recipe()) == recipe_hash(scaled)
+    assert [model.reference for model in taken.models] == [m.reference for m in session.models]
+    assert taken_over(session, replace(scaled, seed=3)) is None
 
 
 def test_what_is_varied_is_told_in_the_words_of_the_sliders() -> None:
@@ -275,28 +279,28 @@ def test_what_is_varied_is_told_in_the_words_of_the_sliders() -> None:
 
 def by_own(search: SearchRequest, text: str, **lists: str) -> SearchRequest:
     """The search by a list for all models, and lists for single ones."""
-    texts = {"": text} | {f"zoo:{name}": one for name, one in lists.items()}
-    own = lists_of_models(read_lists(texts, SESSION, PUBLIC_LIMITS), search.recipe)
-    return replace(search, questions=own)
+    texts = {"": text} | {f"zoo:{name}": items for name, items in lists.items()}
+    domains = lists_of_models(read_lists(texts, SESSION, PUBLIC_LIMITS), search.recipe)
+    return replace(search, questions=domains)
 
 
 def test_a_search_by_a_list_for_each_model_tells_what_is_kept_of_each(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = set[tuple[str, str]]()
+    pairs = set[tuple[str, str]]()
 
     def noted(self: Examiner, exam: Exam, stop: object) -> DomainScore:
         if not isinstance(exam.target, MergeRecipe):
-            asked.add((exam.target, exam.domain))
+            pairs.add((exam.target, exam.domain))
         return replace(answered(exam), loss=1.0)
 
     monkeypatch.setattr(Examiner, "score", noted)
-    search = by_own(read_search(given(way="joint"), SESSION), APPLES, law=CLAUSES)
+    search = by_own(read_search(choices(way="joint"), SESSION), APPLES, law=CLAUSES)
     *_, last = stream_search(search, studio, Recent(4))
     assert last["state"] == "done", last
     assert set(last["trials"][0]["retentions"]) == {"questions", "law questions"}
-    assert ("zoo:law", "law questions") in asked and ("zoo:math", "questions") in asked
-    assert ("zoo:math", "law questions") not in asked
+    assert ("zoo:law", "law questions") in pairs and ("zoo:math", "questions") in pairs
+    assert ("zoo:math", "law questions") not in pairs
     with pytest.raises(InvalidValue, match="no questions for math"):
         lists_of_models(read_lists({"zoo:law": CLAUSES}, SESSION, PUBLIC_LIMITS), search.recipe)
 
@@ -304,22 +308,22 @@ def test_a_search_by_a_list_for_each_model_tells_what_is_kept_of_each(
 def test_a_search_goes_by_own_questions_and_tells_contents_apart(
     zoo_env: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: set[object] = set()
+    prompts: set[object] = set()
 
     def score(self: Examiner, exam: Exam, stop: object) -> DomainScore:
-        asked.update(item.prompt for item in exam.items())
+        prompts.update(item.prompt for item in exam.items())
         return replace(answered(exam), loss=1.0)
 
     monkeypatch.setattr(Examiner, "score", score)
-    studio, known = Studio(public=True), Recent(4)
+    studio, cache = Studio(public=True), Recent(4)
     for way in ("climb", "joint", "optuna", "grid"):
-        asked.clear()
-        search = by_own(read_search(given(way=way), SESSION), APPLES)
+        prompts.clear()
+        search = by_own(read_search(choices(way=way), SESSION), APPLES)
         domain = search.questions[0]
-        ended = list(stream_search(search, studio, known))[-1]
+        ended = list(stream_search(search, studio, cache))[-1]
         assert ended["state"] == "done", ended
         test = {item.prompt for item in domain.of_split("test")}
-        assert asked - test == {item.prompt for item in domain.of_split("search")}
-        other = by_own(search, APPLES.replace("Tom", "Tim").replace("Ben", "Bob"))
-        first = next(iter(stream_search(other, studio, known)))
+        assert prompts - test == {item.prompt for item in domain.of_split("search")}
+        changed_names = by_own(search, APPLES.replace("Tom", "Tim").replace("Ben", "Bob"))
+        first = next(iter(stream_search(changed_names, studio, cache)))
         assert not first["trials"]

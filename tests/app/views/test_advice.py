@@ -38,27 +38,27 @@ def facts(*kept: float) -> tuple[DomainModelFacts, ...]:
 def test_a_verdict_per_model_with_figures_signs_and_settings_to_go_to(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[dict[str, Any]] = []
+    options: list[dict[str, Any]] = []
 
-    def gather(recipe: object, examiner: Any, **given: Any) -> tuple[DomainModelFacts, ...]:
-        told.append(given)
-        given["progress"](1, 2, "math, math")
+    def gather(recipe: object, examiner: Any, **settings: Any) -> tuple[DomainModelFacts, ...]:
+        options.append(settings)
+        settings["progress"](1, 2, "math, math")
         return facts(0.5, 0.95)
 
     monkeypatch.setattr(gather_facts, "gather", gather)
     events: list[tuple[Any, ...]] = []
-    found = advice_value(SESSION, studio, lambda *step: events.append(step), threading.Event())
-    assert [one["size"] for one in found["models"]] == ["large", "small"]
-    assert all("DARE at 90 % keeps" in one["why"][1] for one in found["models"])
-    assert "yes" in [sign["found"] for sign in found["signs"]]  # 4.2 is beyond every search's
-    assert found["recipe"] == recipe_hash(SESSION.recipe())
-    assert [one["label"] for one in found["tries"]] == [
+    advice = advice_value(SESSION, studio, lambda *step: events.append(step), threading.Event())
+    assert [row["size"] for row in advice["models"]] == ["large", "small"]
+    assert all("DARE at 90 % keeps" in row["why"][1] for row in advice["models"])
+    assert "yes" in [sign["found"] for sign in advice["signs"]]  # 4.2 is beyond every search's
+    assert advice["recipe"] == recipe_hash(SESSION.recipe())
+    assert [row["label"] for row in advice["tries"]] == [
         "Task arithmetic",
         "Magnitude at 80 %",
         "DARE at 90 %",
     ]
     assert events == [(1, 2, "math, math")]
-    assert told[0]["limit"] == 64 and told[0]["public"] is studio.public
+    assert options[0]["limit"] == 64 and options[0]["public"] is studio.public
 
 
 def test_what_is_set_is_that_method_at_that_rate_and_all_else_stays() -> None:

@@ -46,15 +46,15 @@ def test_the_first_changes_up_and_down(texts: dict[float, str], changes: list[An
 
 def test_one_control_is_varied_and_the_rest_stays() -> None:
     session = replace(first_session(), factors=(1.5, 1.2))
-    asked = CurveRequest(1, "a", "rate", MODEL, 1)
-    assert varied(session, asked, 0.9) == replace(session, rate=0.9)
-    factor = varied(session, replace(asked, axis="factor"), 2.0)
+    request = CurveRequest(1, "a", "rate", MODEL, 1)
+    assert varied(session, request, 0.9) == replace(session, rate=0.9)
+    factor = varied(session, replace(request, axis="factor"), 2.0)
     assert factor == replace(session, factors=(1.5, 2.0))
-    own = varied(replace(session, linked=False), replace(asked, axis="factor"), 2.0)
-    assert own.factors_of(MODEL) == (1.5, 2.0) and own.factors_of("zoo:law") == (1.5, 1.2)
-    weighed = varied(session, replace(asked, axis="coefficient"), 0.5)
-    assert [one.coefficient for one in weighed.models] == [
-        0.5 if one.reference == MODEL else one.coefficient for one in session.models
+    unlinked = varied(replace(session, linked=False), replace(request, axis="factor"), 2.0)
+    assert unlinked.factors_of(MODEL) == (1.5, 2.0) and unlinked.factors_of("zoo:law") == (1.5, 1.2)
+    weighed = varied(session, replace(request, axis="coefficient"), 0.5)
+    assert [model.coefficient for model in weighed.models] == [
+        0.5 if model.reference == MODEL else model.coefficient for model in session.models
     ]
 
 
@@ -74,17 +74,17 @@ class Scripted:
         return Reading(target.models[0].levels[-1], (), ())
 
 
-def traced(session: Session, studio: Studio, known: Recent) -> list[dict[str, Any]]:
-    asked = CurveRequest(7, "own?", "rate", MODEL, 0)
-    return list(curve_payload(session, asked, studio, known))
+def traced(session: Session, studio: Studio, cache: Recent) -> list[dict[str, Any]]:
+    request = CurveRequest(7, "own?", "rate", MODEL, 0)
+    return list(curve_payload(session, request, studio, cache))
 
 
 def test_it_is_narrowed_down_to_where_the_answer_changes(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script, known = Scripted(), Recent(1000)
+    script, cache = Scripted(), Recent(1000)
     monkeypatch.setattr(studio, "answerer", lambda: script)
-    *_, last = traced(first_session(), studio, known)
+    *_, last = traced(first_session(), studio, cache)
     assert last["done"] and last["id"] == 7 and last["by"] == "math" and last["reference"] == "good"
     ((low, high),) = last["changes"]
     assert low <= 0.933 < high and high - low == pytest.approx(AXES["rate"].step)
@@ -92,7 +92,7 @@ def test_it_is_narrowed_down_to_where_the_answer_changes(
     assert xs == sorted(set(xs)) and {0, 0.5, 0.99} <= set(xs)
     assert all(loss == x for x, loss, _ in last["points"])
     before = script.asked
-    assert traced(replace(first_session(), rate=0.3), studio, known)[-1] == last
+    assert traced(replace(first_session(), rate=0.3), studio, cache)[-1] == last
     assert script.asked == before, "earlier points are kept, whatever the slider says now"
 
 

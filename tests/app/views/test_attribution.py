@@ -26,8 +26,8 @@ def studio(zoo_env: Path) -> Iterator[Studio]:
     yield Studio(public=True)
 
 
-def read(**given: Any) -> AttributionRequest:
-    values = {"prompt": "How many?", "answer": "", "by": "layer"} | given
+def read(**changed: Any) -> AttributionRequest:
+    values = {"prompt": "How many?", "answer": "", "by": "layer"} | changed
     return read_attribution(**values, session=first_session())
 
 
@@ -38,18 +38,18 @@ def inquiry(
     return AttributionRequest(recipe, prompt, answer, by)
 
 
-def told_of(asked: AttributionRequest, studio: Studio, known: Recent) -> list[dict[str, Any]]:
-    return list(stream_run(studio, ATTRIBUTION, partial(attribution_value, asked, studio, known)))
+def values_of(request: AttributionRequest, studio: Studio, cache: Recent) -> list[dict[str, Any]]:
+    return list(stream_run(studio, ATTRIBUTION, partial(attribution_value, request, studio, cache)))
 
 
 def test_an_empty_answer_asks_for_the_merges_own() -> None:
-    found = read(prompt="  How many? ")
-    assert (found.prompt, found.answer, found.by) == ("How many?", None, "layer")
+    request = read(prompt="  How many? ")
+    assert (request.prompt, request.answer, request.by) == ("How many?", None, "layer")
     assert read(answer=" 5 ").answer == "5"
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("changed", "says"),
     [
         ({"prompt": " "}, "There is no question yet"),
         ({"prompt": None}, "There is no question yet"),
@@ -59,31 +59,31 @@ def test_an_empty_answer_asks_for_the_merges_own() -> None:
         ({"by": ["layer"]}, r"got \['layer'\]"),
     ],
 )
-def test_what_a_browser_sends_is_checked(given: dict[str, Any], says: str) -> None:
+def test_what_a_browser_sends_is_checked(changed: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidValue, match=says):
-        read(**given)
+        read(**changed)
 
 
 def test_the_browser_is_told_how_far_it_is_and_then_the_numbers(studio: Studio) -> None:
-    told = told_of(inquiry(), studio, Recent(4))
-    assert [value["state"] for value in told[:-1]] == ["running"] * (len(told) - 1)
-    result = told[-1]["result"]
-    assert told[-1]["state"] == "done" and len(result["effects"]) == 3
+    values = values_of(inquiry(), studio, Recent(4))
+    assert [value["state"] for value in values[:-1]] == ["running"] * (len(values) - 1)
+    result = values[-1]["result"]
+    assert values[-1]["state"] == "done" and len(result["effects"]) == 3
     assert result["effects"][0]["change"] == result["effects"][0]["loss"] - result["loss"]
 
 
 def test_what_was_measured_once_is_not_measured_again(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = Recent(4)
-    first = told_of(inquiry(), studio, known)[-1]
+    cache = Recent(4)
+    first = values_of(inquiry(), studio, cache)[-1]
     monkeypatch.setattr(attribution_run, "attribute", None)  # must not be needed
-    assert told_of(inquiry(), studio, known)[-1]["result"] == first["result"]
-    assert told_of(inquiry(by="module"), studio, known)[-1]["state"] == "failed"
+    assert values_of(inquiry(), studio, cache)[-1]["result"] == first["result"]
+    assert values_of(inquiry(by="module"), studio, cache)[-1]["state"] == "failed"
 
 
 def test_a_foreseen_error_is_said(studio: Studio) -> None:
-    last = told_of(inquiry(answer="many " * 200), studio, Recent(4))[-1]
+    last = values_of(inquiry(answer="many " * 200), studio, Recent(4))[-1]
     assert last["state"] == "failed" and "the model reads at most" in last["note"]
 
 

@@ -24,8 +24,8 @@ from dppa_core.system.recent import Recent
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 SESSION = Session(models=(ModelChoice("zoo:math"), ModelChoice("zoo:law")))
-OTHER = replace(SESSION, rate=0.5)
-SLOTS = {"first": "merged", "second": "other", "slot": "B", "other": state_of(OTHER)}
+OTHER_SLOT = replace(SESSION, rate=0.5)
+SLOTS = {"first": "merged", "second": "other", "slot": "B", "other": state_of(OTHER_SLOT)}
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def studio(zoo_env: Path) -> Iterator[Studio]:
     yield Studio(public=True)
 
 
-def ends(pair: Pair, studio: Studio, known: Recent | None = None) -> dict[str, Any]:
-    kept = known or Recent(4)
+def ends(pair: Pair, studio: Studio, cache: Recent | None = None) -> dict[str, Any]:
+    kept = cache or Recent(4)
     return list(stream_run(studio, COMPARE, partial(comparison_value, pair, studio, kept)))[-1]
 
 
 def test_base_and_domain_model_and_merges_may_be_compared() -> None:
     pair = read_pair(SLOTS, SESSION)
-    assert (pair.sides[0].target, pair.sides[1].target) == (SESSION.recipe(), OTHER.recipe())
+    assert (pair.sides[0].target, pair.sides[1].target) == (SESSION.recipe(), OTHER_SLOT.recipe())
     assert pair.sides[1].label == "the merge in slot B"
     pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, SESSION)
     assert [side.label for side in pair.sides] == ["base", "law"]
@@ -67,16 +67,16 @@ def test_what_a_browser_sends_is_checked(choice: object, says: str) -> None:
 def test_a_slot_that_did_not_move_or_has_another_base_is_named() -> None:
     with pytest.raises(InvalidValue, match="The merge and the merge in slot B are the same merge"):
         read_pair(SLOTS | {"other": state_of(SESSION)}, SESSION)
-    other = Session(base="zoo:law", models=(ModelChoice("zoo:math"),))
+    on_law = Session(base="zoo:law", models=(ModelChoice("zoo:math"),))
     with pytest.raises(InvalidValue, match="has the base zoo:law, the models here zoo:base"):
-        read_pair(SLOTS | {"other": state_of(other)}, SESSION)
+        read_pair(SLOTS | {"other": state_of(on_law)}, SESSION)
 
 
 def test_the_base_and_a_domain_model(studio: Studio) -> None:
     pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, SESSION)
-    found = ends(pair, studio)
-    assert found["state"] == "done"
-    result = found["result"]
+    end = ends(pair, studio)
+    assert end["state"] == "done"
+    result = end["result"]
     assert result["settings"] is None and len(result["cells"]) == 14
     cell = result["cells"][0]
     assert cell["over_base"] == cell["relative"] and cell["delta_cosine"] is None
@@ -96,10 +96,10 @@ def test_two_merges_and_the_settings_they_differ_in(studio: Studio) -> None:
 def test_what_was_compared_once_is_not_read_again(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known, pair = Recent(4), read_pair({"first": "zoo:math", "second": "merged"}, SESSION)
-    first = ends(pair, studio, known)
+    cache, pair = Recent(4), read_pair({"first": "zoo:math", "second": "merged"}, SESSION)
+    first = ends(pair, studio, cache)
     monkeypatch.setattr(cell_diff, "diff_cells", None)  # must not be needed
-    assert ends(pair, studio, known)["result"] == first["result"]
+    assert ends(pair, studio, cache)["result"] == first["result"]
 
 
 def test_two_merges_that_do_not_fit_together_are_refused(
@@ -108,8 +108,8 @@ def test_two_merges_that_do_not_fit_together_are_refused(
     with studio.lend(SESSION.recipe(), None, None) as resident:
         size = resident.nbytes
     monkeypatch.setattr(compare, "byte_budget", lambda *, public: 2 * size - 1)
-    found = ends(read_pair(SLOTS, SESSION), studio)
-    assert found["state"] == "failed" and "Two merges of these models need" in found["note"]
+    end = ends(read_pair(SLOTS, SESSION), studio)
+    assert end["state"] == "failed" and "Two merges of these models need" in end["note"]
     alone = read_pair({"first": "merged", "second": "zoo:law"}, SESSION)
     assert ends(alone, studio)["state"] == "done"
 

@@ -27,12 +27,12 @@ ROW = {"key": "first", "table": 0, "row": 0}
 def test_one_experiment_is_sent_whole_and_the_others_by_name(tmp_path: Path) -> None:
     results = read_results(write_results(tmp_path))
     value = experiments_value(results, "")
-    assert [one["number"] for one in value["list"]] == ["1", "6b"]
+    assert [row["number"] for row in value["list"]] == ["1", "6b"]
     assert "comes first" in value["list"][1]["not_run"]
-    shown = value["shown"]
-    assert [plot["kind"] for plot in shown["plots"]] == ["lines", "bars", "heatmap"]
-    assert [row["recipe"] for row in shown["tables"][0]["rows"]] == [True, False, False]
-    assert shown["tables"][0]["rows"][0]["cells"][2]["low"] == 59.2
+    experiment = value["shown"]
+    assert [plot["kind"] for plot in experiment["plots"]] == ["lines", "bars", "heatmap"]
+    assert [row["recipe"] for row in experiment["tables"][0]["rows"]] == [True, False, False]
+    assert experiment["tables"][0]["rows"][0]["cells"][2]["low"] == 59.2
     assert value["about"]["command"] == "dppa reproduce --all --preset mine.yaml --limit 200"
     assert experiments_value(results, "last")["shown"]["tables"] == []
     with pytest.raises(InvalidValue, match="No experiment 'nobody'"):
@@ -64,7 +64,7 @@ def test_a_row_is_set_as_the_merge_that_was_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("place", "says"),
     [
         ({"row": 1}, "seed is 3, and here it is always 0"),
         ({"row": 2}, "no merge of its own"),
@@ -75,9 +75,9 @@ def test_a_row_is_set_as_the_merge_that_was_asked(tmp_path: Path) -> None:
         ({"key": "last"}, "no row 0"),
     ],
 )
-def test_what_cannot_be_set_says_why(tmp_path: Path, asked: dict[str, Any], says: str) -> None:
+def test_what_cannot_be_set_says_why(tmp_path: Path, place: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidValue, match=says):
-        row_state(read_results(write_results(tmp_path)), ROW | asked)
+        row_state(read_results(write_results(tmp_path)), ROW | place)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": 99}', '{"format": 1}', None])
@@ -99,45 +99,45 @@ def test_nothing_is_read_before_the_view_asks_and_it_tells_what_fails(tmp_path: 
     (view,) = look.inputs
     assert view.value == "null"
 
-    def told(event: Any, asked: object) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(event.fn({view: json.dumps(asked)})[view])
+    def reply(event: Any, request: object) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(event.fn({view: json.dumps(request)})[view])
         return answer
 
-    assert "no results" in told(look, {"key": ""})["refused"]
+    assert "no results" in reply(look, {"key": ""})["refused"]
     write_results(tmp_path)
-    assert told(look, {"key": "last"})["shown"]["number"] == "6b"
-    assert told(take, ROW)["take"]["rate"] == 0.9
-    assert "seed is 3" in told(take, ROW | {"row": 1})["refused"]
+    assert reply(look, {"key": "last"})["shown"]["number"] == "6b"
+    assert reply(take, ROW)["take"]["rate"] == 0.9
+    assert "seed is 3" in reply(take, ROW | {"row": 1})["refused"]
     for bad in ([], 3, None):
-        assert "something unreadable" in told(look, bad)["refused"]
+        assert "something unreadable" in reply(look, bad)["refused"]
 
 
 def test_models_are_chosen_and_those_without_results_do_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    other = write_results(tmp_path / "other")
-    other.write_text(other.read_text("utf-8").replace("By hand", "Others"), "utf-8")
-    files = (write_results(tmp_path), tmp_path / "absent.json", other)
+    path = write_results(tmp_path / "other")
+    path.write_text(path.read_text("utf-8").replace("By hand", "Others"), "utf-8")
+    files = (write_results(tmp_path), tmp_path / "absent.json", path)
     with gr.Blocks() as blocks:
         add_experiments(files)
     look = next(event for event in blocks.fns.values() if event.name == "on_experiment")
     (view,) = look.inputs
 
-    def told(**asked: object) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(look.fn({view: json.dumps(asked)})[view])
+    def reply(**request: object) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(look.fn({view: json.dumps(request)})[view])
         return answer
 
-    found = told(key="")
-    assert found["models"] == [{"place": 0, "title": "By hand"}, {"place": 2, "title": "Others"}]
-    assert found["chosen"] == 0
-    found = told(models=2, key="last")
-    assert (found["chosen"], found["shown"]["key"]) == (2, "last")
-    assert found["about"]["setting"]["title"] == "Others"
-    assert told(models=2, key="gone", or_first=True)["shown"]["key"] == "first"
-    assert "No experiment" in told(models=2, key="gone")["refused"]
-    assert "no results at absent.json" in told(models=1, key="")["refused"]
-    assert "No models 3: there are results of 3 sets" in told(models=3, key="")["refused"]
+    value = reply(key="")
+    assert value["models"] == [{"place": 0, "title": "By hand"}, {"place": 2, "title": "Others"}]
+    assert value["chosen"] == 0
+    value = reply(models=2, key="last")
+    assert (value["chosen"], value["shown"]["key"]) == (2, "last")
+    assert value["about"]["setting"]["title"] == "Others"
+    assert reply(models=2, key="gone", or_first=True)["shown"]["key"] == "first"
+    assert "No experiment" in reply(models=2, key="gone")["refused"]
+    assert "no results at absent.json" in reply(models=1, key="")["refused"]
+    assert "No models 3: there are results of 3 sets" in reply(models=3, key="")["refused"]
     for bad in (-1, True, "0"):
-        assert "whole number from 0" in told(models=bad, key="")["refused"]
+        assert "whole number from 0" in reply(models=bad, key="")["refused"]
 
 
 @pytest.mark.parametrize("name", RESULTS)
@@ -148,10 +148,10 @@ def test_the_results_that_came_along_are_read_and_their_rows_can_be_set(
     monkeypatch.setattr(experiments, "zoo_names", lambda: fetched)
     results = read_results(name)
     rows = [
-        {"key": one["key"], "table": t, "row": r}
-        for one in results.experiments
-        for t, table in enumerate(experiments_value(results, one["key"])["shown"]["tables"])
+        {"key": experiment["key"], "table": t, "row": r}
+        for experiment in results.experiments
+        for t, table in enumerate(experiments_value(results, experiment["key"])["shown"]["tables"])
         for r, row in enumerate(table["rows"])
         if row["recipe"]
     ]
-    assert len(rows) > 20 and all(row_state(results, asked)["models"] for asked in rows)
+    assert len(rows) > 20 and all(row_state(results, request)["models"] for request in rows)

@@ -20,42 +20,42 @@ PLACE = {"id": 3, "prompt": "1 + 1?", "text": "2", "recipe": "", "turn": ""}
 
 
 def rows(studio: Studio, turns: tuple[Turn, ...] = (), **place: Any) -> dict[str, Any]:
-    asked, earlier = read_next(json.dumps(PLACE | place)), replace(first_session(), rate=0.5)
-    *_, last = next_payload(asked, first_session(), turns, (earlier.recipe(),), studio)
+    request, earlier = read_next(json.dumps(PLACE | place)), replace(first_session(), rate=0.5)
+    *_, last = next_payload(request, first_session(), turns, (earlier.recipe(),), studio)
     return {"recipe": last["recipe"]} | {row["target"]: row for row in last["rows"]}
 
 
 def test_every_model_reads_the_answer_up_to_there(studio: Studio) -> None:
-    found = rows(studio)
-    assert list(found) == ["recipe", MERGED, "zoo:base", "zoo:math", "zoo:finance", "zoo:law"]
-    assert found["recipe"] == recipe_hash(first_session().recipe())
+    tables = rows(studio)
+    assert list(tables) == ["recipe", MERGED, "zoo:base", "zoo:math", "zoo:finance", "zoo:law"]
+    assert tables["recipe"] == recipe_hash(first_session().recipe())
     expected = studio.answerer().reading("zoo:math", "1 + 1?", "2")
-    assert [one["logit"] for one in found["zoo:math"]["next"]] == [
-        one.logit for one in expected.next
+    assert [token["logit"] for token in tables["zoo:math"]["next"]] == [
+        token.logit for token in expected.next
     ]
-    assert tuple(found["zoo:math"]["log_sums"]) == expected.log_sums
+    assert tuple(tables["zoo:math"]["log_sums"]) == expected.log_sums
 
 
 def test_an_earlier_answer_is_read_by_the_merge_that_wrote_it(studio: Studio) -> None:
     earlier = replace(first_session(), rate=0.5).recipe()
-    found = rows(studio, recipe=recipe_hash(earlier))
-    assert found["recipe"] == recipe_hash(earlier)
+    tables = rows(studio, recipe=recipe_hash(earlier))
+    assert tables["recipe"] == recipe_hash(earlier)
     expected = studio.answerer().reading(earlier, "1 + 1?", "2")
-    assert found[MERGED]["next"][0]["logit"] == expected.next[0].logit
+    assert tables[MERGED]["next"][0]["logit"] == expected.next[0].logit
 
 
 def test_a_turn_of_a_conversation_is_read_with_what_came_before(studio: Studio) -> None:
-    said = ModelAnswer("zoo:math", "math", state="done", text="hello")
+    answer = ModelAnswer("zoo:math", "math", state="done", text="hello")
     settings = AnswerSettings(conversation=True, system="be brief")
-    turns = (Turn("a", "hi", (said,)), Turn("b", "1 + 1?", (said,), settings, earlier=1))
-    found = rows(studio, turns, turn="b")
+    turns = (Turn("a", "hi", (answer,)), Turn("b", "1 + 1?", (answer,), settings, earlier=1))
+    tables = rows(studio, turns, turn="b")
     whole = Conversation("1 + 1?", (("hi", "hello"),), "be brief")
     for target, prompt in (
         ("zoo:math", whole),
         ("zoo:law", Conversation("1 + 1?", system="be brief")),
     ):
         expected = studio.answerer().reading(target, prompt, "2")
-        assert found[target]["next"][0]["logit"] == expected.next[0].logit
+        assert tables[target]["next"][0]["logit"] == expected.next[0].logit
 
 
 @pytest.mark.parametrize("change", [{"id": "3"}, {"text": 2}, {"turn": None}, {"prompt": " "}])

@@ -76,10 +76,11 @@ def card(name: str) -> str:
 
 
 def test_sets_of_the_hub_are_listed_and_on_a_public_page_out_of_reach() -> None:
-    mine, theirs = (fetchable_choices(public=public) for public in (False, True))
-    assert [row["title"] for row in mine["rows"]] == [one.title for one in fetchable_sets()]
-    assert not mine["off"] and theirs["off"] and "your own copy" in theirs["head"]
-    titles = [*presets()] + [one.title for one in fetchable_sets()]
+    local, public_choices = (fetchable_choices(public=public) for public in (False, True))
+    assert [row["title"] for row in local["rows"]] == [preset.title for preset in fetchable_sets()]
+    assert not local["off"] and public_choices["off"]
+    assert "your own copy" in public_choices["head"]
+    titles = [*presets()] + [preset.title for preset in fetchable_sets()]
     assert len(set(titles)) == len(titles)
     with gr.Blocks():
         value = json.loads(build_preset(Studio(public=True)).value)
@@ -173,7 +174,7 @@ def test_a_typed_model_of_the_hub_is_looked_up_and_fetched_only_on_request(
     out = press(page, "on_fetch", offer=json.dumps(offer))
     math = f"hub:{MATH}@{hub.models[MATH].commit}"
     assert out["models"]["base"] == f"hub:{BASE}@{hub.models[BASE].commit}"
-    assert [one["ref"] for one in out["models"]["models"]] == [math]
+    assert [row["ref"] for row in out["models"]["models"]] == [math]
     assert out["plots"]["look"] == math and out["offer"] == "null"
 
 
@@ -204,15 +205,17 @@ def test_a_model_the_program_knows_is_fetched_before_it_is_checked(
     monkeypatch.setattr(zoo, "fetch_model", fetched)
     cards = list(stream_fetch(Offer(("zoo:tiny", str(tiny_zoo / "math"))), studio))
     assert cards[-1] == ({}, ("zoo:tiny", str(tiny_zoo / "math")))
-    told = [card.get("what") for card, _ in cards]
-    assert told[0] == "Beginning" and not any("Hub" in str(what) for what in told)
+    steps = [card.get("what") for card, _ in cards]
+    assert steps[0] == "Beginning" and not any("Hub" in str(step) for step in steps)
     assert not any((card.get("findings") or {}).get("blockers") for card, _ in cards)
 
 
 def test_what_is_converted_after_a_download_is_told() -> None:
-    told = list[Any]()
-    fetch_progress("Fetching zoo:smollm2", told.append)(7, 7, "Converting")
-    assert told == [("now", "Fetching zoo:smollm2: here; converting it takes half a minute", None)]
+    events = list[Any]()
+    fetch_progress("Fetching zoo:smollm2", events.append)(7, 7, "Converting")
+    assert events == [
+        ("now", "Fetching zoo:smollm2: here; converting it takes half a minute", None)
+    ]
 
 
 def test_a_set_that_is_here_is_a_preset_and_no_longer_offered(
@@ -235,13 +238,13 @@ def test_a_set_that_is_here_is_a_preset_and_no_longer_offered(
 
 
 def test_a_download_says_its_rate_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, told = [0.0], list[Any]()
+    clock, events = [0.0], list[Any]()
     monkeypatch.setattr("components.views.controls.hub_offer.time.monotonic", lambda: clock[0])
-    tell = fetch_progress("Fetching a/b (1 of 2)", told.append)
+    tell = fetch_progress("Fetching a/b (1 of 2)", events.append)
     tell(40_000_000, 100_000_000, "")  # here before
     clock[0] = 10.0
     tell(60_000_000, 100_000_000, "")
-    assert told == [
+    assert events == [
         ("now", "Fetching a/b (1 of 2): 40 MB of 100 MB", 0.4),
         ("now", "Fetching a/b (1 of 2): 60 MB of 100 MB, 2 MB/s, 20 s left", 0.6),
     ]
@@ -252,12 +255,12 @@ def test_a_model_that_does_not_fit_is_not_added_and_the_reason_stays_in_sight(
 ) -> None:
     folder = str(random_llama(0, Shape(hidden=64)).save(tmp_path / "wide"))
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_use"]
-    given = {b: folder if b.elem_id == "reference" else b.value for b in event.inputs}
-    steps = event.fn(given)
+    values = {b: folder if b.elem_id == "reference" else b.value for b in event.inputs}
+    steps = event.fn(values)
     (cleared,) = next(steps).values()
     assert json.loads(cleared) is None, "what an earlier check found"
-    (told,) = next(steps).values()
-    value = json.loads(told)
+    (findings,) = next(steps).values()
+    value = json.loads(findings)
     assert value["head"].startswith("Not added") and value["rows"][0]["severity"] == "blocker"
     with pytest.raises(gr.Error, match="wide: .*another shape"):
         next(steps)

@@ -28,36 +28,36 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 ADA = Visitor("ada", "1.2.3.4", "")
 
 
-def asked(prompt: str = "1 + 1?", *, moving: bool = False) -> PinnedQuestion:
+def question(prompt: str = "1 + 1?", *, moving: bool = False) -> PinnedQuestion:
     return PinnedQuestion(1, prompt, moving)
 
 
 def test_it_is_the_answer_of_the_session_s_merge(studio: Studio) -> None:
     session = first_session()
-    found = PinnedAnswers(studio).value(session, asked(), ADA)
+    value = PinnedAnswers(studio).value(session, question(), ADA)
     with studio.lend(session.recipe(), None, None) as resident:
         alone = list(stream_tokens(resident, "1 + 1?", GenerationSettings(MAX_TOKENS)))
-    assert found["text"] == alone[-1].text and found["tokens"] == len(alone)
-    assert found["recipe"] == recipe_hash(session.recipe()) and found["question"] == "1 + 1?"
-    assert found["right"] is None and found["expected"] == ""
+    assert value["text"] == alone[-1].text and value["tokens"] == len(alone)
+    assert value["recipe"] == recipe_hash(session.recipe()) and value["question"] == "1 + 1?"
+    assert value["right"] is None and value["expected"] == ""
 
 
 def test_an_example_is_marked(studio: Studio) -> None:
     item = example_items("math")[0]
-    found = PinnedAnswers(studio).value(first_session(), asked(item.prompt), ADA)
-    assert found["right"] is False and found["expected"] == item.answer  # tiny models know nothing
+    value = PinnedAnswers(studio).value(first_session(), question(item.prompt), ADA)
+    assert value["right"] is False and value["expected"] == item.answer  # tiny models know nothing
 
 
 def test_a_question_of_one_s_own_is_marked_by_its_own_scorer(studio: Studio) -> None:
     answers, session = PinnedAnswers(studio), first_session()
-    text = answers.value(session, asked("Say it."), ADA)["text"]
+    text = answers.value(session, question("Say it."), ADA)["text"]
     for answer, right in ((text, True), ("something else", False)):
         item = {"question": "Say it.", "answer": answer, "scorer": "regex", "pattern": "(.+)"}
         line = json.dumps(item)
         sent = {"id": 1, "prompt": "Say it.", "moving": False, "line": line}
-        found = answers.value(session, read_pinned(json.dumps(sent)), ADA)
-        assert (found["text"], found["right"]) == (text, right)
-        assert found["expected"] == answer.strip()
+        value = answers.value(session, read_pinned(json.dumps(sent)), ADA)
+        assert (value["text"], value["right"]) == (text, right)
+        assert value["expected"] == answer.strip()
 
 
 def test_the_answer_of_another_question_is_refused() -> None:
@@ -71,10 +71,10 @@ def test_equal_questions_to_equal_recipes_are_answered_once(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = PinnedAnswers(studio)
-    first = answers.value(first_session(), asked(), ADA)
+    first = answers.value(first_session(), question(), ADA)
     monkeypatch.setattr(answers, "_write", None)  # a second answer would call it
     bob = Visitor("bob", "5.6.7.8", "")
-    assert answers.value(first_session(), asked(moving=True), bob) == first
+    assert answers.value(first_session(), question(moving=True), bob) == first
 
 
 def test_a_busy_page_answers_at_rest_only(studio: Studio) -> None:
@@ -82,17 +82,17 @@ def test_a_busy_page_answers_at_rest_only(studio: Studio) -> None:
     with ExitStack() as people:
         for _ in range(MAX_WAITING):
             people.enter_context(studio.people.counted())
-        assert answers.value(first_session(), asked(moving=True), ADA) == {"later": "busy"}
-        assert "text" in answers.value(first_session(), asked(), ADA)
-    assert "text" in answers.value(first_session(), asked("2 + 2?", moving=True), ADA)
+        assert answers.value(first_session(), question(moving=True), ADA) == {"later": "busy"}
+        assert "text" in answers.value(first_session(), question(), ADA)
+    assert "text" in answers.value(first_session(), question("2 + 2?", moving=True), ADA)
 
 
 def test_strangers_who_ask_too_often_wait(zoo_env: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pinned, "PINNED_ANSWERS", (1, 0))
     answers = PinnedAnswers(Studio(public=True))
-    assert "text" in answers.value(first_session(), asked(), ADA)
-    assert answers.value(first_session(), asked("2?"), ADA) == {"later": "often"}
-    assert "text" in answers.value(first_session(), asked("2?"), Visitor("bob", "5.6.7.8", ""))
+    assert "text" in answers.value(first_session(), question(), ADA)
+    assert answers.value(first_session(), question("2?"), ADA) == {"later": "often"}
+    assert "text" in answers.value(first_session(), question("2?"), Visitor("bob", "5.6.7.8", ""))
 
 
 @pytest.mark.parametrize("moving", [False, True])
@@ -116,7 +116,7 @@ def test_a_question_at_rest_ends_the_one_before_it(
 
     def ask() -> None:
         try:
-            answers.value(first_session(), asked("slow?", moving=True), ADA)
+            answers.value(first_session(), question("slow?", moving=True), ADA)
         except Cancelled:
             ended.set()
 
@@ -124,7 +124,7 @@ def test_a_question_at_rest_ends_the_one_before_it(
     thread = threading.Thread(target=ask)
     thread.start()
     assert begun.wait(10)
-    answers.value(first_session(), asked("next?", moving=moving), ADA)
+    answers.value(first_session(), question("next?", moving=moving), ADA)
     assert ended.wait(0.2 if moving else 10) is not moving, "a moving slider replaces nothing"
     free.set()
     thread.join()

@@ -26,24 +26,24 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 def studio(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
 
-    def short(model: str, *chosen: Calibration | None) -> Calibration:
-        return replace(calibration_of(model, *chosen), tokens=300)
+    def short(model: str, *calibrations: Calibration | None) -> Calibration:
+        return replace(calibration_of(model, *calibrations), tokens=300)
 
     monkeypatch.setattr("dppa_core.profiling.calibration.statistics.calibration_of", short)
     return Studio(public=True)
 
 
-def chosen(page: gr.Blocks, **values: Any) -> Iterator[dict[str, Any]]:
+def choose(page: gr.Blocks, **values: Any) -> Iterator[dict[str, Any]]:
     """The page's updates after choosing a significance; by elem_id."""
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_significance"]
-    given = {block: values.get(block.elem_id or "", block.value) for block in event.inputs}
-    for step in event.fn(given):
+    inputs = {block: values.get(block.elem_id or "", block.value) for block in event.inputs}
+    for step in event.fn(inputs):
         yield {block.elem_id: value for block, value in step.items()}
 
 
 def test_what_is_measured_is_told_and_then_drawn(studio: Studio) -> None:
-    *told, last = list(chosen(build_page(studio), significance="fisher"))
-    notes = [json.loads(step["exact"])["measuring"] for step in told]
+    *steps, last = list(choose(build_page(studio), significance="fisher"))
+    notes = [json.loads(step["exact"])["measuring"] for step in steps]
     assert any(notes)  # how many are seen depends on the machine
     plots, exact = json.loads(last["plots"]), json.loads(last["exact"])
     assert plots["settings"]["significance"] == "fisher" and exact["measuring"] == ""
@@ -63,19 +63,19 @@ def test_a_random_one_needs_no_measuring_and_known_ones_none_again(studio: Studi
 
 
 def test_a_model_without_a_text_goes_back_to_magnitude(zoo_env: Path, tiny_zoo: Path) -> None:
-    own = Studio(public=False)
+    local = Studio(public=False)
     models = json.dumps(
         {
             "base": "zoo:base",
             "models": [{"ref": str(tiny_zoo / "law"), "on": True, "coefficient": 1.0}],
         }
     )
-    steps = chosen(build_page(own), significance="activation", models=models)
-    seen = next(steps)
-    while "significance" not in seen:
-        seen = next(steps)
-    assert seen["significance"] == "magnitude"
-    assert json.loads(seen["plots"])["settings"]["significance"] == "magnitude"
+    steps = choose(build_page(local), significance="activation", models=models)
+    updates = next(steps)
+    while "significance" not in updates:
+        updates = next(steps)
+    assert updates["significance"] == "magnitude"
+    assert json.loads(updates["plots"])["settings"]["significance"] == "magnitude"
     with pytest.raises(gr.Error, match="needs calibration text"):
         next(steps)
 

@@ -33,20 +33,20 @@ def counted(session: Session, studio: Studio, counts: Recent | None = None) -> d
 def test_losses_are_those_of_the_models_own_factors_and_coefficient(studio: Studio) -> None:
     session = replace(first_session(), factors=(0.02, 0.01))
     session = replace(session, models=tuple(replace(m, coefficient=0.5) for m in session.models))
-    found = counted(session, studio)
+    value = counted(session, studio)
     plan = plan_pruning(cached_profile("zoo:base", "zoo:law"), session.levels)
     lost = count_rounded(plan, (0.02, 0.01), 0.5).lost
-    assert (found["factors"], found["weight"], found["dtype"]) == ([0.02, 0.01], 0.5, "bfloat16")
-    for layer, row in enumerate(found["layers"]):
+    assert (value["factors"], value["weight"], value["dtype"]) == ([0.02, 0.01], 0.5, "bfloat16")
+    for layer, row in enumerate(value["layers"]):
         inside = [n for n, module in enumerate(plan.modules) if module.layer == layer]
         assert row == lost[inside].sum(axis=0).tolist() and sum(row) > 0
 
 
 def test_losses_are_those_of_the_chosen_dtype(studio: Studio) -> None:
     session = replace(first_session(), factors=(0.02, 0.01), dtype="float32")
-    found = counted(session, studio)
-    assert (found["dtype"], found["dtype_choice"]) == ("float32", "float32")
-    assert sum(map(sum, found["layers"])) < sum(
+    value = counted(session, studio)
+    assert (value["dtype"], value["dtype_choice"]) == ("float32", "float32")
+    assert sum(map(sum, value["layers"])) < sum(
         map(sum, counted(replace(session, dtype="base"), studio)["layers"])
     )
 

@@ -37,8 +37,8 @@ def restore(page: gr.Blocks, session: Session, number: int = 1) -> dict[str, Any
 
 def open_at(page: gr.Blocks, link: str, **beside: str) -> dict[str, Any]:
     (event,) = events(page, "on_open")
-    asked = {"c": link, **beside} if link else beside
-    result = event.fn(SimpleNamespace(query_params=asked))
+    parameters = {"c": link, **beside} if link else beside
+    result = event.fn(SimpleNamespace(query_params=parameters))
     read = {}
     for block, value in result.items():
         text = isinstance(value, str) and value.startswith(("{", "["))
@@ -81,8 +81,8 @@ def test_what_no_link_of_the_page_opens_is_told(
 
 
 def test_who_is_asked_stays_when_one_comes_back(page: gr.Blocks) -> None:
-    told = restore(page, CHANGED)["answer-with"].constructor_args
-    assert "choices" in told and "value" not in told
+    choices = restore(page, CHANGED)["answer-with"].constructor_args
+    assert "choices" in choices and "value" not in choices
 
 
 UNNUMBERED = ("{", "[]", '{"id": -1}', '{"id": true}')
@@ -106,8 +106,8 @@ def test_a_refused_recipe_names_its_request_so_that_a_late_refusal_is_known(
         with pytest.raises(gr.Error):
             press(page, "on_read", tune=sent)
     for sent in EMPTY:
-        told = press(page, "on_read", tune=sent)["tune"]
-        assert told["id"] == 1 and "A recipe is a text" in told["refused"]
+        reply = press(page, "on_read", tune=sent)["tune"]
+        assert reply["id"] == 1 and "A recipe is a text" in reply["refused"]
 
 
 def test_a_curve_for_another_number_of_layers_is_refused(page: gr.Blocks) -> None:

@@ -25,21 +25,21 @@ from dppa_core.recipes.yaml_text import parse_recipe, recipe_hash
 
 DATA = Path(__file__).resolve().parents[3] / "lab" / "data"
 SESSION = first_session()
-KNOWN = json.loads((DATA / "results.json").read_text("utf-8"))
+RESULTS = json.loads((DATA / "results.json").read_text("utf-8"))
 
 
 def merge(method: str, rate: float, domain: str = "") -> dict[str, Any]:
     """A merge of the results, before and after its search."""
-    row = next(r for r in KNOWN["merges"] if (r["method"], r["rate"]) == (method, rate))
-    found: dict[str, Any] = row["alone"][domain] if domain else row["merged"]
-    return found
+    row = next(r for r in RESULTS["merges"] if (r["method"], r["rate"]) == (method, rate))
+    scores: dict[str, Any] = row["alone"][domain] if domain else row["merged"]
+    return scores
 
 
 def kept(method: str, rate: float, domain: str = "", when: str = "best") -> str:
     """Mean retention in the results, counted here once more."""
-    found = merge(method, rate, domain)[when]["domains"]
-    own = {d: KNOWN["models"][d][d]["accuracy"] for d in found}
-    shares = [one["accuracy"] / own[d] for d, one in found.items()]
+    scores = merge(method, rate, domain)[when]["domains"]
+    accuracies = {d: RESULTS["models"][d][d]["accuracy"] for d in scores}
+    shares = [score["accuracy"] / accuracies[d] for d, score in scores.items()]
     return f"{100 * sum(shares) / len(shares):.0f}\u202f%"
 
 
@@ -50,15 +50,15 @@ def others(rate: float) -> str:
     )
 
 
-def asked() -> int:
-    return sum(one["n"] for one in KNOWN["models"]["base"].values())
+def question_count() -> int:
+    return sum(score["n"] for score in RESULTS["models"]["base"].values())
 
 
 def test_beside_a_score_the_measured_share_and_its_questions_are_named():
     share = kept("dp", 0.8, when="plain")
     assert before_scoring(SESSION.recipe()) == {
-        "questions": asked(),
-        "text": f"Measured on {asked():,} questions: keeps {share}.",
+        "questions": question_count(),
+        "text": f"Measured on {question_count():,} questions: keeps {share}.",
     }
     assert before_scoring(replace(SESSION, rate=0.83).recipe()) is None
 
@@ -68,17 +68,17 @@ def test_beside_a_score_the_measured_share_and_its_questions_are_named():
     [("Embedded: math + finance + law", 0.8), ("Too much: all three, 95 % pruned", 0.95)],
 )
 def test_a_preset_says_what_it_was_measured_to_keep_beside_searched_merges(title, rate):
-    said = verdict_of(presets()[title].recipe())
-    assert said == (
+    verdict = verdict_of(presets()[title].recipe())
+    assert verdict == (
         f"This merge keeps {kept('dp', rate, when='plain')} of its models' own accuracy, on "
-        f"{asked():,} questions. {others(rate)}"
+        f"{question_count():,} questions. {others(rate)}"
     )
 
 
 def test_one_model_is_compared_with_its_own_merges():
-    said = verdict_of(presets()["Math alone, pruned"].recipe())
-    asked_math = KNOWN["models"]["math"]["math"]["n"]
-    assert said == (
+    verdict = verdict_of(presets()["Math alone, pruned"].recipe())
+    asked_math = RESULTS["models"]["math"]["math"]["n"]
+    assert verdict == (
         f"This merge keeps {kept('dppa', 0.8, 'math', 'plain')} of its model's own accuracy, on "
         f"{asked_math} questions. With searched settings instead: "
         f"DPPA {kept('dppa', 0.8, 'math')}, magnitude {kept('magnitude', 0.8, 'math')} "
@@ -97,27 +97,29 @@ def test_one_model_is_compared_with_its_own_merges():
     ],
 )
 def test_changed_settings_are_not_scored_yet(session):
-    said = verdict_of(session.recipe())
-    assert said.startswith("Not scored yet (see Score). Of the same models, with searched settings")
+    verdict = verdict_of(session.recipe())
+    assert verdict.startswith(
+        "Not scored yet (see Score). Of the same models, with searched settings"
+    )
     at = "" if session.pruning and session.rate == 0.8 else f" (at {80}\u202f%)"
-    assert f"DPPA{at} {kept('dppa', 0.8)}, magnitude{at} {kept('magnitude', 0.8)}." in said
+    assert f"DPPA{at} {kept('dppa', 0.8)}, magnitude{at} {kept('magnitude', 0.8)}." in verdict
 
 
 @pytest.mark.parametrize("method", ["dppa", "magnitude"])
 def test_a_searched_merge_stands_beside_the_others_and_not_beside_itself(method):
     recipe = parse_recipe(merge(method, 0.8)["best"]["recipe"])
-    said = verdict_of(session_from_recipe(recipe, 0).recipe())
-    assert said.startswith(f"This merge keeps {kept(method, 0.8)} of its models' own")
+    verdict = verdict_of(session_from_recipe(recipe, 0).recipe())
+    assert verdict.startswith(f"This merge keeps {kept(method, 0.8)} of its models' own")
     names = {"dppa": "DPPA", "magnitude": "magnitude"}
-    assert names.pop(method) not in said
-    (other,) = names.values()
-    assert said.endswith(f"{other} {kept(dict(map(reversed, names.items()))[other], 0.8)}.")
+    assert names.pop(method) not in verdict
+    (name,) = names.values()
+    assert verdict.endswith(f"{name} {kept(dict(map(reversed, names.items()))[name], 0.8)}.")
 
 
 def test_models_trained_apart_have_the_figures_of_the_study():
     """Whole 17.8 % of their accuracy; pruned by 80 % of all entries, the nearest rate measured."""
-    said = verdict_of(presets()["Trained apart: math + finance + law"].recipe())
-    assert said == (
+    verdict = verdict_of(presets()["Trained apart: math + finance + law"].recipe())
+    assert verdict == (
         "Not scored yet (see Score). Of the same models, with searched settings: task arithmetic "
         "18\u202f%, DPPA (at 80\u202f%) 13\u202f%, magnitude (at 80\u202f%) 16\u202f%."
     )
@@ -150,38 +152,40 @@ def test_beside_the_four_stands_what_other_trainings_keep():
 
 
 def test_the_amplified_preset_is_the_merge_that_the_search_found():
-    made = presets()["95 % pruned, then amplified"].recipe()
-    assert recipe_hash(made) == merge("dppa", 0.95)["best"]["hash"]
+    recipe = presets()["95 % pruned, then amplified"].recipe()
+    assert recipe_hash(recipe) == merge("dppa", 0.95)["best"]["hash"]
 
 
 def test_a_merge_is_found_by_its_whole_hash_so_that_none_is_told_the_score_of_another():
-    pairs = [pair for r in KNOWN["merges"] for pair in (r["merged"], *r.get("alone", {}).values())]
-    for one in (pair[when] for pair in pairs for when in ("plain", "best")):
-        assert one["hash"] == recipe_hash(parse_recipe(one["recipe"])) and len(one["hash"]) == 64
-    assert all(len(one.recipe) == 64 for one in measured())
+    pairs = [
+        pair for r in RESULTS["merges"] for pair in (r["merged"], *r.get("alone", {}).values())
+    ]
+    for row in (pair[when] for pair in pairs for when in ("plain", "best")):
+        assert row["hash"] == recipe_hash(parse_recipe(row["recipe"])) and len(row["hash"]) == 64
+    assert all(len(row.recipe) == 64 for row in measured())
 
 
 def test_of_own_models_nothing_is_claimed():
-    models = tuple(replace(one, reference=f"/mine/{k}") for k, one in enumerate(SESSION.models))
-    said = verdict_of(replace(SESSION, base="/mine/base", models=models).recipe())
-    assert said.startswith("Not scored yet") and not re.search(r"\d", said)
+    models = tuple(replace(model, reference=f"/mine/{k}") for k, model in enumerate(SESSION.models))
+    verdict = verdict_of(replace(SESSION, base="/mine/base", models=models).recipe())
+    assert verdict.startswith("Not scored yet") and not re.search(r"\d", verdict)
 
 
 def test_every_merge_of_the_results_is_known():
     toys = ("zoo:math", "zoo:finance", "zoo:law")
-    known = [one for one in measured() if set(one.models) <= set(toys)]
-    assert len(known) == 2 * sum(1 + len(row.get("alone", {})) for row in KNOWN["merges"])
+    rows = [row for row in measured() if set(row.models) <= set(toys)]
+    assert len(rows) == 2 * sum(1 + len(row.get("alone", {})) for row in RESULTS["merges"])
 
 
 def test_each_purpose_has_the_merge_that_the_leaderboard_names():
     rows = json.loads((DATA / "leaderboard.json").read_text("utf-8"))["rows"]
     kept = {row["method"]: f"({100 * row['retention']:.1f}\u202f%)" for row in rows}
-    said = which_for_what()
-    assert f"For the best answers of one model: Task arithmetic {kept['task_arithmetic']}." in said
+    text = which_for_what()
+    assert f"For the best answers of one model: Task arithmetic {kept['task_arithmetic']}." in text
     alike = f"DPPA {kept['dppa']} or Magnitude pruning {kept['magnitude']} or OWL {kept['owl']} or "
     alike += f"DAREx-q {kept['darex_q']}, no difference seen."
-    assert f"For small packs, a fifth of each change: {alike}" in said
+    assert f"For small packs, a fifth of each change: {alike}" in text
     smallest = [merge(name, 0.95)["best"]["kept"] for name in ("dppa", "magnitude")]
-    told = "a twentieth of each matrix: DPPA ({:.1f}\u202f%), before Magnitude pruning ({:.1f}"
-    assert told.format(*(100 * one for one in smallest)) in said
-    assert said.endswith(f"EMR-Merging {kept['emr']}.") and "on 1,600 test questions" in said
+    start = "a twentieth of each matrix: DPPA ({:.1f}\u202f%), before Magnitude pruning ({:.1f}"
+    assert start.format(*(100 * share for share in smallest)) in text
+    assert text.endswith(f"EMR-Merging {kept['emr']}.") and "on 1,600 test questions" in text
