@@ -28,8 +28,8 @@ from ..session.conversation import MOST_SEED, USUAL_ANSWER
 from ..session.json_form import whole_number
 from ..session.presets import first_session
 from ..session.session import MOST_MODELS
-from ..views.export.export_values import export_value, needed_bytes, read_facts
-from ..views.export.export_work import ExportWork, find_maker, sha256_of
+from ..views.export.export_values import export_value, read_facts
+from ..views.export.export_work import ExportWork, find_maker, make_file
 from ..work.downloads.files import Exports
 from ..work.downloads.route import address_of
 from ..work.error_notices import show_errors
@@ -223,14 +223,12 @@ class Endpoints:
         merge = self._recipe(recipe)
         if kind in ("recipe", "mergekit", "card"):
             return self._text(merge, kind)
-        make, visitor = find_maker(kind), asker(request)
+        find_maker(kind)
+        visitor = asker(request)
 
         def work(stop: Stop) -> dict[str, Any]:
-            facts = read_facts(merge, public=self._studio.public, stop=stop)
             context = ExportWork(self._studio.public, lambda *_: None, stop)
-            with self._exports.room(visitor, needed_bytes(facts, kind)) as room:
-                path = make(merge, room.folder, context)
-                file = self._exports.offer(visitor, room, path, sha256_of(path, context))
+            file = make_file(merge, kind, visitor, self._exports, context)
             return {
                 "name": file.path.name,
                 "address": address_of(file.word),

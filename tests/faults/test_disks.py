@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.views.export.export import make_events
+from components.views.export.export_work import ExportWork, make_file
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import OWN
-from components.work.studio import Studio
 from components.work.visitor import Visitor
 from dppa_core.errors import InvalidValue, OutOfBudget
 from dppa_core.evaluation.scores import DomainScore, Exam
@@ -137,17 +136,17 @@ def test_a_file_for_a_visitor_goes_and_the_page_makes_the_next(disk: MakeDisk) -
     def run() -> None:
         place = disk()
         place.empty()
-        exports, studio = Exports(OWN, place.folder), Studio(public=True)
+        exports = Exports(OWN, place.folder)
 
-        def make(emit: Callable[[tuple[object, ...]], None]) -> None:
-            make_events(RECIPES[0], "packs", ADA, exports, studio, emit, threading.Event())
+        def make(tell: Callable[[str, float | None], None]) -> None:
+            make_file(RECIPES[0], "packs", ADA, exports, ExportWork(True, tell, threading.Event()))
 
         with pytest.raises(OutOfBudget, match="disk is full|may not grow") as told:
-            make(lambda event: place.fill() if "Packing: 2 of" in str(event[0]) else None)
+            make(lambda step, _share: place.fill() if "Packing: 2 of" in step else None)
         assert str(place.folder) not in str(told.value)
         assert contents(place.folder) == {} and exports.nbytes == 0
         place.empty()
-        make(lambda event: None)
+        make(lambda *_: None)
         assert len(contents(place.folder)) == 1
 
     forked(run)

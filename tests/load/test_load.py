@@ -120,7 +120,7 @@ def held_up(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise gr.Error("held up")
 
     monkeypatch.setattr(studio, "lend", never)
-    monkeypatch.setattr("components.views.export.export.make_events", never)
+    monkeypatch.setattr("components.views.export.export.make_file", never)
     with studio.pool()._building:
         try:
             yield

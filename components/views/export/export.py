@@ -6,7 +6,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -26,8 +25,8 @@ from ...work.kinds import EXPORT, EXPORTS, LOOKS
 from ...work.progress_stream import end_of
 from ...work.studio import Emit, Studio
 from ...work.visitor import Visitor, asker
-from .export_values import export_value, needed_bytes, read_facts
-from .export_work import ExportWork, find_maker, sha256_of
+from .export_values import export_value, read_facts
+from .export_work import ExportWork, find_maker, make_file
 
 
 def files_value(offers: tuple[ExportedFile, ...], state: str, **more: Any) -> dict[str, Any]:
@@ -56,24 +55,6 @@ def _kind(name: str) -> str:
     return next((kind for end, kind in endings.items() if name.endswith(end)), "checkpoint")
 
 
-def make_events(
-    recipe: MergeRecipe,
-    kind: str,
-    visitor: Visitor,
-    exports: Exports,
-    studio: Studio,
-    emit: Emit,
-    stop: Stop,
-) -> None:
-    """Make one file and offer it; runs in its own thread. Emits (step, share done)."""
-    work = ExportWork(studio.public, lambda step, share: emit((step, share)), stop)
-    work.tell("Checking the models", None)
-    make, facts = find_maker(kind), read_facts(recipe, public=studio.public, stop=stop)
-    with exports.room(visitor, needed_bytes(facts, kind)) as room:
-        path = make(recipe, room.folder, work)
-        exports.offer(visitor, room, path, sha256_of(path, work))
-
-
 def stream_making(
     recipe: MergeRecipe, kind: str, visitor: Visitor, exports: Exports, studio: Studio
 ) -> Iterator[dict[str, Any]]:
@@ -87,7 +68,12 @@ def stream_making(
         return files_value(offers, "working", **about, what=words, share=share)
 
     yield working()
-    job = studio.start(EXPORT, partial(make_events, recipe, kind, visitor, exports, studio))
+
+    def work(emit: Emit, stop: Stop) -> None:
+        context = ExportWork(studio.public, lambda *progress: emit(progress), stop)
+        make_file(recipe, kind, visitor, exports, context)
+
+    job = studio.start(EXPORT, work)
     for batch in job.batches(every=0.2):
         if batch:
             step = batch[-1]

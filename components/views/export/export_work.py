@@ -22,6 +22,10 @@ from dppa_core.merging.verify import read_merge
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, short_hash
 
+from ...work.downloads.files import ExportedFile, Exports
+from ...work.visitor import Visitor
+from .export_values import needed_bytes, read_facts
+
 CHUNK_BYTES = 4 * 1024**2
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Timestamp of every file in a zip, so that the same recipe gives the same bytes."""
@@ -94,6 +98,17 @@ def find_maker(kind: object) -> Maker:
     if not isinstance(kind, str) or kind not in MAKERS:
         raise UnknownName(f"{kind!r:.80}: nothing of that kind. {did_you_mean(str(kind), MAKERS)}")
     return MAKERS[kind]
+
+
+def make_file(
+    recipe: MergeRecipe, kind: str, visitor: Visitor, exports: Exports, work: ExportWork
+) -> ExportedFile:
+    """Make one file and offer it to a visitor."""
+    work.tell("Checking the models", None)
+    make, facts = find_maker(kind), read_facts(recipe, public=work.public, stop=work.stop)
+    with exports.room(visitor, needed_bytes(facts, kind)) as room:
+        path = make(recipe, room.folder, work)
+        return exports.offer(visitor, room, path, sha256_of(path, work))
 
 
 def zip_folder(folder: Path, target: Path, work: ExportWork, *, begin: float = 0.0) -> Path:

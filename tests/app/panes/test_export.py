@@ -17,7 +17,7 @@ from components.page.workbench import build_page
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
 from components.views.export import export as making
-from components.views.export.export import card_preview, files_value, make_events, stream_making
+from components.views.export.export import card_preview, files_value, stream_making
 from components.views.export.export_values import (
     bytes_of,
     export_value,
@@ -25,7 +25,7 @@ from components.views.export.export_values import (
     needed_bytes,
     read_facts,
 )
-from components.views.export.export_work import MAKERS, ExportWork, zip_folder
+from components.views.export.export_work import MAKERS, ExportWork, make_file, zip_folder
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import LOCAL
 from components.work.kinds import EXPORT, EXPORTS
@@ -66,7 +66,8 @@ def make(
 ) -> tuple[Path, list[Any]]:
     """Make a file of a kind; its path, and its progress."""
     events: list[Any] = []
-    make_events(recipe, kind, ADA, exports, studio, events.append, threading.Event())
+    work = ExportWork(studio.public, lambda *step: events.append(step), threading.Event())
+    make_file(recipe, kind, ADA, exports, work)
     return exports.offers(ADA)[0].path, events
 
 
@@ -174,7 +175,8 @@ def test_stopped_anywhere_nothing_half_made_stays(
     stopped = 0
     for looks in (0, 3, 20, 40, 60, 70):
         try:
-            make_events(recipe, kind, ADA, exports, studio, lambda _: None, After(looks))
+            work = ExportWork(studio.public, lambda *_: None, After(looks))
+            make_file(recipe, kind, ADA, exports, work)
         except Cancelled:
             stopped += 1
             assert left(tmp_path) == [] and exports.offers() == ()

@@ -15,9 +15,8 @@ import pytest
 from components.page.workbench import build_page
 from components.server.logs import start_log
 from components.session.presets import first_session
-from components.views.export.export import make_events
 from components.views.export.export_values import export_value, read_facts
-from components.views.export.export_work import MAKERS
+from components.views.export.export_work import MAKERS, ExportWork, make_file
 from components.views.export.push import read_push, stream_push
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import LOCAL
@@ -80,7 +79,8 @@ def test_no_login_stands_in_a_log_a_link_a_report_or_a_file(
         said += [repr(push), *stream_push(push, exports, studio)]
     assert [one["state"] for one in said if isinstance(one, dict)].count("done") == 1
     for kind in MAKERS:
-        make_events(session.recipe(), kind, ADA, exports, studio, said.append, threading.Event())
+        work = ExportWork(True, lambda *progress: said.append(progress), threading.Event())
+        make_file(session.recipe(), kind, ADA, exports, work)
     texts = export_value(read_facts(session.recipe(), public=True), session.recipe(), public=True)
     page = json.dumps(build_page(studio).get_config_file(), default=str)
     said += [texts, link_of(session), page, written.getvalue()]
