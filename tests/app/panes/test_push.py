@@ -77,8 +77,8 @@ def test_a_visitors_login_makes_a_private_repository_of_the_very_merge(
     assert values[-1]["state"] == "done", values[-1]
     assert values[-1]["url"] == f"{hub.url}/{NAME}" and hub.models[NAME].private
     merge_to_folder(first_session().recipe(), tmp_path / "merged")
-    files = {path.name: path.read_bytes() for path in hub.models[NAME].folder.iterdir()}
-    assert files == {path.name: path.read_bytes() for path in (tmp_path / "merged").iterdir()}
+    pushed = {path.name: path.read_bytes() for path in hub.models[NAME].folder.iterdir()}
+    assert pushed == {path.name: path.read_bytes() for path in (tmp_path / "merged").iterdir()}
     assert hub.changes()[0] == "POST /api/repos/create"
     assert TOKEN not in json.dumps(values) and files(exports) == [] and exports.nbytes == 0
 
