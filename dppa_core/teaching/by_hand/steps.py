@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dppa_core.pruning.density import Outliers
 from dppa_core.teaching.by_hand.step import (
     MINUS,
     TIMES,
@@ -62,6 +63,7 @@ def step_significance(way: Trace, n: Numbers) -> Step:
     border = k * module.mean
     size = np.abs(treated.delta).ravel()
     above = [bool(x > border) for x in size]
+    marks = ("far" if x else "" for x in above)
     cells = tuple(
         f"|d| = {n(x)}, {number(k)} {TIMES} {n(module.mean)} = {n(border)}: "
         f"{'an outlier' if far else 'no outlier'}"
@@ -70,14 +72,12 @@ def step_significance(way: Trace, n: Numbers) -> Step:
     lines = tuple(
         f"Layer {b}: mean |d| = {n(part.mean)}; {_above(part.above, part.numel)} "
         f"{number(way.parameters.k_layer)} {TIMES} {n(part.mean)} = "
-        f"{n(way.parameters.k_layer * part.mean)}. "
-        f"S = {part.above}/{part.numel} = {share(part.share)}"
+        f"{n(way.parameters.k_layer * part.mean)}. S = {_fraction(part)}"
         for b, part in zip(treated.significance.layers, layers, strict=True)
     )
     lines += (
         f"This matrix: mean |d| = {n(module.mean)}; {_above(module.above, module.numel)} "
-        f"{number(k)} {TIMES} {n(module.mean)} = {n(border)}. "
-        f"s = {module.above}/{module.numel} = {share(module.share)}",
+        f"{number(k)} {TIMES} {n(module.mean)} = {n(border)}. s = {_fraction(module)}",
     )
     return Step(
         "significance",
@@ -87,17 +87,17 @@ def step_significance(way: Trace, n: Numbers) -> Step:
         "two layers of two matrices; yours is the first.",
         f"S = share of |d| > 3 {TIMES} mean |d| in the layer;  "
         f"s = share of |d| > 5 {TIMES} mean |d| in the matrix",
-        (
-            grid(
-                "delta", "Delta D of model A", treated.delta, n, ("far" if x else "" for x in above)
-            ),
-        ),
+        (grid("delta", "Delta D of model A", treated.delta, n, marks),),
         cells,
         lines,
         {"far": "outlier"},
         _shares(treated),
         _ask_outlier(treated, n, above, border),
     )
+
+
+def _fraction(counted: Outliers) -> str:
+    return f"{counted.above}/{counted.numel} = {share(counted.share)}"
 
 
 def _above(count: int, numel: int) -> str:
