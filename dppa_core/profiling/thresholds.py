@@ -1,4 +1,4 @@
-"""The exact borders of levels in a tensor, if its profile alone does not tell them.
+"""The exact borders of bands in a tensor, if its profile alone does not tell them.
 
 Reads the weights once per open bin, and once to share out ties:
 only hashes near the cut are collected, so memory stays small however many elements are tied.
@@ -16,13 +16,13 @@ from dppa_core.pruning.delta_profile import OPEN_BITS
 from dppa_core.pruning.partition import Selection, refine
 from dppa_core.pruning.tie_breaking import Cut, hash_window, resolve_ties, settled_cut, tensor_seed
 
-_DEVIATIONS = (6.0, 60.0, 1e12)  # the first misses once in 10**8 levels, the last never
+_DEVIATIONS = (6.0, 60.0, 1e12)  # the first misses once in 10**8 bands, the last never
 
 
 def find_cuts(
     loader: Loader, pair: TensorPair, selections: Sequence[Selection]
 ) -> tuple[tuple[Cut, int], ...]:
-    """The cut of every level, and the number of elements inside it.
+    """The cut of every band, and the number of elements inside it.
 
     Raises:
         DamagedCheckpoint: the tensor is not the profiled one.
@@ -35,11 +35,11 @@ def find_cuts(
     ]
     cuts = [settled_cut(selection) for selection in exact]
     for deviations in _DEVIATIONS:
-        tied = [level for level, cut in enumerate(cuts) if cut is None]
+        tied = [band for band, cut in enumerate(cuts) if cut is None]
         if tied:
             settled = _share_out(loader, pair, [exact[n] for n in tied], deviations)
-            for level, cut in zip(tied, settled, strict=True):
-                cuts[level] = cut
+            for band, cut in zip(tied, settled, strict=True):
+                cuts[band] = cut
     return tuple((cut, selection.kept) for cut, selection in zip(cuts, exact, strict=True) if cut)
 
 
@@ -56,7 +56,7 @@ def _split(loader: Loader, pair: TensorPair, selection: Selection) -> Selection:
 def _share_out(
     loader: Loader, pair: TensorPair, selections: Sequence[Selection], deviations: float
 ) -> list[Cut | None]:
-    """Settle the ties of some levels in one reading."""
+    """Settle the ties of some bands in one reading."""
     windows = [hash_window(x.within, x.share, deviations) for x in selections]
     borders = (
         np.array([selection.low for selection in selections], np.float32),

@@ -141,10 +141,10 @@ def _kept_halves(
     shares = {share for rate in rates for share in ((1 - rate) / 2, 1 - rate)}
     densities = sorted(shares, reverse=True)
     reach = tensor.reach([select(profile, density) for density in densities])
-    levels = reach.of(np.abs(_delta(tensor.pair)), 0)
+    reaches = reach.of(np.abs(_delta(tensor.pair)), 0)
     columns = []
     for rate in rates:
-        half, whole = (levels > densities.index(share) for share in ((1 - rate) / 2, 1 - rate))
+        half, whole = (reaches > densities.index(share) for share in ((1 - rate) / 2, 1 - rate))
         columns.append(np.where(half, 1, np.where(whole, 2, 0)))
     return np.stack(columns, axis=1)
 
