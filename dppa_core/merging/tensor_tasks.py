@@ -111,7 +111,7 @@ class _Tasks:
         self, name: str, stack: SharedValue[TensorStack | None], whole: bool, start: int, stop: int
     ) -> tuple[str, int]:
         check(self._stop)
-        whole = whole and (not self._bounded or self._kept_is_known(name))
+        whole = whole and (not self._bounded or self._announce_kept(name))
         with self._buffers.use() if whole else nullcontext() as buffers:
             out = self._sink.room(name, start, stop)
             pieces = self._merger.pieces(name, start, stop, stack, self._chunks, out, buffers)
@@ -119,7 +119,7 @@ class _Tasks:
                 self._sink.take(name, first, merged, base)
         return name, stop - start
 
-    def _kept_is_known(self, name: str) -> bool:
+    def _announce_kept(self, name: str) -> bool:
         """Tell the sink the kept elements of each delta; False if the plan does not know them."""
         plan, twins = self._merger.plan, self._merger.inputs.twins
         kept = planned_kept(plan.treatments(twins.get(name, name)), plan.tensors[name].numel)

@@ -225,6 +225,8 @@ class DifferenceFile:
         """Tensor -> weights that differ, of those tensors that do; after `count`."""
         self._counts: dict[str, dict[int, int]] = {name: {} for name in self.names}
         """Tensor -> start of a slice -> weights that differ."""
+        self._places: dict[str, dict[int, int]] = {}
+        """Tensor -> start of a slice -> place of its first weight among those that differ."""
         self._writer: SafetensorsWriter | None = None
 
     def count(self) -> None:
@@ -243,7 +245,6 @@ class DifferenceFile:
 
     def fill(self, path: Path, metadata: Mapping[str, str], verb: str) -> str:
         """The second pass: write the file; returns its SHA-256."""
-        self._places = {}
         for name, counts in self._counts.items():
             starts = sorted(counts)
             sums = accumulate((counts[start] for start in starts), initial=0)

@@ -99,9 +99,9 @@ class _Sources:
         files.pop(_GENERATION, None)
         if self._target is not None and self._target.added:
             files = with_added(files, self._target, self._definitions(self._target))
-        if owner is None:
+        source = None if owner is None else self._template_folder(owner)
+        if owner is None or source is None:
             return files if read_template(folder) is None else without_template(files)
-        source = self._template_folder(owner)
         if source == folder:  # already among the files
             return files
         files, template = without_template(files), read_template(source)
@@ -114,10 +114,10 @@ class _Sources:
         checkpoint = self._models[index]
         return tokenizer_folder(checkpoint.folders) or checkpoint.folder
 
-    def _template_folder(self, index: int) -> Path:
+    def _template_folder(self, index: int) -> Path | None:
+        """The last folder of a model that has a chat template; None if none has."""
         folders = reversed(self._models[index].folders)
-        with_template = (folder for folder in folders if read_template(folder) is not None)
-        return next(with_template, self._folder(index))
+        return next((folder for folder in folders if read_template(folder) is not None), None)
 
     def _template_of(self) -> tuple[int | None, str]:
         """Index of the chat template's model, and a description of it."""
@@ -125,18 +125,15 @@ class _Sources:
             return None, f"none: {self._names[self._tokenizer]} has no tokenizer"
         if self._template != "auto":
             index = 0 if self._template == "base" else self._names.index(self._template, 1)
-            if self._has_template(index):
+            if self._template_folder(index):
                 return index, f"of {self._names[index]}, as the recipe says"
             return None, f"none: {self._names[index]} has none, and the recipe names it"
-        first = next((n for n in range(len(self._models)) if self._has_template(n)), None)
+        first = next((n for n in range(len(self._models)) if self._template_folder(n)), None)
         if first is None:
             return None, "none: no model has one"
         if first == 0:
             return 0, f"of {self._names[0]}, the base"
         return first, f"of {self._names[first]}, the first that has one; the base has none"
-
-    def _has_template(self, index: int) -> bool:
-        return any(read_template(folder) is not None for folder in self._models[index].folders)
 
     def _check_template(self, index: int, template: Any) -> None:
         """Warn if the template writes tokens that the merged vocabulary lacks."""

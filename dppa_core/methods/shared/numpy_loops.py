@@ -69,15 +69,15 @@ def elect(deltas: Deltas, undecided: int) -> Signs:
 def vote(
     deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, factors: Sequence[float]
 ) -> int:
-    signs = elect(_times(_trimmed(deltas, cuts, start, seed), factors), 0)
+    signs = elect(times(_trimmed(deltas, cuts, start, seed), factors), 0)
     return int(signs.sum(dtype=np.int64))
 
 
 def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot) -> Values:
     left = _trimmed(deltas, cuts, start, seed)
-    signs = elect(_times(left, ballot.votes), ballot.undecided)
+    signs = elect(times(left, ballot.votes), ballot.undecided)
     total, divisor = np.zeros(signs.shape, np.float32), np.zeros(signs.shape, np.float64)
-    for contribution, share in zip(_times(left, ballot.weights), ballot.shares, strict=True):
+    for contribution, share in zip(times(left, ballot.weights), ballot.shares, strict=True):
         agrees = (np.sign(contribution) == signs) & (signs != 0)
         total += np.where(agrees, contribution, np.float32(0))
         divisor += np.where(agrees, share, 0.0)
@@ -103,5 +103,6 @@ def _trimmed(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int) -> Delt
     return np.stack(kept)
 
 
-def _times(deltas: Deltas, factors: Sequence[float]) -> Deltas:
+def times(deltas: Deltas, factors: Sequence[float]) -> Deltas:
+    """Every delta times its factor."""
     return deltas * np.array(factors, np.float32)[:, None, None]

@@ -73,14 +73,11 @@ class Stack:
 
     def weighted(self) -> Deltas:
         """Every delta times its coefficient."""
-        return self._times(self.coefficients)
+        return plain.times(self.deltas, self.coefficients)
 
     def signed(self) -> Deltas:
         """Every delta, negated if its coefficient is negative."""
-        return self._times([float(np.sign(value)) for value in self.coefficients])
-
-    def _times(self, factors: Sequence[float]) -> Deltas:
-        return self.deltas * np.array(factors, np.float32)[:, None, None]
+        return plain.times(self.deltas, [float(np.sign(value)) for value in self.coefficients])
 
     def _hashes(self, seed: int) -> UInt64[ndarray, "rows columns"]:
         flat = np.arange(self.start, self.start + self.base.size, dtype=np.uint64)
