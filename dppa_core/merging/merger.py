@@ -215,8 +215,8 @@ class TensorMerger:
         if self.inputs.copied(name) or any(self.inputs.scores):
             return None
         planned = self._planned(name)
-        base = planned[0].pair.base
-        return base if merge_whole(name, base, planned, out, buffers, self._settled) else None
+        merged = merge_whole(planned, out, buffers, self._settled)
+        return planned[0].pair.base if merged else None
 
     def _combined_pass(self, stop: Stop | None) -> CombinedPass | None:
         combination = get_method(self.recipe.method).combination

@@ -98,7 +98,7 @@ def test_the_bytes_are_those_of_the_pass_in_chunks(
         treatments[:-1] + [DroppedTreatment()],
     ):  # once with new factors only
         if any(not isinstance(treatment, DroppedTreatment) for treatment in choice):
-            assert merge_whole(NAME, base, planned(pairs, choice), out, SCRATCH, settled)
+            assert merge_whole(planned(pairs, choice), out, SCRATCH, settled)
             assert np.array_equal(out, in_chunks(pairs, choice))
 
 
@@ -108,9 +108,9 @@ def test_new_factors_look_at_no_tie_anew(monkeypatch: pytest.MonkeyPatch) -> Non
     selections = (select(profiled(pair, bins=False), 0.3),)
     first, second = ([Banded(selections, (factor,))] for factor in (1.0, 2.0))
     out = np.zeros(SIZE, np.uint16)
-    assert merge_whole(NAME, base, planned([pair], first), out, SCRATCH, settled)
+    assert merge_whole(planned([pair], first), out, SCRATCH, settled)
     monkeypatch.delattr("dppa_core.kernels.whole.sweep")
-    assert merge_whole(NAME, base, planned([pair], second), out, SCRATCH, settled)
+    assert merge_whole(planned([pair], second), out, SCRATCH, settled)
     assert np.array_equal(out, in_chunks([pair], second))
 
 
@@ -126,7 +126,7 @@ def test_whole_and_dropped_deltas_are_merged_too() -> None:
     treatments = [WholeTreatment(), DroppedTreatment(), WholeTreatment(0.5)]
     pairs[0].finetuned.flags.writeable = False  # as a mapped file is
     out = np.zeros(SIZE, np.uint16)
-    assert merge_whole(NAME, base, planned(pairs, treatments), out, SCRATCH, {})
+    assert merge_whole(planned(pairs, treatments), out, SCRATCH, {})
     assert np.array_equal(out, in_chunks(pairs, treatments))
 
 
@@ -136,7 +136,7 @@ def test_what_it_cannot_do_it_leaves_to_the_other_pass() -> None:
 
     def succeeds(*treatments: Treatment) -> bool:
         deltas = planned([*pairs, *pairs][: len(treatments)], treatments)
-        return merge_whole(NAME, base, deltas, out, SCRATCH, {})
+        return merge_whole(deltas, out, SCRATCH, {})
 
     assert not succeeds(DroppedTreatment(), DroppedTreatment())
     assert not succeeds(WholeTreatment(), RandomDrop(0.5, 2.0))
@@ -155,4 +155,4 @@ def test_a_tensor_that_was_not_the_profiled_one_is_refused() -> None:
     profile = profiled(pairs[0], bins=False)
     banded = Banded((select(profile, 0.2),), (1.0,))
     swapped = [pairs[1], pairs[1]]
-    assert not merge_whole(NAME, base, planned(swapped, [banded, banded]), out, SCRATCH, {})
+    assert not merge_whole(planned(swapped, [banded, banded]), out, SCRATCH, {})

@@ -91,8 +91,6 @@ class PassBuffers:
 
 
 def merge_whole(
-    name: str,
-    base: UInt16[ndarray, " n"],
     models: Sequence[PlannedDelta],
     out: UInt16[ndarray, " n"],
     scratch: PassBuffers,
@@ -104,11 +102,12 @@ def merge_whole(
     is an error there. `out` is then undefined.
 
     Args:
-        name: Name of the tensor, for the order among ties.
+        models: The deltas of all models in this tensor.
         scratch: Its content is meaningless before and after.
         settled: Tensor -> its exact cuts, of an earlier merge on the same weights. If bands are the
             same, ties are not settled anew.
     """
+    name, base = models[0].pair.name, models[0].pair.base
     planned = tuple(
         treatment.selections if isinstance(treatment, Banded) else type(treatment)
         for treatment in (model.treatment for model in models)
