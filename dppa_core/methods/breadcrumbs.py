@@ -41,9 +41,7 @@ class BreadcrumbsParameters(Parameters):
         span=(0.0, 1.0, 0.01),
     )
     ranked_in: str = ranked_in(
-        "Each tensor, as in the paper, or each row, as in the authors' program.",
-        "tensor",
-        "row",
+        "Each tensor, as in the paper, or each row, as in the authors' program.", "tensor", "row"
     )
     scale: float = scale(0.4)
 

@@ -32,9 +32,7 @@ CHANGE = Quantity(
 )
 
 
-def shares_by_place(
-    rows: Iterable[tuple[int, str, float, float]],
-) -> dict[tuple[int, str], float]:
+def shares_by_place(rows: Iterable[tuple[int, str, float, float]]) -> dict[tuple[int, str], float]:
     """(layer, kind) -> share of the parts in the wholes; experts of one kind together.
 
     Args:

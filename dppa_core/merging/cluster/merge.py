@@ -177,11 +177,7 @@ def joined_profile(parts: Sequence[DeltaProfile], base: Checkpoint) -> DeltaProf
 
 
 def _written(
-    cluster: Cluster,
-    facts: MergeFacts,
-    shards: Shards,
-    tally: MergeTally,
-    control: RunControl,
+    cluster: Cluster, facts: MergeFacts, shards: Shards, tally: MergeTally, control: RunControl
 ) -> dict[str, WrittenShard]:
     """Every weight file, whether written now or before."""
     items = list(shards.items())

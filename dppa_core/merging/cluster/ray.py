@@ -24,14 +24,7 @@ RETRIES = 8
 _WAIT_SECONDS = 0.5
 """Time between checks of `stop`."""
 
-_VARIABLES = (
-    "DPPA_CACHE",
-    "DPPA_COMPILE",
-    "DPPA_ZOO",
-    "HF_HOME",
-    "HF_HUB_CACHE",
-    "HF_HUB_OFFLINE",
-)
+_VARIABLES = ("DPPA_CACHE", "DPPA_COMPILE", "DPPA_ZOO", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
 """Variables passed on to the nodes; no token, which would appear in the cluster's log."""
 
 

@@ -86,14 +86,7 @@ def _holds(place: torch.Tensor, tensors: Tensors, name: str, kernels: Kernels) -
     return memory.size == raw.size
 
 
-def convert(
-    kernels: Kernels,
-    raw: Raw,
-    code: str,
-    out: Raw,
-    dtype: str,
-    name: str,
-) -> None:
+def convert(kernels: Kernels, raw: Raw, code: str, out: Raw, dtype: str, name: str) -> None:
     """Write finite raw weights of one dtype in another, rounded to nearest even.
 
     Args:

@@ -13,13 +13,7 @@ from dppa_core.checkpoints.chunks import CHUNK, RUN, Loader, widen
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.kernels.protocol import MAX_FUSED_MODELS, Kernels
-from dppa_core.merging.passes.deltas import (
-    Chunk,
-    Raw,
-    TensorDelta,
-    TensorStack,
-    magnitude_bands,
-)
+from dppa_core.merging.passes.deltas import Chunk, Raw, TensorDelta, TensorStack, magnitude_bands
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.tie_breaking import tensor_seed
 

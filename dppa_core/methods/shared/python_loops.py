@@ -36,12 +36,7 @@ class Loops(Protocol):
         """Count the elements whose |value| begins with the 16 bits `high`, by the other 16."""
 
     def gather_tied(
-        self,
-        values: Values,
-        threshold: float,
-        start: int,
-        seed: int,
-        window: Window,
+        self, values: Values, threshold: float, start: int, seed: int, window: Window
     ) -> tuple[int, UInt64[ndarray, " n"]]:
         """For elements whose |value| is the threshold: the hashes below and in the window.
 
