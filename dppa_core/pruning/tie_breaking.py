@@ -1,6 +1,7 @@
 """The tie rule: of the elements that equal a threshold, those with the smallest hashes are inside.
 
-A hash depends on the tensor's name, the seed and the element's index, so a merge is repeatable.
+A hash depends on the tensor's name and the element's index: a merge is repeatable. A recipe's seed
+draws random drops; ties know nothing of it.
 """
 
 from __future__ import annotations
