@@ -2,7 +2,9 @@
 import { html, say } from "./shapes.js";
 
 // Part -> its start button; errors appear below its row.
-const STARTS = { chat: "send", score: "score-run", search: "search-run", compare: "compare-run", attribution: "attribution-run", advice: "advice-run", perplexity: "perplexity-run", questions: "questions-run", tasks: "tasks-run", adding: "use-models" };
+const STARTS = { chat: "send", score: "score-run", search: "search-run", compare: "compare-run",
+  attribution: "attribution-run", advice: "advice-run", perplexity: "perplexity-run", questions: "questions-run",
+  tasks: "tasks-run", adding: "use-models" };
 const CLAIMED_MS = 600; // Gradio shows an error's notice first, and then reports that the run has failed
 const READ_MS = 1500;
 let newest = { text: "", at: -Infinity };
@@ -37,7 +39,9 @@ window.addEventListener("click", (event) => {
   if (part) noteAt(rowOf(part), "");
   if (!event.target.closest?.(".toast-wrap") && performance.now() - newest.at > READ_MS) close();
 }, true);
-const clear = (place) => { for (const note of place?.querySelectorAll(".field-note") ?? []) { note.hidden = true; say(note, ""); } };
+const clear = (place) => {
+  for (const note of place?.querySelectorAll(".field-note") ?? []) { note.hidden = true; say(note, ""); }
+};
 window.addEventListener("input", (event) => clear(event.target.closest?.(".pane, .view, .box, #advanced")), true);
 // The controls were set to another merge: what was corrected before is not there any more.
 window.addEventListener("dppa:replaced", () => clear(document));

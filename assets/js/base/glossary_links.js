@@ -1,19 +1,29 @@
-// Terms of the glossary in the labels and sentences of the workbench, and in lessons: in each box the first one that is not
+// Terms of the glossary in the labels and sentences of the workbench, and in lessons: in each box the first one that is
+// not
 // linked yet becomes a link. Sentences may change at any time.
 import { MEANINGS, meaning } from "./glossary_bubbles.js";
 import { html } from "./shapes.js";
 
-const BOXES = "#preset-box, #models-box, #method-box, #advice-box, #sliders-box, #advanced, #see-column, #compare-view, #attribution-view, "
+const BOXES = "#preset-box, #models-box, #method-box, #advice-box, #sliders-box, #advanced, #see-column, "
+  + "#compare-view, #attribution-view, "
   + "#experiments-view, #chat-pane, #score-pane, #search-pane, #export-pane, .lesson";
-const WORDS = '[data-testid="block-info"], .info-text, label[for], .setting-name, .how, .standing, .score-line, .question, #exact span, .base-line, .take-note, .losses-line span, '
+const WORDS = '[data-testid="block-info"], .info-text, label[for], .setting-name, .how, .standing, .score-line, '
+  + '.question, #exact span, .base-line, .take-note, .losses-line span, '
   + ".lesson .prose-text :is(p, li, em, strong, .figure), .lesson .block-box :is(p, li)";
-const REST_MS = 250; // from the first change to a pass over all of them: four passes a second of 0.5 ms while a slider moves
+// from the first change to a pass over all of them: four passes a second of 0.5 ms while a slider moves
+const REST_MS = 250;
 // Words mostly used in their everyday sense; scripts mark them where they are terms.
 const PLAIN = new Set(["exact", "input", "speed", "length", "sureness"]);
 // Word -> its term in the glossary.
-const ALSO = { factor: "amplification factor", amplification: "amplification factor", matrices: "matrix", module: "matrix", method: "merge method", "size |d|": "|d|",
-  "linear module": "matrix", outlier: "outliers", magnitude: "magnitude pruning", "opposite sign": "opposite signs", "search question": "search split", bands: "partition", band: "partition" };
-const named = new Map(Object.entries({ ...Object.fromEntries(Object.keys(MEANINGS).filter((term) => !PLAIN.has(term)).map((term) => [term.toLowerCase(), term])), ...ALSO }));
+const ALSO = { factor: "amplification factor", amplification: "amplification factor", matrices: "matrix",
+    module: "matrix", method: "merge method", "size |d|": "|d|",
+  "linear module": "matrix", outlier: "outliers", magnitude: "magnitude pruning", "opposite sign": "opposite signs",
+  "search question": "search split", bands: "partition", band: "partition" };
+const named =
+  new Map(
+    Object.entries(
+      { ...Object.fromEntries(Object.keys(MEANINGS).filter((term) => !PLAIN.has(term))
+        .map((term) => [term.toLowerCase(), term])), ...ALSO }));
 const escaped = (text) => text.replace(/[|\\{}()[\]^$+*?.-]/g, "\\$&");
 const forms = [...named.keys()].sort((a, b) => b.length - a.length).map(escaped).join("|");
 const FORM = new RegExp(`(?<![\\w|.-])(${forms})(?:s|es)?(?![\\w|-]|\\.\\w)`, "gi");
@@ -23,7 +33,9 @@ const termOf = (word) => {
   return /^[A-Z]+$/.test(term) && word !== term ? null : term; // TIES is not "ties"
 };
 // Every term in a text: [{at, word, term}].
-const termsIn = (text) => [...text.matchAll(FORM)].map((found) => ({ at: found.index, word: found[0], term: termOf(found[0]) })).filter(({ term }) => term);
+const termsIn = (text) =>
+  [...text.matchAll(FORM)].map((found) => ({ at: found.index, word: found[0], term: termOf(found[0]) }))
+  .filter(({ term }) => term);
 
 let holder = null; // element with the meanings, outside the page's labels
 function wrap(node, known) {

@@ -3,7 +3,8 @@
 import { noteAt } from "./field_notices.js";
 import { put, valueText } from "./shapes.js";
 
-const STEPS = "#score-limit, #search-limit, #search-trials, #max-tokens, #partitions"; // only multiples of their step are allowed
+// only multiples of their step are allowed
+const STEPS = "#score-limit, #search-limit, #search-trials, #max-tokens, #partitions";
 const boxOf = (event) => event.target.closest?.('input[data-testid="number-input"]');
 const fits = (box) => {
   const text = box.value.trim(), value = +text;

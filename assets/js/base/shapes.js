@@ -41,7 +41,8 @@ export const valueText = (name, value) => {
 };
 
 // --- colours: perceptually uniform, and distinguishable with colour blindness -----------------
-const stops = (...hex) => hex.join("").match(/.{6}/g).map((one) => [0, 2, 4].map((i) => parseInt(one.slice(i, i + 2), 16)));
+const stops = (...hex) => hex.join("").match(/.{6}/g)
+  .map((one) => [0, 2, 4].map((i) => parseInt(one.slice(i, i + 2), 16)));
 // For amounts: viridis. For differences, the middle at zero and close to the page's background: vik on a light page,
 // berlin on a dark one (Crameri, 2018).
 const VIRIDIS = stops("440154481567482677453781404788", "39568c33638d2d708e287d8e238a8d",
@@ -99,14 +100,16 @@ export function sayProse(element, text) {
   element.prose = text;
   if (element.linked) element.linked = "";
   const pieces = text.split(/(`[^`]+`)/).filter(Boolean);
-  element.replaceChildren(...pieces.map((piece) => (/^`.+`$/.test(piece) ? html("code", {}, null, piece.slice(1, -1)) : piece)));
+  element.replaceChildren(
+    ...pieces.map((piece) => (/^`.+`$/.test(piece) ? html("code", {}, null, piece.slice(1, -1)) : piece)));
 }
 // Round numbers.
 function step(low, high, wanted) {
   const rough = (high > low ? high - low : 1) / wanted, power = 10 ** Math.floor(Math.log10(rough));
   return [1, 2, 2.5, 5, 10].map((x) => x * power).find((x) => x >= rough * 0.999);
 }
-const multiples = (first, last, size) => Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => +((first + i) * size).toPrecision(10));
+const multiples = (first, last, size) =>
+  Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => +((first + i) * size).toPrecision(10));
 // Those from `low` to `high`, about `wanted`.
 export function ticks(low, high, wanted = 5) {
   const size = step(low, high, wanted);
@@ -125,11 +128,24 @@ export const niceTop = (x) => [0.1, 0.25, 0.5].find((top) => x <= top) ?? 1;
 export function spread(places, width, apart) {
   const found = [];
   places.forEach((place, i) => found.push(i ? Math.max(place, found[i - 1] + apart) : place));
-  for (let i = found.length - 1, most = width; i >= 0; i--, most = found[i + 1] - apart) found[i] = Math.min(found[i], most);
+  for (let i = found.length - 1, most = width; i >= 0; i--, most = found[i + 1] - apart)
+    found[i] = Math.min(found[i], most);
   return found;
 }
 export const px = (x) => (Math.round(x * 100) / 100).toString();
-/** @param {string} tag @param {Record<string, any>} [attributes] @param {Element | null} [parent] @param {string | null} [text] @returns {any} */
+/**
+ * @param {string} tag
+ * @param {Record<string, any>} [attributes]
+ * @param {Element | null} [parent]
+ * @param {string | null} [text]
+ * @returns {any}
+ */
 export const svg = (tag, attributes, parent, text) => make(true, tag, attributes, parent, text);
-/** @param {string} tag @param {Record<string, any>} [attributes] @param {Element | null} [parent] @param {string | null} [text] @returns {any} */
+/**
+ * @param {string} tag
+ * @param {Record<string, any>} [attributes]
+ * @param {Element | null} [parent]
+ * @param {string | null} [text]
+ * @returns {any}
+ */
 export const html = (tag, attributes, parent, text) => make(false, tag, attributes, parent, text);

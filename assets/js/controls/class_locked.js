@@ -3,8 +3,11 @@ import { fixSettings, hideHistory } from "../session/history.js";
 import { paint } from "../session/parts.js";
 import { schema } from "../session/controls.js";
 
-const list = (name, buttons) => buttons.map(([key, title]) => [key, title, `#${name} button[data-${name.slice(0, -1)}="${key}"], [data-leads="${key}"]`]);
-const hiddenBy = (word) => schema.controls.filter((control) => control.hidden_by === word).map(({ element }) => `#${element}`).join(", ");
+const list = (name, buttons) =>
+  buttons.map(([key, title]) =>
+    [key, title, `#${name} button[data-${name.slice(0, -1)}="${key}"], [data-leads="${key}"]`]);
+const hiddenBy = (word) => schema.controls.filter((control) => control.hidden_by === word)
+  .map(({ element }) => `#${element}`).join(", ");
 // Group -> its controls that can be hidden: name in the address, title, selector.
 export const leavable = [
   ["Settings", [
@@ -12,16 +15,21 @@ export const leavable = [
     ["models", "Which models take part", "#models .switch input, #models .remove, #own-models"],
     ["coefficient", "Coefficients", "#models .slide, #models .by-layer, #models .model-list + .how"],
     ["method", "Method and its settings", "#method"],
-    ["rate", "Pruning rate", "#sliders-box > :has(+ #rate, + * #rate), #rate, #explain .explain > p:first-of-type, #levels, #levels-note"],
+    ["rate", "Pruning rate",
+      "#sliders-box > :has(+ #rate, + * #rate), #rate, #explain .explain > p:first-of-type, #levels, #levels-note"],
     ["own-rate", "Pruning rates of single matrices", "#overrides, .drill-own, #own-clear"],
-    ["amplification", "Amplification factors", "#sliders-box > :has(+ #amplify, + * #amplify), #amplify, #explain .explain > p + p"],
+    ["amplification", "Amplification factors",
+      "#sliders-box > :has(+ #amplify, + * #amplify), #amplify, #explain .explain > p + p"],
     ["significance", "Significance", hiddenBy("significance")],
     ["strength", "Strength", hiddenBy("strength")],
     ["levels", "Partitions and levels", "#partitions, #levels-editor, #levels, #levels-note"],
     ["outliers", "Outliers", hiddenBy("outliers")],
     ["history", "Undo, Save and Share", "#tune .tune-bar"],
   ]],
-  ["Views", list("views", [["modules", "Modules"], ["sparsity", "Sparsity"], ["compare", "Distance"], ["attribution", "Attribution"], ["experiments", "Experiments"]])],
+  ["Views",
+    list("views",
+      [["modules", "Modules"], ["sparsity", "Sparsity"], ["compare", "Distance"], ["attribution", "Attribution"],
+        ["experiments", "Experiments"]])],
   ["Beside the plots", [
     ...list("panes", [["chat", "Chat"], ["score", "Score"], ["search", "Search"], ["export", "Export"]]),
     ["answers", "Who answers, and how", "#answer-with, #answer-settings"],
@@ -29,7 +37,8 @@ export const leavable = [
   ]],
 ];
 // What sets all settings at once: hidden once one of these is.
-const SETTINGS = ["models", "coefficient", "method", "rate", "own-rate", "amplification", "significance", "strength", "levels", "outliers"];
+const SETTINGS = ["models", "coefficient", "method", "rate", "own-rate", "amplification", "significance", "strength",
+  "levels", "outliers"];
 const WHOLE = "#preset-box, .shown-merges, #reset, .slots, #keep, #search-take, .tries";
 // Boxes that are hidden when all of their controls are.
 const BOXES = {
@@ -50,11 +59,13 @@ function leaveOut() {
   const whole = SETTINGS.some(left) ? [WHOLE] : [];
   if (whole.length) fixSettings();
   if (left("history")) hideHistory();
-  style.textContent = `${[...entries.map(([, , place]) => place), ...boxes, ...whole].join(", ")} { display: none !important; }`;
+  style.textContent = `${[...entries.map(([, , place]) => place), ...boxes, ...whole].join(", ")} { display: none `
+    + `!important; }`;
   document.head.append(style);
 }
 // The open pane or view must be a visible one; panes and views are built at different times.
-const first = (box, attribute) => [...document.querySelectorAll(`${box} button[${attribute}]`)].find((one) => one.offsetParent);
+const first = (box, attribute) =>
+  [...document.querySelectorAll(`${box} button[${attribute}]`)].find((one) => one.offsetParent);
 function showOthers() {
   const { view, pane } = document.body.dataset;
   if (left(view)) first("#views", "data-view")?.click();

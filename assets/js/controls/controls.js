@@ -14,7 +14,8 @@ export const label = (reference) => server.names[reference]?.label ?? reference.
 
 // A range and a number box with one common value. onMove(value) is called at every step of either.
 // The box may accept more than the range: `limits`.
-export function slider(parent, { name, span: [low, high, step], digits, value, limits = { min: low, max: high }, onMove }) {
+export function slider(parent,
+    { name, span: [low, high, step], digits, value, limits = { min: low, max: high }, onMove }) {
   const box = html("div", { class: "slide" }, parent);
   const range = html("input", { type: "range", "aria-label": name, min: low, max: high, step }, box);
   const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits, step }, box);
@@ -91,7 +92,9 @@ part("models", ({ host, get, put, watch, trigger }) => {
     html("span", { class: "swatch", "aria-hidden": "true" }, onOff);
     html("span", { class: "model-name" }, onOff, label(model.ref));
     const byLayer = curveButton(head, label(model.ref));
-    const cross = html("button", { type: "button", class: "remove", "aria-label": `Remove ${label(model.ref)} from the list`, title: "Take this model out of the list" }, head, "Remove");
+    const cross = html("button",
+      { type: "button", class: "remove", "aria-label": `Remove ${label(model.ref)} from the list`,
+        title: "Take this model out of the list" }, head, "Remove");
     const name = `Coefficient of ${label(model.ref)}`;
     const control = slider(root, {
       name: `${name} (×)`, span: controls.schema.coefficient, digits: 2,
@@ -131,13 +134,15 @@ part("models", ({ host, get, put, watch, trigger }) => {
       write(byLayer, "aria-pressed", curve.length > 0);
       byLayer.hidden = lastLayer(model.ref) < 1;
     }
-    const origin = controls.state.base === "zoo:base" ? "embedded" : { "zoo:": "fetched", "hub:": "Hub" }[controls.state.base.slice(0, 4)] ?? "folder";
+    const origin = controls.state.base === "zoo:base" ? "embedded"
+      : { "zoo:": "fetched", "hub:": "Hub" }[controls.state.base.slice(0, 4)] ?? "folder";
     showOwn();
     say(base, `Base model: ${label(controls.state.base)} (${origin})`);
   }
   function take(value) {
     if (!value || !Array.isArray(value.models)) return;
-    controls.set({ base: value.base, ...controls.withOwnChoices(value), models: value.models.map((model) => ({ ...model })) });
+    controls.set(
+      { base: value.base, ...controls.withOwnChoices(value), models: value.models.map((model) => ({ ...model })) });
     controls.lookAtActive();
     fill();
   }
@@ -154,7 +159,8 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
   const linked = html("input", { type: "checkbox", class: "linked" }, foot);
   html("span", {}, foot, "Same factors for every model");
   html("p", { class: "how" }, host,
-    "Factor (×): multiplies the changes that stay, band by band. 1 is plain pruning, below 1 shrinks them, as searches often do with the strongest; Score tells whether another factor gains or loses.");
+    "Factor (×): multiplies the changes that stay, band by band. 1 is plain pruning, below 1 shrinks them, as searches "
+      + "often do with the strongest; Score tells whether another factor gains or loses.");
   let rows = [], built = "";
 
   function send() {

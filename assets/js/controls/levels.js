@@ -23,7 +23,9 @@ part("levels-editor", ({ host, get, put, watch, trigger }) => {
   const add = button("level-add", "Add level", "Splits the widest band", () => insert(middleOfWidest()));
   const drop = button("level-drop", "Remove level", "The level chosen last", () => remove(chosen));
   const even = button("level-even", "Evenly", "All bands equally wide", () => apply([], controls.bands().length, true));
-  html("p", { class: "how" }, host, "What is kept, the strongest changes first. A click makes a level; drag it, or move it with the arrow keys; Delete removes it.");
+  html("p", { class: "how" }, host,
+    "What is kept, the strongest changes first. A click makes a level; drag it, or move it with the arrow keys; Delete "
+    + "removes it.");
   let bands = [], handles = [], chosen = 0, dragged = false, width = 0;
   new ResizeObserver(() => { width = track.clientWidth; redraw(); }).observe(track);
 
@@ -90,7 +92,8 @@ part("levels-editor", ({ host, get, put, watch, trigger }) => {
   track.addEventListener("keydown", (event) => {
     const k = handles.indexOf(event.target);
     if (k < 0) return;
-    const by = { ArrowRight: GAP, ArrowUp: GAP, ArrowLeft: -GAP, ArrowDown: -GAP, PageUp: LEAP, PageDown: -LEAP }[event.key];
+    const by = { ArrowRight: GAP, ArrowUp: GAP, ArrowLeft: -GAP, ArrowDown: -GAP, PageUp: LEAP,
+      PageDown: -LEAP }[event.key];
     if (by) move(k, ends()[k] + (event.shiftKey ? 5 * by : by), true);
     else if (event.key === "Delete" || event.key === "Backspace") remove(k);
     else return;
@@ -99,9 +102,11 @@ part("levels-editor", ({ host, get, put, watch, trigger }) => {
 
   function build(count) {
     track.replaceChildren();
-    bands = Array.from({ length: count }, (_, k) => html("div", { class: "level-band", style: `background:${shade(k, count)}` }, track));
+    bands = Array.from({ length: count },
+      (_, k) => html("div", { class: "level-band", style: `background:${shade(k, count)}` }, track));
     handles = Array.from({ length: count - 1 }, (_, k) => {
-      const handle = html("button", { type: "button", class: "level-handle", role: "slider", "aria-valuemin": 1, "aria-valuemax": 99 }, track);
+      const handle = html("button",
+        { type: "button", class: "level-handle", role: "slider", "aria-valuemin": 1, "aria-valuemax": 99 }, track);
       html("span", {}, handle);
       handle.addEventListener("focus", () => { chosen = k; });
       return handle;
@@ -114,7 +119,10 @@ part("levels-editor", ({ host, get, put, watch, trigger }) => {
     if (bands.length !== levels.length) build(levels.length);
     const all = [0, ...now, 1];
     const labels = spread(now.map((one) => one * width), width, LABEL);
-    bands.forEach((band, k) => { band.style.left = `${100 * all[k]}%`; band.style.width = `${100 * (all[k + 1] - all[k])}%`; });
+    bands.forEach((band, k) => {
+      band.style.left = `${100 * all[k]}%`;
+      band.style.width = `${100 * (all[k + 1] - all[k])}%`;
+    });
     handles.forEach((handle, k) => {
       handle.style.left = `${100 * now[k]}%`;
       write(handle, "aria-label", `Level ${k + 1} of ${levels.length}`);

@@ -47,7 +47,10 @@ part("method", ({ host, get, put, watch, trigger }) => {
 
   // Request new tables if the pruning changes; all else when the controls rest.
   let asked = "";
-  const pruning = () => JSON.stringify([controls.pruner()?.name, controls.pruner() === controls.method() ? controls.state.values[controls.state.method] : 0]);
+  const pruning = () =>
+    JSON.stringify(
+      [controls.pruner()?.name, controls.pruner() === controls.method() ? controls.state.values[controls.state.method]
+        : 0]);
   function send() {
     const { method, values, first: prune_first } = controls.state;
     put({ method, values: values[method] ?? {}, prune_first });
@@ -142,13 +145,19 @@ part("beforehand", ({ host, trigger }) => {
   });
   const only = (method) => {
     const named = method.parameters.find((item) => item.model);
-    return named ? ` It is no single model: this merge answers for ${label(controls.setting(method, named))}, Score asks each domain's own.` : "";
+    return named
+      ? ` It is no single model: this merge answers for ${label(controls.setting(method, named))}, Score asks each `
+      + `domain's own.` : "";
   };
   function words(method) {
     const { title } = method;
-    if (controls.staged()) return `Shown is what DPPA keeps and hands to ${title}. What ${title} makes of it is known after the merge.`;
-    if (controls.shows() === "random") return `${title} drops at random. How many changes stay is known, which ones only after the merge.`;
-    if (method.combines) return `${title} decides from all models together. What it keeps of each is known after the merge; before it, the whole changes are shown.`;
+    if (controls.staged())
+      return `Shown is what DPPA keeps and hands to ${title}. What ${title} makes of it is known after the merge.`;
+    if (controls.shows() === "random")
+      return `${title} drops at random. How many changes stay is known, which ones only after the merge.`;
+    if (method.combines)
+      return `${title} decides from all models together. What it keeps of each is known after the merge; before it, `
+      + `the whole changes are shown.`;
     return `${title} prunes nothing. Every change counts, times its model's coefficient.`;
   }
   paint(() => {
@@ -156,9 +165,11 @@ part("beforehand", ({ host, trigger }) => {
     const plain = controls.shows() === "plan" && !controls.staged();
     write(document.body, "data-beforehand", !plain);
     if (plain) return;
-    const done = outcome ? `Merged: "in the merge" and "changed by the merge" show what ${method.title} did.` : words(method);
+    const done = outcome ? `Merged: "in the merge" and "changed by the merge" show what ${method.title} did.`
+      : words(method);
     say(line, done + only(method));
-    button.hidden = outcome !== null && frame.quantity() === controls.state.quantity && ["along", "changed"].includes(controls.state.quantity);
+    button.hidden = outcome !== null && frame.quantity() === controls.state.quantity
+      && ["along", "changed"].includes(controls.state.quantity);
     button.disabled = server.activity.merge !== "idle" || tables.recipe() === "";
     say(button, outcome || tables.isMerged(tables.recipe()) ? `Show what ${method.title} did` : "Merge and show");
   });

@@ -46,7 +46,9 @@ part("offer", ({ host, outer, get, put, watch, trigger }) => {
   const note = html("p", { class: "offer-note" }, card);
   const found = html("div", { class: "findings", role: "status" }, card);
   const trouble = html("p", { class: "problem", role: "status" }, card);
-  const bar = html("div", { class: "offer-bar", role: "progressbar", "aria-label": "Fetched", "aria-valuemin": 0, "aria-valuemax": 100 }, card);
+  const bar = html("div",
+    { class: "offer-bar", role: "progressbar", "aria-label": "Fetched", "aria-valuemin": 0, "aria-valuemax": 100 },
+    card);
   const filled = html("i", {}, bar);
   const now = html("p", { class: "how", role: "status" }, card);
   const buttons = html("div", { class: "offer-buttons" }, card);

@@ -4,13 +4,23 @@ import { html } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 
 const CHOICES = [
-  { key: "template", name: "Chat template of the merge", title: "How a question is written for the merge. Automatic: as for the first model that has a template, the base first.",
+  { key: "template", name: "Chat template of the merge",
+      title: "How a question is written for the merge. Automatic: as for the first model that has a template, the base "
+      + "first.",
     now: controls.template,
-    offered: (label) => [["auto", "Automatic"], ["base", "The base's"], ...controls.state.models.map(({ ref }) => [ref, `That of ${label(ref)}`])] },
-  { key: "dtype", name: "Number format of the merge", title: "Each number of the merge is rounded to this format. float32 keeps small changes that bfloat16 rounds away, and takes twice the space.",
+    offered: (label) =>
+      [["auto", "Automatic"], ["base", "The base's"],
+        ...controls.state.models.map(({ ref }) => [ref, `That of ${label(ref)}`])] },
+  { key: "dtype", name: "Number format of the merge",
+      title: "Each number of the merge is rounded to this format. float32 keeps small changes that bfloat16 rounds "
+      + "away, and takes twice the space.",
     now: () => controls.state.dtype,
-    offered: () => [["base", "The base's"], ...controls.controlOf("dtype").choices.filter((name) => name !== "base").map((name) => [name, name])] },
-  { key: "heads", name: "Heads of the models", title: "A head turns the last layer into an answer. Encoders trained for different tasks have different heads, which cannot be merged: the merge then takes the base's and leaves theirs out.",
+    offered: () =>
+      [["base", "The base's"],
+        ...controls.controlOf("dtype").choices.filter((name) => name !== "base").map((name) => [name, name])] },
+  { key: "heads", name: "Heads of the models",
+      title: "A head turns the last layer into an answer. Encoders trained for different tasks have different heads, "
+      + "which cannot be merged: the merge then takes the base's and leaves theirs out.",
     now: () => controls.state.heads,
     offered: () => [["match", "Must match"], ["base", "Take the base's"]] },
 ];
@@ -21,7 +31,12 @@ export function ownChoices(parent, label, send) {
   return () => shows.forEach((show) => show());
 }
 
-/** @param {Element} parent @param {(typeof CHOICES)[number]} one @param {(reference: string) => string} label @param {() => void} send */
+/**
+ * @param {Element} parent
+ * @param {(typeof CHOICES)[number]} one
+ * @param {(reference: string) => string} label
+ * @param {() => void} send
+ */
 function choice(parent, { key, name, title, now, offered }, label, send) {
   const box = html("label", { class: "choice template", hidden: "" }, parent);
   html("span", {}, box, name);

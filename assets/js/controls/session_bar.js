@@ -45,11 +45,15 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   };
   const undo = button("undo", "Undo", "", history.undo);
   const redo = button("redo", "Redo", "", history.redo);
-  const reset = button("reset", "Reset", "Back to what the page opens with; Undo brings this back", () => history.goTo(start));
-  const both = html("span", { class: "slots", role: "group", "aria-label": "Two settings to switch between", title: "Two settings to switch between and to compare" }, bar);
+  const reset = button("reset", "Reset", "Back to what the page opens with; Undo brings this back",
+    () => history.goTo(start));
+  const both = html("span",
+    { class: "slots", role: "group", "aria-label": "Two settings to switch between",
+      title: "Two settings to switch between and to compare" }, bar);
   html("span", { class: "slots-name" }, both, "settings");
   const slotButtons = ["A", "B"].map((name) => {
-    const one = html("button", { type: "button", class: "small", id: `slot-${name}`, "aria-pressed": "false" }, both, name);
+    const one = html("button", { type: "button", class: "small", id: `slot-${name}`, "aria-pressed": "false" }, both,
+      name);
     one.addEventListener("click", () => {
       const { slot, slots } = history.history(), begins = name !== slot && !slots[name];
       history.showSlot(name);
@@ -57,14 +61,18 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     });
     return [name, one];
   });
-  const keep = html("button", { type: "button", class: "small", id: "keep", title: "Presets of your own, and the recipe as a file" }, bar, "Save");
+  const keep = html("button",
+    { type: "button", class: "small", id: "keep", title: "Presets of your own, and the recipe as a file" }, bar,
+    "Save");
   button("share", "Share", "Copy a link to these settings, this question, tab and pane", share);
 
   const line = html("p", { class: "tune-line", role: "status", hidden: "" }, host);
   const text = html("span", {}, line);
-  const box = html("input", { type: "text", readonly: "", id: "share-link", "aria-label": "Link to these settings", hidden: "" }, line);
+  const box = html("input",
+    { type: "text", readonly: "", id: "share-link", "aria-label": "Link to these settings", hidden: "" }, line);
   const dismiss = html("button", { type: "button", class: "small", "aria-label": "Put this message away" }, line, "OK");
-  const openLink = html("button", { type: "button", class: "small", id: "open-linked", hidden: "" }, line, "Open the link");
+  const openLink = html("button", { type: "button", class: "small", id: "open-linked", hidden: "" }, line,
+    "Open the link");
   let linked = null; // the state of a link that waits for this click
   openLink.addEventListener("click", () => {
     const state = linked;
@@ -88,7 +96,8 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   dismiss.addEventListener("click", () => { linked = null; tell(""); });
 
   // --- the panel of saved presets and files ------------------------------------------------------
-  const panel = html("div", { class: "keep-panel", popover: "auto", id: "keep-panel", role: "dialog", "aria-label": "Save and open" }, host);
+  const panel = html("div",
+    { class: "keep-panel", popover: "auto", id: "keep-panel", role: "dialog", "aria-label": "Save and open" }, host);
   keep.popoverTargetElement = panel;
   const close = () => panel.hidePopover();
   const inside = html("p", { class: "keep-told", role: "status" });
@@ -102,14 +111,18 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     tellInside("");
     const { left, bottom } = keep.getBoundingClientRect();
     panel.style.top = `${bottom + GAP}px`;
-    panel.style.left = `${Math.max(EDGE, Math.min(left, document.documentElement.clientWidth - panel.offsetWidth - EDGE))}px`; // beside a scroll bar, not below it
+    // beside a scroll bar, not below it
+    panel.style.left =
+      `${Math.max(EDGE, Math.min(left, document.documentElement.clientWidth - panel.offsetWidth - EDGE))}px`;
   });
 
   // --- a recipe dropped on the models --------------------------------------------------------------
   let dropped = false;
   const models = document.getElementById("models-box");
   const isFile = (event) => event.dataTransfer?.types.includes("Files");
-  models?.addEventListener("dragover", (event) => { if (isFile(event)) { event.preventDefault(); models.classList.add("drop"); } });
+  models?.addEventListener("dragover", (event) => {
+    if (isFile(event)) { event.preventDefault(); models.classList.add("drop"); }
+  });
   for (const end of ["dragleave", "drop"]) models?.addEventListener(end, () => models.classList.remove("drop"));
   models?.addEventListener("drop", (event) => {
     const [file] = event.dataTransfer?.files ?? [];
@@ -166,7 +179,8 @@ part("tune", ({ host, get, put, watch, trigger }) => {
       const read = Boolean(value.notes) || panel.matches(":popover-open") || dropped;
       dropped = false;
       if (panel.matches(":popover-open")) { emptied(); close(); }
-      if (read) tell(["The recipe is open.", ...(value.notes ?? []).map((one) => `Differs from mergekit: ${one}`)].join(" "));
+      if (read)
+        tell(["The recipe is open.", ...(value.notes ?? []).map((one) => `Differs from mergekit: ${one}`)].join(" "));
       redraw();
     }
     if (value?.refused && value.id === server.restoring) { // not of a request that another one followed
@@ -180,7 +194,8 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     if (value?.opens) { server.opens = value.opens; redraw(); }
     if (value?.open) ask("restore", { state: value.open });
     if (value?.confirm) {
-      tell(`This link names models of the Hugging Face Hub: ${value.hub.join(", ")}. To open it looks them up there, with the login of this computer if it has one.`, true);
+      tell(`This link names models of the Hugging Face Hub: ${value.hub.join(", ")}. To open it looks them up there, `
+        + `with the login of this computer if it has one.`, true);
       linked = value.confirm;
       openLink.hidden = false;
     }
@@ -196,7 +211,8 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     write(reset, "aria-disabled", !ready || stateText(state) === stateText(start));
     for (const [name, one] of slotButtons) {
       write(one, "aria-pressed", name === slot);
-      write(one, "title", name === slot ? `Settings ${name}: shown now` : `Show settings ${name}; ${slot} stays as it is`);
+      write(one, "title", name === slot ? `Settings ${name}: shown now`
+        : `Show settings ${name}; ${slot} stays as it is`);
     }
     write(host, "data-slot", slot);
     write(host, "data-restoring", Boolean(server.restoring));

@@ -22,12 +22,17 @@ function told(what, recipe, known) {
   return state === "fresh" ? `${what} matches the settings` : `${what} of ${short(recipe)} is older than the settings`;
 }
 function loadedWords({ models, merges, bytes }) {
-  const many = [[models.length, "model"], [merges, "merge"]].filter(([number]) => number).map(([number, what]) => `${number} ${what}${number === 1 ? "" : "s"}`);
+  const many = [[models.length, "model"], [merges, "merge"]].filter(([number]) => number)
+    .map(([number, what]) => `${number} ${what}${number === 1 ? "" : "s"}`);
   if (!many.length) return ["nothing loaded yet", "Models are loaded when they are first asked."];
   const names = models.map((ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, ""));
-  return [`${many.join(", ")} loaded`, `In memory now: ${[...names, ...many.slice(models.length ? 1 : 0)].join(", ")}; ${size(bytes)}. Others are loaded when they are first asked.`];
+  return [`${many.join(", ")} loaded`,
+    `In memory now: ${[...names, ...many.slice(models.length ? 1 : 0)].join(", ")}; ${size(bytes)}. Others are loaded `
+    + `when they are first asked.`];
 }
-const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 2 ** 30).toFixed(1)}${THIN}GiB` : `${Math.max(Math.round(bytes / 2 ** 20), 1)}${THIN}MiB`);
+const size = (bytes) =>
+  (bytes >= 1e9 ? `${(bytes / 2 ** 30).toFixed(1)}${THIN}GiB`
+    : `${Math.max(Math.round(bytes / 2 ** 20), 1)}${THIN}MiB`);
 
 // --- remaining time: the server's estimate, or the previous duration ---------------------------------
 export const left = {}; // part -> seconds, if the server sends them
@@ -45,7 +50,8 @@ function follow() {
 function guess(part) {
   const { what, at } = begun[part] ?? {};
   if (!what || what === "waiting") return "";
-  const passed = (performance.now() - at) / 1000, rest = left[part] ?? (took[what] === undefined ? null : took[what] - passed);
+  const passed = (performance.now() - at) / 1000,
+    rest = left[part] ?? (took[what] === undefined ? null : took[what] - passed);
   if (rest !== null && rest !== undefined && rest > 0.5) return `, ${about(rest)}`;
   return passed >= 2 ? `, for ${Math.floor(passed)}${THIN}s` : "";
 }
@@ -141,12 +147,15 @@ part("exact", ({ host, outer, get, watch, trigger }) => {
     if (!view || !exact) return;
     const who = words.label(controls.state.focus);
     const about = view.exact ? "" : "≈ ";
-    const kept = `${who} keeps ${about}${percent1(view.share)} · ${about}${count(Math.round(view.kept))} of ${count(view.numel)} weights · ${about}${percent(view.energy)} of the squared change`;
+    const kept = `${who} keeps ${about}${percent1(view.share)} · ${about}${count(Math.round(view.kept))} of `
+      + `${count(view.numel)} weights · ${about}${percent(view.energy)} of the squared change`;
     const unknown = view.shows === "whole" && controls.method().combines && !tables.outcome();
-    const rest = unknown ? " · what stays is known after the merge" : controls.method().combines ? "" : ", all of them kept";
+    const rest = unknown ? " · what stays is known after the merge" : controls.method().combines ? ""
+      : ", all of them kept";
     say(focus, view.shows === "whole" ? `${who} has ${count(view.numel)} weights${rest}` : kept);
     say(all, view.changed !== null ? `the merge changed ${percent1(view.changed)}`
-      : current && view.shows !== "whole" ? `all together ${percent1(exact.share)} · ${count(exact.kept)} of ${count(exact.numel)}` : "");
+      : current && view.shows !== "whole"
+        ? `all together ${percent1(exact.share)} · ${count(exact.kept)} of ${count(exact.numel)}` : "");
     say(mark, unknown ? "" : view.exact ? "exact" : "estimating …"); // unknown values are never exact
     put(outer, "data-rate", String(+(exact.rate * 100).toFixed(4)));
     put(outer, "data-recipe", exact.recipe);

@@ -29,14 +29,16 @@ function figure(host, name, label) {
 }
 
 // spec: {name, title, how, x: {label, low, high, text, step}, y: {label, low, high, text, tick, log},
-//   series: [{label, colour, dash, marks, points: [[x, y], …], spans: [[x, low, high], …]}], at, slider, onAt(x), notes: [{x, text, row}]}
+// series: [{label, colour, dash, marks, points: [[x, y], …], spans: [[x, low, high], …]}], at, slider, onAt(x), notes:
+// [{x, text, row}]}
 // Returns {update(changes), at(x)}; `slider` is the name of the control that shows the curves' values.
 export const lines = (host, spec) => {
   const { box, title, root } = figure(host, spec.name, spec.label ?? spec.x.label);
   const controls = html("div", { class: "learn-slide" }, box);
   const id = `${root.id}-at`;
   const label = html("label", { for: id }, controls, spec.slider ?? spec.x.label);
-  const range = html("input", { type: "range", id, min: spec.x.low, max: spec.x.high, step: spec.x.step ?? "any" }, controls);
+  const range = html("input", { type: "range", id, min: spec.x.low, max: spec.x.high, step: spec.x.step ?? "any" },
+    controls);
   const read = html("output", { for: id }, controls);
   const legend = html("ul", { class: "learn-legend" }, box);
   const how = html("p", { class: "how" }, box);
@@ -45,7 +47,9 @@ export const lines = (host, spec) => {
 
   const inside = () => width - LEFT - RIGHT;
   const xOf = (x) => LEFT + ((x - spec.x.low) / (spec.x.high - spec.x.low)) * inside();
-  const share = (y) => (spec.y.log ? Math.log(y / spec.y.low) / Math.log(spec.y.high / spec.y.low) : (y - spec.y.low) / (spec.y.high - spec.y.low));
+  const share = (y) =>
+    (spec.y.log ? Math.log(y / spec.y.low) / Math.log(spec.y.high / spec.y.low)
+      : (y - spec.y.low) / (spec.y.high - spec.y.low));
   const yOf = (y) => TOP + (1 - share(Math.max(y, spec.y.log ? spec.y.low : -Infinity))) * (HEIGHT - TOP - FOOT);
   const textOf = (axis, value) => (axis.text ?? three)(value);
 
@@ -76,20 +80,30 @@ export const lines = (host, spec) => {
   function draw() {
     if (width <= 0) return;
     root.replaceChildren();
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT })) put(root, name, value);
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT }))
+      put(root, name, value);
     axes();
     for (const { x, text, row = 0 } of spec.notes ?? []) {
       svg("line", { x1: px(xOf(x)), x2: px(xOf(x)), y1: TOP, y2: HEIGHT - FOOT, class: "mean" }, root);
       const late = x > (spec.x.low + spec.x.high) / 2;
-      svg("text", { x: px(xOf(x) + (late ? -5 : 5)), y: TOP + 11 + 14 * row, class: late ? "tick end" : "tick" }, root, text);
+      svg("text", { x: px(xOf(x) + (late ? -5 : 5)), y: TOP + 11 + 14 * row, class: late ? "tick end" : "tick" }, root,
+        text);
     }
     const clip = svg("clipPath", { id: `${root.id}-clip` }, svg("defs", {}, root)); // a curve may leave above
     svg("rect", { x: LEFT - 3, y: TOP - 3, width: Math.max(inside() + 6, 1), height: HEIGHT - TOP - FOOT + 6 }, clip);
     const curves = svg("g", { "clip-path": `url(#${root.id}-clip)` }, root);
     for (const one of spec.series) {
-      svg("path", { d: path(one.points), class: "curve-line-path", style: `stroke:${one.colour}`, "stroke-dasharray": one.dash ?? "none" }, curves);
-      for (const [x, from, to] of one.spans ?? []) if (from !== null) svg("line", { x1: px(xOf(x)), x2: px(xOf(x)), y1: px(yOf(from)), y2: px(yOf(to)), style: `stroke:${one.colour};stroke-width:1.5;stroke-opacity:0.6` }, curves);
-      if (one.marks) for (const [x, y] of one.points) if (y !== null) svg("circle", { cx: px(xOf(x)), cy: px(yOf(y)), r: 3.5, style: `fill:${one.colour}` }, root);
+      svg("path",
+        { d: path(one.points), class: "curve-line-path", style: `stroke:${one.colour}`,
+          "stroke-dasharray": one.dash ?? "none" }, curves);
+      for (const [x, from, to] of one.spans ?? [])
+        if (from !== null)
+        svg("line",
+          { x1: px(xOf(x)), x2: px(xOf(x)), y1: px(yOf(from)), y2: px(yOf(to)),
+            style: `stroke:${one.colour};stroke-width:1.5;stroke-opacity:0.6` }, curves);
+      if (one.marks)
+        for (const [x, y] of one.points)
+        if (y !== null) svg("circle", { cx: px(xOf(x)), cy: px(yOf(y)), r: 3.5, style: `fill:${one.colour}` }, root);
     }
     cursor = svg("line", { y1: TOP, y2: HEIGHT - FOOT, class: "cursor" }, root);
     dots = spec.series.map((one) => svg("circle", { r: 5, class: "cursor-dot", style: `fill:${one.colour}` }, root));
@@ -100,7 +114,9 @@ export const lines = (host, spec) => {
     return spec.series.map((one) => {
       const row = html("li", {}, legend);
       const mark = svg("svg", { width: 26, height: 10, class: "legend-mark", "aria-hidden": "true" }, row);
-      svg("line", { x1: 1, x2: 25, y1: 5, y2: 5, style: `stroke:${one.colour};stroke-width:3`, "stroke-dasharray": one.dash ?? "none" }, mark);
+      svg("line",
+        { x1: 1, x2: 25, y1: 5, y2: 5, style: `stroke:${one.colour};stroke-width:3`,
+          "stroke-dasharray": one.dash ?? "none" }, mark);
       html("span", {}, row, one.label);
       return html("output", {}, row);
     });
@@ -177,12 +193,15 @@ export const bars = (host, spec) => {
     if (width <= 0) return;
     root.replaceChildren();
     const height = spec.rows.length * ROW + 4;
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height })) put(root, name, value);
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height }))
+      put(root, name, value);
     const top = Math.max(...spec.rows.map((row) => row.value)) || 1, room = Math.max(width - NAME - 150, 60);
     spec.rows.forEach(({ label, group, value, text, colour }, i) => {
       const y = i * ROW, length = (value / top) * room;
       svg("text", { x: 0, y: y + 17 }, root, label);
-      const mark = svg("rect", { x: NAME, y: y + 4, width: px(length), height: ROW - 8, rx: 2, style: `fill:${colour ?? "var(--d-accent)"}` }, root);
+      const mark = svg("rect",
+        { x: NAME, y: y + 4, width: px(length), height: ROW - 8, rx: 2, style: `fill:${colour ?? "var(--d-accent)"}` },
+        root);
       svg("title", {}, mark, group ? `${group}: ${label}` : label);
       svg("text", { x: px(NAME + length + 8), y: y + 17, class: "tick" }, root, text);
     });
@@ -199,7 +218,8 @@ export const bars = (host, spec) => {
   return { box, update(changes) { spec = { ...spec, ...changes }; draw(); } };
 };
 
-// Values with their intervals beside a line at 0. spec: {name, title, how, label, rows: [{label, value, low, high, text, strong, hollow}]}
+// Values with their intervals beside a line at 0. spec: {name, title, how, label, rows: [{label, value, low, high,
+// text, strong, hollow}]}
 // Where it is narrow, name and text stand above their interval, without its bracket: it has the whole width.
 export const ranges = (host, spec) => {
   const { box, title, root } = figure(host, spec.name, spec.label);
@@ -210,20 +230,29 @@ export const ranges = (host, spec) => {
     root.replaceChildren();
     const narrow = width < 480, step = narrow ? 38 : ROW, height = spec.rows.length * step + 4;
     const names = narrow ? 6 : 150, texts = narrow ? 0 : 150;
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height })) put(root, name, value);
-    const low = Math.min(0, ...spec.rows.map((row) => row.low)), high = Math.max(0, ...spec.rows.map((row) => row.high));
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height }))
+      put(root, name, value);
+    const low = Math.min(0, ...spec.rows.map((row) => row.low)),
+      high = Math.max(0, ...spec.rows.map((row) => row.high));
     const x = (value) => names + ((value - low) / (high - low || 1)) * Math.max(width - names - texts - 12, 40);
     svg("line", { x1: px(x(0)), x2: px(x(0)), y1: 0, y2: height, class: "rule" }, root);
     spec.rows.forEach(({ label, value, low: from, high: to, text, strong, hollow }, i) => {
-      const words = i * step + (narrow ? 14 : ROW / 2 + 4), y = i * step + (narrow ? 27 : ROW / 2), colour = `var(${strong ? "--d-ink" : "--d-accent"})`;
+      const words = i * step + (narrow ? 14 : ROW / 2 + 4), y = i * step + (narrow ? 27 : ROW / 2),
+        colour = `var(${strong ? "--d-ink" : "--d-accent"})`;
       svg("text", { x: 0, y: words, style: strong ? "font-weight:700" : "" }, root, label);
-      svg("line", { x1: px(x(from)), x2: px(x(to)), y1: y, y2: y, style: `stroke:var(--d-accent);stroke-width:3;stroke-opacity:0.55` }, root);
-      svg("circle", { cx: px(x(value)), cy: y, r: narrow ? 3 : 4.5, style: `fill:${hollow ? "var(--d-card)" : colour};stroke:${colour};stroke-width:1.5` }, root);
-      svg("text", { x: width - texts, y: words, class: narrow ? "tick end" : "tick" }, root, narrow ? text.replace(/ \(.*/, "") : text);
+      svg("line",
+        { x1: px(x(from)), x2: px(x(to)), y1: y, y2: y,
+          style: `stroke:var(--d-accent);stroke-width:3;stroke-opacity:0.55` }, root);
+      svg("circle",
+        { cx: px(x(value)), cy: y, r: narrow ? 3 : 4.5,
+          style: `fill:${hollow ? "var(--d-card)" : colour};stroke:${colour};stroke-width:1.5` }, root);
+      svg("text", { x: width - texts, y: words, class: narrow ? "tick end" : "tick" }, root,
+        narrow ? text.replace(/ \(.*/, "") : text);
     });
   }
   saveable(box, spec.name, () => ({
-    columns: ["name", "value", "low", "high"], rows: spec.rows.map(({ label, value, low, high }) => [label, value, low, high]),
+    columns: ["name", "value", "low", "high"],
+    rows: spec.rows.map(({ label, value, low, high }) => [label, value, low, high]),
   }), () => root);
   new ResizeObserver(() => {
     const next = Math.floor(box.clientWidth);
@@ -277,7 +306,8 @@ export const select = (host, label, options, chosen, act) => {
   const wrap = html("label", { class: "choice" }, host);
   html("span", {}, wrap, label);
   const select = html("select", {}, wrap);
-  for (const [value, text] of options) html("option", { value, ...(value === chosen && { selected: "" }) }, select, text);
+  for (const [value, text] of options)
+    html("option", { value, ...(value === chosen && { selected: "" }) }, select, text);
   select.addEventListener("change", () => act(select.value));
   return select;
 };

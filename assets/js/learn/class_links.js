@@ -13,7 +13,8 @@ export const listed = (lessons) => {
 };
 
 /** Whether a class link holds nothing that is known. */
-export const namesNone = (lessons) => ofClass().length > 0 && ![WORKBENCH, ...lessons.map(({ name }) => name)].some((name) => ofClass().includes(name));
+export const namesNone = (lessons) => ofClass().length > 0
+  && ![WORKBENCH, ...lessons.map(({ name }) => name)].some((name) => ofClass().includes(name));
 
 export const forClass = (parent, lessons) => {
   const fold = html("details", { class: "for-class" }, parent);
@@ -28,7 +29,9 @@ export const forClass = (parent, lessons) => {
   const boxes = ticks(fold, [...lessons.map(({ name, title }) => [name, title]), [WORKBENCH, "The workbench too"]]);
   const bench = boxes.at(-1), inside = html("details", { class: "bench-parts" }, fold);
   html("summary", {}, inside, "What of the workbench");
-  html("p", { class: "how" }, inside, "What you do not tick is hidden, and stays as it is set now. Once a setting is, presets, recipes and results no longer set the merge.");
+  html("p", { class: "how" }, inside,
+    "What you do not tick is hidden, and stays as it is set now. Once a setting is, presets, recipes and results no "
+    + "longer set the merge.");
   const parts = leavable.flatMap(([title, entries]) => {
     const group = html("fieldset", {}, inside);
     html("legend", {}, group, title);
@@ -68,15 +71,21 @@ export const forSave = (parent, lessons, progress) => {
 
 // --- one's work as a self-contained page ------------------------------------------------------------
 async function report(lessons, { answers, tried, done, acts, numbers = {} }) {
-  const begun = lessons.filter(({ name }) => done[name] || acts[name] || Object.keys(answers).some((key) => key.startsWith(`${name}/`)));
+  const begun = lessons.filter(({ name }) => done[name] || acts[name]
+    || Object.keys(answers).some((key) => key.startsWith(`${name}/`)));
   const read = await Promise.all(begun.map(({ name }) => ask("lesson", name)));
   const page = document.implementation.createHTMLDocument("What I learned about merging models");
   page.documentElement.lang = "en";
   html("meta", { charset: "utf-8" }, page.head);
-  html("style", {}, page.head, "body{font:16px/1.5 system-ui,sans-serif;max-width:720px;margin:32px auto;padding:0 16px}h2{margin:28px 0 4px;break-after:avoid}"
-    + "section{break-inside:avoid;margin:12px 0}.right{color:#1d6b45}.wrong{color:#8a5a00}button{font:inherit;border:0;background:none;padding:0}");
+  html("style", {}, page.head,
+      "body{font:16px/1.5 system-ui,sans-serif;max-width:720px;margin:32px auto;padding:0 16px}h2{margin:28px 0 "
+      + "4px;break-after:avoid}"
+    + "section{break-inside:avoid;margin:12px "
+      + "0}.right{color:#1d6b45}.wrong{color:#8a5a00}button{font:inherit;border:0;background:none;padding:0}");
   html("h1", {}, page.body, "What I learned about merging models");
-  html("p", {}, page.body, `DPPA Studio, ${new Date().toISOString().slice(0, 10)}: ${Object.keys(done).length} of ${lessons.length} lessons done.`);
+  html("p", {}, page.body,
+    `DPPA Studio, ${new Date().toISOString().slice(0, 10)}: ${Object.keys(done).length} of ${lessons.length} lessons `
+    + `done.`);
   for (const lesson of read) {
     html("h2", {}, page.body, `${numbered(lesson)}${done[lesson.name] ? " ✓" : ""}`);
     for (const text of byCase(acts[lesson.name] ?? {})) html("p", {}, page.body, tied(text));
@@ -84,9 +93,11 @@ async function report(lessons, { answers, tried, done, acts, numbers = {} }) {
       const choice = quiz.choices[answers[`${lesson.name}/${i}`]];
       if (!choice) return;
       const box = html("section", {}, page.body);
-      const said = (tag, text, kind = "") => { html(tag, { class: kind }, box).innerHTML = text; }; // the lesson's own, safe
+      // the lesson's own, safe
+      const said = (tag, text, kind = "") => { html(tag, { class: kind }, box).innerHTML = text; };
       said("p", quiz.html);
-      const before = (tried[`${lesson.name}/${i}`] ?? []).map((k) => quiz.choices[k]).filter((one) => one && one !== choice);
+      const before = (tried[`${lesson.name}/${i}`] ?? []).map((k) => quiz.choices[k])
+        .filter((one) => one && one !== choice);
       for (const one of before) said("p", `Tried first: ${one.html}`, "wrong");
       said("p", `${choice.right ? "Right: " : "Not quite: "}${choice.html}`, choice.right ? "right" : "wrong");
       said("p", choice.why);
@@ -102,7 +113,8 @@ function byCase(acts) {
   return cases.flatMap((one) => keys.filter((key) => caseOf(key) === one).map((key) => acts[key]));
 }
 function give(text) {
-  const link = html("a", { href: URL.createObjectURL(new Blob([text], { type: "text/html" })), download: "dppa-lessons.html" });
+  const link = html("a",
+    { href: URL.createObjectURL(new Blob([text], { type: "text/html" })), download: "dppa-lessons.html" });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

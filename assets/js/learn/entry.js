@@ -11,7 +11,13 @@ export const learn = { open: "" };
 let send = null, bundles = 0, keys = 0, waiting = [], flying = null, timer = 0;
 // what: "catalogue", "lesson" or "block". options: {progress(done, total, what, shown), signal}; shown is
 // the partial answer, or null. A request whose signal is aborted is not repeated, and never answered.
-/** @param {string} what @param {string} [name] @param {object} [args] @param {{progress?: Function, signal?: AbortSignal}} [options] @returns {Promise<any>} */
+/**
+ * @param {string} what
+ * @param {string} [name]
+ * @param {object} [args]
+ * @param {{progress?: Function, signal?: AbortSignal}} [options]
+ * @returns {Promise<any>}
+ */
 export const ask = (what, name = "", args = {}, options = {}) => new Promise((resolve, reject) => {
   queue({ key: `k${(keys += 1)}`, what, name, arguments: args, resolve, reject, ...options });
 });
@@ -25,7 +31,9 @@ function next() {
   flying = { id: (bundles += 1), questions: waiting.splice(0, 16) };
   clearTimeout(timer);
   timer = setTimeout(fail, LOST_MS);
-  send({ id: flying.id, asks: flying.questions.map(({ key, what, name, arguments: args }) => ({ key, what, name, arguments: args })) });
+  send(
+    { id: flying.id,
+      asks: flying.questions.map(({ key, what, name, arguments: args }) => ({ key, what, name, arguments: args })) });
 }
 function take(value) {
   if (!flying || value?.id !== flying.id || !value.answers) return;
@@ -62,7 +70,8 @@ const styled = () => new Promise((resolve, reject) => {
   const link = document.createElement("link");
   link.addEventListener("load", resolve);
   link.addEventListener("error", () => { link.remove(); reject(new Error(LOST)); });
-  document.head.append(Object.assign(link, { rel: "stylesheet", href: new URL("learn/learn.css", document.baseURI).href }));
+  document.head.append(
+    Object.assign(link, { rel: "stylesheet", href: new URL("learn/learn.css", document.baseURI).href }));
 });
 const fetchAll = async () => {
   const drawn = fetchLessons().catch(() => { throw new Error(LOST); });

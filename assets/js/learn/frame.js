@@ -107,7 +107,9 @@ async function open(name, focus) {
     if (name === GLOSSARY) drawGlossary();
     else drawLesson(await ask("lesson", name, {}, { signal }), signal);
     if (unknown || namesNone(catalogue.lessons)) {
-      place.main.prepend(html("p", { class: "problem", role: "alert" }, null, "This link names no lesson that is known here. It may be cut off, or of another version."));
+      place.main.prepend(
+        html("p", { class: "problem", role: "alert" }, null,
+          "This link names no lesson that is known here. It may be cut off, or of another version."));
     }
   } catch (error) {
     place.main.replaceChildren();
@@ -133,7 +135,8 @@ function drawList(current) {
   place.list.replaceChildren();
   const item = (parent, name, title, about, ready) => {
     const row = html("li", {}, parent);
-    const link = html("a", { href: `?learn=${name}`, "data-lesson": name, ...(name === current && { "aria-current": "page" }) }, row);
+    const link = html("a",
+      { href: `?learn=${name}`, "data-lesson": name, ...(name === current && { "aria-current": "page" }) }, row);
     html("span", { class: "tick-mark", "aria-hidden": "true" }, link, ready ? "✓" : "");
     html("span", { class: "learn-name" }, link, title);
     if (ready) html("span", { class: "sr" }, link, " (done)");
@@ -142,15 +145,21 @@ function drawList(current) {
   for (const part of new Set(lessons.map((one) => one.part))) {
     html("h2", { class: "learn-part" }, place.list, part);
     const list = html("ol", {}, place.list);
-    for (const one of lessons) if (one.part === part) item(list, one.name, numbered(one), `${one.minutes}${THIN}min`, done[one.name]);
+    for (const one of lessons)
+      if (one.part === part) item(list, one.name, numbered(one), `${one.minutes}${THIN}min`, done[one.name]);
   }
   html("h2", { class: "learn-part" }, place.list, "To look up");
   item(html("ol", {}, place.list), GLOSSARY, "Glossary", "", false);
-  html("p", { class: "how" }, place.list, `${finished} of ${lessons.length} done. A lesson is done once all its questions are answered right; one without questions, once you say so. What you did is kept in this browser only.`);
+  html("p", { class: "how" }, place.list,
+    `${finished} of ${lessons.length} done. A lesson is done once all its questions are answered right; one without `
+    + `questions, once you say so. What you did is kept in this browser only.`);
   if (finished || Object.keys({ ...progress().answers, ...progress().acts }).length) {
     forSave(place.list, catalogue.lessons, progress);
     const forget = html("button", { type: "button", class: "small did" }, place.list, "Forget what I did");
-    forget.addEventListener("click", () => { keep((now) => { now.answers = {}; now.tried = {}; now.done = {}; now.acts = {}; }); open(current, false); });
+    forget.addEventListener("click", () => {
+      keep((now) => { now.answers = {}; now.tried = {}; now.done = {}; now.acts = {}; });
+      open(current, false);
+    });
   }
   if (!ofClass().length) forClass(place.list, catalogue.lessons);
 }
@@ -176,7 +185,8 @@ function drawLesson(lesson, signal) {
 }
 function blockBox(segment, main, signal) {
   const { name, arguments: args, seen } = segment;
-  const box = html("section", { class: "block-box", "data-block": name, "data-state": "loading", ...(!seen && { hidden: "" }) }, main);
+  const box = html("section",
+    { class: "block-box", "data-block": name, "data-state": "loading", ...(!seen && { hidden: "" }) }, main);
   const again = (others, news) => ask("block", name, others, { signal, progress: news });
   const write = (result) => {
     for (const [key, value] of Object.entries(result.figures ?? {})) figures.now[`${name}.${key}`] = value;
@@ -278,7 +288,8 @@ function drawGlossary() {
   html("h2", { class: "lesson-title", tabindex: "-1" }, main, "Glossary");
   html("p", { class: "lesson-about" }, main, "What the words on this page mean.");
   const list = html("dl", { class: "glossary" }, main);
-  for (const term of Object.keys(catalogue.glossary).sort((a, b) => a.localeCompare(b, "en", { sensitivity: "base" }))) {
+  for (const term of Object.keys(catalogue.glossary)
+      .sort((a, b) => a.localeCompare(b, "en", { sensitivity: "base" }))) {
     html("dt", {}, list, term);
     html("dd", {}, list, catalogue.glossary[term]);
   }

@@ -6,7 +6,8 @@ const percent2 = (x) => `${(100 * x).toFixed(2)}${THIN}%`;
 // Keeps a number and its %, or × and its number, in one line, on the page and in print.
 export const tied = (text) => text.replace(/(\d) %/g, `$1${THIN}%`);
 export const numbered = ({ number, title }) => (number ? `${number}. ${title}` : title);
-const FORMATS = { three, percent, percent1, percent2, count: (n) => Math.round(n).toLocaleString("en-US"), times: (x) => `×${THIN}${three(x)}`, text: String,
+const FORMATS = { three, percent, percent1, percent2, count: (n) => Math.round(n).toLocaleString("en-US"),
+    times: (x) => `×${THIN}${three(x)}`, text: String,
   points: (x) => `${x < 0 ? "−" : "+"}${Math.abs(100 * x).toFixed(1)} points` };
 
 /** Numbers computed by the blocks of the open lesson: BLOCK.KEY -> value. @type {{now: Record<string, any>}} */

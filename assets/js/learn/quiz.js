@@ -9,7 +9,8 @@ export const quiz = (parent, { html: question, choices }, number, chosen, tell) 
   prose(question, html("legend", {}, box), "span");
   const said = html("p", { class: "quiz-said", role: "status" });
   const buttons = choices.map((choice, i) => {
-    const button = html("button", { type: "button", class: "choice-button", "aria-pressed": "false", "data-choice": i }, box);
+    const button = html("button", { type: "button", class: "choice-button", "aria-pressed": "false", "data-choice": i },
+      box);
     prose(choice.html, button, "span");
     button.addEventListener("click", () => { show(i); tell(i); });
     return button;

@@ -27,7 +27,8 @@ export const talk = {
 // --- small buttons with a picture and a title ----------------------------------------------------
 const ICONS = {
   copy: "M5 5V2h9v9h-3M2 5h9v9H2z", bin: "M2 4h12M6 4V2h4v2M4 4l1 10h6l1-10M7 7v4M9 7v4",
-  down: "M8 2v8M4.5 7 8 10.5 11.5 7M2 13.5h12", prompt: "M2 3h12M2 6.5h8M2 10h12M2 13.5h5", pin: "M5 2h6M6 2v5L4 9.5h8L10 7V2M8 9.5v4.5",
+  down: "M8 2v8M4.5 7 8 10.5 11.5 7M2 13.5h12", prompt: "M2 3h12M2 6.5h8M2 10h12M2 13.5h5",
+  pin: "M5 2h6M6 2v5L4 9.5h8L10 7V2M8 9.5v4.5",
   colours: "M2 11V5h4v6zM6 11V5h4v6zM10 11V5h4v6z", done: "M3 8.5 6.5 12 13 4",
 };
 export const iconButton = (parent, icon, title, text = "") => {
@@ -61,19 +62,23 @@ export const isRunning = ({ state }) => ["waiting", "loading", "merging", "writi
  * @param {{state: string, note: string}[]} answers
  */
 export const commonFailure = ([first, ...others]) =>
-  (others.length && first.state === "failed" && others.every(({ state, note }) => state === "failed" && note === first.note) ? first.note : "");
+  (others.length && first.state === "failed"
+    && others.every(({ state, note }) => state === "failed" && note === first.note) ? first.note : "");
 export const speedOf = (answer) => (answer.seconds > 0 ? answer.tokens / answer.seconds : null);
 function speed(answer) {
   const many = `${answer.tokens}${THIN}token${answer.tokens === 1 ? "" : "s"}`;
   if (!answer.tokens || (isRunning(answer) && !answer.seconds)) return many;
-  const seconds = Math.max(answer.seconds, SHORTEST), time = seconds < 1 ? `${three(1000 * seconds)}${THIN}ms` : `${three(seconds)}${THIN}s`;
+  const seconds = Math.max(answer.seconds, SHORTEST), time = seconds < 1 ? `${three(1000 * seconds)}${THIN}ms`
+    : `${three(seconds)}${THIN}s`;
   return `${many} · ${answer.tokens < FEW ? time : `${three(answer.tokens / seconds)}${THIN}tokens/s`}`;
 }
-export const colourOf = (model) => (model === "merged" ? "var(--d-accent)" : server.names[model]?.colour ?? "var(--d-base)");
+export const colourOf = (model) =>
+  (model === "merged" ? "var(--d-accent)" : server.names[model]?.colour ?? "var(--d-base)");
 
 // --- tokens: split at the ends sent by the server, in characters -----------------------------------
 const quoted = (piece) => (piece ? `“${piece.replace(/\s/g, "␣")}”` : "(no text of its own)");
-const told = ({ piece, bits }, i, all) => `${quoted(piece)}: ${three(bits)}${THIN}${bits === 1 ? "bit" : "bits"} · token ${i + 1} of ${all.length}`;
+const told = ({ piece, bits }, i, all) => `${quoted(piece)}: ${three(bits)}${THIN}${bits === 1 ? "bit" : "bits"} · `
+  + `token ${i + 1} of ${all.length}`;
 
 function tokensIn(text, line, open) {
   let now = -1, words = [];
@@ -99,7 +104,8 @@ function tokensIn(text, line, open) {
     words = pieces.map(told);
     text.replaceChildren();
     pieces.forEach(({ piece, bits }, i) => {
-      const token = html("span", { class: piece ? "token" : "token mute", title: words[i], "data-bits": bits }, text, piece);
+      const token = html("span", { class: piece ? "token" : "token mute", title: words[i], "data-bits": bits }, text,
+        piece);
       token.style.setProperty("--share", `${(100 * Math.min(bits / FULL_BITS, 1)).toFixed(1)}%`);
     });
     if (now >= 0) choose(now);
@@ -125,7 +131,9 @@ export const answerOf = (grid, turn) => {
   let shown = null, key = "";
   const tokens = tokensIn(text, line, (i) => {
     const { from, piece } = pieces(shown)[i];
-    showNext(stats, { prompt: turn.prompt, turn: turn.id, text: [...shown.text].slice(0, from).join(""), recipe: shown.recipe, token: piece });
+    showNext(stats,
+      { prompt: turn.prompt, turn: turn.id, text: [...shown.text].slice(0, from).join(""), recipe: shown.recipe,
+        token: piece });
   });
   copy.addEventListener("click", () => copyText(shown.text, copy));
 
@@ -161,7 +169,11 @@ export const answerOf = (grid, turn) => {
     text.hidden = !plain && !running;
     const split = text.dataset.split === "true";
     text.tabIndex = split ? 0 : -1;
-    if (split) { put(text, "role", "group"); put(text, "aria-label", `Tokens of the answer of ${answer.label}; arrow keys go through them, Enter shows what else might stand there`); }
+    if (split) {
+      put(text, "role", "group");
+      put(text, "aria-label",
+        `Tokens of the answer of ${answer.label}; arrow keys go through them, Enter shows what else might stand there`);
+    }
     else { text.removeAttribute("role"); text.removeAttribute("aria-label"); text.removeAttribute("tabindex"); }
     copy.hidden = !plain || !answer.text;
     stats.hidden = Boolean(secret) || !answer.tokens;
@@ -169,7 +181,8 @@ export const answerOf = (grid, turn) => {
     say(surprise, `mean probability ${percent1(Math.exp(-answer.loss))}`);
     const unbegun = answer.state === "stopped" && !answer.text ? "stopped before its first word" : "";
     sayProse(note, answer.note || unbegun || STATES[secret && running ? "writing" : answer.state] || "");
-    if (!secret && !answer.before && answer.recipe && (answer.state === "writing" || answer.state === "done")) tables.noteMerged(answer.recipe);
+    if (!secret && !answer.before && answer.recipe && (answer.state === "writing" || answer.state === "done"))
+      tables.noteMerged(answer.recipe);
   }
   return { fill };
 };
@@ -191,7 +204,8 @@ export const showPrompts = (box, groups) => {
   box.replaceChildren();
   if (!groups.length) html("p", { class: "how" }, box, "Known once a model begins to read.");
   for (const { text, readers, plain } of groups) {
-    html("p", { class: "how" }, box, plain ? `Without a chat template, ${readers} reads the question as it stands:` : `In its chat template, read by ${readers}:`);
+    html("p", { class: "how" }, box, plain ? `Without a chat template, ${readers} reads the question as it stands:`
+      : `In its chat template, read by ${readers}:`);
     html("pre", { tabindex: 0, "aria-label": `The question as read by ${readers}`, role: "region" }, box, text);
   }
 };

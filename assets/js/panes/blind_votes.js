@@ -15,7 +15,8 @@ const EARLIER = "recipe:";
 const whole = (n) => Number.isInteger(n) && n >= 0 && n < 1e6;
 const word = (text, longest) => typeof text === "string" && text.length > 0 && text.length <= longest;
 function fine(row) {
-  return row && word(row.recipe, 64) && word(row.against, 200) && [row.better, row.same, row.worse].every(whole) && Number.isFinite(row.at);
+  return row && word(row.recipe, 64) && word(row.against, 200) && [row.better, row.same, row.worse].every(whole)
+    && Number.isFinite(row.at);
 }
 function load() {
   try {
@@ -35,7 +36,8 @@ function keep(next) {
 window.addEventListener("storage", ({ key }) => { if (key === KEY) { rows = load(); redraw(); } }); // another tab voted
 const total = (row) => row.better + row.same + row.worse;
 const anecdote = (n) => (n < FEW ? `n = ${n}: an anecdote, no measurement` : `n = ${n}`);
-const tallied = (row) => `${row.better} better, ${row.same} no difference, ${row.worse} worse (${anecdote(total(row))})`;
+const tallied = (row) => `${row.better} better, ${row.same} no difference, ${row.worse} worse `
+  + `(${anecdote(total(row))})`;
 function count(turn, choice) {
   const mine = turn.answers.findIndex((answer) => answer.target === "merged");
   const other = turn.answers[1 - mine];
@@ -60,10 +62,12 @@ export const secretOf = (turn) => {
   return over(turn) && !countable(turn) ? null : SIDES;
 };
 // The order of arrival would reveal the author: no text is shown before both have started.
-export const heldBack = (turn) => Boolean(turn.blind && !over(turn) && turn.answers.some((answer) => answer.state !== "done" && !answer.text));
+export const heldBack = (turn) =>
+  Boolean(turn.blind && !over(turn) && turn.answers.some((answer) => answer.state !== "done" && !answer.text));
 
 export const ballotOf = (root, redraw) => {
-  const box = html("div", { class: "ballot", role: "group", "aria-label": "Which answer is better?", hidden: "" }, root);
+  const box = html("div", { class: "ballot", role: "group", "aria-label": "Which answer is better?", hidden: "" },
+    root);
   html("span", {}, box, "Which is better?");
   const verdict = html("p", { class: "verdict", role: "status", hidden: "" }, root);
   let turn = null;
@@ -84,7 +88,8 @@ export const ballotOf = (root, redraw) => {
     verdict.hidden = !vote && (!over(turn) || countable(turn));
     if (!vote) { say(verdict, verdict.hidden ? "" : "No vote: not both answers are complete."); return; }
     const { choice, row } = vote;
-    const said = choice === "same" ? "no difference" : `the ${choice} one, ${turn.answers[SIDES.indexOf(choice)].label}`;
+    const said = choice === "same" ? "no difference"
+      : `the ${choice} one, ${turn.answers[SIDES.indexOf(choice)].label}`;
     say(verdict, `You said: ${said}. Recipe ${row.recipe.slice(0, 6)} against ${row.against} so far: ${tallied(row)}.`);
   };
 };
@@ -95,11 +100,13 @@ function choices() {
   const current = tables.recipe();
   return [["", "off"], ...[base, ...models.map((model) => model.ref)].filter(Boolean)
     .map((name) => [name, `merged against ${words.label(name)}`]),
-  ...talk.earlier.filter((recipe) => recipe !== current).map((recipe) => [EARLIER + recipe, `merged against earlier recipe ${recipe.slice(0, 6)}`])];
+  ...talk.earlier.filter((recipe) => recipe !== current)
+  .map((recipe) => [EARLIER + recipe, `merged against earlier recipe ${recipe.slice(0, 6)}`])];
 }
 function table(box) {
   box.replaceChildren();
-  const view = html("table", { class: "tally" }, html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Tally of blind votes" }, box));
+  const view = html("table", { class: "tally" },
+    html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Tally of blind votes" }, box));
   html("caption", {}, view, "Blind votes of this browser: how often the merge was…");
   const head = html("tr", {}, html("thead", {}, view));
   for (const name of ["recipe", "against", "better", "same", "worse", "n"]) html("th", { scope: "col" }, head, name);
@@ -109,7 +116,8 @@ function table(box) {
     html("th", { scope: "row" }, tr, row.recipe.slice(0, 6));
     for (const value of [row.against, row.better, row.same, row.worse, total(row)]) html("td", {}, tr, String(value));
   }
-  html("p", { class: "how" }, box, `Below ${FEW} votes a row is an anecdote: one person, a few questions. Score measures.`);
+  html("p", { class: "how" }, box,
+    `Below ${FEW} votes a row is an anecdote: one person, a few questions. Score measures.`);
   const clear = html("button", { type: "button", class: "plain", id: "clear-votes" }, box, "Clear the votes");
   clear.addEventListener("click", () => keep([]));
 }
@@ -119,7 +127,8 @@ part("duel", ({ host, put: send }) => {
   html("label", { for: "against", class: "setting-name" }, host, "Blind comparison");
   const select = html("select", { id: "against", "aria-describedby": "against-help" }, host);
   html("p", { class: "how", id: "against-help" }, host,
-    "Send then asks the merge and one other. Their answers come without names, in random order; you vote, and see whose they were.");
+    "Send then asks the merge and one other. Their answers come without names, in random order; you vote, and see "
+      + "whose they were.");
   const tally = html("div", { class: "tally-box" }, host);
   const pane = host.closest("#chat-pane");
   const choose = (value) => {

@@ -16,7 +16,8 @@ const MOST_TURNS = 20;
 part("transcript", ({ host, get, watch, trigger }) => {
   host.replaceChildren();
   const empty = html("p", { class: "empty" }, host,
-    "Ask your own question or take one of these, then Send. Each question stands alone; Answer settings, below, can continue the conversation.");
+    "Ask your own question or take one of these, then Send. Each question stands alone; Answer settings, below, can "
+      + "continue the conversation.");
   const bar = barOf(host, {
     turns: () => value.turns,
     redraw: () => repaint(),
@@ -36,10 +37,12 @@ part("transcript", ({ host, get, watch, trigger }) => {
   let value = { turns: recall() }; // asked before this page was loaded anew
 
   function turnOf(turn) {
-    const root = html("section", { class: "turn", "data-turn": turn.id, "data-blind": turn.blind, "aria-label": "Question and answers" }, list);
+    const root = html("section",
+      { class: "turn", "data-turn": turn.id, "data-blind": turn.blind, "aria-label": "Question and answers" }, list);
     const head = html("div", { class: "turn-head" }, root);
     html("p", { class: "question" }, head, turn.prompt);
-    if (turn.earlier) html("span", { class: "tag", title: "The models read the turns above too." }, head, `continues ${turn.earlier}`);
+    if (turn.earlier)
+      html("span", { class: "tag", title: "The models read the turns above too." }, head, `continues ${turn.earlier}`);
     const follow = iconButton(head, "pin", "Pin this question: its answer then follows the sliders");
     follow.addEventListener("click", () => pin(turn.prompt));
     const open = iconButton(head, "prompt", "Show the question as the models read it");
@@ -53,12 +56,14 @@ part("transcript", ({ host, get, watch, trigger }) => {
     if (turn.outside) html("p", { class: "note outside" }, root, turn.outside);
     const failed = html("p", { class: "note failed", hidden: "" }, root);
     const grid = html("div", { class: `answers n${Math.min(turn.answers.length, 3)}` }, root);
-    return { id: turn.id, root, prompts, failed, grid, answers: turn.answers.map(() => answerOf(grid, turn)), ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
+    return { id: turn.id, root, prompts, failed, grid, answers: turn.answers.map(() => answerOf(grid, turn)),
+      ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
   }
   function fillTurn(view, turn, current) {
     const secret = secretOf(turn), held = heldBack(turn);
     turn.answers.forEach((answer, i) => view.answers[i].fill(answer, current, secret?.[i], held));
-    if (!view.prompts.hidden) showPrompts(view.prompts, promptsOf(turn, secret ?? turn.answers.map(({ label }) => label)));
+    if (!view.prompts.hidden)
+      showPrompts(view.prompts, promptsOf(turn, secret ?? turn.answers.map(({ label }) => label)));
     view.ballot?.(turn);
     const failure = commonFailure(turn.answers);
     view.failed.hidden = !failure;
@@ -88,10 +93,12 @@ part("transcript", ({ host, get, watch, trigger }) => {
   let pinned = null;
   const column = host.closest("#side-column"), ask = document.getElementById("chat-ask");
   for (const name of ["wheel", "touchmove"]) column.addEventListener(name, () => { pinned = null; }, { passive: true });
-  for (const name of ["pointerdown", "keydown"]) host.addEventListener(name, () => { pinned = null; }, { passive: true });
+  for (const name of ["pointerdown", "keydown"])
+    host.addEventListener(name, () => { pinned = null; }, { passive: true });
   function reveal(element) {
     const own = getComputedStyle(column).overflowY === "auto"; // else the page scrolls
-    const top = (own ? column.getBoundingClientRect().top : 0) + (parseFloat(getComputedStyle(bar).top) || 0) + bar.offsetHeight;
+    const top = (own ? column.getBoundingClientRect().top : 0) + (parseFloat(getComputedStyle(bar).top) || 0)
+      + bar.offsetHeight;
     const box = element.getBoundingClientRect(), hidden = box.bottom - ask.getBoundingClientRect().top;
     const by = box.top < top ? box.top - top : Math.min(hidden, box.top - top);
     if (by > 0 || box.top < top) (own ? column : document.scrollingElement).scrollTop += by;
@@ -112,10 +119,15 @@ part("transcript", ({ host, get, watch, trigger }) => {
     turns = value.turns.map((turn) => kept.get(turn.id) ?? turnOf(turn));
     const newest = turns[turns.length - 1];
     if (newest && !kept.has(newest.id)) pinned = newest.id;
-    for (const [id, turn] of kept) if (!turns.some((one) => one.id === id)) { turn.root.remove(); ended.delete(id); votes.delete(id); }
+    for (const [id, turn] of kept) if (!turns.some((one) => one.id === id)) {
+      turn.root.remove();
+      ended.delete(id);
+      votes.delete(id);
+    }
     const merged = value.turns.flatMap((turn) => turn.answers).filter((a) => a.target === "merged" && a.text);
     server.answered = merged.length ? merged[merged.length - 1].recipe : null;
-    talk.earlier = [...new Set(merged.filter((answer) => !answer.before).map((answer) => answer.recipe).reverse())].slice(0, 8);
+    talk.earlier =
+      [...new Set(merged.filter((answer) => !answer.before).map((answer) => answer.recipe).reverse())].slice(0, 8);
     if (server.activity.chat !== value.activity && value.activity === "idle") {
       say(told, "The answers are complete.");
     }
@@ -153,7 +165,8 @@ document.addEventListener("keydown", (event) => {
 
 // The box has a limit of characters: a note appears near and beyond it.
 const counted = (number) => number.toLocaleString("en");
-const BOXES = { prompt: ["prompt-length", ""], "attribution-prompt": ["attribution-length", "Question: "], "attribution-answer": ["attribution-length", "Answer: "], "pinned-own": ["pinned-length", ""] };
+const BOXES = { prompt: ["prompt-length", ""], "attribution-prompt": ["attribution-length", "Question: "],
+  "attribution-answer": ["attribution-length", "Answer: "], "pinned-own": ["pinned-length", ""] };
 const BOX = Object.keys(BOXES).map((id) => `#${id} textarea, input#${id}`).join(", ");
 let over = false;
 document.addEventListener("paste", (event) => {
@@ -170,7 +183,8 @@ document.addEventListener("input", (event) => {
   over = false;
   const near = box.value.length >= 0.9 * box.maxLength;
   const [place, name] = BOXES[box.closest("[id]:not(textarea)").id];
-  say(document.getElementById(place), near ? `${name}${counted(box.value.length)} of ${counted(box.maxLength)} characters${end}` : "");
+  say(document.getElementById(place),
+    near ? `${name}${counted(box.value.length)} of ${counted(box.maxLength)} characters${end}` : "");
 });
 
 part("examples", ({ host, get, trigger }) => {
@@ -197,7 +211,8 @@ part("examples", ({ host, get, trigger }) => {
   function fill() {
     host.replaceChildren();
     long.length = 0;
-    const lists = own.map(({ model, label, prompts }) => ({ domain: label, colour: server.names[model]?.colour ?? "var(--d-base)", prompts: prompts.slice(0, 2) }));
+    const lists = own.map(({ model, label, prompts }) =>
+      ({ domain: label, colour: server.names[model]?.colour ?? "var(--d-base)", prompts: prompts.slice(0, 2) }));
     for (const group of lists.length ? lists : get() || []) show(group);
   }
   fill();

@@ -39,7 +39,8 @@ function fenced(text) {
 function answerLines(answer) {
   const recipe = answer.recipe ? `, recipe ${answer.recipe.slice(0, 12)}` : "";
   const numbers = answer.tokens
-    ? [`${answer.tokens} tokens`, ...(answer.tokens_per_second === null ? [] : [`${answer.tokens_per_second} tokens per second`]),
+    ? [`${answer.tokens} tokens`,
+        ...(answer.tokens_per_second === null ? [] : [`${answer.tokens_per_second} tokens per second`]),
       `loss ${answer.loss_nats_per_token} nats per token`] : [];
   const end = answer.state === "done" ? [] : [answer.state + (answer.note ? `: ${answer.note}` : "")];
   const model = answer.model.replace(/[\\`*_[\]<>#&]/g, "\\$&");
@@ -51,7 +52,9 @@ const asMarkdown = (turns) => {
     const { max_tokens, temperature, top_p, seed } = turn.settings;
     parts.push(`## Question ${i + 1}`, fenced(turn.question),
       `Temperature ${temperature}, top-p ${top_p}, at most ${max_tokens} tokens, seed ${seed}.`);
-    if (turn.blind) parts.push(turn.vote ? `Blind vote: ${turn.vote === "same" ? "no difference" : turn.vote}.` : "A blind comparison, not voted on.");
+    if (turn.blind)
+      parts.push(turn.vote ? `Blind vote: ${turn.vote === "same" ? "no difference" : turn.vote}.`
+        : "A blind comparison, not voted on.");
     parts.push(...turn.answers.flatMap(answerLines));
   });
   return parts.join("\n\n") + "\n";
@@ -95,7 +98,12 @@ export const barOf = (host, { turns, redraw, forget }) => {
   json.addEventListener("click", () => download(asJson(turns()), "application/json", "json"));
   // It cannot be undone, so it takes a second press.
   let armed = 0;
-  const rest = () => { armed = 0; clear.classList.remove("armed"); retitle(clear, "Clear the conversation"); say(sure, ""); };
+  const rest = () => {
+    armed = 0;
+    clear.classList.remove("armed");
+    retitle(clear, "Clear the conversation");
+    say(sure, "");
+  };
   const sure = html("span", { class: "sure", role: "status" }, null);
   clear.before(sure);
   clear.addEventListener("click", () => {

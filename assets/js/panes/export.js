@@ -12,8 +12,10 @@ export let makingRests = () => {};
 server.activity.export = "idle";
 
 const FILES = [
-  ["checkpoint", "Merged checkpoint", "A folder that transformers loads, zipped: weights, tokenizer, recipe and model card."],
-  ["packs", "Delta packs", "What is left of each model's changes, one small file a model; on its base, a pack is a model."],
+  ["checkpoint", "Merged checkpoint",
+    "A folder that transformers loads, zipped: weights, tokenizer, recipe and model card."],
+  ["packs", "Delta packs",
+    "What is left of each model's changes, one small file a model; on its base, a pack is a model."],
   ["report", "Report", "One web page that stands alone: plots to look into, numbers, hashes, and how to repeat it."],
 ];
 const TEXTS = [
@@ -121,13 +123,15 @@ document.addEventListener("click", (event) => {
 // --- the file being made, and finished files ---------------------------------------------------
 const NAMES = Object.fromEntries(FILES);
 function within(seconds) {
-  return seconds < 90 ? `${seconds}${THIN}s` : seconds < 5400 ? `${Math.round(seconds / 60)}${THIN}min` : `${Math.round(seconds / 3600)}${THIN}h`;
+  return seconds < 90 ? `${seconds}${THIN}s` : seconds < 5400 ? `${Math.round(seconds / 60)}${THIN}min`
+    : `${Math.round(seconds / 3600)}${THIN}h`;
 }
 const ENDING_MS = 600; // after a stop Gradio mistakes a new run for the stopped one: see start_and_stop.js
 part("made", ({ host, get, put, watch, trigger }) => {
   host.replaceChildren();
   const line = html("p", { class: "made-line", role: "status" }, host);
-  const bar = html("div", { class: "progress", role: "progressbar", "aria-label": "Made", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
+  const bar = html("div",
+    { class: "progress", role: "progressbar", "aria-label": "Made", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
   const filled = html("div", {}, bar);
   const over = new Set(); // runs that have ended
   const stop = button(host, "Stop", "Stop making", () => {
@@ -168,7 +172,8 @@ part("made", ({ host, get, put, watch, trigger }) => {
     html("span", { class: "take-size" }, li, one.size);
     const about = html("p", { class: "how" }, li, `Can be fetched for ${within(one.seconds)}. SHA-256 `);
     html("code", { title: one.sha256 }, about, `${one.sha256.slice(0, 12)}…`);
-    const remove = html("button", { type: "button", class: "remove", "aria-label": `Remove ${one.name}` }, li, "Remove");
+    const remove = html("button", { type: "button", class: "remove", "aria-label": `Remove ${one.name}` }, li,
+      "Remove");
     remove.addEventListener("click", () => { put({ forget: one.word }); trigger("forget"); });
   }
   let built = "";

@@ -61,7 +61,8 @@ export const measuredRuns = (host, name, idle, kept) => {
  */
 export const modelRow = (body, row) => {
   const tr = html("tr", { "data-key": row.key }, body);
-  tr.style.setProperty("--model", row.key === "recipe" ? "var(--d-accent)" : server.names[row.model]?.colour ?? "var(--d-base)");
+  tr.style.setProperty("--model", row.key === "recipe" ? "var(--d-accent)" : server.names[row.model]?.colour
+    ?? "var(--d-base)");
   const name = html("th", { scope: "row" }, tr);
   html("span", { class: "swatch", "aria-hidden": "true" }, name);
   html("span", {}, name, row.label);

@@ -7,9 +7,11 @@ import { measuredRuns, modelRow } from "./measured.js";
 import { listsText, type } from "./question-lists.js";
 
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base answer the same questions.";
-const kept = (done, total) => `Cancelled after ${done} of ${total} answers. Those of models that had finished are kept: ask again to go on.`;
+const kept = (done, total) => `Cancelled after ${done} of ${total} answers. Those of models that had finished are `
+  + `kept: ask again to go on.`;
 const MOST_SHOWN = 200, LEAST = 10;
-const SCORERS = { exact: "the whole reply", number: "its last number", choice: "its choice", contains: "anywhere in the reply", regex: "what the pattern finds" };
+const SCORERS = { exact: "the whole reply", number: "its last number", choice: "its choice",
+  contains: "anywhere in the reply", regex: "what the pattern finds" };
 function openInChat(prompt) {
   const box = document.querySelector("#prompt textarea");
   if (!box) return;
@@ -22,7 +24,9 @@ function openInChat(prompt) {
 // keeps none.
 function opener(host) {
   const pick = html("button", { type: "button", class: "small", id: "questions-pick" }, host, "Open a file …");
-  const file = html("input", { type: "file", id: "questions-file", accept: ".jsonl,.ndjson,.json,.csv,.txt", hidden: "", tabindex: -1, "aria-label": "File of questions" }, host);
+  const file = html("input",
+    { type: "file", id: "questions-file", accept: ".jsonl,.ndjson,.json,.csv,.txt", hidden: "", tabindex: -1,
+      "aria-label": "File of questions" }, host);
   const note = html("p", { class: "how", role: "status" }, host);
   const textarea = () => document.querySelector("#questions-text textarea");
   async function read(chosen) {
@@ -30,7 +34,9 @@ function opener(host) {
     const most = textarea().maxLength;
     const text = chosen.size > 4 * most ? null : (await chosen.text()).replace(/^\ufeff/, "");
     if (text === null || text.length > most) {
-      say(note, `${chosen.name} is too large: at most ${most.toLocaleString("en")} characters fit here. The command dppa evaluate --items takes more.`);
+      say(note,
+        `${chosen.name} is too large: at most ${most.toLocaleString("en")} characters fit here. The command dppa `
+        + `evaluate --items takes more.`);
       return;
     }
     if (text.includes("\0") || (text.match(/\ufffd/g) ?? []).length > text.length / 100) {
@@ -43,7 +49,9 @@ function opener(host) {
   pick.addEventListener("click", () => file.click());
   file.addEventListener("change", async () => { await read(file.files[0]); file.value = ""; });
   const box = document.getElementById("questions-box");
-  box.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) event.preventDefault(); });
+  box.addEventListener("dragover", (event) => {
+    if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+  });
   box.addEventListener("drop", (event) => {
     if (!event.dataTransfer.files.length) return;
     event.preventDefault();
@@ -62,7 +70,9 @@ part("questions", ({ host, get, watch }) => {
   const runs = measuredRuns(host, "questions", IDLE, kept);
   const whole = html("div", { hidden: "" }, host);
   const earlier = html("p", { class: "how earlier" }, whole);
-  const region = (label, kind = "") => html("table", { class: `scores ${kind}` }, html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, whole));
+  const region = (label, kind = "") =>
+    html("table", { class: `scores ${kind}` },
+      html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, whole));
   const scores = region("Scores on your questions");
   const note = html("p", { class: "how" }, whole);
   const filters = html("div", { class: "question-filters" }, whole);
@@ -73,11 +83,15 @@ part("questions", ({ host, get, watch }) => {
   const table = region("Your questions, right and wrong", "own-items");
   const more = html("p", { class: "how" }, whole);
   let result = null, starting = "", asked = ""; // the texts of the newest run, and of the table
-  document.addEventListener("click", (event) => { if (event.target.closest?.("#questions-run")) starting = listsText(); }, true);
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#questions-run")) starting = listsText();
+  }, true);
   const saves = saveable(host, "own-questions", () => result && {
     recipe: result.recipe,
-    columns: ["list", "question", "answer", "scorer", ...result.rows.flatMap(({ label }) => [`${label} (1 right, 0 wrong)`, `${label}: reply`])],
-    rows: result.lists.flatMap(({ name, items }, k) => items.map((item, i) => [name, item.question, item.answer, item.scorer,
+    columns: ["list", "question", "answer", "scorer",
+      ...result.rows.flatMap(({ label }) => [`${label} (1 right, 0 wrong)`, `${label}: reply`])],
+    rows: result.lists.flatMap(({ name, items }, k) =>
+        items.map((item, i) => [name, item.question, item.answer, item.scorer,
       ...result.rows.flatMap(({ cells }) => [Number(cells[k].hits[i]), cells[k].replies[i] ?? ""])])),
   });
   saves.hidden = true;
@@ -96,36 +110,46 @@ part("questions", ({ host, get, watch }) => {
     return cell;
   }
   const askedOf = ({ name, items, all }) => {
-    const whole = items.length < all ? `${items.length} of ${all} questions are asked here; the others are for searches.` : `All ${all} different questions are asked: fewer than ${result.divided} are not divided. If you search by them, score on others.`;
+    const whole = items.length < all
+      ? `${items.length} of ${all} questions are asked here; the others are for searches.`
+      : `All ${all} different questions are asked: fewer than ${result.divided} are not divided. If you search by `
+      + `them, score on others.`;
     return result.lists.length > 1 ? `${name}: ${whole}` : whole;
   };
   function drawScores() {
     const several = result.lists.length > 1;
-    const body = heads(scores, ["model", ...(several ? [...result.lists.map(({ name }) => name), "mean retention"] : ["right", "retention"])]);
+    const body = heads(scores,
+      ["model", ...(several ? [...result.lists.map(({ name }) => name), "mean retention"] : ["right", "retention"])]);
     const enough = result.lists.every(({ items }) => items.length >= LEAST); // of fewer its interval says nothing
     for (const row of result.rows) {
       const tr = modelRow(body, row);
       for (const one of row.cells) {
-        const cell = figure(tr, one.n < result.divided ? `${one.hits.filter(Boolean).length} of ${one.n}` : percent(one.accuracy), one.ci95);
+        const cell = figure(tr, one.n < result.divided ? `${one.hits.filter(Boolean).length} of ${one.n}`
+          : percent(one.accuracy), one.ci95);
         const share = one.n < LEAST ? undefined : one.retention;
         if (!several) figure(tr, share ? percent(share.value) : "–", share?.ci95);
-        else if (share) html("span", { class: "muted kept" }, cell, `keeps ${percent(share.value)}${interval(share.ci95)}`);
+        else if (share) html("span", { class: "muted kept" }, cell,
+          `keeps ${percent(share.value)}${interval(share.ci95)}`);
       }
       const mean = enough ? row.mean_retention : undefined;
       if (several) figure(tr, mean ? percent(mean.value) : "–", mean?.ci95);
     }
     const own = several ? "by the model of the list, or by" : "by";
-    say(note, `${result.lists.map(askedOf).join(" ")} In brackets: 95\u202f% intervals. Retention, from ${LEAST} questions on: divided ${own} the domain model that answers best.`);
+    say(note,
+      `${result.lists.map(askedOf).join(" ")} In brackets: 95\u202f% intervals. Retention, from ${LEAST} questions on: `
+      + `divided ${own} the domain model that answers best.`);
   }
   function drawItems() {
     const place = Number(list.value);
     const { hits, replies } = result.rows[Number(model.value)]?.cells[place] ?? { hits: [], replies: [] };
-    const rows = result.lists[place].items.map((item, i) => ({ item, right: hits[i], reply: replies[i] ?? "–" })).filter(({ right }) => marked.value === "all" || right === (marked.value === "right"));
+    const rows = result.lists[place].items.map((item, i) => ({ item, right: hits[i], reply: replies[i] ?? "–" }))
+      .filter(({ right }) => marked.value === "all" || right === (marked.value === "right"));
     const body = heads(table, ["question, right answer and reply", "marked"]);
     for (const { item, right, reply } of rows.slice(0, MOST_SHOWN)) {
       const tr = html("tr", { "data-right": right }, body);
       const all = html("td", { class: "asked" }, tr);
-      const open = html("button", { type: "button", class: "small question-open", title: "Put into the chat" }, all, item.question);
+      const open = html("button", { type: "button", class: "small question-open", title: "Put into the chat" }, all,
+        item.question);
       open.addEventListener("click", () => openInChat(item.prompt));
       html("span", { class: "muted" }, all, `Right answer (${SCORERS[item.scorer]}): ${item.answer}`);
       html("span", { class: "reply" }, all, `Reply: ${reply}`);

@@ -7,19 +7,24 @@ import { saveable } from "../session/save_plots.js";
 
 const IDLE = "Not measured yet. The merge, plain merges, the domain models and the base read the same text.";
 const rounded = (value) => (value >= 1000 ? Math.round(value).toLocaleString("en") : three(value));
-const size = ({ tokens, windows }) => `${tokens.toLocaleString("en")} tokens in ${windows === 1 ? "one window" : `${windows} windows`}`;
+const size = ({ tokens, windows }) =>
+  `${tokens.toLocaleString("en")} tokens in ${windows === 1 ? "one window" : `${windows} windows`}`;
 const COLUMNS = ["model", "perplexity", "bits per byte"];
 function how(rows) {
   const alike = rows.every(({ tokens }) => tokens === rows[0].tokens);
-  return `Perplexity: among how many equally likely tokens a model is as unsure as here, ${size(rows[0])}. ${rows[0].perplexity.ci95
+  return `Perplexity: among how many equally likely tokens a model is as unsure as here, ${size(rows[0])}. ${rows[
+      0].perplexity.ci95
     ? "In brackets: 95\u202f% intervals over the windows; of few windows they are wide."
-    : "One window gives no interval: use a longer text."}${alike ? "" : " These models cut the text into other tokens: compare bits per byte."}`;
+    : "One window gives no interval: use a longer "
+        + "text."}${alike ? "" : " These models cut the text into other tokens: compare bits per byte."}`;
 }
 
 // A text file is read here, into the box; the server receives only the box's text, on Measure.
 function opener(host) {
   const pick = html("button", { type: "button", class: "small", id: "perplexity-pick" }, host, "Open a text file …");
-  const file = html("input", { type: "file", id: "perplexity-file", accept: ".txt,.md,text/*", hidden: "", tabindex: -1, "aria-label": "Text file" }, host);
+  const file = html("input",
+    { type: "file", id: "perplexity-file", accept: ".txt,.md,text/*", hidden: "", tabindex: -1,
+      "aria-label": "Text file" }, host);
   const note = html("p", { class: "how", role: "status" }, host);
   pick.addEventListener("click", () => file.click());
   file.addEventListener("change", async () => {
@@ -30,7 +35,9 @@ function opener(host) {
     Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text.slice(0, most));
     box.dispatchEvent(new Event("input", { bubbles: true }));
     const cut = chosen.size > 4 * most || text.length > most;
-    say(note, `${cut ? `The first ${most.toLocaleString("en")} characters of ${chosen.name} stand` : `${chosen.name} stands`} above.`);
+    say(note,
+      `${cut ? `The first ${most.toLocaleString("en")} characters of ${chosen.name} stand` : `${chosen.name} stands`} `
+      + `above.`);
     file.value = "";
   });
 }
@@ -39,13 +46,16 @@ part("perplexity", ({ host, get, watch }) => {
   host.replaceChildren();
   opener(host);
   const runs = watchRuns(host, "perplexity", { label: "Reading", idle: IDLE });
-  const scroll = html("div", { class: "scroll", hidden: "", tabindex: "0", role: "region", "aria-label": "Table of perplexities" }, host);
+  const scroll = html("div",
+    { class: "scroll", hidden: "", tabindex: "0", role: "region", "aria-label": "Table of perplexities" }, host);
   const table = html("table", { class: "scores" }, scroll);
   const note = html("p", { class: "how" }, host);
   let result = null;
   const saves = saveable(host, "perplexity", () => result && {
     columns: [...COLUMNS, "95 % interval from", "95 % interval to", "tokens", "windows"],
-    rows: result.rows.map((row) => [row.label, row.perplexity.value, row.bits_per_byte, ...(row.perplexity.ci95 ?? [null, null]), row.tokens, row.windows]),
+    rows: result.rows.map((row) =>
+      [row.label, row.perplexity.value, row.bits_per_byte, ...(row.perplexity.ci95 ?? [null, null]), row.tokens,
+        row.windows]),
   });
   saves.hidden = true;
   function draw() {
@@ -56,13 +66,15 @@ part("perplexity", ({ host, get, watch }) => {
     const body = html("tbody", {}, table);
     for (const row of result.rows) {
       const tr = html("tr", { "data-key": row.key, "data-best": row.bits_per_byte === least }, body);
-      tr.style.setProperty("--model", row.key === "recipe" ? "var(--d-accent)" : server.names[row.model]?.colour ?? "var(--d-base)");
+      tr.style.setProperty("--model", row.key === "recipe" ? "var(--d-accent)" : server.names[row.model]?.colour
+        ?? "var(--d-base)");
       const name = html("th", { scope: "row" }, tr);
       html("span", { class: "swatch", "aria-hidden": "true" }, name);
       html("span", {}, name, row.label);
       const shown = html("td", { "data-perplexity": row.perplexity.value }, tr);
       html("span", { class: "score-number" }, shown, rounded(row.perplexity.value));
-      if (row.perplexity.ci95) html("span", { class: "muted" }, shown, ` (${row.perplexity.ci95.map(three).join("–")})`);
+      if (row.perplexity.ci95)
+        html("span", { class: "muted" }, shown, ` (${row.perplexity.ci95.map(three).join("–")})`);
       html("td", {}, tr, `${row.bits_per_byte.toFixed(2)}${row.bits_per_byte === least ? " · least" : ""}`);
     }
     say(note, how(result.rows));

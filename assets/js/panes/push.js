@@ -10,7 +10,8 @@ server.activity.push = "idle";
 
 part("pushed", ({ host, get, watch }) => {
   host.replaceChildren();
-  const bar = html("div", { class: "progress", role: "progressbar", "aria-label": "Pushed", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
+  const bar = html("div",
+    { class: "progress", role: "progressbar", "aria-label": "Pushed", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
   const filled = html("div", {}, bar);
   const line = html("p", { class: "made-line", role: "status" }, host);
   const place = html("p", {}, host);

@@ -10,7 +10,8 @@ const lists = {};
 let shown = ALL;
 const box = () => /** @type {HTMLTextAreaElement | null} */ (document.querySelector("#questions-text textarea"));
 /** All texts that are not empty, as one to compare with. */
-export const listsText = () => JSON.stringify(Object.entries({ ...lists, [shown]: box()?.value ?? "" }).filter(([, text]) => text).sort());
+export const listsText = () =>
+  JSON.stringify(Object.entries({ ...lists, [shown]: box()?.value ?? "" }).filter(([, text]) => text).sort());
 /** @param {any} area @param {string} text */
 export function type(area, text) {
   Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value")?.set?.call(area, text);
@@ -19,7 +20,8 @@ export function type(area, text) {
 
 part("question-lists", ({ host, put: send, trigger }) => {
   host.replaceChildren();
-  const label = html("label", { class: "choice", title: "With a list for each model, what is kept of each is told" }, host);
+  const label = html("label", { class: "choice", title: "With a list for each model, what is kept of each is told" },
+    host);
   html("span", {}, label, "Questions for");
   const choice = html("select", { id: "questions-for" }, label);
   const note = html("p", { class: "how", id: "questions-kept" }, host);
@@ -44,7 +46,9 @@ part("question-lists", ({ host, put: send, trigger }) => {
   paint(() => {
     const models = controls.deciding();
     if (shown !== ALL && !models.includes(shown)) open(ALL); // its list is kept, should the model come back
-    const options = [ALL, ...models].map((ref) => ({ ref, text: `${ref ? named(ref) : "all models"}${lists[ref]?.trim() ? " \u2713" : ""}` }));
+    const options = [ALL,
+      ...models].map((ref) =>
+        ({ ref, text: `${ref ? named(ref) : "all models"}${lists[ref]?.trim() ? " \u2713" : ""}` }));
     const key = JSON.stringify([options, shown]);
     if (key === built) return;
     if (built && JSON.stringify(models) !== host.dataset.models) tell(); // other models are offered other questions
@@ -54,7 +58,9 @@ part("question-lists", ({ host, put: send, trigger }) => {
     for (const { ref, text } of options) html("option", { value: ref }, choice, text);
     choice.value = shown;
     const others = models.filter((ref) => lists[ref]?.trim());
-    const common = !lists[ALL]?.trim() ? "" : `. Score asks the one for all models too; Search ${others.length < models.length ? "takes it for the others" : "leaves it out"}.`;
+    const common = !lists[ALL]?.trim() ? ""
+      : `. Score asks the one for all models too; Search `
+      + `${others.length < models.length ? "takes it for the others" : "leaves it out"}.`;
     say(note, others.length ? `${others.length} of ${models.length} models have a list${common}` : "");
   });
 });

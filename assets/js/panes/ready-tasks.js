@@ -6,9 +6,13 @@ import { saveable } from "../session/save_plots.js";
 import { measuredRuns, modelRow } from "./measured.js";
 
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base are asked the same questions.";
-const HOW = "Higher is better, unless a column says otherwise. In brackets: 95\u202f% intervals over the questions; a value that is no mean over them has none.";
-const kept = (done, total) => `Cancelled after ${done} of ${total} models. Their results are kept: ask again to go on with the others.`;
-const WORDS = new Map([["acc", "accuracy"], ["acc_norm", "accuracy, likelihoods divided by length"], ["exact_match", "exact match"]]);
+const HOW = "Higher is better, unless a column says otherwise. In brackets: 95\u202f% intervals over the questions; a "
+  + "value that is no mean over them has none.";
+const kept = (done, total) => `Cancelled after ${done} of ${total} models. Their results are kept: ask again to go on `
+  + `with the others.`;
+const WORDS =
+  new Map(
+    [["acc", "accuracy"], ["acc_norm", "accuracy, likelihoods divided by length"], ["exact_match", "exact match"]]);
 function heading({ metric, higher_is_better: higher }) {
   const [name, ...filters] = metric.split(",");
   const told = WORDS.has(name) ? `${WORDS.get(name)} (${name})` : name;
@@ -24,13 +28,15 @@ part("tasks", ({ host, get, watch }) => {
   const saves = saveable(host, "ready-tasks", () => result && {
     recipe: result.recipe,
     columns: ["model", "task", "metric", "value", "95 % interval from", "95 % interval to", "questions"],
-    rows: result.rows.flatMap((row) => row.results.map((one) => [row.label, one.task, one.metric, one.value, ...(one.ci95 ?? [null, null]), one.n])),
+    rows: result.rows.flatMap((row) =>
+      row.results.map((one) => [row.label, one.task, one.metric, one.value, ...(one.ci95 ?? [null, null]), one.n])),
   });
   saves.hidden = true;
   function drawTask(task) {
     const first = result.rows[0].results.filter((one) => one.task === task);
     html("h3", {}, tables, `${task}, ${first[0].n} questions`);
-    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table of ${task}` }, tables);
+    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table of ${task}` },
+      tables);
     const table = html("table", { class: "scores", "data-task": task }, scroll);
     const head = html("tr", {}, html("thead", {}, table));
     html("th", { scope: "col" }, head, "model");

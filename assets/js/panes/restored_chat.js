@@ -11,7 +11,8 @@ const NOTE = "stopped: the page was loaded anew";
 const text = (value) => typeof value === "string" && value.length <= LONGEST;
 const list = (value, most) => Array.isArray(value) && value.length <= most;
 const numbers = (value) => list(value, LONGEST) && value.every(Number.isFinite);
-const fineAnswer = (answer) => answer && ["target", "label", "recipe", "state", "text", "note", "prompt"].every((key) => text(answer[key]))
+const fineAnswer = (answer) => answer
+  && ["target", "label", "recipe", "state", "text", "note", "prompt"].every((key) => text(answer[key]))
   && ["tokens", "seconds", "loss"].every((key) => Number.isFinite(answer[key]))
   && numbers(answer.ends) && numbers(answer.entropy) && answer.ends.length === answer.entropy.length;
 const fineTurn = (turn) => turn && text(turn.id) && text(turn.prompt) && typeof turn.blind === "boolean"
@@ -22,7 +23,8 @@ const fineTurn = (turn) => turn && text(turn.id) && text(turn.prompt) && typeof 
 
 // Unfinished answers have ended: the server stops them when a visitor leaves.
 export const endTurn = (turn, note) => ({ ...turn,
-  answers: turn.answers.map((answer) => ({ ...answer, before: true, ...(isRunning(answer) && { state: "stopped", note }) })) });
+  answers: turn.answers.map((answer) =>
+    ({ ...answer, before: true, ...(isRunning(answer) && { state: "stopped", note }) })) });
 const stored = () => { try { return JSON.parse(sessionStorage.getItem(KEY) ?? "null") ?? {}; } catch { return {}; } };
 const kept = stored().typed;
 /** The question that was being typed. */
@@ -37,7 +39,8 @@ export const recall = () => {
 export const remember = (turns) => {
   let kept = turns.slice(-MOST_TURNS), data = "";
   const box = document.querySelector("#prompt textarea")?.value ?? "";
-  const packed = () => JSON.stringify({ typed: box, turns: kept, votes: Object.fromEntries(kept.map(({ id }) => [id, votes.get(id)])) });
+  const packed = () =>
+    JSON.stringify({ typed: box, turns: kept, votes: Object.fromEntries(kept.map(({ id }) => [id, votes.get(id)])) });
   while ((data = packed()).length > MOST_LETTERS && kept.length) kept = kept.slice(1);
   try {
     if (kept.length || box) sessionStorage.setItem(KEY, data);

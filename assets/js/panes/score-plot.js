@@ -12,32 +12,42 @@ export const scoreMeasures = [
   { name: "accuracy", title: "accuracy", text: percent, brackets: whole, unit: "%", last: "mean",
     cell: (one) => ({ value: one.accuracy, low: one.ci95[0], high: one.ci95[1] }),
     of: (row) => row.mean !== null && { value: row.mean, low: row.mean_ci95[0], high: row.mean_ci95[1] },
-    how: "Share of unseen test questions answered exactly right, in percent; in brackets and as a bar, the 95 % interval. More questions make it narrower." },
-  { name: "retention", title: "retention", text: percent, brackets: whole, unit: "% of the own model's", last: "mean", few: "Without a row: base and domain models, which keep nothing of another.",
+    how: "Share of unseen test questions answered exactly right, in percent; in brackets and as a bar, the 95 % "
+    + "interval. More questions make it narrower." },
+  { name: "retention", title: "retention", text: percent, brackets: whole, unit: "% of the own model's", last: "mean",
+      few: "Without a row: base and domain models, which keep nothing of another.",
     cell: (one) => one.retention && range(one.retention), of: (row) => row.mean_retention && range(row.mean_retention),
-    how: "Accuracy divided by that of the domain's own model on the same questions; last the geometric mean. In brackets, the 95 % interval, by drawing the questions anew." },
-  { name: "forgetting", title: "forgetting", text: signed, brackets: signed, unit: "points", last: null, few: "Without a row: the base itself, and merges made for every domain.",
+    how: "Accuracy divided by that of the domain's own model on the same questions; last the geometric mean. In "
+    + "brackets, the 95 % interval, by drawing the questions anew." },
+  { name: "forgetting", title: "forgetting", text: signed, brackets: signed, unit: "points", last: null,
+      few: "Without a row: the base itself, and merges made for every domain.",
     cell: (one) => one.forgetting && range(one.forgetting), of: () => null,
-    how: "Accuracy of the base minus the model's own, in points, on domains the model was not made for. Below 0 it knows more than the base." },
+    how: "Accuracy of the base minus the model's own, in points, on domains the model was not made for. Below 0 it "
+    + "knows more than the base." },
   { name: "loss", title: "loss of the right answers", text: three, brackets: two, unit: "nats per token", last: null,
     cell: (one) => ({ value: one.loss, low: one.loss_ci95[0], high: one.loss_ci95[1] }), of: () => null,
-    how: "Mean negative log-likelihood of the right answers' tokens: 0 is certain of every one. It also ranks models that answer nothing exactly right." },
+    how: "Mean negative log-likelihood of the right answers' tokens: 0 is certain of every one. It also ranks models "
+    + "that answer nothing exactly right." },
 ];
 
 // The range of the axis: from 0, or lower if a value is negative.
 export const scoreReach = (details, measure) => {
   const cells = details.flatMap((row) => Object.values(row.domains)).filter(Boolean).map(measure.cell).filter(Boolean);
-  return { low: Math.min(0, ...cells.map(({ low }) => low)), high: Math.max(measure.name === "accuracy" ? 1 : 0.001, ...cells.map(({ high }) => high)) };
+  return { low: Math.min(0, ...cells.map(({ low }) => low)),
+    high: Math.max(measure.name === "accuracy" ? 1 : 0.001, ...cells.map(({ high }) => high)) };
 };
 
-const LEFT = 158, RIGHT = 16, TOP = 8, LINE = 13, GAP = 9, BOTTOM = 42, ROOM = 38; // the last one for a number on the axis
+// the last one for a number on the axis
+const LEFT = 158, RIGHT = 16, TOP = 8, LINE = 13, GAP = 9, BOTTOM = 42, ROOM = 38;
 export const scorePlot = (root, rows, domains, measure, colour, width) => {
   const shown = rows.filter(({ detail }) => Object.values(detail.domains).some((one) => one && measure.cell(one)));
   const { low, high } = scoreReach(shown.map(({ detail }) => detail), measure);
   const x = (value) => LEFT + ((value - low) / (high - low)) * (width - LEFT - RIGHT);
   const bottom = TOP + shown.length * (LINE * domains.length + GAP);
   root.replaceChildren();
-  for (const [name, value] of [["viewBox", `0 0 ${width} ${bottom + BOTTOM}`], ["width", width], ["height", bottom + BOTTOM]]) put(root, name, value);
+  for (
+    const [name, value] of [["viewBox", `0 0 ${width} ${bottom + BOTTOM}`], ["width", width],
+      ["height", bottom + BOTTOM]]) put(root, name, value);
   for (const value of ticks(low, high, Math.min(Math.floor((width - LEFT - RIGHT) / ROOM), 5))) {
     svg("line", { x1: px(x(value)), x2: px(x(value)), y1: TOP, y2: bottom, class: value ? "grid" : "zero" }, root);
     svg("text", { x: px(x(value)), y: bottom + 15, class: "tick middle" }, root, measure.text(value) || "0");
@@ -49,8 +59,12 @@ export const scorePlot = (root, rows, domains, measure, colour, width) => {
       const one = detail.domains[domain] && measure.cell(detail.domains[domain]), y = top + LINE * j + LINE / 2;
       svg("text", { x: LEFT - 6, y: y + 4, class: "tick end" }, root, domain);
       if (!one) return;
-      svg("line", { x1: px(x(one.low)), x2: px(x(one.high)), y1: y, y2: y, stroke: colour(target), "stroke-width": 4, "stroke-opacity": 0.45 }, root);
-      svg("circle", { cx: px(x(one.value)), cy: y, r: 3.5, fill: colour(target), "data-value": +one.value.toPrecision(6), "data-domain": domain, "data-target": target }, root);
+      svg("line",
+        { x1: px(x(one.low)), x2: px(x(one.high)), y1: y, y2: y, stroke: colour(target), "stroke-width": 4,
+          "stroke-opacity": 0.45 }, root);
+      svg("circle",
+        { cx: px(x(one.value)), cy: y, r: 3.5, fill: colour(target), "data-value": +one.value.toPrecision(6),
+          "data-domain": domain, "data-target": target }, root);
     });
   });
   svg("text", { x: width, y: bottom + 34, class: "axis end" }, root, `${measure.title}, ${measure.unit}`);

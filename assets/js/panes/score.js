@@ -10,12 +10,15 @@ import { scoreMeasures, scoreReach, scorePlot } from "./score-plot.js";
 
 const tidy = resultText;
 const MEASURES = scoreMeasures;
-const IDLE = "Not run yet. The merge, two plain merges (linear: the mean of the models; task arithmetic: the base plus all changes), the domain models and the base answer the same unseen questions. If settings B differ from A, both answer.";
+const IDLE = "Not run yet. The merge, two plain merges (linear: the mean of the models; task arithmetic: the base plus "
+  + "all changes), the domain models and the base answer the same unseen questions. If settings B differ from A, both "
+  + "answer.";
 const remaining = (seconds) => (seconds === null ? "" : about(seconds));
 function stopped(cells) {
   const finished = cells.filter(Boolean).length;
   if (!finished) return "Stopped before a first cell was finished.";
-  return `Stopped. ${finished} of ${cells.length} cells were finished and stand below; scoring again goes on from them.`;
+  return `Stopped. ${finished} of ${cells.length} cells were finished and stand below; scoring again goes on from `
+    + `them.`;
 }
 function words(value) {
   if (value.state === "running") {
@@ -26,13 +29,16 @@ function words(value) {
   if (value.state === "stopped") return stopped(value.rows.flatMap((row) => row.cells));
   const found = [value.sentence, tidy(value.comparison ?? "")].filter(Boolean).join(" ");
   const { recipe = "" } = value.rows.find(({ target }) => target === "merged") ?? {};
-  const whose = found && recipe !== tables.recipe() ? `Of recipe ${recipe.slice(0, 6)}, not known to be the merge as it is now. ` : "";
+  const whose = found && recipe !== tables.recipe()
+    ? `Of recipe ${recipe.slice(0, 6)}, not known to be the merge as it is now. ` : "";
   return value.note || whose + found || (value.state === "done" ? "Done." : IDLE);
 }
 
 part("score", ({ host, get, watch }) => {
   host.replaceChildren();
-  const progress = html("div", { class: "progress", role: "progressbar", "aria-label": "Scoring", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
+  const progress = html("div",
+    { class: "progress", role: "progressbar", "aria-label": "Scoring", "aria-valuemin": 0, "aria-valuemax": 100 },
+    host);
   const filled = html("div", {}, progress);
   const line = html("p", { class: "score-line", role: "status" }, host);
   const choice = html("label", { class: "choice", title: "What the table and the plot show" }, host);
@@ -49,21 +55,28 @@ part("score", ({ host, get, watch }) => {
   let value = null, built = "";
   const over = new Set(); // runs that have ended
   const KINDS = ["accuracy (share)", "95 % interval from (share)", "95 % interval to (share)", "questions (count)"];
-  const MORE = ["retention (ratio)", "retention from", "retention to", "forgetting (share)", "forgetting from", "forgetting to",
+  const MORE = ["retention (ratio)", "retention from", "retention to", "forgetting (share)", "forgetting from",
+      "forgetting to",
     "loss (nats per token)", "loss from", "loss to"];
   const numbers = (one) => (one ? [one.value, one.low, one.high] : [null, null, null]);
   const more = (one) => MEASURES.slice(1).flatMap((each) => numbers(one && each.cell(one)));
   const saves = saveable(host, "score", () => value && {
-    columns: ["model", "recipe", ...value.domains.flatMap((domain) => KINDS.map((kind) => `${domain}: ${kind}`)), "mean accuracy (share)",
-      ...value.domains.flatMap((domain) => MORE.map((kind) => `${domain}: ${kind}`)), "geometric mean retention (ratio)", "from", "to"],
+    columns: ["model", "recipe", ...value.domains.flatMap((domain) => KINDS.map((kind) => `${domain}: ${kind}`)),
+        "mean accuracy (share)",
+      ...value.domains.flatMap((domain) => MORE.map((kind) => `${domain}: ${kind}`)),
+      "geometric mean retention (ratio)", "from", "to"],
     rows: value.rows.map(({ target, recipe, cells, mean }, i) => [
-      target, recipe, ...cells.flatMap((cell) => (cell ? [cell.accuracy, cell.low, cell.high, cell.n] : [null, null, null, null])), mean,
-      ...value.domains.flatMap((domain) => more(value.details?.[i].domains[domain])), ...numbers(value.details && MEASURES[1].of(value.details[i])),
+      target, recipe,
+        ...cells.flatMap((cell) => (cell ? [cell.accuracy, cell.low, cell.high, cell.n] : [null, null, null, null])),
+        mean,
+      ...value.domains.flatMap((domain) => more(value.details?.[i].domains[domain])),
+      ...numbers(value.details && MEASURES[1].of(value.details[i])),
     ]),
   }, () => drawing);
   select.addEventListener("change", () => { built = ""; build(); });
 
-  const colour = (target) => (target === "merged" ? "var(--d-accent)" : server.names[target]?.colour ?? "var(--d-base)");
+  const colour = (target) =>
+    (target === "merged" ? "var(--d-accent)" : server.names[target]?.colour ?? "var(--d-base)");
   // Row by row: the model's scores, and the comparisons computed once all models have answered.
   const plotted = () => (value?.details ?? []).map((detail, i) => ({ ...value.rows[i], detail }));
   function head(domains, last) {
@@ -72,7 +85,8 @@ part("score", ({ host, get, watch }) => {
   }
   function figures(td, shown, one, reach) {
     html("span", { class: "score-number" }, td, shown.text(one.value));
-    const between = html("span", { class: "muted" }, td, ` (${shown.brackets(one.low)}${shown.name === "forgetting" ? "\u00a0to " : "–"}`);
+    const between = html("span", { class: "muted" }, td,
+      ` (${shown.brackets(one.low)}${shown.name === "forgetting" ? "\u00a0to " : "–"}`);
     html("wbr", {}, between); // a narrow column has it in two lines
     between.append(`${shown.brackets(one.high)})`);
     const bar = html("span", { class: "interval", "aria-hidden": "true" }, td);
@@ -88,15 +102,18 @@ part("score", ({ host, get, watch }) => {
   }
   function build() {
     const shown = value.details ? measure() : MEASURES[0];
-    const key = JSON.stringify([value.rows, value.domains, value.limit, server.names, shown.name, Boolean(value.details)]);
+    const key = JSON.stringify(
+      [value.rows, value.domains, value.limit, server.names, shown.name, Boolean(value.details)]);
     if (key === built) return;
     built = key;
     const reach = value.details ? scoreReach(value.details, shown) : { low: 0, high: 1 };
     table.replaceChildren();
-    html("caption", {}, table, value.limit ? `Test ${shown.title}, ${value.limit} questions per domain` : `Test ${shown.title}`);
+    html("caption", {}, table, value.limit ? `Test ${shown.title}, ${value.limit} questions per domain`
+      : `Test ${shown.title}`);
     head(value.domains, shown.last);
     const body = html("tbody", {}, table);
-    const none = (detail) => detail && !value.domains.some((domain) => detail.domains[domain] && shown.cell(detail.domains[domain]));
+    const none = (detail) => detail
+      && !value.domains.some((domain) => detail.domains[domain] && shown.cell(detail.domains[domain]));
     say(how, value.details?.some(none) ? `${shown.how} ${shown.few}` : shown.how);
     value.rows.forEach((row, index) => {
       const detail = value.details?.[index];
@@ -108,7 +125,8 @@ part("score", ({ host, get, watch }) => {
       html("span", {}, name, row.label);
       if (row.recipe) html("span", { class: "tag", "data-recipe": row.recipe, "data-target": row.target }, name);
       value.domains.forEach((domain, i) => {
-        const one = detail ? detail.domains[domain] && shown.cell(detail.domains[domain]) : row.cells[i] && { ...row.cells[i], value: row.cells[i].accuracy };
+        const one = detail ? detail.domains[domain] && shown.cell(detail.domains[domain]) : row.cells[i]
+          && { ...row.cells[i], value: row.cells[i].accuracy };
         cell(tr, row, domain, one, shown, reach);
       });
       if (!shown.last) return;
@@ -124,7 +142,8 @@ part("score", ({ host, get, watch }) => {
   function draw() {
     if (!value?.details) return;
     say(heading, `Test ${measure().title}, ${value.limit} questions per domain`);
-    scorePlot(drawing, plotted(), value.domains, measure(), colour, Math.max(280, Math.min(box.clientWidth || 360, 620)));
+    scorePlot(drawing, plotted(), value.domains, measure(), colour,
+      Math.max(280, Math.min(box.clientWidth || 360, 620)));
   }
   let wide = 0; // its height follows from the drawing itself
   new ResizeObserver(() => { if (box.clientWidth !== wide) { wide = box.clientWidth; draw(); } }).observe(box);
@@ -154,7 +173,8 @@ part("score", ({ host, get, watch }) => {
     server.activity.score = value.state === "running" ? value.activity : "idle";
     left.score = value.activity === "scoring" ? value.seconds_left ?? undefined : undefined;
     server.scored = value.rows.find((row) => row.target === "merged" && row.cells.every(Boolean))?.recipe ?? null;
-    if (value.verdict) server.kept = { recipe: server.scored, text: value.verdict, questions: value.limit * value.domains.length };
+    if (value.verdict)
+      server.kept = { recipe: server.scored, text: value.verdict, questions: value.limit * value.domains.length };
     noteMerged();
     scroll.hidden = saves.hidden = value.rows.length === 0;
     build();

@@ -7,7 +7,8 @@ import * as tables from "../session/tables.js";
 import { hideNext, showNext } from "./next.js";
 import { changedWords, pieces } from "./tokens.js";
 
-const REST_MS = 40, HELD_MS = 250, EVERY_MS = 60, PAINTED_MS = 20, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000, LATE_MS = 1000;
+const REST_MS = 40, HELD_MS = 250, EVERY_MS = 60, PAINTED_MS = 20, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000,
+  LATE_MS = 1000;
 const FOLLOWS = 5e7, AT_REST = 5e8; // weights of the largest model up to which an answer is written unasked
 const KEY = "dppa.pinned.1", OWN = "own";
 
@@ -19,7 +20,12 @@ let choose = () => {};
 export const pin = (question) => choose(question);
 export const pinnedNow = () => pinned;
 
-/** Right or wrong; nothing where no answer is known. @param {HTMLElement} mark @param {boolean | null | undefined} right @param {string} expected */
+/**
+ * Right or wrong; nothing where no answer is known.
+ * @param {HTMLElement} mark
+ * @param {boolean | null | undefined} right
+ * @param {string} expected
+ */
 export const showMark = (mark, right, expected) => {
   say(mark, right === true ? "✓ right" : right === false ? "✗ wrong" : "");
   put(mark, "data-right", right ?? "");
@@ -27,8 +33,11 @@ export const showMark = (mark, right, expected) => {
 };
 
 const recalled = () => { try { return sessionStorage.getItem(KEY) ?? ""; } catch { return ""; } };
-const keep = (question) => { try { sessionStorage.setItem(KEY, question); } catch { /* this tab remembers nothing */ } };
-const size = () => Math.max(0, ...Object.values(server.tables).map((table) => table.numel?.reduce((a, b) => a + b, 0) ?? 0));
+const keep = (question) => {
+  try { sessionStorage.setItem(KEY, question); } catch { /* this tab remembers nothing */ }
+};
+const size = () =>
+  Math.max(0, ...Object.values(server.tables).map((table) => table.numel?.reduce((a, b) => a + b, 0) ?? 0));
 
 part("pinned", ({ host, get, put: send, trigger, watch }) => {
   host.replaceChildren();
@@ -46,7 +55,9 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   }
   offer();
   const mark = html("span", { class: "right-mark" }, head);
-  const own = html("input", { type: "text", id: "pinned-own", maxlength: 2000, placeholder: "Type a question, then press Enter", "aria-label": "A question of your own", hidden: "" }, box);
+  const own = html("input",
+    { type: "text", id: "pinned-own", maxlength: 2000, placeholder: "Type a question, then press Enter",
+      "aria-label": "A question of your own", hidden: "" }, box);
   const length = html("output", { class: "how", id: "pinned-length" }, box); // panes/chat.js counts
   const text = html("p", { class: "answer-text", id: "pinned-text" }, box);
   const note = html("p", { class: "how", id: "pinned-note" }, box);
@@ -85,7 +96,9 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   function exchange() {
     const replaced = isExample(pinned.question);
     lists = server.own;
-    examples = lists.length ? lists.flatMap(({ label: domain, prompts, lines: of }) => prompts.map((prompt, i) => ({ domain, prompt, line: of[i] }))) : toys;
+    examples = lists.length
+      ? lists.flatMap(({ label: domain, prompts, lines: of }) =>
+        prompts.map((prompt, i) => ({ domain, prompt, line: of[i] }))) : toys;
     offer();
     if (replaced && !isExample(pinned.question)) choose(examples[0].prompt);
     else showChoice();
@@ -94,7 +107,9 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     choose(choice.value === OWN ? "" : choice.value);
     if (choice.value === OWN) own.focus();
   });
-  own.addEventListener("change", () => { if (own.value.trim() && own.value !== pinned.question) choose(own.value.trim()); });
+  own.addEventListener("change", () => {
+    if (own.value.trim() && own.value !== pinned.question) choose(own.value.trim());
+  });
 
   // --- when to ask -----------------------------------------------------------------------------
   const flying = { move: null, rest: null }; // {id, key, at} of the question on its way
@@ -194,8 +209,14 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     const letters = [...answer.text];
     for (const { piece, from, end } of pieces(answer)) {
       if (!piece) continue;
-      const token = html("button", { type: "button", class: "word", tabindex: text.children.length ? -1 : 0, title: "What else might come here?" }, text, piece);
-      token.addEventListener("click", () => isFresh() && showNext(place, { prompt: pinned.question, text: letters.slice(0, from).join(""), recipe: answer.recipe, turn: "", token: piece }));
+      const token = html("button",
+        { type: "button", class: "word", tabindex: text.children.length ? -1 : 0, title: "What else might come here?" },
+        text, piece);
+      token.addEventListener("click",
+        () => isFresh()
+        && showNext(place,
+          { prompt: pinned.question, text: letters.slice(0, from).join(""), recipe: answer.recipe, turn: "",
+            token: piece }));
       token.classList.toggle("changed", changed.some((word) => word.from < end && from < word.end && piece.trim()));
     }
     if (held) text.firstElementChild?.focus({ preventScroll: true });
@@ -206,11 +227,15 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
 
 function noteOf(answer, fresh, later) {
   if (!pinned.question) return "Its answer will follow every slider.";
-  if (later === "busy" || later === "often") return "Many questions are asked now: this answer follows once the sliders rest.";
+  if (later === "busy" || later === "often")
+    return "Many questions are asked now: this answer follows once the sliders rest.";
   if (later === "large") return "These models are too large to merge unasked: Send asks them.";
   if (answer?.trouble) return answer.trouble;
   if (!answer) return "Written as soon as the models are in memory …";
   if (!fresh) return `The answer of this merge is awaited … (recipe ${answer.recipe.slice(0, 6)} wrote the one before)`;
-  const marked = !pinned.before ? "" : pinned.before !== answer.text ? " · highlighted: changed since the sliders last rested" : " · the same answer as before";
-  return `recipe ${answer.recipe.slice(0, 6)} · ${answer.seconds < 1 ? `${three(1000 * answer.seconds)}${THIN}ms` : `${three(answer.seconds)}${THIN}s`}${marked}`;
+  const marked = !pinned.before ? "" : pinned.before !== answer.text
+    ? " · highlighted: changed since the sliders last rested" : " · the same answer as before";
+  return `recipe ${answer.recipe.slice(0, 6)} · `
+    + `${answer.seconds < 1 ? `${three(1000 * answer.seconds)}${THIN}ms`
+      : `${three(answer.seconds)}${THIN}s`}${marked}`;
 }

@@ -22,13 +22,24 @@ function offered() {
   if (controls.pruner()) {
     found.push({ axis: "rate", model: focus, band: 0, title: "pruning rate", unit: "pruning rate (%)" });
     const whose = controls.state.linked ? "" : ` of ${named(focus)}`;
-    controls.levels().forEach((_, band) => found.push({ axis: "factor", model: focus, band, title: `factor of partition ${band + 1}${whose}`, unit: `factor of partition ${band + 1}${whose} (×)` }));
+    controls.levels()
+      .forEach((_, band) =>
+        found.push(
+          { axis: "factor", model: focus, band, title: `factor of partition ${band + 1}${whose}`,
+            unit: `factor of partition ${band + 1}${whose} (×)` }));
   }
-  for (const model of models) found.push({ axis: "coefficient", model, band: 0, title: `coefficient of ${named(model)}`, unit: `coefficient of ${named(model)} (×)` });
+  for (const model of models)
+    found.push(
+      { axis: "coefficient", model, band: 0, title: `coefficient of ${named(model)}`,
+        unit: `coefficient of ${named(model)} (×)` });
   return found;
 }
-const chosen = () => { const all = offered(); return all.find(({ title }) => title === view?.choice.value) ?? all[0] ?? null; };
-const here = ({ axis, model, band }) => (axis === "rate" ? controls.rate() : axis === "factor" ? controls.factorsOf(model)[band]
+const chosen = () => {
+  const all = offered();
+  return all.find(({ title }) => title === view?.choice.value) ?? all[0] ?? null;
+};
+const here = ({ axis, model, band }) =>
+    (axis === "rate" ? controls.rate() : axis === "factor" ? controls.factorsOf(model)[band]
   : controls.state.models.find(({ ref }) => ref === model)?.coefficient ?? null);
 // Everything else that the curve depends on.
 function question(over) {
@@ -36,8 +47,12 @@ function question(over) {
   const { partitions, shares } = controls.state;
   const fixed = models.map(([ref, weight, factors]) => [ref,
     over.axis === "coefficient" && ref === over.model ? null : weight,
-    over.axis === "factor" ? factors.map((x, k) => (k === over.band && (controls.state.linked || ref === over.model) ? null : x)) : factors]);
-  return controls.asText({ prompt: pinnedNow().question, over, rest, partitions, shares, fixed, ...(over.axis === "rate" ? {} : { rate, levels }) });
+    over.axis === "factor"
+      ? factors.map((x, k) => (k === over.band && (controls.state.linked || ref === over.model) ? null : x))
+      : factors]);
+  return controls.asText(
+    { prompt: pinnedNow().question, over, rest, partitions, shares, fixed,
+      ...(over.axis === "rate" ? {} : { rate, levels }) });
 }
 
 // --- asking: only while it is open, and at rest ------------------------------------------------
@@ -111,7 +126,11 @@ function draw(over) {
   put(view.root, "viewBox", `0 0 ${width} ${HEIGHT}`);
   put(view.root, "width", width);
   put(view.root, "height", HEIGHT);
-  say(view.how, value ? `Loss: how surprised the merge is by ${value.by ? `the answer of ${value.by}` : "the right answer"}, “${value.reference}”; lower is better. Filled marks: the merge writes what it writes at ${amount(over, value.start)}.` : "");
+  say(view.how,
+    value
+    ? `Loss: how surprised the merge is by ${value.by ? `the answer of ${value.by}` : "the right answer"}, `
+    + `“${value.reference}”; lower is better. Filled marks: the merge writes what it writes at `
+    + `${amount(over, value.start)}.` : "");
   if (value?.points.length > 1) plot(over, now, width);
 }
 function sentence(over) {
@@ -122,29 +141,37 @@ function sentence(over) {
 function plot(over, now, width) {
   const { points, start, changes } = value;
   const losses = points.map(([, loss]) => loss), xs = points.map(([x]) => scaled(x));
-  const across = axisOf(Math.min(...xs), Math.max(...xs), width < 500 ? 4 : 6), down = axisOf(0, Math.max(...losses, 0.01), 4);
+  const across = axisOf(Math.min(...xs), Math.max(...xs), width < 500 ? 4 : 6),
+    down = axisOf(0, Math.max(...losses, 0.01), 4);
   const at = (x) => LEFT + ((x - across.low) / (across.high - across.low)) * (width - LEFT - RIGHT);
   const to = (loss) => HEIGHT - BOTTOM - ((loss - down.low) / (down.high - down.low)) * (HEIGHT - TOP - BOTTOM);
   const { root } = view;
   for (const mark of across.marks) {
     svg("line", { class: "grid", x1: px(at(mark)), x2: px(at(mark)), y1: TOP, y2: HEIGHT - BOTTOM }, root);
-    svg("text", { class: "tick", x: px(at(mark)), y: HEIGHT - BOTTOM + 14, "text-anchor": "middle" }, root, three(mark));
+    svg("text", { class: "tick", x: px(at(mark)), y: HEIGHT - BOTTOM + 14, "text-anchor": "middle" }, root,
+      three(mark));
   }
-  for (const mark of down.marks) svg("text", { class: "tick", x: LEFT - 6, y: px(to(mark) + 4), "text-anchor": "end" }, root, three(mark));
-  svg("text", { class: "tick", x: px((LEFT + width - RIGHT) / 2), y: HEIGHT - 4, "text-anchor": "middle" }, root, over.unit);
+  for (const mark of down.marks)
+    svg("text", { class: "tick", x: LEFT - 6, y: px(to(mark) + 4), "text-anchor": "end" }, root, three(mark));
+  svg("text", { class: "tick", x: px((LEFT + width - RIGHT) / 2), y: HEIGHT - 4, "text-anchor": "middle" }, root,
+    over.unit);
   svg("text", { class: "tick", x: 0, y: 10 }, root, "loss (nats/token)");
   for (const [low, high] of changes) {
     const x = px(at(scaled((low + high) / 2)));
     svg("line", { class: "breaks-change", x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }, root);
   }
-  svg("polyline", { class: "breaks-line", points: points.map(([x, loss]) => `${px(at(scaled(x)))},${px(to(loss))}`).join(" ") }, root);
+  svg("polyline",
+    { class: "breaks-line", points: points.map(([x, loss]) => `${px(at(scaled(x)))},${px(to(loss))}`).join(" ") },
+    root);
   const usual = points.find(([x]) => x === start)?.[2];
   for (const [x, loss, text] of points) {
-    const dot = svg("circle", { class: "breaks-dot", cx: px(at(scaled(x))), cy: px(to(loss)), r: 3.5, "data-same": text === usual }, root);
+    const dot = svg("circle",
+      { class: "breaks-dot", cx: px(at(scaled(x))), cy: px(to(loss)), r: 3.5, "data-same": text === usual }, root);
     svg("title", {}, dot, `${amount(over, x)}: ${text || "(an empty answer)"}`);
   }
   if (now === null) return;
-  const next = Math.max(points.findIndex(([x]) => x >= now - 1e-9), 0), [x1, l1] = points[next], [x0, l0] = points[Math.max(next - 1, 0)];
+  const next = Math.max(points.findIndex(([x]) => x >= now - 1e-9), 0), [x1, l1] = points[next],
+    [x0, l0] = points[Math.max(next - 1, 0)];
   const loss = x1 > x0 ? l0 + ((Math.min(now, x1) - x0) / (x1 - x0)) * (l1 - l0) : l1;
   svg("circle", { class: "breaks-here", cx: px(at(scaled(now))), cy: px(to(loss)), r: 6 }, root);
 }

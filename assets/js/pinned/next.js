@@ -29,7 +29,8 @@ const chosen = () => {
   return stepOf(Math.min(Math.max(Number(slider?.value ?? 0), 0), WARMEST));
 };
 /** Probability of each next token. @param {any} row @param {number} step */
-const sharesOf = (row, step) => row.next.map(({ logit }) => Math.exp((logit * STEPS) / (step * WARMEST) - row.log_sums[step - 1]));
+const sharesOf = (row, step) =>
+  row.next.map(({ logit }) => Math.exp((logit * STEPS) / (step * WARMEST) - row.log_sums[step - 1]));
 const shown = ({ text, end }) => (end ? "(end)" : text ? text.replace(/\s/g, "␣") : "(no text)");
 
 function build() {
@@ -43,7 +44,11 @@ function build() {
   return { box, heading, grid, how };
 }
 
-/** Ask for the tokens that may stand at a place, and show them after an element. @param {Element} after @param {Place & {token: string}} place */
+/**
+ * Ask for the tokens that may stand at a place, and show them after an element.
+ * @param {Element} after
+ * @param {Place & {token: string}} place
+ */
 export const showNext = (after, { token, ...place }) => {
   panel ??= build();
   value = null;
@@ -57,7 +62,9 @@ export const showNext = (after, { token, ...place }) => {
 /** Close them where they are shown after an element. @param {Element} after */
 export const hideNext = (after) => { if (panel?.box.previousElementSibling === after) panel.box.remove(); };
 
-document.addEventListener("input", (event) => { if (/** @type {Element} */ (event.target).closest("#temperature")) redraw(); });
+document.addEventListener("input", (event) => {
+  if (/** @type {Element} */ (event.target).closest("#temperature")) redraw();
+});
 afterFrame(() => {
   if (!panel?.box.isConnected) return;
   const cold = chosen() === 0, step = chosen() || stepOf(OWN), rows = value?.rows ?? [];
@@ -68,7 +75,9 @@ afterFrame(() => {
   panel.grid.replaceChildren();
   for (const row of rows) column(panel.grid, row, step);
   say(panel.how, rows.length
-    ? `The eight likeliest tokens, and their shares at temperature ${((step * WARMEST) / STEPS).toFixed(1)}${cold ? "; at 0, as set now, the first is always taken" : ""}. Answer settings change it.`
+    ? `The eight likeliest tokens, and their shares at temperature `
+      + `${((step * WARMEST) / STEPS).toFixed(1)}${cold ? "; at 0, as set now, the first is always taken" : ""}. `
+      + `Answer settings change it.`
     : "Reading the answer up to here …");
 });
 

@@ -29,7 +29,8 @@ function signs(parent, all) {
   if (!all.length) return;
   const seen = all.filter(({ found }) => found === "yes");
   const root = html("div", { class: "signs", "data-signs": seen.length }, parent);
-  html("p", {}, root, seen.length ? `${seen.length} of ${all.length} failure signs of this merge show:` : `None of ${all.length} failure signs of this merge shows.`);
+  html("p", {}, root, seen.length ? `${seen.length} of ${all.length} failure signs of this merge show:`
+    : `None of ${all.length} failure signs of this merge shows.`);
   for (const sign of seen) html("p", { class: "sign" }, root, resultText(about(sign)));
   const rest = all.filter((sign) => !seen.includes(sign));
   if (rest.length) fold(root, seen.length ? "The others" : "What was checked", rest.map(about));
@@ -37,7 +38,10 @@ function signs(parent, all) {
 
 part("advice", ({ host, get, watch }) => {
   host.replaceChildren();
-  const runs = watchRuns(host, "advice", { label: "Advising", idle: IDLE, changed: (recipe) => `Asked with recipe ${recipe}; the merge has changed since, and its failure signs may have.` });
+  const runs = watchRuns(host, "advice",
+    { label: "Advising", idle: IDLE,
+      changed: (recipe) => `Asked with recipe ${recipe}; the merge has changed since, and its failure signs may `
+      + `have.` });
   const box = html("div", { class: "advised" }, host);
   const told = html("p", { class: "said", role: "status" }, host);
   let result = null, taken = "";

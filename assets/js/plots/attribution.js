@@ -11,7 +11,8 @@ const UNIT = "nats per token";
 const signed = (x) => `${x > 0 ? "+" : x < 0 ? "−" : ""}${three(Math.abs(x))}`;
 const SMALLEST = 0.001; // smaller changes may be rounding: they get no full colour or bar
 const reach = (effects) => Math.max(...effects.map(({ change }) => Math.abs(change)), SMALLEST);
-const nameOf = ({ layer, kind }) => (layer === null ? "outside" : kind === null ? `layer ${layer}` : `layer ${layer}, ${kind}`);
+const nameOf = ({ layer, kind }) =>
+  (layer === null ? "outside" : kind === null ? `layer ${layer}` : `layer ${layer}, ${kind}`);
 
 // --- words --------------------------------------------------------------------------------
 function title({ effects, by }) {
@@ -22,9 +23,12 @@ function title({ effects, by }) {
   return `${who} matters most: ${signed(most.change)}\u202f${UNIT}`;
 }
 const HOW = {
-  layer: "One bar per layer: how the answer's loss changes without the layer's change. To the right of 0 the answer needs the layer, to the left it "
-    + "stands in its way; outside: embedding, last norm, head. Loss: mean negative log-likelihood of the answer's tokens; 0 is certain of every one.",
-  module: "Colour, number: how the answer's loss changes without that matrix's change. Above 0, reddish: the answer needs it; below, bluish: it stands "
+  layer: "One bar per layer: how the answer's loss changes without the layer's change. To the right of 0 the answer "
+  + "needs the layer, to the left it "
+    + "stands in its way; outside: embedding, last norm, head. Loss: mean negative log-likelihood of the answer's "
+      + "tokens; 0 is certain of every one.",
+  module: "Colour, number: how the answer's loss changes without that matrix's change. Above 0, reddish: the answer "
+  + "needs it; below, bluish: it stands "
     + "in its way. Loss: mean negative log-likelihood of the answer's tokens; 0 is certain of every one.",
 };
 const IDLE = "Not measured yet. Each layer's change is taken out of the merge in turn, and the answer is read again.";
@@ -48,14 +52,17 @@ function bars(root, { effects }, width) {
   effects.forEach(({ layer, change }, i) => {
     const y = TOP + row * i, from = Math.min(x(0), x(change));
     const ends = change < 0 ? { x: px(x(0) + 5), class: "tick" } : { x: px(x(change) + 5), class: "tick" };
-    if (row >= 14 || i % 2 === 0) svg("text", { x: LEFT - 8, y: y + row / 2 + 4, class: "tick end" }, root, layer === null ? "outside" : String(layer));
+    if (row >= 14 || i % 2 === 0)
+      svg("text", { x: LEFT - 8, y: y + row / 2 + 4, class: "tick end" }, root,
+        layer === null ? "outside" : String(layer));
     svg("rect", {
       class: "bar", "data-layer": layer ?? "outside", "data-value": +change.toPrecision(6), x: px(from), y: y + 3,
       width: px(Math.abs(x(change) - x(0))), height: row - 6, fill: signs.colour(change < 0 ? 0.15 : 0.85),
     }, root);
     if (row >= 14) svg("text", { ...ends, y: y + row / 2 + 4 }, root, signed(change) || "0");
   });
-  svg("text", { x: px((LEFT + width - RIGHT) / 2), y: bottom + 36, class: "axis middle" }, root, `change of the loss, ${UNIT}`);
+  svg("text", { x: px((LEFT + width - RIGHT) / 2), y: bottom + 36, class: "axis middle" }, root,
+    `change of the loss, ${UNIT}`);
 }
 
 // --- the same as a heatmap's view --------------------------------------------------------------
@@ -64,10 +71,14 @@ function viewOf(result) {
   const kinds = [...new Set(result.effects.map(({ kind }) => kind))];
   const most = reach(result.effects);
   const power = most < 0.01 || most >= 100 ? Math.floor(Math.log10(most) + 1e-9) : 0; // named once, below
-  const cell = (x) => { const text = Math.abs(x / 10 ** power).toFixed(2); return +text ? `${x < 0 ? "−" : "+"}${text}` : "0"; };
+  const cell = (x) => {
+    const text = Math.abs(x / 10 ** power).toFixed(2);
+    return +text ? `${x < 0 ? "−" : "+"}${text}` : "0";
+  };
   return {
     table: { layers, kinds }, key: `${layers}/${kinds}`,
-    cells: result.effects.map(({ layer, kind, change }) => ({ layer, kind, l: layers.indexOf(layer), value: change, kept: null })),
+    cells: result.effects.map(({ layer, kind, change }) =>
+      ({ layer, kind, l: layers.indexOf(layer), value: change, kept: null })),
     scale: { low: -most, high: most, text: cell, cell, unit: power ? `${UNIT}, times 10${superscript(power)}` : UNIT },
   };
 }
@@ -77,8 +88,11 @@ part("attribution", ({ host, get, watch }) => {
   const runs = watchRuns(host, "attribution", { label: "Measuring", idle: IDLE });
   const box = html("section", { class: "plot plot-attribution" }, host);
   const heading = html("h3", { class: "plot-title" }, box);
-  const one = svg("svg", { id: "attribution-bars", role: "img", "aria-label": "Change of the answer's loss by layer." }, box);
-  const two = svg("svg", { id: "attribution-map", role: "img", tabindex: "0", "aria-label": "Change of the answer's loss by layer and module. Arrow keys move from cell to cell." }, box);
+  const one = svg("svg", { id: "attribution-bars", role: "img", "aria-label": "Change of the answer's loss by layer." },
+    box);
+  const two = svg("svg",
+    { id: "attribution-map", role: "img", tabindex: "0",
+      "aria-label": "Change of the answer's loss by layer and module. Arrow keys move from cell to cell." }, box);
   const how = html("p", { class: "how" }, box);
   const sentence = html("p", { class: "said" }, box);
   const about = html("p", { class: "how" }, box);
@@ -115,14 +129,17 @@ part("attribution", ({ host, get, watch }) => {
     say(how, HOW[result.by]);
     say(sentence, result.sentence);
     const base = result.base_loss === null ? "" : ` Without any delta, as the base, it is ${three(result.base_loss)}.`;
-    say(about, `${result.own ? "The merge's own answer" : "The answer"}, ${result.tokens} tokens: “${result.answer}”. Its loss is ${three(result.loss)}\u202f${UNIT}.${base} Question: “${result.prompt}”`);
+    say(about,
+      `${result.own ? "The merge's own answer" : "The answer"}, ${result.tokens} tokens: “${result.answer}”. Its loss `
+      + `is ${three(result.loss)}\u202f${UNIT}.${base} Question: “${result.prompt}”`);
     twin(result);
   }
   function rows() {
     if (!result) return null;
     return {
       columns: ["layer", "module", `loss without it (${UNIT})`, `change of the loss (${UNIT})`],
-      rows: result.effects.map(({ layer, kind, loss, change }) => [layer ?? "outside", layer === null ? null : kind, loss, change]),
+      rows: result.effects.map(({ layer, kind, loss, change }) =>
+        [layer ?? "outside", layer === null ? null : kind, loss, change]),
     };
   }
   function take(next) {
@@ -140,7 +157,8 @@ part("attribution", ({ host, get, watch }) => {
 function twinTable(host) {
   const details = html("details", { class: "twin-box compared" }, host);
   html("summary", {}, details, "The plot as a table");
-  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Attribution as a table" }, details);
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Attribution as a table" },
+    details);
   const table = html("table", { class: "twin" }, scroll);
   return ({ effects, by }) => {
     table.replaceChildren();
@@ -162,14 +180,18 @@ part("attribution-examples", ({ host, get, trigger }) => {
   host.replaceChildren();
   const pick = (prompt) => { if (prompt) { server.asked = prompt; trigger("pick"); } };
   for (const { domain, colour, prompt } of get() || []) {
-    const button = html("button", { type: "button", class: "small", "data-domain": domain, title: prompt, "aria-label": `Example, ${domain}: ${prompt}` }, host);
+    const button = html("button",
+      { type: "button", class: "small", "data-domain": domain, title: prompt,
+        "aria-label": `Example, ${domain}: ${prompt}` }, host);
     button.style.setProperty("--model", colour);
     html("span", { class: "swatch", "aria-hidden": "true" }, button);
     html("span", {}, button, domain);
     button.addEventListener("click", () => pick(prompt));
   }
   const questions = () => document.querySelectorAll("#transcript .question");
-  const last = html("button", { type: "button", class: "small", "data-domain": "chat", title: "The question asked last in the chat" }, host, "last question of the chat");
+  const last = html("button",
+    { type: "button", class: "small", "data-domain": "chat", title: "The question asked last in the chat" }, host,
+    "last question of the chat");
   const newest = () => [...questions()].pop()?.textContent;
   last.addEventListener("click", () => pick(newest()));
   let taken = "";

@@ -13,7 +13,9 @@ import * as words from "./plot_sentences.js";
 part("compare-choice", ({ host, put: send }) => {
   host.replaceChildren();
   const chosen = { first: "merged", second: "" };
-  const boxes = Object.fromEntries([["first", "Compare", "The model everything is measured from"], ["second", "with", "The model it is compared with"]].map(([key, label, title]) => {
+  const boxes = Object.fromEntries(
+      [["first", "Compare", "The model everything is measured from"],
+          ["second", "with", "The model it is compared with"]].map(([key, label, title]) => {
     const wrap = html("label", { class: "choice", title }, host);
     html("span", {}, wrap, label);
     const box = html("select", { id: `compare-${key}` }, wrap);
@@ -33,7 +35,8 @@ part("compare-choice", ({ host, put: send }) => {
     const hash = tables.recipe(), { slot, other } = others();
     const models = controls.state.models.map((model) => model.ref);
     const options = [
-      ["merged", `the merge${hash ? ` (${hash.slice(0, 6)})` : ""}`], ["other", `the merge in slot ${slot}${other ? "" : " (empty yet)"}`],
+      ["merged", `the merge${hash ? ` (${hash.slice(0, 6)})` : ""}`],
+        ["other", `the merge in slot ${slot}${other ? "" : " (empty yet)"}`],
       ...[controls.state.base, ...models].filter(Boolean).map((name) => [name, words.label(name)]),
     ];
     const key = JSON.stringify(options);
@@ -44,7 +47,8 @@ part("compare-choice", ({ host, put: send }) => {
     if (!names.includes(chosen.second)) chosen.second = models[0] ?? controls.state.base;
     for (const [side, box] of Object.entries(boxes)) {
       box.replaceChildren();
-      for (const [name, text] of options) html("option", { value: name, ...(name === "other" && !other && { disabled: "" }) }, box, text);
+      for (const [name, text] of options)
+        html("option", { value: name, ...(name === "other" && !other && { disabled: "" }) }, box, text);
       box.value = chosen[side];
     }
     tell();
@@ -54,20 +58,27 @@ part("compare-choice", ({ host, put: send }) => {
 // --- the measures: X and Y are the two, W the base -----------------------------------------------
 const two = (x) => (Math.abs(x) < 0.005 ? "0" : x.toFixed(2).replace("-", "−"));
 const MEASURES = [
-  { name: "over_base", title: "difference ÷ base", unit: "‖X − Y‖ / ‖W‖, %", text: percent, map: amounts, low: 0, grows: true,
+  { name: "over_base", title: "difference ÷ base", unit: "‖X − Y‖ / ‖W‖, %", text: percent, map: amounts, low: 0,
+      grows: true,
     how: "Colour, number: size of the difference of the two, divided by the size of the base's weights W." },
   { name: "delta_cosine", title: "cosine of the two changes", unit: "cosine", text: two, map: signs, low: -1, high: 1,
-    how: "Colour, number: 1, reddish, where both moved the same way from the base; 0 where they have nothing in common; −1, bluish, the opposite way." },
-  { name: "sign_agreement", title: "sign agreement", unit: "share of what both changed, %", text: percent, map: signs, low: 0, high: 1,
-    how: "Colour, number: of the weights that both changed, the share moved in the same direction. 50\u202f% is chance." },
-  { name: "first_only", title: "changed by X only", unit: "share of weights, %", text: percent, map: amounts, low: 0, grows: true,
+    how: "Colour, number: 1, reddish, where both moved the same way from the base; 0 where they have nothing in "
+    + "common; −1, bluish, the opposite way." },
+  { name: "sign_agreement", title: "sign agreement", unit: "share of what both changed, %", text: percent, map: signs,
+      low: 0, high: 1,
+    how: "Colour, number: of the weights that both changed, the share moved in the same direction. 50\u202f% is "
+    + "chance." },
+  { name: "first_only", title: "changed by X only", unit: "share of weights, %", text: percent, map: amounts, low: 0,
+      grows: true,
     how: "Colour, number: share of the weights that the first has changed from the base, and the second has not." },
-  { name: "second_only", title: "changed by Y only", unit: "share of weights, %", text: percent, map: amounts, low: 0, grows: true,
+  { name: "second_only", title: "changed by Y only", unit: "share of weights, %", text: percent, map: amounts, low: 0,
+      grows: true,
     how: "Colour, number: share of the weights that the second has changed from the base, and the first has not." },
 ];
 const known = (result, { name }) => result.cells.some((cell) => cell[name] !== null);
 const names = (result) => result.sides.map(({ label }) => label);
-const titled = ({ title }, result) => title.replace(" X ", ` ${names(result)[0]} `).replace(" Y ", ` ${names(result)[1]} `);
+const titled = ({ title }, result) => title.replace(" X ", ` ${names(result)[0]} `)
+  .replace(" Y ", ` ${names(result)[1]} `);
 
 function sentence(result, measure) {
   const cells = result.cells.filter((cell) => cell[measure.name] !== null);
@@ -76,17 +87,23 @@ function sentence(result, measure) {
   const best = cells.reduce((a, b) => (b[measure.name] > a[measure.name] ? b : a));
   const where = `layer ${best.layer}, ${best.kind} (${measure.text(best[measure.name])})`;
   if (result.modules.changed === 0) return `No matrix of ${x} and ${y} differs`;
-  if (measure.name === "over_base") return `${first(x)} and ${y} differ by ${measure.text(all)} of the base, most in ${where}`;
-  if (measure.name === "delta_cosine") return `The changes of ${x} and ${y} have a cosine of ${measure.text(all)}, most in ${where}`;
-  if (measure.name === "sign_agreement") return `${first(x)} and ${y} agree in ${measure.text(all)} of the signs, most in ${where}`;
-  return `${measure.text(all)} of the weights are changed by ${measure.name === "first_only" ? x : y} only, most in ${where}`;
+  if (measure.name === "over_base")
+    return `${first(x)} and ${y} differ by ${measure.text(all)} of the base, most in ${where}`;
+  if (measure.name === "delta_cosine")
+    return `The changes of ${x} and ${y} have a cosine of ${measure.text(all)}, most in ${where}`;
+  if (measure.name === "sign_agreement")
+    return `${first(x)} and ${y} agree in ${measure.text(all)} of the signs, most in ${where}`;
+  return `${measure.text(all)} of the weights are changed by ${measure.name === "first_only" ? x : y} only, most in `
+    + `${where}`;
 }
 const first = (text) => text[0].toUpperCase() + text.slice(1);
 
 part("compare", ({ host, get, watch }) => {
   host.replaceChildren();
   const runs = watchRuns(host, "compare", {
-    label: "Comparing", idle: "Not compared yet. Take the base and a domain model, the merge and a domain model, or the merges of settings A and B.",
+    label: "Comparing",
+    idle: "Not compared yet. Take the base and a domain model, the merge and a domain model, or the merges of settings "
+    + "A and B.",
   });
   const box = html("section", { class: "plot plot-compare" }, host);
   const wrap = html("label", { class: "choice", title: "What the colour of a cell means" }, box);
@@ -95,7 +112,9 @@ part("compare", ({ host, get, watch }) => {
   const heading = html("h3", { class: "plot-title" }, box);
   let result = null, measure = MEASURES[0], shown = [], pointed = null, drawn = "";
   const drawing = (id, colours) => {
-    const root = svg("svg", { id, role: "img", tabindex: "0", "aria-label": "Difference by layer and module. Arrow keys move from cell to cell." }, box);
+    const root = svg("svg",
+      { id, role: "img", tabindex: "0",
+        "aria-label": "Difference by layer and module. Arrow keys move from cell to cell." }, box);
     return { root, colours, ...heatmapPlot(root, (index) => { pointed = index; showTip(); }, colours) };
   };
   const maps = [drawing("compare-amounts", amounts), drawing("compare-signs", signs)];
@@ -111,7 +130,9 @@ part("compare", ({ host, get, watch }) => {
     const cell = pointed === null ? null : shown[pointed];
     tip.hidden = !cell;
     if (!cell) return;
-    const text = [`layer ${cell.layer}, ${cell.kind}`, ...MEASURES.filter((one) => cell[one.name] !== null).map((one) => `${titled(one, result)} ${one.text(cell[one.name])}`)].join(" · ");
+    const text = [`layer ${cell.layer}, ${cell.kind}`,
+      ...MEASURES.filter((one) => cell[one.name] !== null)
+      .map((one) => `${titled(one, result)} ${one.text(cell[one.name])}`)].join(" · ");
     say(tip, text);
     const { root } = map, { x, y, width, height } = map.boxOf(pointed);
     const left = Math.min(Math.max(x + width / 2 - 130, 0), Math.max(root.clientWidth - 260, 0));
@@ -126,14 +147,16 @@ part("compare", ({ host, get, watch }) => {
     const key = `${width}/${result.id}/${measure.name}`;
     if (!width || key === drawn) return;
     drawn = key;
-    const layers = [...new Set(result.cells.map(({ layer }) => layer))], kinds = [...new Set(result.cells.map(({ kind }) => kind))];
+    const layers = [...new Set(result.cells.map(({ layer }) => layer))],
+      kinds = [...new Set(result.cells.map(({ kind }) => kind))];
     shown = result.cells.filter((cell) => cell[measure.name] !== null);
     const high = measure.high ?? (Math.max(...shown.map((cell) => cell[measure.name])) || 1);
     map = maps.find(({ colours }) => colours === measure.map);
     for (const one of maps) one.root.style.display = one === map ? "" : "none";
     map.draw({
       table: { layers, kinds }, key: `${result.id}/${measure.name}`,
-      cells: shown.map((cell) => ({ layer: cell.layer, kind: cell.kind, l: layers.indexOf(cell.layer), value: cell[measure.name], kept: null })),
+      cells: shown.map((cell) =>
+        ({ layer: cell.layer, kind: cell.kind, l: layers.indexOf(cell.layer), value: cell[measure.name], kept: null })),
       scale: { low: measure.low, high, text: measure.text, cell: measure.text, unit: measure.unit },
     }, width);
     say(heading, sentence(result, measure));
@@ -145,14 +168,19 @@ part("compare", ({ host, get, watch }) => {
   }
   function offer() {
     select.replaceChildren();
-    for (const one of MEASURES) html("option", { value: one.name, ...(!known(result, one) && { disabled: "" }) }, select, titled(one, result));
+    for (const one of MEASURES)
+      html("option", { value: one.name, ...(!known(result, one) && { disabled: "" }) }, select, titled(one, result));
     select.value = measure.name;
   }
-  select.addEventListener("change", () => { measure = MEASURES.find((one) => one.name === select.value) ?? measure; draw(); });
+  select.addEventListener("change", () => {
+    measure = MEASURES.find((one) => one.name === select.value) ?? measure;
+    draw();
+  });
   function tell() {
     settings.replaceChildren();
     if (!result.settings) return;
-    html("p", { class: "how" }, settings, result.settings.length ? `From ${names(result)[0]} to ${names(result)[1]}:` : "The two recipes are the same.");
+    html("p", { class: "how" }, settings, result.settings.length ? `From ${names(result)[0]} to ${names(result)[1]}:`
+      : "The two recipes are the same.");
     const list = html("ul", { class: "settings" }, settings);
     for (const line of result.settings) html("li", {}, list, line);
   }
@@ -174,11 +202,13 @@ part("compare", ({ host, get, watch }) => {
 // --- the table: every measure of every cell, sorted by any -----------------------------------------
 function tableOf(host) {
   const wrap = html("div", { class: "compared" }, host);
-  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of differences" }, wrap);
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of differences" },
+    wrap);
   const table = html("table", { id: "compare-table" }, scroll);
   let result = null, by = null, falling = true;
   const columns = () => [
-    { name: "layer", title: "layer", text: String }, { name: "kind", title: "module", text: String }, { name: "numel", title: "weights", unit: "count", text: count },
+    { name: "layer", title: "layer", text: String }, { name: "kind", title: "module", text: String },
+      { name: "numel", title: "weights", unit: "count", text: count },
     ...MEASURES.map((one) => ({ ...one, title: titled(one, result) })),
   ];
   function sorted() {
@@ -186,13 +216,15 @@ function tableOf(host) {
     if (!by) return rows;
     const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
     return rows.sort((a, b) => {
-      if (a[by] === null || b[by] === null) return Number(a[by] === null) - Number(b[by] === null); // what has no value comes last
+      // what has no value comes last
+      if (a[by] === null || b[by] === null) return Number(a[by] === null) - Number(b[by] === null);
       return falling ? order(b[by], a[by]) : order(a[by], b[by]);
     });
   }
   function build() {
     table.replaceChildren();
-    html("caption", {}, table, `${first(names(result)[0])} and ${names(result)[1]}, module by module. A click on a heading sorts.`);
+    html("caption", {}, table,
+      `${first(names(result)[0])} and ${names(result)[1]}, module by module. A click on a heading sorts.`);
     const head = html("tr", {}, html("thead", {}, table));
     for (const { name, title, unit } of columns()) {
       const sort = by === name ? (falling ? "descending" : "ascending") : "none";
@@ -208,13 +240,17 @@ function tableOf(host) {
     const body = html("tbody", {}, table);
     for (const cell of sorted()) {
       const row = html("tr", {}, body);
-      for (const { name, text } of columns()) html("td", { "data-name": name }, row, cell[name] === null ? "–" : text(cell[name]));
+      for (const { name, text } of columns())
+        html("td", { "data-name": name }, row, cell[name] === null ? "–" : text(cell[name]));
     }
   }
   return {
     fill(next) { if (next !== result) { result = next; build(); } },
     rows: () => result && {
-      columns: columns().map(({ title, unit, name }) => (unit ? `${title} (${MEASURES.some((one) => one.name === name) ? unit.replace(", %", " as a share") : unit})` : title)),
+      columns: columns()
+      .map(({ title, unit, name }) =>
+        (unit ? `${title} (${MEASURES.some((one) => one.name === name) ? unit.replace(", %", " as a share") : unit})`
+          : title)),
       rows: sorted().map((cell) => columns().map(({ name }) => cell[name])),
     },
   };

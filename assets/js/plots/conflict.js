@@ -69,7 +69,8 @@ export const meetingNow = () => {
       sum.both += both;
       sum.opposed += turned[Math.floor(cell / table.kinds.length)] ? both - opposed : opposed;
     }
-    return { ...sum, overlap: sum.kept > 0 ? sum.both / sum.kept : null, conflict: sum.both > 0 ? sum.opposed / sum.both : null };
+    return { ...sum, overlap: sum.kept > 0 ? sum.both / sum.kept : null, conflict: sum.both > 0 ? sum.opposed / sum.both
+      : null };
   };
 };
 // The request has failed; a notice said why.

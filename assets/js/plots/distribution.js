@@ -63,7 +63,8 @@ export const distributionPlot = (root, onZoom) => {
     const wide = high - low > 1.2;
     const values = [];
     for (let p = Math.floor(low); p <= high; p++) {
-      for (const m of wide ? [1] : high - low > 0.5 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]) values.push(m * 10 ** p);
+      for (const m of wide ? [1] : high - low > 0.5 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9])
+        values.push(m * 10 ** p);
     }
     for (const value of values) {
       const at = x(value);

@@ -7,21 +7,25 @@ const LETTER = 6.6, FEW = 8; // pixels; up to so many values of an axis are all 
 const SERIES = 8; // distinguishable colours and marks
 
 // One decimal from 10 on, three digits below; as in docs/experiments.md.
-export const resultNumber = (value) => (Math.abs(value) >= 10 ? value.toFixed(1).replace(/\.0$/, "") : String(+value.toPrecision(3))).replace("-", "−");
+export const resultNumber = (value) =>
+  (Math.abs(value) >= 10 ? value.toFixed(1).replace(/\.0$/, "") : String(+value.toPrecision(3))).replace("-", "−");
 const number = resultNumber;
 // A half to the even tenth, as in sentences, which Python writes.
 const tenth = (value) => (Math.abs(value * 10) % 1 === 0.5 ? (2 * Math.round(value * 5)) / 10 : +value.toFixed(1));
 /** With one decimal if it is a share or a difference of shares. */
-export const resultValue = (value, unit) => (unit === "%" || unit === "points" ? String(tenth(value)).replace("-", "−") : number(value));
+export const resultValue = (value, unit) =>
+  (unit === "%" || unit === "points" ? String(tenth(value)).replace("-", "−") : number(value));
 // As the rest of the page writes them: no line ends between a number and its sign.
-export const resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace(/(^|[\s(])-(?=\d)/g, "$1−").replaceAll("‖d‖/‖W‖", "‖d‖/\u2060‖W‖");
+export const resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace(/(^|[\s(])-(?=\d)/g, "$1−")
+  .replaceAll("‖d‖/‖W‖", "‖d‖/\u2060‖W‖");
 const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
 export const resultAxis = axisText;
 
 const there = (values) => values.filter((x) => typeof x === "number");
 function size(root, width, height) {
   root.replaceChildren();
-  for (const [name, value] of [["viewBox", `0 0 ${width} ${height}`], ["width", width], ["height", height]]) put(root, name, value);
+  for (const [name, value] of [["viewBox", `0 0 ${width} ${height}`], ["width", width], ["height", height]])
+    put(root, name, value);
 }
 
 // Circle, square, diamond, triangle: each series has its own mark, besides its colour.
@@ -44,7 +48,8 @@ export const resultLegend = (list, chart) => {
   chart.series.forEach(({ name }, place) => {
     const item = html("li", {}, list);
     const root = svg("svg", { width: 14, height: 12, viewBox: "0 0 14 12", "aria-hidden": "true" }, item);
-    svg("path", { d: chart.kind === "bars" ? "M1 1h12v10h-12Z" : mark(place)(7, 6), fill: colourOf(name, place) }, root);
+    svg("path", { d: chart.kind === "bars" ? "M1 1h12v10h-12Z" : mark(place)(7, 6), fill: colourOf(name, place) },
+      root);
     html("span", {}, item, name);
   });
 };
@@ -55,12 +60,14 @@ function yAxis(root, chart, width, marks, at) {
     svg("text", { x: LEFT - 6, y: px(at(v) + 4), class: "tick end" }, root, number(v));
   }
   const middle = TOP + HEIGHT / 2;
-  svg("text", { x: 11, y: middle, class: "axis middle", transform: `rotate(-90 11 ${middle})` }, root, axisText(chart.y));
+  svg("text", { x: 11, y: middle, class: "axis middle", transform: `rotate(-90 11 ${middle})` }, root,
+    axisText(chart.y));
 }
 // All names; of numbers that would overlap, the first and the last, the others only in the tips.
 function xAxis(root, chart, width, names, at) {
   const foot = TOP + HEIGHT, tilted = tilts(names, width);
-  const labels = (names ?? marksOf(chart)).map((value) => ({ x: at(value), text: names ? String(value) : number(value) }));
+  const labels = (names ?? marksOf(chart))
+    .map((value) => ({ x: at(value), text: names ? String(value) : number(value) }));
   const apart = (one, next) => next.x - one.x >= ((one.text.length + next.text.length) * LETTER) / 2 + 4;
   const shown = [];
   for (const one of labels) {
@@ -68,13 +75,17 @@ function xAxis(root, chart, width, names, at) {
     else if (one === labels.at(-1) && shown.length > 1) shown.splice(-1, 1, one);
   }
   for (const { x, text } of shown) {
-    svg("text", { x: px(x), y: foot + 16, class: `tick ${tilted ? "end" : "middle"}`, ...(tilted ? { transform: `rotate(-32 ${px(x)} ${foot + 12})` } : {}) }, root, text);
+    svg("text",
+      { x: px(x), y: foot + 16, class: `tick ${tilted ? "end" : "middle"}`,
+        ...(tilted ? { transform: `rotate(-32 ${px(x)} ${foot + 12})` } : {}) }, root, text);
   }
-  svg("text", { x: px((LEFT + width - RIGHT) / 2), y: foot + below(names, width) - 6, class: "axis middle" }, root, axisText(chart.x));
+  svg("text", { x: px((LEFT + width - RIGHT) / 2), y: foot + below(names, width) - 6, class: "axis middle" }, root,
+    axisText(chart.x));
 }
 // The measured values if they are few; else round ones within the plot.
 function marksOf(chart) {
-  const own = [...new Set(chart.series.flatMap((one) => one.x))].sort((a, b) => a - b), [low, high] = [own[0], own[own.length - 1]];
+  const own = [...new Set(chart.series.flatMap((one) => one.x))].sort((a, b) => a - b),
+    [low, high] = [own[0], own[own.length - 1]];
   return own.length <= FEW ? own : ticks(low, high);
 }
 const longest = (names) => Math.max(0, ...(names ?? []).map((name) => String(name).length));
@@ -82,28 +93,36 @@ const tilts = (names, width) => Boolean(names) && longest(names) * LETTER > (wid
 const below = (names, width) => (tilts(names, width) ? BOTTOM + Math.min(longest(names) * 3.4, 90) : BOTTOM);
 function whisker(root, x, low, high, at, colour) {
   if (typeof low !== "number" || typeof high !== "number") return;
-  svg("path", { class: "whisker", d: `M${px(x - 3)} ${px(at(low))}h6m-3 0V${px(at(high))}m-3 0h6`, stroke: colour }, root);
+  svg("path", { class: "whisker", d: `M${px(x - 3)} ${px(at(low))}h6m-3 0V${px(at(high))}m-3 0h6`, stroke: colour },
+    root);
 }
 function tip(root, chart, series, i) {
   const low = series.low[i], high = series.high[i];
   const interval = typeof low === "number" && typeof high === "number" ? ` (${number(low)} to ${number(high)})` : "";
   const x = typeof series.x[i] === "number" ? number(series.x[i]) : series.x[i];
   const label = series.labels[i] ? `, ${series.labels[i]}` : "";
-  svg("title", {}, root, `${series.name}${label}: ${chart.x.title} ${x}${chart.x.unit === "%" ? "\u202f%" : ""}, ${chart.y.title} ${number(series.y[i])}${chart.y.unit === "%" ? "\u202f%" : ` ${chart.y.unit}`}${interval}`);
+  svg("title", {}, root,
+    `${series.name}${label}: ${chart.x.title} ${x}${chart.x.unit === "%" ? "\u202f%" : ""}, ${chart.y.title} `
+    + `${number(series.y[i])}${chart.y.unit === "%" ? "\u202f%" : ` ${chart.y.unit}`}${interval}`);
 }
 function seriesOf(root, chart, series, place, many, at) {
   const colour = colourOf(series.name, place), band = at.room ? Math.min((at.room * 0.8) / many, 26) : 0;
-  const shift = chart.kind === "bars" ? (place - (many - 1) / 2) * band : at.room ? (place - (many - 1) / 2) * Math.min(6, at.room / many) : 0;
+  const shift = chart.kind === "bars" ? (place - (many - 1) / 2) * band : at.room
+    ? (place - (many - 1) / 2) * Math.min(6, at.room / many) : 0;
   const points = series.x.map((x, i) => [at.x(x) + shift, series.y[i], i]).filter(([, y]) => typeof y === "number");
   if (chart.kind === "lines") {
     const path = points.map(([x, y], k) => `${k ? "L" : "M"}${px(x)} ${px(at.y(y))}`).join("");
-    svg("path", { class: "curve-line", d: path, stroke: colour, "stroke-dasharray": DASHES[Math.floor(place / MARKS.length) % DASHES.length] }, root);
+    svg("path",
+      { class: "curve-line", d: path, stroke: colour,
+        "stroke-dasharray": DASHES[Math.floor(place / MARKS.length) % DASHES.length] }, root);
   }
   for (const [x, y, i] of points) {
     const g = svg("g", { class: "point", "data-series": series.name, "data-value": y }, root);
     if (chart.kind === "bars") {
       const [top, foot] = [at.y(Math.max(y, 0)), at.y(Math.min(y, 0))];
-      svg("rect", { x: px(x - band / 2 + 0.5), width: px(Math.max(band - 1, 1)), y: px(top), height: px(Math.max(foot - top, 0.5)), fill: colour }, g);
+      svg("rect",
+        { x: px(x - band / 2 + 0.5), width: px(Math.max(band - 1, 1)), y: px(top),
+          height: px(Math.max(foot - top, 0.5)), fill: colour }, g);
       whisker(g, x, series.low[i], series.high[i], at.y, "var(--d-ink)");
     } else {
       whisker(g, x, series.low[i], series.high[i], at.y, colour);
@@ -121,13 +140,15 @@ function drawChart(root, chart, width, bounds) {
   const named = chart.series.some((one) => one.x.some((x) => typeof x === "string"));
   const names = named ? [...new Set(chart.series.flatMap((one) => one.x))] : null;
   const [least, most] = bounds ?? resultBounds([chart]);
-  const { low: bottom, high: top, marks } = chart.kind === "bars" ? axis(Math.min(least, 0), Math.max(most, 0)) : axis(least, most);
+  const { low: bottom, high: top, marks } = chart.kind === "bars" ? axis(Math.min(least, 0), Math.max(most, 0))
+    : axis(least, most);
   const all = names ? [] : there(chart.series.flatMap((one) => one.x));
   const [low, high] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
   const inner = width - LEFT - RIGHT, edge = 10; // so that whiskers at the ends are whole
   const at = {
     room: names ? inner / names.length : 0,
-    x: names ? (x) => LEFT + (inner / names.length) * (names.indexOf(x) + 0.5) : (x) => LEFT + edge + ((x - low) / (high - low || 1)) * (inner - 2 * edge),
+    x: names ? (x) => LEFT + (inner / names.length) * (names.indexOf(x) + 0.5)
+    : (x) => LEFT + edge + ((x - low) / (high - low || 1)) * (inner - 2 * edge),
     y: (y) => TOP + (1 - (y - bottom) / (top - bottom)) * HEIGHT,
   };
   size(root, width, TOP + HEIGHT + below(names, width));
@@ -136,7 +157,8 @@ function drawChart(root, chart, width, bounds) {
   chart.series.forEach((series, place) => seriesOf(root, chart, series, place, chart.series.length, at));
 }
 
-const SIGNS = { "▲": "wins", "△": "wins, but not against magnitude as pruned", "▼": "loses", "=": "ties", "?": "undecided", "×": "both below one model that is not merged" };
+const SIGNS = { "▲": "wins", "△": "wins, but not against magnitude as pruned", "▼": "loses", "=": "ties",
+  "?": "undecided", "×": "both below one model that is not merged" };
 // `pick` gives what a click on a cell does, by its place (table and row), or nothing.
 function drawHeatmap(root, map, width, pick) {
   const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((one) => one.length)), width * 0.48);
@@ -148,25 +170,38 @@ function drawHeatmap(root, map, width, pick) {
   size(root, width, foot + 52);
   svg("text", { x: 0, y: 12, class: "axis" }, root, axisText(map.y));
   svg("text", { x: px(left + (width - left - RIGHT) / 2), y: 30, class: "axis middle" }, root, axisText(map.x));
-  map.columns.forEach((name, j) => svg("text", { x: px(left + step * (j + 0.5)), y: 47, class: "tick middle" }, root, name));
+  map.columns.forEach((name, j) =>
+    svg("text", { x: px(left + step * (j + 0.5)), y: 47, class: "tick middle" }, root, name));
   map.rows.forEach((name, i) => {
     svg("text", { x: px(left - 6), y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, name);
     map.cells[i].forEach((value, j) => {
       const sign = map.marks?.[i]?.[j] ?? ""; // files of earlier versions have none
       const told = value === null || sign === "×" ? null : value; // the colour of one that tells nothing would
-      const g = svg("g", { class: "point", "data-row": name, "data-column": map.columns[j], ...(value === null ? {} : { "data-value": value }) }, root);
-      svg("rect", { x: px(left + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2, fill: told === null ? "var(--d-sunk)" : ramp.colour(share(told)) }, g);
-      svg("text", { class: "number", x: px(left + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: told === null ? "var(--d-ink)" : ramp.ink(share(told)) }, g, value === null ? "–" : `${number(value)} ${sign}`.trim());
-      const said = `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: ${value === null ? "not measured" : `${number(value)} ${map.z.unit}${sign && `, ${SIGNS[sign]}`}`}`;
+      const g = svg("g",
+        { class: "point", "data-row": name, "data-column": map.columns[j],
+          ...(value === null ? {} : { "data-value": value }) }, root);
+      svg("rect",
+        { x: px(left + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2,
+          fill: told === null ? "var(--d-sunk)" : ramp.colour(share(told)) }, g);
+      svg("text",
+        { class: "number", x: px(left + step * (j + 0.5)), y: px(top + row * (i + 0.5)),
+          fill: told === null ? "var(--d-ink)" : ramp.ink(share(told)) }, g,
+          value === null ? "–" : `${number(value)} ${sign}`.trim());
+      const said = `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: `
+        + `${value === null ? "not measured" : `${number(value)} ${map.z.unit}${sign && `, ${SIGNS[sign]}`}`}`;
       const place = map.places?.[i]?.[j], go = place && pick?.(place, `${name}, ${map.columns[j]} pruned`);
       svg("title", {}, g, go ? `${said}. A click, or Enter, sets the controls to this merge.` : said);
       if (go) clickable(g, said, go);
     });
   });
-  scale(root, map, { left, width, foot }, map.middle === null ? [low, high] : [map.middle - reach, map.middle + reach], ramp);
+  scale(root, map, { left, width, foot }, map.middle === null ? [low, high] : [map.middle - reach, map.middle + reach],
+    ramp);
 }
 function clickable(g, told, go) {
-  for (const [name, value] of Object.entries({ tabindex: 0, role: "button", "aria-label": `Set the controls to this merge. ${told}` })) put(g, name, value);
+  for (
+    const [name,
+      value] of Object.entries(
+        { tabindex: 0, role: "button", "aria-label": `Set the controls to this merge. ${told}` })) put(g, name, value);
   g.addEventListener("click", () => {
     for (const other of g.parentNode.querySelectorAll("[data-chosen]")) other.removeAttribute("data-chosen");
     put(g, "data-chosen", "true");
@@ -180,14 +215,23 @@ function clickable(g, told, go) {
 }
 function scale(root, map, { left, width, foot }, [low, high], ramp) {
   const steps = 32, wide = (width - left - RIGHT) / steps;
-  for (let i = 0; i < steps; i++) svg("rect", { x: px(left + wide * i), y: foot + 12, width: px(wide + 0.5), height: 8, fill: ramp.colour(i / (steps - 1)) }, root);
+  for (let i = 0; i < steps; i++)
+    svg("rect",
+      { x: px(left + wide * i), y: foot + 12, width: px(wide + 0.5), height: 8, fill: ramp.colour(i / (steps - 1)) },
+      root);
   svg("text", { x: px(left), y: foot + 36, class: "tick" }, root, number(low));
   const fits = axisText(map.z).length * LETTER + 90 < width - left - RIGHT; // between the numbers, else below them
-  svg("text", fits ? { x: px(left + (width - left - RIGHT) / 2), y: foot + 36, class: "axis middle" } : { x: px(width - RIGHT), y: foot + 50, class: "axis end" }, root, axisText(map.z));
+  svg("text", fits ? { x: px(left + (width - left - RIGHT) / 2), y: foot + 36, class: "axis middle" }
+    : { x: px(width - RIGHT), y: foot + 50, class: "axis end" }, root, axisText(map.z));
   svg("text", { x: px(width - RIGHT), y: foot + 36, class: "tick end" }, root, number(high));
 }
-/** Draw a plot. @param {any} [bounds] of a chart @param {(place: [number, number], what: string) => (() => void) | null} [pick] of a heatmap */
-export const resultPlot = (root, plot, width, bounds = null, pick = () => null) => (plot.kind === "heatmap" ? drawHeatmap(root, plot, width, pick) : drawChart(root, plot, width, bounds));
+/**
+ * Draw a plot.
+ * @param {any} [bounds] of a chart
+ * @param {(place: [number, number], what: string) => (() => void) | null} [pick] of a heatmap
+ */
+export const resultPlot = (root, plot, width, bounds = null, pick = () => null) =>
+  (plot.kind === "heatmap" ? drawHeatmap(root, plot, width, pick) : drawChart(root, plot, width, bounds));
 
 // The numbers of a plot, for a file.
 export const resultRows = (plot) => {
@@ -199,6 +243,7 @@ export const resultRows = (plot) => {
   }
   return {
     columns: ["series", axisText(plot.x), axisText(plot.y), "95 % interval from", "to", "label"],
-    rows: plot.series.flatMap((one) => one.x.map((x, i) => [one.name, x, one.y[i], one.low[i] ?? null, one.high[i] ?? null, one.labels[i] ?? ""])),
+    rows: plot.series.flatMap((one) =>
+      one.x.map((x, i) => [one.name, x, one.y[i], one.low[i] ?? null, one.high[i] ?? null, one.labels[i] ?? ""])),
   };
 };

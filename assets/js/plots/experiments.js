@@ -5,7 +5,8 @@ import * as history from "../session/history.js";
 import { paint, part } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
 import { stateText } from "../session/session_value.js";
-import { resultValue, resultAxis, resultText, resultBounds, resultLegend, resultRows, resultPlot } from "./experiment-plots.js";
+import { resultValue, resultAxis, resultText, resultBounds, resultLegend, resultRows,
+  resultPlot } from "./experiment-plots.js";
 
 const number = resultValue, axis = resultAxis, tidy = resultText;
 const minutes = (seconds) => (seconds >= 90 ? `${(seconds / 60).toFixed(1)} minutes` : `${Math.round(seconds)} s`);
@@ -53,10 +54,14 @@ function plotOf(parent, plot, name, bounds, pick) {
   const box = html("section", { class: `plot plot-result ${plot.marks?.length ? "wide" : ""}` }, parent);
   html("h3", { class: "plot-title" }, box, tidy(plot.title));
   resultLegend(html("ul", { class: "legend" }, box), plot);
-  const root = svg("svg", { role: plot.places?.length ? "group" : "img", "aria-label": `${plot.title}. The table below holds the numbers.` }, box);
-  if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.some((end) => end !== null))) html("p", { class: "how" }, box, "Whiskers: 95\u202f% intervals.");
+  const root = svg("svg",
+    { role: plot.places?.length ? "group" : "img", "aria-label": `${plot.title}. The table below holds the numbers.` },
+    box);
+  if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.some((end) => end !== null)))
+    html("p", { class: "how" }, box, "Whiskers: 95\u202f% intervals.");
   if (plot.how) prose(box, "how", plot.how);
-  if (plot.places?.flat().some((place) => place && pick(place, ""))) html("p", { class: "how" }, box, "Underlined: a click sets the controls to this merge.");
+  if (plot.places?.flat().some((place) => place && pick(place, "")))
+    html("p", { class: "how" }, box, "Underlined: a click sets the controls to this merge.");
   saveable(box, name, () => resultRows(plot), () => root);
   let drawn = 0;
   return () => {
@@ -66,11 +71,14 @@ function plotOf(parent, plot, name, bounds, pick) {
 }
 
 // A number of items common to all cells is shown once, others in their cells' tips.
-const itemsOf = (table) => [...new Set(table.rows.flatMap((row) => row.cells.map((cell) => cell.n)).filter((n) => n !== null))];
+const itemsOf = (table) =>
+  [...new Set(table.rows.flatMap((row) => row.cells.map((cell) => cell.n)).filter((n) => n !== null))];
 function cellOf(tr, cell, unit, first, every) {
   const td = html(first ? "th" : "td", first ? { scope: "row" } : {}, tr);
   html("span", {}, td, worded(cell.value, unit));
-  if (cell.low !== null && cell.high !== null) html("span", { class: "muted" }, td, ` (${number(cell.low, unit)}\u00a0to ${number(cell.high, unit)})`); // breaks after "to" in a narrow column
+  // breaks after "to" in a narrow column
+  if (cell.low !== null && cell.high !== null)
+    html("span", { class: "muted" }, td, ` (${number(cell.low, unit)}\u00a0to ${number(cell.high, unit)})`);
   if (cell.note) html("span", { class: "muted note" }, td, cell.note.replace(" draws", "\u00a0draws"));
   if (cell.n !== null && every.length > 1) td.title = `${cell.n} items`;
 }
@@ -84,31 +92,43 @@ function nameOf({ cells }, columns) {
 }
 function tableOf(parent, table, place, name, set) {
   const box = html("section", { class: "result-table" }, parent), about = html("p", { class: "how" }, box);
-  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title, "data-long": table.rows.length > LONG }, box);
+  const scroll = html("div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title,
+      "data-long": table.rows.length > LONG }, box);
   const root = html("table", {}, scroll), every = itemsOf(table), some = table.rows.some((row) => row.recipe);
-  say(about, `${table.title}${every.length === 1 ? `; ${every[0]} items each` : ""}. In brackets: 95\u202f% intervals.`);
+  say(about,
+    `${table.title}${every.length === 1 ? `; ${every[0]} items each` : ""}. In brackets: 95\u202f% intervals.`);
   const head = html("tr", {}, html("thead", {}, root));
   table.columns.forEach((column, k) => {
-    html("th", { scope: "col" }, head, axis(column).replace("coefficient", "coeffi\u00adcient")); // the longest word of all heads
-    if (some && !k) html("th", { scope: "col", title: "Set the controls to this merge" }, head, "set"); // in sight on a phone too
+    // the longest word of all heads
+    html("th", { scope: "col" }, head, axis(column).replace("coefficient", "coeffi\u00adcient"));
+    // in sight on a phone too
+    if (some && !k) html("th", { scope: "col", title: "Set the controls to this merge" }, head, "set");
   });
   const body = html("tbody", {}, root);
   table.rows.forEach((row, i) => {
     const tr = html("tr", { "data-row": i }, body);
     row.cells.forEach((cell, k) => {
       cellOf(tr, cell, table.columns[k].unit, k === 0, every);
-      if (some && !k) setter(html("td", {}, tr), row, nameOf(row, table.columns), () => set({ table: place, row: i }, nameOf(row, table.columns)));
+      if (some && !k)
+        setter(html("td", {}, tr), row, nameOf(row, table.columns),
+          () => set({ table: place, row: i }, nameOf(row, table.columns)));
     });
   });
   saveable(box, name, () => ({
-    columns: table.columns.flatMap((one) => [axis(one), `${one.title}: from`, `${one.title}: to`, `${one.title}: items`, `${one.title}: note`]),
+    columns: table.columns.flatMap((one) =>
+      [axis(one), `${one.title}: from`, `${one.title}: to`, `${one.title}: items`, `${one.title}: note`]),
     rows: table.rows.map((row) => row.cells.flatMap(({ value, low, high, n, note }) => [value, low, high, n, note])),
   }));
 }
 function setter(td, row, what, set) {
   if (!row.recipe) return;
   const fixed = history.refusal();
-  html("button", { type: "button", class: "small", title: fixed || "Set the controls to this merge: its models, method, rates and coefficients", "aria-label": `Set the controls to the merge of ${what}`, ...(fixed && { disabled: "" }) }, td, "Set").addEventListener("click", set);
+  html("button",
+    { type: "button", class: "small",
+      title: fixed || "Set the controls to this merge: its models, method, rates and coefficients",
+      "aria-label": `Set the controls to the merge of ${what}`, ...(fixed && { disabled: "" }) }, td,
+      "Set").addEventListener("click", set);
 }
 function howOf(parent, one, about) {
   const box = html("details", { class: "result-how" }, parent);
@@ -116,10 +136,16 @@ function howOf(parent, one, about) {
   prose(box, "", one.measured);
   if (!one.answers) { html("pre", {}, box, one.made); return; }
   const { title, base, models, test_items: test, search_items: search } = about.setting;
-  html("p", {}, box, `${title}: ${models.map(({ model, domain }) => `${model} (${domain})`).join(", ")} on ${base}; ${test ?? "all"} test items a domain, ${search} search items for what is chosen.`);
-  if (base.startsWith("zoo:")) html("p", {}, box, "Not run: the sets of the Hub, the paper's Llama 2 7B among them (dppa presets; dppa reproduce --preset).");
+  html("p", {}, box,
+    `${title}: ${models.map(({ model, domain }) => `${model} (${domain})`).join(", ")} on ${base}; ${test ?? "all"} `
+    + `test items a domain, ${search} search items for what is chosen.`);
+  if (base.startsWith("zoo:"))
+    html("p", {}, box,
+      "Not run: the sets of the Hub, the paper's Llama 2 7B among them (dppa presets; dppa reproduce --preset).");
   const versions = Object.entries(about.versions).map(([name, version]) => `${name} ${version}`).join(", ");
-  prose(box, "", `This one: ${one.answers} answers, ${minutes(one.seconds.processor)} of processor, ${minutes(one.seconds.wall)} by the clock, ${one.made || `on ${about.machine}`} (${versions})`
+  prose(box, "",
+      `This one: ${one.answers} answers, ${minutes(one.seconds.processor)} of processor, ${minutes(one.seconds.wall)} `
+      + `by the clock, ${one.made || `on ${about.machine}`} (${versions})`
     + `${one.known ? `; ${one.known} answers were known before` : ""}.`);
   const options = about.command.match(/ --(?!(?:all|out) )[\w-]+ (?:'[^']*'|"[^"]*"|\S+)/g) ?? []; // each has one value
   html("pre", {}, box, `${about.command}\ndppa reproduce ${one.key}${options.join("")}   # this one alone`);
@@ -138,7 +164,10 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
   let asked = false, draws = [], shown = null, chosen = 0, wanted = "", taken = "";
   const ask = (event, what) => { send(what); trigger(event); };
   select.addEventListener("change", () => { sayProse(line, ""); ask("look", { models: chosen, key: select.value }); });
-  models.addEventListener("change", () => { sayProse(line, ""); ask("look", { models: Number(models.value), key: shown, or_first: true }); });
+  models.addEventListener("change", () => {
+    sayProse(line, "");
+    ask("look", { models: Number(models.value), key: shown, or_first: true });
+  });
   function set(place, what) {
     wanted = what;
     sayProse(line, "");
@@ -152,7 +181,8 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
     select.parentElement.hidden = false;
     models.parentElement.hidden = sets.length < 2;
     select.replaceChildren();
-    for (const { key, number: place, title, not_run: why } of list) html("option", { value: key }, select, `${place}  ${title}${why ? " (not run)" : ""}`);
+    for (const { key, number: place, title, not_run: why } of list)
+      html("option", { value: key }, select, `${place}  ${title}${why ? " (not run)" : ""}`);
     shown = select.value = one.key;
     body.replaceChildren();
     put(host, "data-shown", one.key);
@@ -162,8 +192,11 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
     const rest = one.not_run ? () => {} : found(body, one.finding, one.key === "overview" ? one.short : "");
     if (!map) rest();
     const plots = html("div", { class: "result-plots" }, body);
-    const pick = (title) => ([table, row], what) => (one.tables[table].rows[row].recipe && !history.refusal() ? () => set({ table, row }, `${title.split(" minus ")[0]}, ${what}`) : null);
-    draws = one.plots.map((plot, i) => plotOf(plots, plot, `experiment-${one.number}-${i + 1}`, scaleOf(one.plots, plot), pick(plot.title)));
+    const pick = (title) => ([table, row], what) =>
+      (one.tables[table].rows[row].recipe && !history.refusal()
+        ? () => set({ table, row }, `${title.split(" minus ")[0]}, ${what}`) : null);
+    draws = one.plots.map((plot, i) =>
+      plotOf(plots, plot, `experiment-${one.number}-${i + 1}`, scaleOf(one.plots, plot), pick(plot.title)));
     if (map) rest();
     one.tables.forEach((table, i) => tableOf(body, table, i, `experiment-${one.number}-table-${i + 1}`, set));
     for (const what of one.missing) prose(body, "how", `Left out. ${what}`);
@@ -177,7 +210,8 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
     if (value.take) {
       taken = stateText(value.take);
       history.goTo(value.take);
-      sayProse(line, `The controls are set to the merge of ${wanted}, its models included. Undo brings back what was there.`);
+      sayProse(line,
+        `The controls are set to the merge of ${wanted}, its models included. Undo brings back what was there.`);
       const told = line.textContent;
       setTimeout(() => { if (line.textContent === told) sayProse(line, ""); }, TOLD_MS); // it covers what lies below
     }

@@ -45,7 +45,8 @@ function viewNow() {
   for (const cell of cells) {
     const [changed, , along] = outcome?.get(`${cell.layer}/${cell.kind}`) ?? [null, null, null];
     const pair = known?.get(`${cell.layer}/${cell.kind}`)
-      ?? (shows === "plan" ? lookUp(table, cell, rate, rate, rates[rates.length - 1]) : [drawn(cell, rate), drawn(cell, rate)]);
+      ?? (shows === "plan" ? lookUp(table, cell, rate, rate, rates[rates.length - 1])
+        : [drawn(cell, rate), drawn(cell, rate)]);
     cell.kept = shows === "whole" ? changed : pair[0];
     cell.energy = pair[1];
     cell.changed = changed;
@@ -61,10 +62,12 @@ function viewNow() {
   const changed = outcome ? cells.reduce((sum, cell) => sum + cell.changed * cell.numel, 0) / numel : null;
   const share = plan ? plan.kept / plan.numel : kept / numel;
   return {
-    table, levels, rates, rate, cells, numel, shows, share, changed, quantity: shown, pruned, picked: controls.state.picked,
+    table, levels, rates, rate, cells, numel, shows, share, changed, quantity: shown, pruned,
+      picked: controls.state.picked,
     counting: isPair(shown) && !meeting, met: meeting && totalOf(cells),
     exact: shows === "plan" ? plan !== null : tables.isCurrent(),
-    key: `${table.layers}/${table.kinds}`, pair: `${controls.state.base}|${controls.state.focus}|${controls.state.significance}|${table.edges[0]}`,
+    key: `${table.layers}/${table.kinds}`,
+    pair: `${controls.state.base}|${controls.state.focus}|${controls.state.significance}|${table.edges[0]}`,
     kept: plan ? plan.kept : kept,
     energy: plan ? plan.energy : weight ? energy / weight : 1,
     thresholds: plan ? plan.thresholds : shows !== "plan" ? []
@@ -90,10 +93,14 @@ function outcomeOf(outcome) {
 function barsOf({ table, shows, cells, levels, rates, plan, share, changed }) {
   if (shows === "plan" || shows === "random") {
     const last = levels[levels.length - 1];
-    const bands = plan?.bands ?? levels.map((level, k) => keptByLayer(table, cells, (cell) => (shows === "random" ? drawn(cell, level) : lookUp(table, cell, level, last, rates[k])[0])));
+    const bands = plan?.bands
+      ?? levels.map((level, k) =>
+        keptByLayer(table, cells,
+          (cell) => (shows === "random" ? drawn(cell, level) : lookUp(table, cell, level, last, rates[k])[0])));
     return { bands, middle: share, axis: "share of the layer's changes kept" };
   }
-  const sums = (value) => table.layers.map((_, l) => cells.filter((cell) => cell.l === l).reduce((sum, cell) => sum + value(cell), 0));
+  const sums = (value) =>
+    table.layers.map((_, l) => cells.filter((cell) => cell.l === l).reduce((sum, cell) => sum + value(cell), 0));
   if (changed !== null) {
     const all = sums((cell) => cell.numel);
     const bands = [sums((cell) => cell.changed * cell.numel).map((sum, l) => (all[l] ? sum / all[l] : 0))];
@@ -101,7 +108,8 @@ function barsOf({ table, shows, cells, levels, rates, plan, share, changed }) {
   }
   const sizes = sums((cell) => cell.mean * cell.numel);
   const total = sizes.reduce((a, b) => a + b, 0) || 1;
-  return { bands: [sizes.map((size) => size / total)], middle: 1 / table.layers.length, axis: "share of the model's change, by |d|" };
+  return { bands: [sizes.map((size) => size / total)], middle: 1 / table.layers.length,
+    axis: "share of the model's change, by |d|" };
 }
 function keptByLayer(table, cells, share) {
   const kept = table.layers.map(() => 0), all = table.layers.map(() => 0);

@@ -16,7 +16,12 @@ export const isNumbered = (layers) => isTall(rowHeight(layers));
 
 // onPoint(index or null): the cell under the pointer or chosen by keyboard. onPick(index, byKey): it was
 // clicked, or Enter was pressed on it. Colours are for amounts, or for signed values with zero in the middle.
-/** @param {any} root @param {(index: number | null) => void} onPoint @param {{colour: any, ink: any}} [colours] @param {(index: number, byKey?: boolean) => void} [onPick] */
+/**
+ * @param {any} root
+ * @param {(index: number | null) => void} onPoint
+ * @param {{colour: any, ink: any}} [colours]
+ * @param {(index: number, byKey?: boolean) => void} [onPick]
+ */
 export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amounts, onPick = () => {}) {
   let built = "";
   let cells = [];
@@ -36,7 +41,8 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
     cells = view.cells.map((cell) => {
       const x = LEFT + step * kinds.indexOf(cell.kind), y = TOP + row * layers.indexOf(cell.layer);
       const g = svg("g", { class: "cell", "data-layer": cell.layer, "data-kind": cell.kind }, root);
-      const value = svg("rect", { class: "value", x: px(x + 1), y: y + 1, width: px(step - 2), height: row - 2, rx: 2 }, g);
+      const value = svg("rect", { class: "value", x: px(x + 1), y: y + 1, width: px(step - 2), height: row - 2, rx: 2 },
+        g);
       const barHeight = row >= 20 ? 10 : row >= 14 ? 5 : 3;
       const place = { x: px(x + 3), y: y + row - 2 - barHeight, height: barHeight };
       svg("rect", { class: "track", ...place, width: px(step - 6) }, g);
@@ -45,7 +51,9 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
         ? svg("text", { x: px(x + step / 2), y: y + (row - barHeight) / 2, class: "number" }, g, "") : null;
       const size = row >= 20 ? 5 : 3;
       const [right, middle] = [x + step - 3 - size, y + 2 + size];
-      const mark = svg("path", { class: "mark-own", d: `M${px(right)} ${middle - size}l${size} ${size} -${size} ${size} -${size} -${size}z` }, g);
+      const mark = svg("path",
+        { class: "mark-own", d: `M${px(right)} ${middle - size}l${size} ${size} -${size} ${size} -${size} -${size}z` },
+        g);
       return { g, value, kept, text, mark, full: step - 6, box: { x, y, width: step, height: row } };
     });
     bar = colourbar(width, TOP + row * layers.length + 14);
@@ -61,7 +69,8 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
       if (group && GROUPS[kinds[i - 1]] !== group) {
         const span = kinds.filter((k) => GROUPS[k] === group).length;
         svg("text", { x: px(LEFT + step * (i + span / 2)), y: 12, class: "axis middle" }, root, group);
-        svg("line", { x1: px(LEFT + step * i + 3), x2: px(LEFT + step * (i + span) - 3), y1: 17, y2: 17, class: "rule" }, root);
+        svg("line",
+          { x1: px(LEFT + step * i + 3), x2: px(LEFT + step * (i + span) - 3), y1: 17, y2: 17, class: "rule" }, root);
       }
     });
     const every = row >= 14 ? 1 : row >= 10 ? 2 : 4;
@@ -74,7 +83,9 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
   function colourbar(width, y) {
     const steps = 40, from = LEFT, span = width - LEFT;
     for (let i = 0; i < steps; i++) {
-      svg("rect", { x: px(from + (span * i) / steps), y, width: px(span / steps + 0.5), height: 8, fill: viridis((i + 0.5) / steps) }, root);
+      svg("rect",
+        { x: px(from + (span * i) / steps), y, width: px(span / steps + 0.5), height: 8,
+          fill: viridis((i + 0.5) / steps) }, root);
     }
     return {
       low: svg("text", { x: from, y: y + 22, class: "tick" }, root),
@@ -125,7 +136,9 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
     if (chosen >= 0) onPick(chosen);
   });
   root.addEventListener("blur", () => choose(-1));
-  root.addEventListener("focus", () => { if (chosen < 0 && root.matches(":focus-visible")) choose(Math.max(pickedNow(), 0)); });
+  root.addEventListener("focus", () => {
+    if (chosen < 0 && root.matches(":focus-visible")) choose(Math.max(pickedNow(), 0));
+  });
   root.addEventListener("keydown", (event) => {
     const by = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
     if (event.key === "Escape") choose(-1);
@@ -137,7 +150,8 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
   function neighbour(index, [dx, dy]) {
     const from = cells[index].box;
     const x = from.x + from.width * (0.5 + dx), y = from.y + from.height * (0.5 + dy);
-    const next = cells.findIndex(({ box }) => x > box.x && x < box.x + box.width && y > box.y && y < box.y + box.height);
+    const next = cells.findIndex(({ box }) => x > box.x && x < box.x + box.width && y > box.y
+      && y < box.y + box.height);
     return next < 0 ? index : next;
   }
   return { draw, boxOf: (index) => cells[index]?.box };
@@ -169,13 +183,15 @@ export const barsPlot = (root) => {
       svg("line", { x1: x, x2: x, y1: TOP, y2: bottom, class: "grid" }, root);
       return svg("text", { x, y: bottom + 16, class: "tick middle" }, root);
     });
-    svg("text", { x: px(BARS_LEFT + (width - BARS_LEFT - BARS_RIGHT) / 2), y: bottom + 36, class: "axis middle" }, root, view.axis);
+    svg("text", { x: px(BARS_LEFT + (width - BARS_LEFT - BARS_RIGHT) / 2), y: bottom + 36, class: "axis middle" }, root,
+      view.axis);
     svg("text", { x: 0, y: TOP - 8, class: "axis" }, root, "layer");
     const every = row >= 14 ? 1 : row >= 10 ? 2 : 4;
     bands = layers.map(() => []);
     ends = layers.map((layer, i) => {
       const y = TOP + row * i;
-      if (i % every === 0) svg("text", { x: BARS_LEFT - 8, y: y + row / 2 + 4, class: "tick end" }, root, String(layer));
+      if (i % every === 0)
+        svg("text", { x: BARS_LEFT - 8, y: y + row / 2 + 4, class: "tick end" }, root, String(layer));
       for (let k = 0; k < view.bands.length; k++) {
         bands[i].push(svg("rect", {
           class: "band", "data-layer": layer, "data-partition": k, y: y + 3, height: row - 6,

@@ -16,7 +16,8 @@ const ASK_MS = 200; // after the last move
 
 // The server's values of one cell, with the input of the distribution plot.
 function tableOf(value) {
-  const [edges, histogram, threshold, energy] = ["edges", "histogram", "threshold", "energy"].map((name) => tables.unpack(value[name]));
+  const [edges, histogram, threshold, energy] = ["edges", "histogram", "threshold",
+    "energy"].map((name) => tables.unpack(value[name]));
   const rates = threshold.length, bins = histogram.length;
   const kept = new Float64Array(bins * rates);
   for (let r = 0; r < rates; r++) {
@@ -41,7 +42,8 @@ part("drill", ({ get, put: send, watch, trigger }) => {
   }
   watch(take);
   take(get());
-  const fits = ({ focus, picked }) => value !== null && value.model === focus && value.layer === picked.layer && value.kind === picked.kind;
+  const fits = ({ focus, picked }) => value !== null && value.model === focus && value.layer === picked.layer
+    && value.kind === picked.kind;
   function askSoon() {
     const { focus, picked } = controls.state;
     const question = JSON.stringify([focus, picked, controls.settingsKey(), controls.levels()]);
@@ -54,7 +56,8 @@ part("drill", ({ get, put: send, watch, trigger }) => {
     }, value && fits(controls.state) ? ASK_MS : 0);
   }
   // Counted for the current controls.
-  const fresh = () => value.lines && controls.fits(value.settings) && JSON.stringify(value.settings.levels) === JSON.stringify(controls.levels());
+  const fresh = () => value.lines && controls.fits(value.settings)
+    && JSON.stringify(value.settings.levels) === JSON.stringify(controls.levels());
 
   paint(() => {
     const place = document.getElementById("drill-place"), view = frame.view();
@@ -87,11 +90,15 @@ function build(place) {
   const heatmap = document.getElementById("heatmap");
   close.addEventListener("click", () => { heatmap.focus(); controls.set({ picked: null, arrival: null }); });
   for (const from of [place, heatmap]) {
-    from.addEventListener("keydown", (event) => { if (event.key === "Escape" && controls.state.picked) close.click(); });
+    from.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && controls.state.picked) close.click();
+    });
   }
   const grid = html("div", { class: "drill-grid" }, place);
   const left = html("div", { class: "plot" }, grid);
-  const root = svg("svg", { id: "drill-distribution", role: "img", tabindex: "0", "aria-label": "Distribution of the size of this matrix's changes. Plus and minus zoom, arrows move." }, left);
+  const root = svg("svg",
+    { id: "drill-distribution", role: "img", tabindex: "0",
+      "aria-label": "Distribution of the size of this matrix's changes. Plus and minus zoom, arrows move." }, left);
   const reset = html("button", { type: "button", class: "zoom-reset", hidden: "" }, left, "Reset zoom");
   const distribution = distributionPlot(root, (zoomed) => { reset.hidden = !zoomed; });
   reset.addEventListener("click", () => distribution.reset());
@@ -114,7 +121,10 @@ function rowsOf({ table, cell }) { // the drawn values, for a file
   const { short } = words.score(), { edges, histogram, kept_histogram: kept, count: rates } = table;
   return {
     columns: ["model", "layer", "module", `${short} from`, `${short} to`, "changes (count)", "kept of these (share)"],
-    rows: Array.from(histogram, (n, b) => [controls.state.focus, cell.layer, cell.kind, edges[b], edges[b + 1], n, atRate(kept, b, rates, 1 - cell.kept)]),
+    rows: Array.from(histogram,
+      (n, b) =>
+        [controls.state.focus, cell.layer, cell.kind, edges[b], edges[b + 1], n,
+          atRate(kept, b, rates, 1 - cell.kept)]),
   };
 }
 function buildOwn(parent) {
@@ -122,7 +132,8 @@ function buildOwn(parent) {
   const label = html("label", { for: "own-rate", class: "setting-name" }, box, "Its own pruning rate (%)");
   const row = html("div", { class: "slide" }, box);
   const range = html("input", { type: "range", id: "own-rate", min: "0", max: "99", step: "1" }, row);
-  const number = html("input", { type: "number", min: "0", max: "99", step: "1", "aria-label": "Its own pruning rate in percent" }, row);
+  const number = html("input",
+    { type: "number", min: "0", max: "99", step: "1", "aria-label": "Its own pruning rate in percent" }, row);
   const follow = html("button", { type: "button", class: "small", id: "own-follow" }, box, "Follow the plan");
   const text = html("p", { class: "how" }, box);
   const own = { box, range, number, follow, text, modules: [], shown: "", parts: [label, row, follow] };
@@ -152,9 +163,12 @@ function draw(panel, view, cell, value, table, fresh) {
   fill(panel.facts, factsOf(view, cell, who));
   if (table && panel.width > 0) {
     const rates = levels.map((kept) => 1 - kept);
-    const cuts = view.shows === "plan" ? rates.map((rate) => Array(3).fill(atRate(table.threshold, 0, table.count, rate))) : [];
+    const cuts = view.shows === "plan"
+      ? rates.map((rate) => Array(3).fill(atRate(table.threshold, 0, table.count, rate))) : [];
     const pair = `${controls.state.focus}|${cell.layer}|${cell.kind}|${controls.state.significance}`;
-    panel.distribution.draw({ table, levels: rates, thresholds: cuts, numel: value?.numel ?? cell.numel, pair, shows: view.shows, axisTitle: `${words.score().short} (logarithmic)` }, panel.width);
+    panel.distribution.draw(
+      { table, levels: rates, thresholds: cuts, numel: value?.numel ?? cell.numel, pair, shows: view.shows,
+        axisTitle: `${words.score().short} (logarithmic)` }, panel.width);
   }
   drawOwn(panel.own, view, cell);
   drawLines(panel, value, fresh, who);
@@ -162,7 +176,8 @@ function draw(panel, view, cell, value, table, fresh) {
 // [name, value] pairs.
 function factsOf(view, cell, who) {
   const factors = controls.factorsOf(controls.state.focus);
-  const changeOf = (one) => partitionsOf(view, one).reduce((sum, [, energy], k) => sum + energy * (factors[k] ?? 1) ** 2, 0);
+  const changeOf = (one) => partitionsOf(view, one)
+    .reduce((sum, [, energy], k) => sum + energy * (factors[k] ?? 1) ** 2, 0);
   const about = view.exact ? "" : "≈ ";
   const size = [["size of its change, ‖d‖/‖W‖", percent1(cell.relative)]];
   if (view.shows === "whole") return [["weights", count(cell.numel)], ...size];
@@ -232,23 +247,30 @@ function list(parent, { module, shape, rows, columns }, name, place, several) {
 const drillTitle = (view, cell, who) => {
   const name = `Layer ${cell.layer}, ${cell.kind}`;
   if (view.shows === "whole") return `${name} of ${who} moved ${percent(cell.relative)} of its size`;
-  return `${name} keeps ${percent(cell.kept)} of its changes, ${percent1(view.kept ? (cell.kept * cell.numel) / view.kept : 0)} of all that ${who} keeps`;
+  return `${name} keeps ${percent(cell.kept)} of its changes, `
+    + `${percent1(view.kept ? (cell.kept * cell.numel) / view.kept : 0)} of all that ${who} keeps`;
 };
 const readDrill = (view) => {
   const lines = view.shows === "plan" ? " Lines: where its own rate cuts, [level] by level." : "";
-  return `One matrix by itself. Height: share of its changes of that [size |d|].${lines} ‖d‖ is the [length] of all of them together, ‖D'‖ of what is left.`;
+  return `One matrix by itself. Height: share of its changes of that [size |d|].${lines} ‖d‖ is the [length] of all of `
+    + `them together, ‖D'‖ of what is left.`;
 };
 const ownWords = (view, cell, possible) => {
-  if (!cell.modules.length) return "Many matrices share this cell. Give single ones a rate in a recipe, under overrides.";
+  if (!cell.modules.length)
+    return "Many matrices share this cell. Give single ones a rate in a recipe, under overrides.";
   if (!possible) return "This method prunes nothing, so no matrix has a rate.";
   const together = `All matrices together keep ${view.exact ? "" : "≈ "}${percent1(view.share)}`;
-  if (cell.own === null) return `It follows the plan: ${level(1 - cell.kept)} are dropped. Move the slider to give it a rate of its own, in every model.`;
+  if (cell.own === null)
+    return `It follows the plan: ${level(1 - cell.kept)} are dropped. Move the slider to give it a rate of its own, in `
+    + `every model.`;
   const missed = view.exact && Math.abs(view.share - (1 - view.rate)) > 0.002;
-  return `It holds this rate in every model, and the others make up for it. ${together}${missed ? `, not ${percent1(1 - view.rate)}: the others cannot make up for all of it` : ""}.`;
+  return `It holds this rate in every model, and the others make up for it. `
+    + `${together}${missed ? `, not ${percent1(1 - view.rate)}: the others cannot make up for all of it` : ""}.`;
 };
 const linesWords = (value, fresh, who) => {
   if (!value || value.lines === null) return "Reading its rows and columns …";
   if (!value.lines.length) return "Many matrices share this cell: their rows and columns are not read.";
   const at = value.settings.pruning.length ? `at a pruning rate of ${level(value.settings.rate)}` : "before pruning";
-  return `Share of this matrix's squared changes that ${who} keeps, ${at}, before factors; counted in the weights${fresh ? "" : ", being counted anew"}.`;
+  return `Share of this matrix's squared changes that ${who} keeps, ${at}, before factors; counted in the `
+    + `weights${fresh ? "" : ", being counted anew"}.`;
 };

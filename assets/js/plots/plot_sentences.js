@@ -25,7 +25,8 @@ function leader(cells, pick, text) {
     name, value: mean(inside.map((cell) => cell.value)), kept: mean(inside.map((cell) => cell.kept)),
   })).sort((a, b) => b.value - a.value);
   const like = (one) => ranked.filter((other) => text(other.value) === text(one.value));
-  const end = (one) => ({ ...one, names: like(one).map((other) => other.name), kept: mean(like(one).map((o) => o.kept)) });
+  const end = (one) =>
+    ({ ...one, names: like(one).map((other) => other.name), kept: mean(like(one).map((o) => o.kept)) });
   return { best: end(ranked[0]), worst: end(ranked[ranked.length - 1]) };
 }
 function thirds(cells, text) {
@@ -38,8 +39,10 @@ function thirds(cells, text) {
 }
 const spread = ({ best, worst }) => (best.value > 0 ? (best.value - worst.value) / best.value : 0);
 // Short enough for a title of two lines beside the other plot.
-const kinds = ({ names }) => (names.length > 2 ? `${names.length} kinds of` : list(names.map((kind) => WHERE[kind] ?? kind)));
-const matrices = (those) => (those.names.length > 1 || WHERE[those.names[0]] ? `${kinds(those)} matrices` : those.names[0]);
+const kinds = ({ names }) =>
+  (names.length > 2 ? `${names.length} kinds of` : list(names.map((kind) => WHERE[kind] ?? kind)));
+const matrices = (those) =>
+  (those.names.length > 1 || WHERE[those.names[0]] ? `${kinds(those)} matrices` : those.names[0]);
 const first = (text) => text[0].toUpperCase() + text.slice(1);
 const layersOf = ({ names }) => `${list(names.map((name) => name.toLowerCase()))} layers`;
 
@@ -50,17 +53,21 @@ export function heatmap(view, focus) {
   const byThird = thirds(cells, text);
   const byKind = leader(cells, (cell) => cell.kind, text);
   const { best, worst } = byKind;
-  const same = ({ best: most, worst: least }) => spread({ best: most, worst: least }) < 0.03 || text(most.value) === text(least.value);
+  const same = ({ best: most, worst: least }) => spread({ best: most, worst: least }) < 0.03
+    || text(most.value) === text(least.value);
   const alike = same(byKind);
   const planned = shows === "plan";
   if (quantity === "significance" || quantity === "mean") {
     const changed = score().short === "|d|" ? "changed" : "has changes that weigh";
-    const [has, most] = quantity === "significance" ? ["has outliers", "has most outliers"] : [changed, `${changed} most`];
+    const [has, most] = quantity === "significance" ? ["has outliers", "has most outliers"]
+      : [changed, `${changed} most`];
     const late = !same(byThird) && spread(byThird) > spread(byKind);
     const and = (share, whose = "they") => (planned ? `; ${whose} keep ${percent(share)}` : "");
     const everywhere = mean(cells.map((cell) => cell.kept));
-    if (quantity === "significance" && cells.every(({ value }) => value === 0)) return `${first(who)} has no outliers${and(everywhere, "its matrices")}`;
-    if (quantity === "significance" && !late && text(best.value) === text(0)) return `${first(who)} has hardly any outliers, ${text(0)} in every kind of matrix${and(everywhere)}`;
+    if (quantity === "significance" && cells.every(({ value }) => value === 0))
+      return `${first(who)} has no outliers${and(everywhere, "its matrices")}`;
+    if (quantity === "significance" && !late && text(best.value) === text(0))
+      return `${first(who)} has hardly any outliers, ${text(0)} in every kind of matrix${and(everywhere)}`;
     if (!late && alike) return `${first(who)} ${has} alike in all matrices${and(everywhere)}`;
     const [what, kept] = late ? [layersOf(byThird.best), byThird.best.kept] : [matrices(best), best.kept];
     return `${first(who)} ${most} in its ${what}${and(kept)}`;
@@ -77,15 +84,18 @@ export function heatmap(view, focus) {
   }
   if (quantity === "changed") {
     if (best.value - worst.value < 0.01) return `The merge changed ${percent(best.value)} of every kind of matrix`;
-    return `The merge changed most of the ${matrices(best)} (${percent(best.value)}), least of the ${kinds(worst).replace(/ of$/, "")}`;
+    return `The merge changed most of the ${matrices(best)} (${percent(best.value)}), least of the `
+      + `${kinds(worst).replace(/ of$/, "")}`;
   }
   if (quantity === "energy") {
     if (!planned) return `${who} keeps about ${percent(energy)} of its squared change in every matrix`;
-    return `${who} keeps ${percent(energy)} of its squared change, ${alike ? "alike in all matrices" : `${matrices(worst)} least`}`;
+    return `${who} keeps ${percent(energy)} of its squared change, `
+      + `${alike ? "alike in all matrices" : `${matrices(worst)} least`}`;
   }
   if (best.value - worst.value < 0.01) return `At ${level(rate)}, every kind of matrix in ${who} keeps the same share`;
   const does = quantity === "rate" ? "lose" : "keep";
-  return `${first(matrices(best))} ${does} most of ${who} (${percent(best.value)}), ${kinds(worst).replace(/ of$/, "")} least (${percent(worst.value)})`;
+  return `${first(matrices(best))} ${does} most of ${who} (${percent(best.value)}), `
+    + `${kinds(worst).replace(/ of$/, "")} least (${percent(worst.value)})`;
 }
 
 // About the drawn model and its partners, element by element.
@@ -126,12 +136,14 @@ export function layers(view) {
     return `${found.length > 1 ? "layers" : "layer"} ${list(found)}`;
   };
   if (view.shows !== "whole") {
-    if (high === low) return view.rate === 0 ? `Every layer keeps all ${high} that changed` : `Every layer keeps ${high}`;
+    if (high === low)
+      return view.rate === 0 ? `Every layer keeps all ${high} that changed` : `Every layer keeps ${high}`;
     const top = those(high);
     return `${first(top)} ${top.startsWith("layer ") ? "keeps" : "keep"} ${high}, ${those(low)} only ${low}`;
   }
   if (view.changed !== null) {
-    return high === low ? `The merge changed ${high} of every layer` : `The merge changed ${high} of ${those(high)}, ${low} of ${those(low)}`;
+    return high === low ? `The merge changed ${high} of every layer`
+      : `The merge changed ${high} of ${those(high)}, ${low} of ${those(low)}`;
   }
   if (high === low) return `Every layer holds ${high} of the change`;
   const top = those(high);
@@ -139,7 +151,8 @@ export function layers(view) {
 }
 
 export function distribution({ rate, share, thresholds, energy, shows, table }, focus) {
-  if (shows === "whole") return `Half of ${label(focus)}'s changes are larger than ${score().short} ≈ ${three(middle(table))}`;
+  if (shows === "whole")
+    return `Half of ${label(focus)}'s changes are larger than ${score().short} ≈ ${three(middle(table))}`;
   if (shows === "random") return `Of changes of every size, ${level(1 - rate)} are kept`;
   if (share === 1 || thresholds[thresholds.length - 1][1] === 0) return `Every change of ${label(focus)} is kept`;
   return `${first(label(focus))} keeps ${percent1(share)} of its changes, ${percent(energy)} of its squared change`;
@@ -155,10 +168,12 @@ function middle({ histogram, edges }) {
 
 // --- how to read the plots ------------------------------------------------------------------
 export function readHeatmap({ table, quantity, shows, changed, pruned }) {
-  const how = isNumbered(table.layers.length) ? QUANTITIES[quantity].how : QUANTITIES[quantity].how.replace("Colour, number", "Colour");
+  const how = isNumbered(table.layers.length) ? QUANTITIES[quantity].how
+    : QUANTITIES[quantity].how.replace("Colour, number", "Colour");
   if (isPair(quantity)) return `${how} ${pruned ? "Before pruning: in the tip." : "Counted before pruning."}`;
   const moves = ["density", "rate", "energy"].includes(quantity);
-  const bar = shows !== "whole" ? ` Bar: share kept${moves ? "" : ", which the slider moves"}.` : changed !== null ? " Bar: share changed." : "";
+  const bar = shows !== "whole" ? ` Bar: share kept${moves ? "" : ", which the slider moves"}.` : changed !== null
+    ? " Bar: share changed." : "";
   return `${how}${bar}`;
 }
 export function readLayers({ shows, changed }) {
@@ -171,15 +186,20 @@ export function readDistribution({ shows }) {
   const height = `Height: share of all changes of ${score().of}.`;
   if (shows === "whole") return `${height} Drag to zoom.`;
   if (shows === "random") return `${height} Coloured: what is kept. Drag to zoom.`;
-  return `${height} Coloured: what is kept, the strongest [partition] darkest. Lines: where each [level] cuts, in the middle matrix; bands: in most. Drag to zoom.`;
+  return `${height} Coloured: what is kept, the strongest [partition] darkest. Lines: where each [level] cuts, in the `
+    + `middle matrix; bands: in most. Drag to zoom.`;
 }
 
 // The score that ranks the changes, in the words of the last plot.
 const SCORES = {
-  magnitude: { short: "|d|", axis: "size of a change |d|, in units of the weights (logarithmic)", of: "that [size |d|]", mean: "mean change" },
-  fisher: { short: "|d| · √F", axis: "score of a change, |d| · √F (logarithmic)", of: "that score, the [size |d|] times the root of the [Fisher information]", mean: "mean score" },
-  activation: { short: "|d| · ‖x‖", axis: "score of a change, |d| · ‖x‖ (logarithmic)", of: "that score, the [size |d|] times the size of its [input]", mean: "mean score" },
-  random: { short: "the score", axis: "score of a change, drawn at random (logarithmic)", of: "that random score", mean: "mean score" },
+  magnitude: { short: "|d|", axis: "size of a change |d|, in units of the weights (logarithmic)", of: "that [size |d|]",
+    mean: "mean change" },
+  fisher: { short: "|d| · √F", axis: "score of a change, |d| · √F (logarithmic)",
+    of: "that score, the [size |d|] times the root of the [Fisher information]", mean: "mean score" },
+  activation: { short: "|d| · ‖x‖", axis: "score of a change, |d| · ‖x‖ (logarithmic)",
+    of: "that score, the [size |d|] times the size of its [input]", mean: "mean score" },
+  random: { short: "the score", axis: "score of a change, drawn at random (logarithmic)", of: "that random score",
+    mean: "mean score" },
 };
 export const score = () => SCORES[controls.state.significance];
 
@@ -187,12 +207,14 @@ export const QUANTITIES = {
   significance: {
     title: "significance", unit: "significance: share of outliers", text: smallPercent,
     get how() {
-      return `Colour, number: a matrix's own [significance], its share of [outliers] (over ${server.outliers} × the ${score().mean}); its layer's decides as well what is kept.`;
+      return `Colour, number: a matrix's own [significance], its share of [outliers] (over ${server.outliers} × the `
+        + `${score().mean}); its layer's decides as well what is kept.`;
     },
   },
   density: {
     title: "density (share kept)", unit: "share kept", text: percent,
-    how: "Colour, number: share of a matrix's changes that is kept. Higher [significance] keeps more, that of the layer and of the matrix.",
+    how: "Colour, number: share of a matrix's changes that is kept. Higher [significance] keeps more, that of the "
+    + "layer and of the matrix.",
   },
   rate: {
     title: "pruning rate", unit: "share dropped", text: percent,
@@ -212,11 +234,17 @@ export const QUANTITIES = {
   },
   overlap: {
     title: "overlap with others", unit: "share that both keep", text: percent,
-    get how() { return `Colour, number: of the changes ${label(controls.state.focus)} keeps, the share ${partner() ? `${others()} keeps` : "another model keeps (mean of the pairs)"} too.`; },
+    get how() {
+      return `Colour, number: of the changes ${label(controls.state.focus)} keeps, the share `
+        + `${partner() ? `${others()} keeps` : "another model keeps (mean of the pairs)"} too.`;
+    },
   },
   conflict: {
     title: "conflict with others", unit: "share with opposite signs", text: percent,
-    get how() { return `Colour, number: of the changes that both keep, the share with [opposite signs]${partner() ? "" : ", all pairs together"}.`; },
+    get how() {
+      return `Colour, number: of the changes that both keep, the share with [opposite `
+        + `signs]${partner() ? "" : ", all pairs together"}.`;
+    },
   },
   energy: {
     title: "squared change kept", unit: "share of Σd² kept", text: percent,

@@ -50,10 +50,12 @@ part("plots", ({ host, outer, get, watch }) => {
   const modules = html("div", {}, host);
   const sparsity = buildSparsity(html("div", { id: "panel-sparsity", hidden: "" }, host));
   const pair = html("div", { class: "pair" }, modules);
-  const first = figure(pair, "heatmap", "Heatmap of layers and modules. Arrow keys move from cell to cell, Enter opens one.");
+  const first = figure(pair, "heatmap",
+    "Heatmap of layers and modules. Arrow keys move from cell to cell, Enter opens one.");
   const second = figure(pair, "kept", "Share kept per layer, stacked by partition.");
   html("section", { id: "drill-place", hidden: "" }, modules); // filled by matrix.js
-  const third = figure(modules, "distribution", "Distribution of the size of the changes. Plus and minus zoom, arrows move.");
+  const third = figure(modules, "distribution",
+    "Distribution of the size of the changes. Plus and minus zoom, arrows move.");
   first.root.setAttribute("tabindex", "0");
   third.root.setAttribute("tabindex", "0");
   const reset = html("button", { type: "button", class: "zoom-reset", hidden: "" }, third.box, "Reset zoom");
@@ -77,14 +79,17 @@ part("plots", ({ host, outer, get, watch }) => {
     const cell = pointed === null || !view ? null : view.cells[pointed];
     tip.hidden = !cell;
     if (!cell) return;
-    const kept = view.shows === "whole" ? [] : [`kept ${percent1(cell.kept)} · ${percent(cell.energy)} of the squared change`];
+    const kept = view.shows === "whole" ? []
+      : [`kept ${percent1(cell.kept)} · ${percent(cell.energy)} of the squared change`];
     const met = cell.meets ? words.meets(cell, view.pruned) : [];
     const merged = cell.changed === null ? []
-      : [`changed ${percent1(cell.changed)} · of ${words.label(controls.state.focus)} ${percent(cell.along)} in the merge`];
+      : [`changed ${percent1(cell.changed)} · of ${words.label(controls.state.focus)} ${percent(cell.along)} in the `
+        + `merge`];
     const lines = [
       `layer ${cell.layer}, ${cell.kind} · ${count(cell.numel)} weights`,
       ...(cell.own === null ? [] : [`◆ its own pruning rate: ${level(cell.own)}`]), ...kept, ...met, ...merged,
-      ...(met.length ? [] : [`significance ${three(100 * cell.significance)}\u202f% · mean ${words.score().short} ${three(cell.mean)}`]),
+      ...(met.length ? []
+        : [`significance ${three(100 * cell.significance)}\u202f% · mean ${words.score().short} ${three(cell.mean)}`]),
     ];
     while (tip.children.length > lines.length) tip.lastChild.remove();
     while (tip.children.length < lines.length) html("div", {}, tip);
@@ -153,7 +158,8 @@ part("plots", ({ host, outer, get, watch }) => {
     sequence += 1;
     const rate = String(+controls.state.rate);
     const { focus: model, method, significance } = controls.state;
-    const now = { rate, sequence, focus: model, quantity: view.quantity, counting: view.counting, significance, exact: view.exact, method, shows: view.shows };
+    const now = { rate, sequence, focus: model, quantity: view.quantity, counting: view.counting, significance,
+      exact: view.exact, method, shows: view.shows };
     for (const [name, value] of Object.entries(now)) {
       put(host, `data-${name}`, value);
     }
@@ -175,7 +181,8 @@ const rowsOf = {
     const { title, unit = title } = words.QUANTITIES[view.quantity];
     const bar = view.shows === "whole" ? "changed by the merge (share)" : "kept (share)";
     return {
-      columns: ["model", "layer", "module", "weights (count)", title.includes(unit) ? title : `${title} (${unit})`, bar],
+      columns: ["model", "layer", "module", "weights (count)", title.includes(unit) ? title : `${title} (${unit})`,
+        bar],
       rows: view.cells.map((cell) => [controls.state.focus, cell.layer, cell.kind, cell.numel, cell.value, cell.kept]),
     };
   },
@@ -194,11 +201,15 @@ const rowsOf = {
     if (!view) return null;
     const { edges, histogram, kept_histogram: kept, count } = view.table;
     const level = view.levels.length - 1;
-    const stays = (b) => (level < 0 ? null : view.shows === "random" ? 1 - view.levels[level] : atRate(kept, b, count, view.levels[level]));
+    const stays = (b) =>
+      (level < 0 ? null : view.shows === "random" ? 1 - view.levels[level]
+        : atRate(kept, b, count, view.levels[level]));
     const { short } = words.score();
     return {
-      columns: ["model", `${short} from`, `${short} to`, "changes (count)", "of all changes (share)", "kept of these (share)"],
-      rows: Array.from(histogram, (n, b) => [controls.state.focus, edges[b], edges[b + 1], n, n / view.numel, stays(b)]),
+      columns: ["model", `${short} from`, `${short} to`, "changes (count)", "of all changes (share)",
+        "kept of these (share)"],
+      rows: Array.from(histogram,
+        (n, b) => [controls.state.focus, edges[b], edges[b + 1], n, n / view.numel, stays(b)]),
     };
   },
 };
@@ -236,7 +247,8 @@ function syncChoices(quantity, focus) {
     quantity.replaceChildren();
     for (const name of all) {
       const later = frame.isAfter(name) && !merged;
-      html("option", { value: name, ...(later && { disabled: "" }) }, quantity, words.QUANTITIES[name].title + (later ? " (once merged)" : ""));
+      html("option", { value: name, ...(later && { disabled: "" }) }, quantity,
+        words.QUANTITIES[name].title + (later ? " (once merged)" : ""));
     }
   }
   if (quantity.value !== frame.quantity()) quantity.value = frame.quantity();
@@ -262,7 +274,8 @@ function syncPartner(choice) {
 function twinTable(host) {
   const details = html("details", { class: "twin-box" }, host);
   html("summary", {}, details, "The heatmap as a table");
-  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Heatmap as a table" }, details);
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Heatmap as a table" },
+    details);
   const table = html("table", { class: "twin" }, scroll);
   const parts = { caption: html("caption", {}, table), head: html("thead", {}, table), body: html("tbody", {}, table) };
   const twin = { ...parts, details, key: "", cells: [] };
@@ -286,6 +299,10 @@ function fillTwin(twin, view) {
   if (!twin.details.open) return;
   const { title } = words.QUANTITIES[view.quantity];
   const at = view.shows === "whole" ? "" : ` at a pruning rate of ${level(view.rate)}`;
-  say(twin.caption, `${title} of ${words.label(controls.state.focus)}${at}${view.cells.some((cell) => cell.marked) ? "; ◆ has a rate of its own" : ""}`);
-  view.cells.forEach((cell, i) => say(twin.cells[i], (cell.value === null ? "–" : view.scale.text(cell.value)) + (cell.marked ? " ◆" : "")));
+  say(twin.caption,
+    `${title} of `
+    + `${words.label(controls.state.focus)}${at}${view.cells.some((cell) => cell.marked) ? "; ◆ has a rate of its own"
+      : ""}`);
+  view.cells.forEach((cell, i) =>
+    say(twin.cells[i], (cell.value === null ? "–" : view.scale.text(cell.value)) + (cell.marked ? " ◆" : "")));
 }

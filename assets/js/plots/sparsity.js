@@ -18,8 +18,14 @@ const ratioOf = (width) => (width < 500 ? 150 : 190); // pixels for the lengths,
 // --- losses: counted by the server for what the controls say ------------------------------------
 let losses = null, asked = "", timer = 0, trigger = null, send = null;
 const model = () => controls.state.models.find((m) => m.ref === controls.state.focus);
-const question = () => JSON.stringify([controls.state.focus, controls.settingsKey(), controls.levels(), controls.factorsOf(controls.state.focus), model() && controls.weight(model()), controls.state.dtype]);
-const answers = (value) => JSON.stringify([value.model, controls.fits(value.settings) && controls.settingsKey(), value.settings.levels, value.factors, value.weight, value.dtype_choice]) === question();
+const question = () =>
+  JSON.stringify(
+    [controls.state.focus, controls.settingsKey(), controls.levels(), controls.factorsOf(controls.state.focus),
+      model() && controls.weight(model()), controls.state.dtype]);
+const answers = (value) =>
+  JSON.stringify(
+    [value.model, controls.fits(value.settings) && controls.settingsKey(), value.settings.levels, value.factors,
+      value.weight, value.dtype_choice]) === question();
 export const lossesNow = () => (losses && answers(losses) ? losses : null);
 function ask() {
   if (!trigger || server.activity.losses !== "idle" || lossesNow()) return;
@@ -50,8 +56,10 @@ function countSoon(view) {
 export const sparsityOf = (view) => {
   const factors = controls.factorsOf(controls.state.focus);
   const found = view.shows === "plan" ? lossesNow() : null;
-  const rows = view.table.layers.map((layer, l) => rowOf(view, `${layer}`, view.cells.filter((cell) => cell.l === l), factors, found?.layers?.[l]));
-  const all = found?.layers?.length ? factors.map((_, k) => found.layers.reduce((sum, row) => sum + row[k], 0)) : undefined;
+  const rows = view.table.layers.map((layer, l) =>
+    rowOf(view, `${layer}`, view.cells.filter((cell) => cell.l === l), factors, found?.layers?.[l]));
+  const all = found?.layers?.length ? factors.map((_, k) => found.layers.reduce((sum, row) => sum + row[k], 0))
+    : undefined;
   return [rowOf(view, "all", view.cells, factors, all), ...rows];
 };
 function rowOf(view, name, cells, factors, lost) {
@@ -61,15 +69,21 @@ function rowOf(view, name, cells, factors, lost) {
   const parts = new Map(cells.map((cell) => [cell, partitionsOf(view, cell)]));
   const changed = mean((cell) => view.table.nonzero[cell.index]);
   const bands = factors.map((factor, k) => {
-    const kept = view.shows === "whole" ? changed : mean((cell) => (view.shows === "random" ? parts.get(cell)[k][0] * view.table.nonzero[cell.index] : parts.get(cell)[k][0]));
+    const kept = view.shows === "whole" ? changed
+      : mean((cell) =>
+        (view.shows === "random" ? parts.get(cell)[k][0] * view.table.nonzero[cell.index] : parts.get(cell)[k][0]));
     return { factor, kept, lost: lost ? lost[k] / numel : 0 };
   });
   const kept = bands.reduce((sum, band) => sum + band.kept, 0);
   const length = (weight) => (squares ? Math.sqrt(cells.reduce((sum, cell) =>
-    sum + cell.squares * (view.shows === "whole" ? 1 : parts.get(cell).reduce((s, [, energy], k) => s + energy * weight(k) ** 2, 0)), 0) / squares) : 0);
+    sum
+      + cell.squares * (view.shows === "whole" ? 1
+        : parts.get(cell).reduce((s, [, energy], k) => s + energy * weight(k) ** 2, 0)), 0) / squares) : 0);
   return {
-    name, never: Math.max(1 - changed, 0), pruned: Math.max(changed - kept, 0), kept, bands, counted: lost !== undefined,
-    lost: bands.reduce((sum, band) => sum + band.lost, 0), before: length(() => 1), after: length((k) => factors[k] ?? 1),
+    name, never: Math.max(1 - changed, 0), pruned: Math.max(changed - kept, 0), kept, bands,
+      counted: lost !== undefined,
+    lost: bands.reduce((sum, band) => sum + band.lost, 0), before: length(() => 1),
+    after: length((k) => factors[k] ?? 1),
   };
 }
 
@@ -79,7 +93,8 @@ export const buildSparsity = (panel) => {
   const box = html("section", { class: "plot plot-sparsity" }, panel);
   const title = html("h3", { class: "plot-title" }, box);
   const legend = html("ul", { class: "legend" }, box);
-  const root = svg("svg", { id: "sparsity", role: "img", "aria-label": "What becomes of the weights, layer by layer" }, box);
+  const root = svg("svg", { id: "sparsity", role: "img", "aria-label": "What becomes of the weights, layer by layer" },
+    box);
   const how = html("p", { class: "how" }, box);
   const line = html("p", { class: "losses-line", role: "status" }, box);
   const text = html("span", {}, line);
@@ -87,7 +102,8 @@ export const buildSparsity = (panel) => {
   button.addEventListener("click", ask);
   const details = html("details", { class: "twin-box" }, panel);
   html("summary", {}, details, "The same as a table");
-  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Sparsity as a table" }, details);
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Sparsity as a table" },
+    details);
   const table = html("table", { class: "twin", id: "sparsity-table" }, scroll);
   details.addEventListener("toggle", redraw);
   shown = { title, legend, root, how, text, button, details, table, built: "", rows: [] };
@@ -99,14 +115,16 @@ const FILLS = { never: "var(--d-paper)", pruned: "url(#sparsity-pruned)", lost: 
 function segments(row) {
   const count = row.bands.length;
   const kept = row.bands.map(({ kept, lost }, k) => [`band${k}`, Math.max(kept - lost, 0), shade(k, count)]);
-  return [...kept, ["lost", row.lost, FILLS.lost], ["pruned", row.pruned, FILLS.pruned], ["never", row.never, FILLS.never]];
+  return [...kept, ["lost", row.lost, FILLS.lost], ["pruned", row.pruned, FILLS.pruned],
+    ["never", row.never, FILLS.never]];
 }
 function framed(rows, width, count) {
   const { root } = shown;
   const height = TOP + GAP + ROW * rows.length + BOTTOM;
   const ratio = ratioOf(width), span = width - LEFT - ratio, steps = span < 300 ? 2 : 4;
   root.replaceChildren();
-  for (const [name, value] of [["viewBox", `0 0 ${width} ${height}`], ["width", width], ["height", height]]) put(root, name, value);
+  for (const [name, value] of [["viewBox", `0 0 ${width} ${height}`], ["width", width], ["height", height]])
+    put(root, name, value);
   const defs = svg("defs", {}, root);
   pattern(defs, "sparsity-pruned", "M0 6L6 0", "var(--d-sunk)", "var(--d-edge)");
   pattern(defs, "sparsity-lost", "M0 0L6 6M0 6L6 0", "var(--d-card)", "var(--d-ink)");
@@ -116,15 +134,18 @@ function framed(rows, width, count) {
     svg("line", { x1: x, x2: x, y1: TOP - 4, y2: height - BOTTOM, class: "grid" }, root);
     svg("text", { x, y: height - BOTTOM + 16, class: "tick middle" }, root, `${(100 / steps) * i}\u202f%`);
   }
-  svg("text", { x: px(LEFT + span / 2), y: height - 6, class: "axis middle" }, root, span < 300 ? "share of the weights" : "share of the weights in matrices");
+  svg("text", { x: px(LEFT + span / 2), y: height - 6, class: "axis middle" }, root, span < 300 ? "share of the weights"
+    : "share of the weights in matrices");
   const from = width - ratio + 30, room = ratio - 76;
   svg("text", { x: px(from + room / 2), y: height - 6, class: "axis middle" }, root, "‖D'‖ ÷ ‖D‖");
-  const ticks = [0, 1, 2].map((i) => svg("text", { x: px(from + (room * i) / 2), y: height - BOTTOM + 16, class: "tick middle" }, root));
+  const ticks = [0, 1,
+    2].map((i) => svg("text", { x: px(from + (room * i) / 2), y: height - BOTTOM + 16, class: "tick middle" }, root));
   const whole = svg("line", { class: "mean", y1: TOP - 4, y2: height - BOTTOM }, root);
   shown.rows = rows.map((row, i) => {
     const y = TOP + ROW * i + (i ? GAP : 0);
     svg("text", { x: LEFT - 8, y: y + ROW / 2 + 4, class: "tick end" }, root, row.name);
-    const rects = Array.from({ length: count + 3 }, () => svg("rect", { class: "segment", y: y + 3, height: ROW - 6 }, root));
+    const rects = Array.from({ length: count + 3 },
+      () => svg("rect", { class: "segment", y: y + 3, height: ROW - 6 }, root));
     const line = svg("line", { class: "link", y1: y + ROW / 2, y2: y + ROW / 2 }, root);
     const before = svg("circle", { class: "before", cy: y + ROW / 2, r: 4 }, root);
     const after = svg("circle", { class: "after", cy: y + ROW / 2, r: 4 }, root);
@@ -171,19 +192,27 @@ function fillWords(view, rows) {
   const who = words.label(controls.state.focus), [all] = rows;
   const amplified = Math.abs(all.after - all.before) < 0.005 ? "" : ` (amplified ${percent(all.after)})`;
   say(shown.title, view.shows === "whole" ? `${who} changed ${percent(all.kept)} of its weights, and all of it stays`
-    : `${percent(all.kept)} of ${who}'s weights keep a change, ${percent(all.before)} as long as the whole one${amplified}`);
-  explain(shown.how, "One bar per layer, all matrices together above. Circle: [length] of what is left, ‖D'‖, by that of the whole change, ‖D‖, before (open) and after factors (filled); dashed: as long as the whole change.");
+    : `${percent(all.kept)} of ${who}'s weights keep a change, ${percent(all.before)} as long as the whole `
+      + `one${amplified}`);
+  explain(shown.how,
+    "One bar per layer, all matrices together above. Circle: [length] of what is left, ‖D'‖, by that of the whole "
+    + "change, ‖D‖, before (open) and after factors (filled); dashed: as long as the whole change.");
   const found = lossesNow(), staged = controls.staged() || view.shows !== "plan";
   const counting = server.activity.losses === "counting";
   shown.button.hidden = staged || found !== null || counting || view.numel <= AT_ONCE;
-  say(shown.text, staged ? "Which changes are written is known after the merge: see \u201cchanged by the merge\u201d under Modules."
-    : found?.layers ? `Lost to the dtype: ${all.lost > 0 ? percent(all.lost) : "none"} of the weights, counted in the weights. They are added to the base alone, in float32, and rounded to ${found.dtype}.`
-      : counting ? "Lost to the dtype: being counted in the weights …" : "Lost to the dtype: counted in the weights when the sliders rest.");
+  say(shown.text,
+      staged ? "Which changes are written is known after the merge: see \u201cchanged by the merge\u201d under Modules."
+    : found?.layers
+      ? `Lost to the dtype: ${all.lost > 0 ? percent(all.lost) : "none"} of the weights, counted in the weights. They `
+      + `are added to the base alone, in float32, and rounded to ${found.dtype}.`
+      : counting ? "Lost to the dtype: being counted in the weights …"
+        : "Lost to the dtype: counted in the weights when the sliders rest.");
   legend(rows[0], found?.layers);
   if (shown.details.open) fill(rows);
 }
 const names = (row) => [
-  ...row.bands.map(({ factor }, k) => `partition ${k + 1}, factor ${three(factor)}`), "lost to the dtype", "pruned", "never changed",
+  ...row.bands.map(({ factor }, k) => `partition ${k + 1}, factor ${three(factor)}`), "lost to the dtype", "pruned",
+  "never changed",
 ];
 function legend(row, counted) {
   const parts = segments(row), titles = names(row);
@@ -206,7 +235,8 @@ function rowsOf() { // the drawn values, for a file
   if (!view) return null;
   const rows = sparsityOf(view);
   return {
-    columns: ["model", "layer", ...names(rows[0]).map((name) => `${name} (share)`), "‖D'‖ ÷ ‖D‖ before factors", "‖D'‖ ÷ ‖D‖ after factors"],
+    columns: ["model", "layer", ...names(rows[0]).map((name) => `${name} (share)`), "‖D'‖ ÷ ‖D‖ before factors",
+      "‖D'‖ ÷ ‖D‖ after factors"],
     rows: rows.map((row) => [controls.state.focus, row.name,
       ...segments(row).map(([key, share]) => (key === "lost" && !row.counted ? null : share)), row.before, row.after]),
   };
@@ -228,7 +258,8 @@ function fill(rows) {
     });
   }
   rows.forEach((row, i) => {
-    const texts = [...segments(row).map(([key, share]) => (key === "lost" && !row.counted ? "–" : percent1(share))), row.before.toFixed(3), row.after.toFixed(3)];
+    const texts = [...segments(row).map(([key, share]) => (key === "lost" && !row.counted ? "–" : percent1(share))),
+      row.before.toFixed(3), row.after.toFixed(3)];
     texts.forEach((text, k) => say(table.cells[i][k], text));
   });
 }

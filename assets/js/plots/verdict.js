@@ -16,19 +16,25 @@ part("verdict", ({ host, get }) => {
   host.replaceChildren();
   const box = html("details", { class: "verdict-box" }, host);
   const line = html("summary", {}, box), text = html("span", {}, line, UNKNOWN);
-  html("p", { class: "how" }, box, "Prune to store or send each model's changes as a small file (a pack, under Export); the merged model does not get smaller. Otherwise add whole changes (task arithmetic). "
+  html("p", { class: "how" }, box,
+      "Prune to store or send each model's changes as a small file (a pack, under Export); the merged model does not "
+      + "get smaller. Otherwise add whole changes (task arithmetic). "
     + "Score real models on questions of your own.");
   html("p", { class: "how others-folded" }, box, get()?.others ?? ""); // on a phone, in the place of the line below
   const more = html("p", { class: "how" }, box, `${get()?.purposes ?? ""} `);
-  const evidence = html("button", { type: "button", class: "link", "data-leads": "experiments" }, more, "All experiments");
+  const evidence = html("button", { type: "button", class: "link", "data-leads": "experiments" }, more,
+    "All experiments");
   evidence.addEventListener("click", () => document.querySelector('#views [data-view="experiments"]')?.click());
   say(html("span", {}, more), " · ");
   html("button", { type: "button", class: "link", "data-opens": RANKED }, more, "All methods, ranked");
-  const row = html("div", { class: "shown-merges", role: "group", "aria-label": "Set the merge, and see what it keeps" }, host);
+  const row = html("div",
+    { class: "shown-merges", role: "group", "aria-label": "Set the merge, and see what it keeps" }, host);
   html("span", { class: "shown-what" }, row, `Kept, whole or ${get()?.at ?? ""} pruned:`);
   const shows = (get()?.shows ?? []).map(({ name, kept, how, recipe, state }, place) => {
     if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");
-    const button = html("button", { type: "button", class: "small", title: `${how} A click sets the controls to this merge; Undo brings back what was there.` }, row);
+    const button = html("button",
+      { type: "button", class: "small",
+        title: `${how} A click sets the controls to this merge; Undo brings back what was there.` }, row);
     html("span", {}, button, `${name} ${kept}`);
     button.addEventListener("click", () => history.goTo(state));
     return { button, recipe };

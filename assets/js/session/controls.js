@@ -16,7 +16,8 @@ import { redraw, server } from "./parts.js";
  * @property {string} hidden_by The word in a class link that hides its slider.
  */
 /**
- * @type {{version: number, controls: Control[], coefficient: [number, number, number], factor: [number, number, number],
+ * @type {{version: number, controls: Control[], coefficient: [number, number, number], factor: [number, number,
+ *   number],
  *   even_shares: number[][]}}
  */
 export const schema = JSON.parse(document.getElementById("session-schema")?.textContent ?? "");
@@ -35,7 +36,8 @@ const byKey = (controls, value) => Object.fromEntries(controls.map((control) => 
 // --- the values -----------------------------------------------------------------------------
 /** The value of every control by its key, as on the page; significance is that of the drawn table. */
 export const state = {
-  .../** @type {any} */ (byKey(schema.controls.filter((control) => control.default !== null), (control) => control.default)),
+  .../** @type {any} */ (
+    byKey(schema.controls.filter((control) => control.default !== null), (control) => control.default)),
   base: "", models: [], shares: [], linked: true, factors: [], own: {}, focus: "", quantity: "significance",
   chosen: controlOf("significance").default, // the significance that is chosen
   overrides: {}, // module -> its own pruning rate, a share
@@ -74,7 +76,8 @@ export const bands = () => {
 };
 // --- the method: its use of rate and partitions, and its settings ---------------------------
 const methodOf = (name) => server.methods.find((method) => method.name === name);
-export const method = () => methodOf(state.method) ?? { name: "dppa", title: "DPPA", levels: "many", shows: "plan", parameters: [] };
+export const method = () => methodOf(state.method)
+  ?? { name: "dppa", title: "DPPA", levels: "many", shows: "plan", parameters: [] };
 export const staged = () => state.first && method().combines === true;
 export const pruner = () => {
   const prunes = staged() ? methodOf("dppa") : method();
@@ -91,11 +94,13 @@ export const coefficientAt = ({ coefficient, curve }, layer) => {
   const [[low, first], [high, last]] = [curve[after - 1], curve[after]];
   return first + ((layer - low) / (high - low)) * (last - first);
 };
-export const decides = (model) => model.on && (model.curve?.length ? model.curve.some(([, x]) => x !== 0) : model.coefficient !== 0);
+export const decides = (model) => model.on
+  && (model.curve?.length ? model.curve.some(([, x]) => x !== 0) : model.coefficient !== 0);
 // Whose chat template: that of a model that takes no part counts as auto.
 export const template = () => (state.template === "base" || isOn(state.template) ? state.template : "auto");
 // Choices for own models that are not the usual ones, as they stand in the list of models.
-export const ownChoices = () => byKey(ownControls.filter(({ key, default: usual }) => state[key] !== usual), ({ key }) => state[key]);
+export const ownChoices = () =>
+  byKey(ownControls.filter(({ key, default: usual }) => state[key] !== usual), ({ key }) => state[key]);
 export const withOwnChoices = (value) => byKey(ownControls, ({ key, default: usual }) => value[key] ?? usual);
 export const deciding = () => state.models.filter(decides).map((m) => m.ref);
 // Rates of single modules are used if the method prunes; sorted by name as in Python.

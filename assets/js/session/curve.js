@@ -42,7 +42,9 @@ export const curvesOf = (modelOf, update) => {
 
 // The button that switches between number and curve.
 export const curveButton = (parent, who) => {
-  const one = html("button", { type: "button", class: "by-layer", "aria-pressed": "false", "aria-label": `Coefficient of ${who} by layer`, title: "Coefficient by layer: a curve to draw; again for one number" }, parent);
+  const one = html("button",
+    { type: "button", class: "by-layer", "aria-pressed": "false", "aria-label": `Coefficient of ${who} by layer`,
+      title: "Coefficient by layer: a curve to draw; again for one number" }, parent);
   const icon = svg("svg", { width: 20, height: 14, viewBox: "0 0 20 14", "aria-hidden": "true" }, one);
   svg("polyline", { points: "2,11 8,4 13,8 18,3" }, icon);
   svg("circle", { cx: 8, cy: 4, r: 2.2 }, icon);
@@ -55,8 +57,12 @@ export const curveEditor = (parent, { name, onMove }) => {
   const root = svg("svg", { height: HEIGHT, role: "group", "aria-label": `${name}, layer by layer` }, box);
   const line = html("div", { class: "curve-line" }, box);
   const told = html("span", { class: "how" }, line);
-  const add = html("button", { type: "button", class: "small", "aria-label": "Add point", title: "A point in the middle of the widest gap" }, line, "Add");
-  const drop = html("button", { type: "button", class: "small", "aria-label": "Remove point", title: "The point chosen last; the ends stay" }, line, "Remove");
+  const add = html("button",
+    { type: "button", class: "small", "aria-label": "Add point", title: "A point in the middle of the widest gap" },
+    line, "Add");
+  const drop = html("button",
+    { type: "button", class: "small", "aria-label": "Remove point", title: "The point chosen last; the ends stay" },
+    line, "Remove");
   let curve = [], last = 0, width = 0, chosen = 0, dragged = false, built = "";
   let dots = [], path = null;
 
@@ -123,7 +129,8 @@ export const curveEditor = (parent, { name, onMove }) => {
     if (k < 0) return;
     const [layer, value] = curve[k], step = event.shiftKey ? LEAP : STEP;
     const to = {
-      ArrowUp: [layer, value + step], ArrowDown: [layer, value - step], ArrowLeft: [layer - 1, value], ArrowRight: [layer + 1, value],
+      ArrowUp: [layer, value + step], ArrowDown: [layer, value - step], ArrowLeft: [layer - 1, value],
+      ArrowRight: [layer + 1, value],
       PageUp: [layer, value + LEAP], PageDown: [layer, value - LEAP],
     }[event.key];
     if (to) move(k, ...to);
@@ -138,13 +145,20 @@ export const curveEditor = (parent, { name, onMove }) => {
     put(root, "width", width);
     put(root, "viewBox", `0 0 ${width} ${HEIGHT}`);
     for (const value of [LOW, 0, 1, HIGH]) {
-      svg("line", { class: value === 0 ? "rule" : "grid", x1: LEFT, x2: px(width - RIGHT), y1: px(y(value)), y2: px(y(value)) }, root);
+      svg("line",
+        { class: value === 0 ? "rule" : "grid", x1: LEFT, x2: px(width - RIGHT), y1: px(y(value)), y2: px(y(value)) },
+        root);
       svg("text", { class: "tick end", x: LEFT - 6, y: px(y(value) + 4) }, root, String(value));
     }
-    [0, last].forEach((layer, i) => svg("text", { class: i ? "tick end" : "tick", x: i ? px(width) : LEFT - 4, y: HEIGHT - 3 }, root, i ? `layer ${layer}` : "0"));
+    [0,
+      last].forEach((layer, i) =>
+        svg("text", { class: i ? "tick end" : "tick", x: i ? px(width) : LEFT - 4, y: HEIGHT - 3 }, root,
+          i ? `layer ${layer}` : "0"));
     path = svg("polyline", { class: "curve-path" }, root);
     dots = curve.map((_, k) => {
-      const dot = svg("circle", { class: "curve-dot", r: 7, tabindex: 0, role: "slider", "aria-valuemin": LOW, "aria-valuemax": HIGH, "aria-orientation": "vertical" }, root);
+      const dot = svg("circle",
+        { class: "curve-dot", r: 7, tabindex: 0, role: "slider", "aria-valuemin": LOW, "aria-valuemax": HIGH,
+          "aria-orientation": "vertical" }, root);
       dot.addEventListener("focus", () => { chosen = k; draw(); });
       return dot;
     });
@@ -166,7 +180,8 @@ export const curveEditor = (parent, { name, onMove }) => {
     say(told, `layer ${layer}: ${value.toFixed(2)} ×`);
     put(drop, "aria-disabled", isEnd(chosen));
   }
-  new ResizeObserver(() => { width = Math.max(Math.floor(box.clientWidth) - 4, 0); if (width && curve.length) draw(); }).observe(box);
+  new ResizeObserver(() => { width = Math.max(Math.floor(box.clientWidth) - 4, 0); if (width && curve.length) draw(); })
+    .observe(box);
   return {
     show(next, layers) {
       box.hidden = next.length === 0;

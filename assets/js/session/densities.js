@@ -48,7 +48,8 @@ export function holdOn(table, cells, overrides) {
     cell.rates = cell.modules.map((name) => rates.get(name));
     const own = cell.rates.filter((rate) => rate !== undefined);
     cell.marked = own.length > 0;
-    cell.own = cell.marked && own.length === cell.modules.length && own.every((rate) => rate === own[0]) ? own[0] : null;
+    cell.own = cell.marked && own.length === cell.modules.length && own.every((rate) => rate === own[0]) ? own[0]
+      : null;
     all += cell.numel;
     if (cell.own !== null) held += cell.numel * (1 - cell.own);
   }
@@ -74,7 +75,8 @@ export function makesUp({ any, all, held, kept }, level, last) {
 export function lookUp(table, cell, level, last, others) {
   if (cell.own === null) return [keptAt(table, cell, others), atRate(table.energy, cell.index, table.count, others)];
   const density = (1 - cell.own) * ((1 - level) / (1 - last));
-  return [Math.min(density, table.nonzero[cell.index]), atRate(table.energy, cell.index, table.count, rateOf(table, cell, density))];
+  return [Math.min(density, table.nonzero[cell.index]),
+    atRate(table.energy, cell.index, table.count, rateOf(table, cell, density))];
 }
 // The overall rate at which a cell's curve has a density.
 function rateOf(table, cell, density) {
@@ -101,7 +103,8 @@ export const levelsOf = ({ table, levels, rates, shows }, cell) => levels.map((o
 export const partitionsOf = (view, cell) => {
   const found = levelsOf(view, cell);
   if (found.length) found[found.length - 1] = [cell.kept, cell.energy]; // exact if the plan is
-  return found.map(([kept, energy], k) => (k ? [Math.max(kept - found[k - 1][0], 0), Math.max(energy - found[k - 1][1], 0)] : [kept, energy]));
+  return found.map(([kept, energy], k) =>
+    (k ? [Math.max(kept - found[k - 1][0], 0), Math.max(energy - found[k - 1][1], 0)] : [kept, energy]));
 };
 const keptAt = (table, cell, rate) =>
   Math.max(Math.min(atRate(table.density, cell.index, table.count, rate), table.nonzero[cell.index]), 0);

@@ -20,7 +20,9 @@ const entry = (state, slot) => ({ state, text: stateText(state), slot });
 const told = () => { for (const listener of listeners) listener(); redraw(); };
 const keepSlots = () => {
   slots[now.slot] = now.state;
-  try { sessionStorage.setItem(KEY, JSON.stringify({ shown: now.slot, slots })); } catch { /* this tab remembers nothing */ }
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify({ shown: now.slot, slots }));
+  } catch { /* this tab remembers nothing */ }
 };
 function recall() {
   try {
@@ -66,7 +68,11 @@ paint(() => {
 function hasten() {
   clearTimeout(timer);
   const text = stateText(stateNow());
-  if (now && !server.restoring && text !== now.text) { push(past, now); now = entry(stateNow(), now.slot); future = []; }
+  if (now && !server.restoring && text !== now.text) {
+    push(past, now);
+    now = entry(stateNow(), now.slot);
+    future = [];
+  }
 }
 
 /** @type {(state: any) => void} */
@@ -123,7 +129,8 @@ export const showSlot = (name) => {
 export const history = () => ({
   ready: now !== null, state: now?.state ?? null, slot: now?.slot ?? "A", slots,
   back: past.length ? changeOf(past[past.length - 1].state, now.state) || `slot ${past[past.length - 1].slot}` : null,
-  forth: future.length ? changeOf(now.state, future[future.length - 1].state) || `slot ${future[future.length - 1].slot}` : null,
+  forth: future.length ? changeOf(now.state, future[future.length - 1].state)
+  || `slot ${future[future.length - 1].slot}` : null,
 });
 export const onSettled = (listener) => listeners.push(listener);
 // The server refused: restore everything.
@@ -141,7 +148,8 @@ export const agreed = () => { before = null; };
 let hidden = false;
 // A class link hides Undo: no key does it, either.
 export const hideHistory = () => { hidden = true; };
-const TEXTS = "textarea, select, [contenteditable], input:not([type=range], [type=checkbox], [type=radio], [type=button])";
+const TEXTS = "textarea, select, [contenteditable], input:not([type=range], [type=checkbox], [type=radio], "
+  + "[type=button])";
 window.addEventListener("keydown", (event) => {
   if (hidden || !(event.ctrlKey || event.metaKey) || event.altKey || event.target.closest?.(TEXTS)) return;
   const key = event.key.toLowerCase();

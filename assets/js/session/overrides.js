@@ -10,7 +10,8 @@ function stays() {
   const rate = controls.rate(), drops = `At ${level(rate)}`;
   if (rate === 0) return `${drops} all of them stay.`;
   const uneven = controls.pruner()?.name === "dppa" && controls.state.strength > 0 ? ", more where they stand out" : "";
-  return controls.shows() === "random" ? `${drops} any ${level(1 - rate)} stay.` : `${drops} the strongest ${level(1 - rate)} stay${uneven}.`;
+  return controls.shows() === "random" ? `${drops} any ${level(1 - rate)} stay.`
+    : `${drops} the strongest ${level(1 - rate)} stay${uneven}.`;
 }
 paint(() => {
   const text = stays();
@@ -44,6 +45,7 @@ part("overrides", ({ host, get, put, watch, trigger }) => {
     const count = Object.keys(controls.state.overrides).length;
     line.hidden = count === 0;
     const idle = controls.pruner() ? "" : "; this method prunes nothing, so none counts";
-    say(text, count === 1 ? `1 matrix has a rate of its own${idle}.` : `${count} matrices have rates of their own${idle}.`);
+    say(text, count === 1 ? `1 matrix has a rate of its own${idle}.`
+      : `${count} matrices have rates of their own${idle}.`);
   });
 });

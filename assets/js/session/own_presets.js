@@ -9,11 +9,13 @@ const KEY = "dppa.presets.1";
 const MOST = 50, LONGEST = 60;
 
 // --- the store: [{name, state}] ------------------------------------------------------------------
-const isState = (state) => state?.v === schema.version && Array.isArray(state.models) && typeof state.amplify === "object";
+const isState = (state) => state?.v === schema.version && Array.isArray(state.models)
+  && typeof state.amplify === "object";
 function read() {
   try {
     const rows = JSON.parse(localStorage.getItem(KEY) ?? "[]");
-    return rows.filter((row) => typeof row?.name === "string" && row.name.length <= LONGEST && isState(row.state)).slice(0, MOST);
+    return rows.filter((row) => typeof row?.name === "string" && row.name.length <= LONGEST && isState(row.state))
+      .slice(0, MOST);
   } catch { return []; }
 }
 function write(rows) {
@@ -23,7 +25,8 @@ const cleaned = (text) => text.replace(/\s+/g, " ").trim().slice(0, LONGEST);
 // Why a name is not allowed; empty if it is.
 function objection(name, rows) {
   if (!name) return "A preset needs a name.";
-  return rows.some((row) => row.name === name) ? `There is a preset called ${name} already. Remove it first, or choose another name.` : "";
+  return rows.some((row) => row.name === name)
+    ? `There is a preset called ${name} already. Remove it first, or choose another name.` : "";
 }
 
 // --- the panel: tell(text, wrong) shows a message, close() closes it ----------------------------------------
@@ -31,17 +34,21 @@ export const savedPresets = (parent, tell, close) => {
   html("h2", {}, parent, "Presets of your own");
   html("p", { class: "how" }, parent, "Everything as it stands now, under a name. They stay in this browser.");
   const form = html("form", { class: "line" }, parent);
-  const name = html("input", { type: "text", id: "saved-name", maxlength: LONGEST, "aria-label": "Name to save under", placeholder: "Name", autocomplete: "off" }, form);
+  const name = html("input",
+    { type: "text", id: "saved-name", maxlength: LONGEST, "aria-label": "Name to save under", placeholder: "Name",
+      autocomplete: "off" }, form);
   html("button", { class: "small", id: "saved-add" }, form, "Save");
   const list = html("ul", { class: "saved-list", id: "saved-list" }, parent);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const rows = read(), wanted = cleaned(name.value);
-    const problem = objection(wanted, rows) || (rows.length >= MOST ? `${MOST} presets are kept at most. Remove one first.` : "");
+    const problem = objection(wanted, rows)
+      || (rows.length >= MOST ? `${MOST} presets are kept at most. Remove one first.` : "");
     if (problem) { tell(problem, true); return; }
     const kept = write([...rows, { name: wanted, state: stateNow() }]);
     if (kept) name.value = "";
-    tell(kept ? `Saved as ${wanted}.` : "This browser does not let the page keep anything. Use the link or the recipe file.", !kept);
+    tell(kept ? `Saved as ${wanted}.`
+      : "This browser does not let the page keep anything. Use the link or the recipe file.", !kept);
     fill();
   });
   function change(rows, told) {
@@ -50,7 +57,8 @@ export const savedPresets = (parent, tell, close) => {
   }
   function row({ name: called, state }) {
     const item = html("li", {}, list);
-    const use = html("button", { type: "button", class: "saved-name", title: "Set every control to this" }, item, called);
+    const use = html("button", { type: "button", class: "saved-name", title: "Set every control to this" }, item,
+      called);
     const rename = html("button", { type: "button", class: "small", "aria-label": `Rename ${called}` }, item, "Rename");
     const remove = html("button", { type: "button", class: "small", "aria-label": `Remove ${called}` }, item, "Remove");
     use.addEventListener("click", () => { history.goTo(state); close(); });
@@ -67,7 +75,8 @@ export const savedPresets = (parent, tell, close) => {
       if (wanted === called) { fill(); return; }
       const problem = objection(wanted, rows);
       if (problem) { tell(problem, true); return; }
-      change(rows.map((one) => (one.name === called ? { ...one, name: wanted } : one)), `${called} is called ${wanted} now.`);
+      change(rows.map((one) => (one.name === called ? { ...one, name: wanted } : one)),
+        `${called} is called ${wanted} now.`);
     };
     done.addEventListener("click", apply);
     box.addEventListener("keydown", (event) => {
@@ -87,20 +96,32 @@ export const savedPresets = (parent, tell, close) => {
 };
 
 // --- the recipe as a file: ask(event, payload) sends a request to the server -------------------------------
-/** Opens a recipe file that was dropped on the page. @type {(file: File, told?: (what: string, wrong?: boolean) => void) => Promise<void>} */
+/**
+ * Opens a recipe file that was dropped on the page.
+ * @type {(file: File, told?: (what: string, wrong?: boolean) => void) => Promise<void>}
+ */
 export let openFile = async () => {};
 export const recipeFile = (parent, tell, ask, longest) => {
   html("h2", {}, parent, "Recipe file");
-  html("p", { class: "how" }, parent, "All that repeats this merge, for the command dppa merge and for this page. Recipes of mergekit open too.");
+  html("p", { class: "how" }, parent,
+    "All that repeats this merge, for the command dppa merge and for this page. Recipes of mergekit open too.");
   const line = html("div", { class: "line" }, parent);
   const save = html("button", { type: "button", class: "small", id: "recipe-save" }, line, "Download recipe.yaml");
   const pick = html("button", { type: "button", class: "small", id: "recipe-pick" }, line, "Open a file …");
-  const file = html("input", { type: "file", id: "recipe-file", accept: ".yaml,.yml,.txt", hidden: "", tabindex: -1, "aria-label": "Recipe file" }, line);
-  const box = html("textarea", { id: "recipe-text", rows: 3, "aria-label": "A recipe, pasted", placeholder: "… or paste a recipe here", spellcheck: "false" }, parent);
+  const file = html("input",
+    { type: "file", id: "recipe-file", accept: ".yaml,.yml,.txt", hidden: "", tabindex: -1,
+      "aria-label": "Recipe file" }, line);
+  const box = html("textarea",
+    { id: "recipe-text", rows: 3, "aria-label": "A recipe, pasted", placeholder: "… or paste a recipe here",
+      spellcheck: "false" }, parent);
   const use = html("button", { type: "button", class: "small", id: "recipe-use" }, parent, "Open this recipe");
   function open(text, told = tell) {
     if (!text.trim()) { told("There is no recipe in it.", true); return; }
-    if (text.length > longest) { told(`This has ${text.length} characters, and a recipe at most ${longest}. Another kind of file is the usual cause.`, true); return; }
+    if (text.length > longest) {
+      told(`This has ${text.length} characters, and a recipe at most ${longest}. Another kind of file is the usual `
+        + `cause.`, true);
+      return;
+    }
     told("Opening the recipe …");
     ask("read", { recipe: text });
   }

@@ -4,7 +4,8 @@
 // --- values from the server, and its current work ----------------------------------------------
 /**
  * Shared by all modules; each sets the values it receives.
- * @typedef {{kind: string, modules: string[], layers: number[], kinds: string[], count: number} & Record<string, any>} Table
+ * @typedef {{kind: string, modules: string[], layers: number[], kinds: string[], count: number} & Record<string, any>}
+ *   Table
  */
 export const server = {
   /** All methods: texts, settings, what is known before a merge. @type {any[]} */
@@ -22,7 +23,10 @@ export const server = {
   measuring: "",
   /** @type {Record<string, any>} */
   service: { models: "starting", merged: false },
-  /** What a link opens beside its settings; each part takes its own. @type {{question?: string, tab?: string, pane?: string}} */
+  /**
+   * What a link opens beside its settings; each part takes its own.
+   * @type {{question?: string, tab?: string, pane?: string}}
+   */
   opens: {},
   /** The pinned question. */
   question: "",
@@ -34,12 +38,16 @@ export const server = {
   kept: null,
   /** Number of the state being sent to the server. */
   restoring: 0,
-  /** A visitor's own questions by list, in the place of the examples. @type {{model: string, label: string, prompts: string[], lines: string[]}[]} */
+  /**
+   * A visitor's own questions by list, in the place of the examples.
+   * @type {{model: string, label: string, prompts: string[], lines: string[]}[]}
+   */
   own: [],
   /** The questions picked last in the chat and for an attribution; Python reads them. */
   picked: "", asked: "",
   /** Part -> its current activity. @type {Record<string, string>} */
-  activity: { chat: "idle", score: "idle", see: "idle", merge: "idle", conflict: "idle", drill: "idle", losses: "idle" },
+  activity: { chat: "idle", score: "idle", see: "idle", merge: "idle", conflict: "idle", drill: "idle",
+    losses: "idle" },
 };
 
 /** @param {string} part @param {string} activity */

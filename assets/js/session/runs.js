@@ -10,18 +10,23 @@ import * as tables from "./tables.js";
  */
 export const watchRuns = (host, name, { label, idle, changed }) => {
   server.activity[name] = "idle";
-  const progress = html("div", { class: "progress", role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100 }, host);
+  const progress = html("div",
+    { class: "progress", role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100 }, host);
   const filled = html("div", {}, progress);
   const line = html("p", { class: "standing", role: "status" }, host);
   const over = new Set(); // runs that have ended
   let value = { state: "idle" }, any = false;
   function words(measured, stale) {
     if (server.activity[name] === "waiting" && value.state !== "running") return waits();
-    if (value.state === "running") return value.total ? `${value.done} of ${value.total}: ${value.what}` : `${value.what} …`;
+    if (value.state === "running")
+      return value.total ? `${value.done} of ${value.total}: ${value.what}` : `${value.what} …`;
     if (value.state === "failed") return value.note;
     if (value.state === "stopped" && value.told) return value.told;
-    if (value.state === "stopped") return any ? "Cancelled. What was measured before stays." : "Cancelled before anything was measured.";
-    if (stale) return changed ? changed(stale.slice(0, 6)) : `Stale: measured on recipe ${stale.slice(0, 6)}, and the merge has changed since. Measure again.`;
+    if (value.state === "stopped")
+      return any ? "Cancelled. What was measured before stays." : "Cancelled before anything was measured.";
+    if (stale)
+      return changed ? changed(stale.slice(0, 6))
+      : `Stale: measured on recipe ${stale.slice(0, 6)}, and the merge has changed since. Measure again.`;
     if (value.state === "idle") return idle;
     const now = measured === tables.recipe() ? ", the merge as it is now" : ""; // else it is not known yet
     return value.told ?? (measured ? `Measured on recipe ${measured.slice(0, 6)}${now}.` : "");

@@ -45,7 +45,9 @@ function dress(source, copy) {
   if (source.tagName === "text") copy.setAttribute("font-family", style.fontFamily);
   for (const name of ["class", "style", "tabindex"]) copy.removeAttribute(name);
   const children = [...copy.children];
-  [...source.children].forEach((child, i) => { if (child.tagName !== "defs" && child.tagName !== "clipPath") dress(child, children[i]); });
+  [...source.children].forEach((child, i) => {
+    if (child.tagName !== "defs" && child.tagName !== "clipPath") dress(child, children[i]);
+  });
 }
 
 // --- the picture -----------------------------------------------------------------------------
@@ -78,7 +80,9 @@ function legend(svg, list, top, width) {
     Object.entries({ x: EDGE + x, y: y + 2 }).forEach(([name, value]) => copy.setAttribute(name, value));
     svg.appendChild(copy);
     const said = document.createElementNS(SPACE, "text");
-    Object.entries({ x: EDGE + x + MARK, y: y + size, fill: plain(style.color)[0], "font-size": `${size}px`, "font-family": style.fontFamily })
+    Object.entries(
+      { x: EDGE + x + MARK, y: y + size, fill: plain(style.color)[0], "font-size": `${size}px`,
+        "font-family": style.fontFamily })
       .forEach(([name, value]) => said.setAttribute(name, value));
     said.textContent = text.textContent;
     svg.appendChild(said);
@@ -99,7 +103,8 @@ function picture(box, root) {
       y += Math.round(size * 1.3);
       const text = document.createElementNS(SPACE, "text");
       Object.entries({ x: EDGE, y: y - Math.round(size * 0.3), fill: plain(style.color)[0], "font-size": `${size}px`,
-        "font-family": style.fontFamily, "font-weight": style.fontWeight }).forEach(([name, value]) => text.setAttribute(name, value));
+        "font-family": style.fontFamily,
+        "font-weight": style.fontWeight }).forEach(([name, value]) => text.setAttribute(name, value));
       text.textContent = line;
       svg.appendChild(text);
     }
@@ -110,21 +115,26 @@ function picture(box, root) {
   const copy = root.cloneNode(true);
   dress(root, copy);
   const patterns = copy.querySelectorAll("pattern");
-  root.querySelectorAll("pattern").forEach((one, i) => [...one.children].forEach((child, k) => dress(child, patterns[i].children[k])));
+  root.querySelectorAll("pattern")
+    .forEach((one, i) => [...one.children].forEach((child, k) => dress(child, patterns[i].children[k])));
   for (const name of ["id", "role", "aria-label"]) copy.removeAttribute(name);
-  Object.entries({ x: EDGE, y, width, height, overflow: "visible" }).forEach(([name, value]) => copy.setAttribute(name, value));
+  Object.entries({ x: EDGE, y, width, height, overflow: "visible" })
+    .forEach(([name, value]) => copy.setAttribute(name, value));
   svg.appendChild(copy);
   y += height + 8;
   for (const how of box.querySelectorAll(":scope > .how, :scope > .said")) write(how, 4);
   const ground = document.createElementNS(SPACE, "rect");
   const paper = plain(getComputedStyle(document.body).backgroundColor)[0];
-  Object.entries({ width: "100%", height: "100%", fill: paper }).forEach(([name, value]) => ground.setAttribute(name, value));
+  Object.entries({ width: "100%", height: "100%", fill: paper })
+    .forEach(([name, value]) => ground.setAttribute(name, value));
   svg.prepend(ground);
   const about = document.createElementNS(SPACE, "title");
-  about.textContent = `${box.querySelector(".plot-title")?.textContent ?? ""} (recipe ${tables.recipe()?.slice(0, 12) || "unknown"})`;
+  about.textContent = `${box.querySelector(".plot-title")?.textContent ?? ""} (recipe `
+    + `${tables.recipe()?.slice(0, 12) || "unknown"})`;
   svg.prepend(about);
   const size = { width: Math.ceil(width + 2 * EDGE), height: Math.ceil(y + EDGE - 4) };
-  Object.entries({ xmlns: SPACE, ...size, viewBox: `0 0 ${size.width} ${size.height}` }).forEach(([name, value]) => svg.setAttribute(name, String(value)));
+  Object.entries({ xmlns: SPACE, ...size, viewBox: `0 0 ${size.width} ${size.height}` })
+    .forEach(([name, value]) => svg.setAttribute(name, String(value)));
   return { ...size, text: new XMLSerializer().serializeToString(svg) };
 }
 async function pixels({ text, width, height }) {
@@ -161,12 +171,15 @@ export const saveable = (box, name, rows, shown = () => null) => {
   const bar = html("div", { class: "saves", role: "group", "aria-label": "Save" }, box);
   const file = (kind, recipe) => `dppa-${name}-${(recipe ?? (tables.recipe() || "recipe")).slice(0, 6)}.${kind}`;
   const button = (kind, title, save) => {
-    const one = html("button", { type: "button", class: "save", "data-save": kind, title, "aria-label": title }, bar, kind.toUpperCase());
+    const one = html("button", { type: "button", class: "save", "data-save": kind, title, "aria-label": title }, bar,
+      kind.toUpperCase());
     one.addEventListener("click", save);
   };
   if (shown()) {
-    button("png", "Save this plot as a picture (PNG)", async () => give(await pixels(picture(box, shown())), file("png")));
-    button("svg", "Save this plot as a drawing (SVG)", () => give(new Blob([picture(box, shown()).text], { type: "image/svg+xml" }), file("svg")));
+    button("png", "Save this plot as a picture (PNG)",
+      async () => give(await pixels(picture(box, shown())), file("png")));
+    button("svg", "Save this plot as a drawing (SVG)",
+      () => give(new Blob([picture(box, shown()).text], { type: "image/svg+xml" }), file("svg")));
   }
   button("csv", "Save the numbers as a table (CSV)", () => {
     const table = rows();

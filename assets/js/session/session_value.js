@@ -15,7 +15,8 @@ export const stateNow = () => {
   const plain = s.method === "dppa" && !filled(values) && !s.first;
   return {
     v: controls.schema.version, base: s.base,
-    models: s.models.map(({ ref, on, coefficient, curve }) => ({ ref, on, coefficient, ...(filled(curve) && { curve }) })),
+    models: s.models.map(({ ref, on, coefficient, curve }) =>
+      ({ ref, on, coefficient, ...(filled(curve) && { curve }) })),
     ...controls.slidersToJson(), partitions: controls.bands().length, ...(s.shares.length && { shares: s.shares }),
     significance: s.chosen,
     amplify: { linked: s.linked, factors: s.factors, own },
@@ -41,7 +42,8 @@ export const adoptState = (state) => {
     models: state.models.map((model) => ({ ...model })),
     ...controls.slidersFromJson(state), shares: state.shares ?? [], chosen: state.significance,
     linked: state.amplify.linked, factors: state.amplify.factors, own: state.amplify.own,
-    overrides: { ...state.overrides }, ...controls.withOwnChoices(state), method, first, values: { ...controls.state.values, [method]: values },
+    overrides: { ...state.overrides }, ...controls.withOwnChoices(state), method, first,
+    values: { ...controls.state.values, [method]: values },
   });
   controls.lookAtActive();
 };

@@ -22,7 +22,8 @@ function learn(choices, recipe) {
   if (recipes.size > 500) recipes.delete(recipes.keys().next().value);
 }
 const made = new Set(); // recipes that this page has seen in memory
-export const isMerged = (recipe) => Boolean(recipe) && (made.has(recipe) || (server.exact?.recipe === recipe && server.service.merged));
+export const isMerged = (recipe) => Boolean(recipe)
+  && (made.has(recipe) || (server.exact?.recipe === recipe && server.service.merged));
 export const noteMerged = (recipe) => { if (recipe) made.add(recipe); };
 
 export const takeTables = (value) => {

@@ -4,9 +4,11 @@ import { select, lines } from "../charts.js";
 import { block, byChoice } from "../frame.js";
 
 const times = (x) => `×${THIN}${three(x)}`;
-const CHOICES = [["[0.9,0.8]", "90 %, 80 % (paper)"], ["[0.8]", "80 % alone"], ["[0.95,0.9,0.85,0.8]", "95, 90, 85, 80 %"], ["[0.9,0.5]", "90 %, 50 %"], ["[0.95,0.9]", "95 %, 90 %"]];
+const CHOICES = [["[0.9,0.8]", "90 %, 80 % (paper)"], ["[0.8]", "80 % alone"],
+  ["[0.95,0.9,0.85,0.8]", "95, 90, 85, 80 %"], ["[0.9,0.5]", "90 %, 50 %"], ["[0.95,0.9]", "95 %, 90 %"]];
 const LARGEST = 4, STEP = 0.01;
-const FACTORS = Array.from({ length: LARGEST / STEP + 1 }, (_, i) => +(i * STEP).toFixed(2)); // each that a slider can be at
+// each that a slider can be at
+const FACTORS = Array.from({ length: LARGEST / STEP + 1 }, (_, i) => +(i * STEP).toFixed(2));
 
 block("partitions-by-hand", ({ host, result, ask }) => {
   let shown = result, first = 1, second = 1;
@@ -18,16 +20,24 @@ block("partitions-by-hand", ({ host, result, ask }) => {
   }, (problem) => say(note, problem));
   select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => fresh({ model }));
   select(bar, "Levels", CHOICES, JSON.stringify(result.levels), (levels) => fresh({ levels: JSON.parse(levels) }));
-  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Partitions as a table" }, host);
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Partitions as a table" },
+    host);
   const table = html("table", {}, scroll);
   const squareOf = (k, factor) => factor ** 2 * shown.partitions[k].energy;
   // The factor of every partition after the first is that of the lower slider.
-  const length = (one, others) => Math.sqrt(shown.partitions.reduce((sum, _, k) => sum + squareOf(k, k ? others : one), 0));
+  const length = (one, others) =>
+    Math.sqrt(shown.partitions.reduce((sum, _, k) => sum + squareOf(k, k ? others : one), 0));
   const spec = () => ({
-    title: `With ${times(first)} for the strongest${shown.partitions.length > 1 ? ` and ${times(second)} for the rest` : ""} the delta is ${percent(length(first, second))} as long as before`,
+    title: `With ${times(first)} for the `
+    + `strongest${shown.partitions.length > 1 ? ` and ${times(second)} for the rest` : ""} the delta is `
+    + `${percent(length(first, second))} as long as before`,
     series: [
-      { label: shown.partitions.length > 1 ? `rest at ${times(second)}` : "strongest alone", colour: "#0072B2", points: FACTORS.map((one) => [one, length(one, second)]) },
-      ...(shown.partitions.length > 1 ? [{ label: "all with the same factor", colour: "#009E73", dash: "7 4", points: FACTORS.map((one) => [one, length(one, one)]) }] : []),
+      { label: shown.partitions.length > 1 ? `rest at ${times(second)}` : "strongest alone", colour: "#0072B2",
+        points: FACTORS.map((one) => [one, length(one, second)]) },
+      ...(shown.partitions.length > 1
+        ? [
+          { label: "all with the same factor", colour: "#009E73", dash: "7 4",
+            points: FACTORS.map((one) => [one, length(one, one)]) }] : []),
       { label: "as long as the whole delta", colour: "var(--d-edge)", dash: "4 4", points: [[0, 1], [LARGEST, 1]] },
     ],
     how: "Length is ‖D’‖ / ‖d‖, over all matrices. It is no score: a delta may be as long as before and answer worse.",
@@ -51,7 +61,8 @@ block("partitions-by-hand", ({ host, result, ask }) => {
   function fill() {
     table.replaceChildren();
     const head = html("tr", {}, html("thead", {}, table));
-    for (const text of ["partition", "changes", "share of Σ d²", "factor", "factor² × share"]) html("th", { scope: "col" }, head, text);
+    for (const text of ["partition", "changes", "share of Σ d²", "factor", "factor² × share"])
+      html("th", { scope: "col" }, head, text);
     const body = html("tbody", {}, table);
     const row = (cells) => {
       const line = html("tr", {}, body);
@@ -62,7 +73,9 @@ block("partitions-by-hand", ({ host, result, ask }) => {
       const factor = k ? second : first, square = squareOf(k, factor);
       sum += square;
       const from = k ? percent(1 - shown.levels[k - 1]) : "0";
-      row([`P${k + 1}: ${from} to ${percent(1 - level)}`, count.toLocaleString("en-US"), percent1(energy), times(factor), three(square)]);
+      row(
+        [`P${k + 1}: ${from} to ${percent(1 - level)}`, count.toLocaleString("en-US"), percent1(energy), times(factor),
+          three(square)]);
     });
     row(["together", "", "", "", `${three(sum)}, root ${three(Math.sqrt(sum))}`]);
   }

@@ -7,7 +7,8 @@ import { block, did } from "../frame.js";
 import { tied } from "../prose.js";
 
 const SIDE = 6, WAIT_MS = 250, KEPT = "dppa-by-hand";
-const STARTS = [["heavy", "made up, a few stand out"], ["random", "made up, none stands out"], ["real", "from math and finance"]];
+const STARTS = [["heavy", "made up, a few stand out"], ["random", "made up, none stands out"],
+  ["real", "from math and finance"]];
 /** @type {[string, string, number, number, number, (x: number) => string][]} */
 const SETTINGS = [
   ["rate", "Pruning rate", 0.5, 0.95, 0.05, (x) => `${Math.round(100 * x)}\u202f%`],
@@ -38,7 +39,8 @@ function moved(i, key) {
 
 block("by-hand", ({ host, result, ask }) => {
   const before = kept();
-  const state = { value: { ...result, ...before?.value }, step: result.steps[before?.step] ? before.step : 0, at: 1, seen: new Set(), open: new Set(), timer: 0, asked: 0 };
+  const state = { value: { ...result, ...before?.value }, step: result.steps[before?.step] ? before.step : 0, at: 1,
+    seen: new Set(), open: new Set(), timer: 0, asked: 0 };
   const editor = buildEditor(host, state, change);
   editor.dirty = Boolean(before?.dirty);
   const remember = () => {
@@ -78,7 +80,10 @@ block("by-hand", ({ host, result, ask }) => {
     }, soon);
   }
   function draw() {
-    tabs.forEach((tab, i) => { if (i === state.step) put(tab, "aria-current", "step"); else tab.removeAttribute("aria-current"); });
+    tabs.forEach((tab, i) => {
+      if (i === state.step) put(tab, "aria-current", "step");
+      else tab.removeAttribute("aria-current");
+    });
     drawStep(panel, state, (i) => { state.step = i; draw(); panel.querySelector("h3").focus(); });
     put(host, "data-step", state.value.steps[state.step].key);
     remember();
@@ -92,7 +97,10 @@ block("by-hand", ({ host, result, ask }) => {
 function buildEditor(host, state, change) {
   const editor = { dirty: false, side: "base", draw };
   const bar = html("div", { class: "plot-bar" }, host);
-  select(bar, "Numbers", STARTS, state.value.start, (start) => { editor.dirty = false; change({ start, weights: {} }); });
+  select(bar, "Numbers", STARTS, state.value.start, (start) => {
+    editor.dirty = false;
+    change({ start, weights: {} });
+  });
   const undo = html("button", { type: "button", class: "small", hidden: "" }, bar, "Take back my numbers");
   undo.addEventListener("click", () => { editor.dirty = false; change({ weights: {} }); });
   const columns = html("div", { class: "hand-columns" }, host);
@@ -110,7 +118,8 @@ function buildEditor(host, state, change) {
     input.addEventListener("keydown", (event) => {
       const across = event.key === "ArrowLeft" || event.key === "ArrowRight";
       const { selectionStart: from, selectionEnd: to, value } = input;
-      const leaves = to - from === value.length || (from === to && from === (event.key === "ArrowLeft" ? 0 : value.length));
+      const leaves = to - from === value.length
+        || (from === to && from === (event.key === "ArrowLeft" ? 0 : value.length));
       if (!(event.key in MOVES) || (across && !leaves)) return; // inside a number they move the caret
       event.preventDefault();
       const next = inputs[moved(i, event.key)];
@@ -132,7 +141,10 @@ function buildEditor(host, state, change) {
     put(input, "aria-invalid", !good);
     problem.hidden = good;
     const stays = state.value.shown[editor.side][i];
-    if (!good) return say(problem, `${capital(place(i))}: ${input.value.trim() ? `“${input.value.trim()}” is not` : "an empty cell is not"} a number from −9999 to 9999, so ${stays} stays.`);
+    if (!good)
+      return say(problem,
+        `${capital(place(i))}: ${input.value.trim() ? `“${input.value.trim()}” is not` : "an empty cell is not"} a `
+        + `number from −9999 to 9999, so ${stays} stays.`);
     editor.dirty = true;
     state.value.weights[editor.side][i] = typed;
     change({}, WAIT_MS);
@@ -148,7 +160,9 @@ function buildEditor(host, state, change) {
       if (input !== document.activeElement) { input.value = shown[editor.side][i]; put(input, "aria-invalid", false); }
       tint(input, weights[editor.side][i], top);
     });
-    const scale = one === 1 ? "Whole numbers to begin with, so that they can be followed by hand; yours may have decimals, such as 1.5." : `In units of ${one}.`;
+    const scale = one === 1
+      ? "Whole numbers to begin with, so that they can be followed by hand; yours may have decimals, such as 1.5."
+      : `In units of ${one}.`;
     undo.hidden = !editor.dirty;
     say(unit, `${scale} Arrow keys go from cell to cell. Numbers from −9999 to 9999.`);
     rows.forEach((row) => row());
@@ -200,7 +214,11 @@ function drawStep(panel, state, go) {
     say(read, `${capital(place(i))}: ${hidden || veiled() ? "answer first" : step.cells[i]}`);
   }
   const rest = html("div", { class: "hand-rest" }, panel);
-  drawRest(rest, step, veiled(), () => { state.open.add(step.key); reveal(); panel.querySelector("h3").focus({ preventScroll: true }); });
+  drawRest(rest, step, veiled(), () => {
+    state.open.add(step.key);
+    reveal();
+    panel.querySelector("h3").focus({ preventScroll: true });
+  });
   function reveal() {
     tables.forEach((table) => table.draw());
     tell(question.cell ?? state.at);
@@ -220,7 +238,8 @@ function drawRest(box, step, waits, show) {
   box.replaceChildren();
   if (waits) {
     html("p", { class: "how" }, box, "The worked numbers would tell the answer. They come once you have answered.");
-    html("button", { type: "button", class: "small", "data-act": "show" }, box, "Show them now").addEventListener("click", show);
+    html("button", { type: "button", class: "small", "data-act": "show" }, box, "Show them now")
+      .addEventListener("click", show);
     return;
   }
   drawLegend(box, step);
@@ -233,7 +252,8 @@ function drawRest(box, step, waits, show) {
 function drawGrid(parent, grid, step, hides, veiled, state, tell) {
   const box = html("div", { class: "learn-cells" }, parent);
   html("h4", {}, box, grid.label);
-  const table = html("table", { class: "cells hand-cells", role: "grid", "aria-label": grid.label, "data-grid": grid.name }, box);
+  const table = html("table",
+    { class: "cells hand-cells", role: "grid", "aria-label": grid.label, "data-grid": grid.name }, box);
   const top = Math.max(...grid.values.map(Math.abs)) || 1;
   const cells = grid.values.map((_, i) => {
     if (i % SIDE === 0) html("tr", { role: "row" }, table);
@@ -252,8 +272,12 @@ function drawGrid(parent, grid, step, hides, veiled, state, tell) {
     say(cell, hidden ? "?" : grid.shown[i]);
     put(cell, "data-mark", hidden ? "hidden" : mark);
     put(cell, "data-glyph", hidden ? "" : GLYPHS[mark] ?? "");
-    put(cell, "aria-label", `${place(i)}: ${hidden ? "hidden" : `${grid.shown[i]}${step.legend[mark] ? `, ${step.legend[mark]}` : ""}`}`);
-    if (hidden || mark === "out") { cell.style.background = ""; cell.style.color = ""; } else tint(cell, grid.values[i], top);
+    put(cell, "aria-label",
+      `${place(i)}: ${hidden ? "hidden" : `${grid.shown[i]}${step.legend[mark] ? `, ${step.legend[mark]}` : ""}`}`);
+    if (hidden || mark === "out") {
+      cell.style.background = "";
+      cell.style.color = "";
+    } else tint(cell, grid.values[i], top);
   });
   const at = (i) => cells.forEach((cell, k) => {
     put(cell, "tabindex", k === i ? 0 : -1);
@@ -275,7 +299,8 @@ function drawLegend(panel, step) {
   }
 }
 function drawTable(panel, { columns, rows }, title) {
-  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title}, table` }, panel);
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title}, table` },
+    panel);
   const table = html("table", {}, scroll);
   const head = html("tr", {}, html("thead", {}, table));
   for (const column of columns) html("th", { scope: "col" }, head, column);
@@ -292,7 +317,9 @@ function ask(panel, step, state, reveal) {
   const given = []; // up to the right one: the others may be read afterwards
   quiz(panel, { html: escaped(text), choices }, step.key, undefined, (i) => {
     if (!given.includes(answer)) given.push(i);
-    did(step.key, `${step.title}. ${text} ${given.map((k) => `${options[k]}: ${k === answer ? "right" : "not quite"}.`).join(" ")}`);
+    did(step.key,
+      `${step.title}. ${text} `
+      + `${given.map((k) => `${options[k]}: ${k === answer ? "right" : "not quite"}.`).join(" ")}`);
     state.seen.add(step.key);
     reveal();
   });

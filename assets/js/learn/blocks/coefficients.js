@@ -44,7 +44,8 @@ block("entropy-surface", ({ host, result, ask }) => {
   select(bar, "Up", options, second, (one) => fresh({ second: one }));
   const box = html("div", { class: "plot learn-plot" }, host);
   const title = html("h3", { class: "plot-title" }, box);
-  const root = svg("svg", { role: "img", "aria-label": "Entropy over two coefficients, and the way of the optimiser" }, box);
+  const root = svg("svg", { role: "img", "aria-label": "Entropy over two coefficients, and the way of the optimiser" },
+    box);
   const slide = html("div", { class: "learn-slide" }, box);
   html("label", { for: "surface-step" }, slide, "Step");
   const range = html("input", { type: "range", id: "surface-step", min: 0, step: 1 }, slide);
@@ -70,7 +71,8 @@ block("entropy-surface", ({ host, result, ask }) => {
   function at([first, second], surface) {
     const { axis } = shown, gap = axis[1] - axis[0], last = axis.length - 2;
     const place = (value) => Math.min(Math.max(value / gap, 0), last + 1);
-    const [x, y] = [place(first), place(second)], [i, k] = [Math.min(Math.floor(x), last), Math.min(Math.floor(y), last)];
+    const [x, y] = [place(first), place(second)],
+      [i, k] = [Math.min(Math.floor(x), last), Math.min(Math.floor(y), last)];
     const across = (row) => surface[row][k] + (y - k) * (surface[row][k + 1] - surface[row][k]);
     return across(i) + (x - i) * (across(i + 1) - across(i));
   }
@@ -84,21 +86,31 @@ block("entropy-surface", ({ host, result, ask }) => {
     put(range, "aria-valuetext", `step ${step}`);
     say(read, `${step} of ${path.length - 1}`);
     say(title, whole
-      ? `Step ${step}: ${names[0]} × ${three(now[0])}, ${names[1]} × ${three(now[1])}; entropy about ${three(at(now, surface))} nats`
+      ? `Step ${step}: ${names[0]} × ${three(now[0])}, ${names[1]} × ${three(now[1])}; entropy about `
+        + `${three(at(now, surface))} nats`
       : `${numbers.length} of ${axis.length ** 2} points are computed; the others show their nearest`);
-    say(how, `Mean entropy of the merge's next token, in nats (one is 1.44 bits), over the answers of ${settings.prompts} questions of each domain; colours follow its logarithm, dark is low. `
-      + `Lowest of the grid: ${three(Math.min(...numbers))} at ${names[0]} × ${three(lowest[0])}, ${names[1]} × ${three(lowest[1])}. The optimiser starts at ${settings.start} for both, with steps of at most about ${settings.lr}; each dot is one.`);
+    say(how,
+        `Mean entropy of the merge's next token, in nats (one is 1.44 bits), over the answers of ${settings.prompts} `
+        + `questions of each domain; colours follow its logarithm, dark is low. `
+      + `Lowest of the grid: ${three(Math.min(...numbers))} at ${names[0]} × ${three(lowest[0])}, ${names[1]} × `
+        + `${three(lowest[1])}. The optimiser starts at ${settings.start} for both, with steps of at most about `
+        + `${settings.lr}; each dot is one.`);
     if (width <= 0) return;
     root.replaceChildren();
     const side = Math.min(width - LEFT - RIGHT, LARGEST), size = side / axis.length, height = TOP + side + FOOT;
-    Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height }).forEach(([name, value]) => put(root, name, value));
+    Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height })
+      .forEach(([name, value]) => put(root, name, value));
     const logs = numbers.map(Math.log), low = Math.min(...logs), high = Math.max(...logs);
-    const x = (value) => LEFT + (value / (axis[1] - axis[0]) + 0.5) * size, y = (value) => TOP + side - (value / (axis[1] - axis[0]) + 0.5) * size;
+    const x = (value) => LEFT + (value / (axis[1] - axis[0]) + 0.5) * size,
+      y = (value) => TOP + side - (value / (axis[1] - axis[0]) + 0.5) * size;
     axis.forEach((a, i) => axis.forEach((b, k) => {
       const share = (Math.log(surface[i][k]) - low) / (high - low || 1);
-      svg("rect", { x: px(x(a) - size / 2), y: px(y(b) - size / 2), width: px(size), height: px(size), style: `fill:${amounts.colour(share)}`, ...(mean[i][k] === null && { class: "guess" }) }, root);
+      svg("rect",
+        { x: px(x(a) - size / 2), y: px(y(b) - size / 2), width: px(size), height: px(size),
+          style: `fill:${amounts.colour(share)}`, ...(mean[i][k] === null && { class: "guess" }) }, root);
       if (mean[i][k] === null) return;
-      const number = svg("text", { x: px(x(a)), y: px(y(b)), class: "number", style: `fill:${amounts.ink(share)}` }, root, mean[i][k].toFixed(mean[i][k] < 0.0995 ? 3 : 2).replace(/^0/, ""));
+      const number = svg("text", { x: px(x(a)), y: px(y(b)), class: "number", style: `fill:${amounts.ink(share)}` },
+        root, mean[i][k].toFixed(mean[i][k] < 0.0995 ? 3 : 2).replace(/^0/, ""));
       if (size < 34) number.remove();
     }));
     axis.forEach((value) => {
@@ -106,11 +118,14 @@ block("entropy-surface", ({ host, result, ask }) => {
       svg("text", { x: LEFT - 7, y: px(y(value) + 4), class: "tick end" }, root, String(value));
     });
     svg("text", { x: px(LEFT + side / 2), y: height - 6, class: "axis middle" }, root, `coefficient of ${names[0]}`);
-    svg("text", { x: 14, y: px(TOP + side / 2), class: "axis middle", transform: `rotate(-90 14 ${px(TOP + side / 2)})` }, root, `coefficient of ${names[1]}`);
+    svg("text",
+      { x: 14, y: px(TOP + side / 2), class: "axis middle", transform: `rotate(-90 14 ${px(TOP + side / 2)})` }, root,
+      `coefficient of ${names[1]}`);
     const points = path.slice(0, step + 1).map(([a, b]) => `${px(x(a))},${px(y(b))}`).join(" ");
     svg("polyline", { points, class: "way under" }, root);
     svg("polyline", { points, class: "way" }, root);
-    for (const [a, b] of path.slice(0, step)) svg("circle", { cx: px(x(a)), cy: px(y(b)), r: 3, class: "way-step" }, root);
+    for (const [a, b] of path.slice(0, step))
+      svg("circle", { cx: px(x(a)), cy: px(y(b)), r: 3, class: "way-step" }, root);
     svg("circle", { cx: px(x(now[0])), cy: px(y(now[1])), r: 6, class: "way-end" }, root);
   }
   new ResizeObserver(() => {

@@ -11,20 +11,23 @@ block("interval-width", ({ host, result, ask }) => {
     shown = next;
     plot.update(spec());
   }, (problem) => say(said, problem));
-  select(bar, "Share of right answers", [0.5, 0.6, 0.7, 0.8, 0.9, 0.95].map((x) => [x, percent(x)]), result.share, (share) => fresh({ share: +share }));
+  select(bar, "Share of right answers", [0.5, 0.6, 0.7, 0.8, 0.9, 0.95].map((x) => [x, percent(x)]), result.share,
+    (share) => fresh({ share: +share }));
   const last = shown.rows[shown.rows.length - 1][0];
   let at = 50;
   const title = () => {
     const [n, low, high, right] = shown.rows.find(([items]) => items === at);
     // of 10 questions no count is 95 %
     const nearest = Math.abs(right / n - shown.share) < 1e-9 ? "" : `, the nearest to ${percent(shown.share)}`;
-    return `${right} of ${n} right${nearest}: of all such questions it is between ${percent(low)} and ${percent(high)}, ${(100 * (high - low)).toFixed(1)} points apart`;
+    return `${right} of ${n} right${nearest}: of all such questions it is between ${percent(low)} and `
+      + `${percent(high)}, ${(100 * (high - low)).toFixed(1)} points apart`;
   };
   const spec = () => ({
     title: title(),
     series: [
       { label: "upper end", colour: "#D55E00", dash: "7 4", points: shown.rows.map(([n, , high]) => [n, high]) },
-      { label: "what was counted", colour: "var(--d-edge)", dash: "4 4", points: [[shown.rows[0][0], shown.share], [last, shown.share]] },
+      { label: "what was counted", colour: "var(--d-edge)", dash: "4 4",
+        points: [[shown.rows[0][0], shown.share], [last, shown.share]] },
       { label: "lower end", colour: "#0072B2", points: shown.rows.map(([n, low]) => [n, low]) },
     ],
   });
@@ -51,9 +54,12 @@ block("leaderboard", ({ host, result }) => {
     rows: result.rows.map((row) => ({
       label: row.title, value: row.mean, low: row.low, high: row.high, strong: row.method === "dppa",
       hollow: row.method !== "dppa" && !row.significant,
-      text: row.method === "dppa" ? `0 (keeps ${percent1(row.retention)})` : `${points(row.mean)}${row.significant ? "" : " (may be chance)"}`,
+      text: row.method === "dppa" ? `0 (keeps ${percent1(row.retention)})`
+      : `${points(row.mean)}${row.significant ? "" : " (may be chance)"}`,
     })),
-    how: `Points of retention more or less than DPPA, which keeps ${percent1(own.retention)}: mean of the three domains, with 95${THIN}% intervals of the paired differences. Right of the line: better. A hollow dot: no significant difference from DPPA, p-values corrected for all comparisons (Holm).`,
+    how: `Points of retention more or less than DPPA, which keeps ${percent1(own.retention)}: mean of the three `
+    + `domains, with 95${THIN}% intervals of the paired differences. Right of the line: better. A hollow dot: no `
+    + `significant difference from DPPA, p-values corrected for all comparisons (Holm).`,
   });
   const fold = html("details", {}, host);
   html("summary", {}, fold, "What each method does");

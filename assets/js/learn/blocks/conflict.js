@@ -6,19 +6,24 @@ import { block, byChoice } from "../frame.js";
 const COLOURS = ["#0072B2", "#E69F00", "#009E73"], DASHES = ["none", "7 4", "2 4"];
 const and = new Intl.ListFormat("en-GB");
 const signed = (x) => three(x).replace("-", "−");
-const four = (x) => (x === 0 ? "0" : x.toFixed(Math.abs(x) < 0.9995 ? 3 : 2).replace("0.", ".").replace("-", Math.abs(x) < 0.0005 ? "" : "−"));
+const four = (x) =>
+  (x === 0 ? "0" : x.toFixed(Math.abs(x) < 0.9995 ? 3 : 2).replace("0.", ".")
+    .replace("-", Math.abs(x) < 0.0005 ? "" : "−"));
 
 block("conflict-rates", ({ host, result }) => {
   const { pairs } = result;
-  const x = { label: "pruning rate p", low: 0, high: 0.99, step: 0.01, ticks: [0, 0.2, 0.4, 0.6, 0.8, 0.99], text: percent };
+  const x = { label: "pruning rate p", low: 0, high: 0.99, step: 0.01, ticks: [0, 0.2, 0.4, 0.6, 0.8, 0.99],
+    text: percent };
   const series = (name) => pairs.map((one, i) => ({
-    label: `${one.first} and ${one.second}`, colour: COLOURS[i % 3], dash: DASHES[i % 3], points: one[name].slice(0, 100).map((y, k) => [k / 100, y]),
+    label: `${one.first} and ${one.second}`, colour: COLOURS[i % 3], dash: DASHES[i % 3],
+    points: one[name].slice(0, 100).map((y, k) => [k / 100, y]),
   }));
   let at = 0.8;
   const value = (name, rate) => pairs[0][name][Math.round(100 * rate)];
   const names = `${pairs[0].first} and ${pairs[0].second}`;
   const titles = (rate) => ({
-    overlap: `At ${percent(rate)} pruned, ${percent(value("overlap", rate))} of what ${pairs[0].first} keeps, ${pairs[0].second} keeps too`,
+    overlap: `At ${percent(rate)} pruned, ${percent(value("overlap", rate))} of what ${pairs[0].first} keeps, `
+    + `${pairs[0].second} keeps too`,
     conflict: `Where ${names} meet, ${percent(value("conflict", rate))} change in opposite directions`,
   });
   function moved(rate, other) { // both plots are read at one rate
@@ -31,14 +36,18 @@ block("conflict-rates", ({ host, result }) => {
   const overlap = lines(host, {
     name: "overlap", label: "Overlap over the pruning rate", x, title: titles(at).overlap, at, slider: "Pruning rate",
     y: { label: "overlap", low: 0, high: 1, text: percent1, tick: percent },
-    series: [...series("overlap"), { label: "by chance: 1 − p", colour: "var(--d-edge)", dash: "4 4", points: [[0, 1], [0.99, 0.01]] }],
+    series: [...series("overlap"),
+      { label: "by chance: 1 − p", colour: "var(--d-edge)", dash: "4 4", points: [[0, 1], [0.99, 0.01]] }],
     onAt: (rate) => moved(rate, conflict),
-    how: "Of the changes that the first one keeps, the share that the other keeps too. Two masks drawn by chance would meet in 1 − p. All curves lie nearly on that one: that is the finding.",
+    how: "Of the changes that the first one keeps, the share that the other keeps too. Two masks drawn by chance would "
+    + "meet in 1 − p. All curves lie nearly on that one: that is the finding.",
   });
   const conflict = lines(host, {
-    name: "conflict", label: "Conflict over the pruning rate", x, title: titles(at).conflict, at, slider: "Pruning rate",
+    name: "conflict", label: "Conflict over the pruning rate", x, title: titles(at).conflict, at,
+    slider: "Pruning rate",
     y: { label: "conflict", low: 0, high: 0.6, text: percent1, tick: percent },
-    series: [...series("conflict"), { label: "by chance: half", colour: "var(--d-edge)", dash: "4 4", points: [[0, 0.5], [0.99, 0.5]] }],
+    series: [...series("conflict"),
+      { label: "by chance: half", colour: "var(--d-edge)", dash: "4 4", points: [[0, 0.5], [0.99, 0.5]] }],
     onAt: (rate) => moved(rate, overlap),
     how: "Of the changes that both keep, the share with opposite signs.",
   });
@@ -64,8 +73,11 @@ block("sign-election", ({ host, result, ask, write }) => {
     const votes = shown.deltas.map((delta) => delta[r][c]), sum = votes.reduce((a, b) => a + b, 0);
     const sign = Math.sign(sum), agree = shown.models.filter((_, i) => Math.sign(votes[i]) === sign);
     const texts = shown.models.map((name, i) => `${name} ${signed(votes[i])}`);
-    say(said, `Row ${r + 1}, column ${c + 1}: ${texts.join(", ")}. The sum is ${signed(sum)}, so ${sign > 0 ? "plus" : sign < 0 ? "minus" : "nobody"} is elected`
-      + `${agree.length ? ` and ${and.format(agree)} agree${agree.length === 1 ? "s" : ""}` : ""}: ${signed(shown.elected[r][c])}. The mean of all is ${signed(shown.mean[r][c])}.`);
+    say(said,
+        `Row ${r + 1}, column ${c + 1}: ${texts.join(", ")}. The sum is ${signed(sum)}, so `
+        + `${sign > 0 ? "plus" : sign < 0 ? "minus" : "nobody"} is elected`
+      + `${agree.length ? ` and ${and.format(agree)} agree${agree.length === 1 ? "s" : ""}` : ""}: `
+        + `${signed(shown.elected[r][c])}. The mean of all is ${signed(shown.mean[r][c])}.`);
   }
   function draw(next) {
     shown = next;

@@ -4,14 +4,18 @@ import { html, percent, percent1, THIN } from "../../base/shapes.js";
 import { select, cells, pointed, lines } from "../charts.js";
 import { block, byChoice } from "../frame.js";
 
-const four = (x) => (x === 0 ? "0" : x.toFixed(Math.abs(x) < 0.9995 ? 3 : 2).replace("0.", ".").replace("-", Math.abs(x) < 0.0005 ? "" : "−"));
+const four = (x) =>
+  (x === 0 ? "0" : x.toFixed(Math.abs(x) < 0.9995 ? 3 : 2).replace("0.", ".")
+    .replace("-", Math.abs(x) < 0.0005 ? "" : "−"));
 
 block("delta-excerpt", ({ host, result, ask, write }) => {
   let shown = result;
   const bar = html("div", { class: "plot-bar" }, host);
   const grid = html("div", { class: "cells-row" }, host);
   const said = html("p", { class: "how", role: "status" }, host);
-  const change = byChoice(host, ask, { model: shown.model, module: shown.module }, draw, (problem) => { said.textContent = problem; });
+  const change = byChoice(host, ask, { model: shown.model, module: shown.module }, draw, (problem) => {
+    said.textContent = problem;
+  });
   select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => change({ model }));
   select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));
   const label = () => result.models.find((one) => one.model === shown.model).label;
@@ -30,7 +34,8 @@ block("delta-excerpt", ({ host, result, ask, write }) => {
     tables.forEach((table) => table.update({ marked: (row, column) => row === r && column === c }));
     const [rows, columns] = shown.shape;
     said.textContent = `Row ${r + 1}, column ${c + 1}: ${shown.sums[r][c]}. `
-      + `These are ${shown.base.length}${THIN}×${THIN}${shown.base[0].length} of the ${rows}${THIN}×${THIN}${columns} entries of the matrix ${shown.module}. All three share one colour scale; the palest is 0.`;
+      + `These are ${shown.base.length}${THIN}×${THIN}${shown.base[0].length} of the ${rows}${THIN}×${THIN}${columns} `
+        + `entries of the matrix ${shown.module}. All three share one colour scale; the palest is 0.`;
   }
   function draw(next) {
     shown = next;
@@ -54,7 +59,8 @@ block("delta-sizes", ({ host, result }) => {
     title: `${order[0].label} moved farthest: its delta is ${percent(order[0].relative)} of the base's size`,
     x: { label: "layer", low: layers[0], high: layers[layers.length - 1], step: 1, ticks: layers, text: String },
     y: { label: "‖d‖ / ‖W‖", low: 0, high: top, text: percent },
-    series: models.map(({ label, colour, layers: points }, i) => ({ label, colour, points, marks: true, dash: ["none", "7 4", "2 4"][i % 3] })),
+    series: models.map(({ label, colour, layers: points }, i) =>
+      ({ label, colour, points, marks: true, dash: ["none", "7 4", "2 4"][i % 3] })),
     slider: "Read at layer",
     at: layers[0],
     how: "Height: ‖d‖ divided by ‖W‖, over all matrices of a layer.",
@@ -63,7 +69,9 @@ block("delta-sizes", ({ host, result }) => {
 
 block("delta-energy", ({ host, result }) => {
   const { models } = result;
-  const told = (share) => `The largest ${percent(share)} of math's changes hold ${percent(models[0].energy[Math.round(100 * share)])} of the squared change`;
+  const told = (share) =>
+    `The largest ${percent(share)} of math's changes hold ${percent(models[0].energy[Math.round(100 * share)])} of the `
+    + `squared change`;
   const plot = lines(host, {
     name: "delta-energy",
     label: "Share of the squared change held by the largest changes",

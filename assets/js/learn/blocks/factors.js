@@ -19,7 +19,8 @@ block("loss-by-factor", ({ host, result }) => {
     const top = Math.max(measured[plain], measured[0], foretold[plain], 2 * unpruned) * HEADROOM;
     const curve = (losses) => factors.map((factor, i) => [factor, losses[i]]);
     return {
-      title: `${domain}, ${percent(rate)} pruned: costs ${two(cost)} nats per token (foretold ${two(place["foretold-cost"])})${cost > 0 ? `, ${times(best)} leaves ${two(left)}` : ""}`,
+      title: `${domain}, ${percent(rate)} pruned: costs ${two(cost)} nats per token (foretold `
+      + `${two(place["foretold-cost"])})${cost > 0 ? `, ${times(best)} leaves ${two(left)}` : ""}`,
       y: { label: "loss of right answers, nats per token", low: 0, high: top, text: three },
       series: [
         { label: "measured", colour: "#0072B2", marks: true, points: curve(measured) },
@@ -34,20 +35,27 @@ block("loss-by-factor", ({ host, result }) => {
     x: { label: "factor on what is kept", low, high, step: STEP, text: times },
     slider: "Factor",
     at: 1,
-    how: "Up: loss of right answers, in nats per token; lower is better. Foretold from the unpruned model alone; measured on questions of the search split. Cost: this loss minus the unpruned model's; below 0, pruning helps. The best factor has the least loss, which need not be the most right answers.",
+    how: "Up: loss of right answers, in nats per token; lower is better. Foretold from the unpruned model alone; "
+    + "measured on questions of the search split. Cost: this loss minus the unpruned model's; below 0, pruning helps. "
+    + "The best factor has the least loss, which need not be the most right answers.",
     ...spec(),
   });
-  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All rates as a table" }, host);
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All rates as a table" },
+    host);
   const table = html("table", {}, scroll);
   function fill() {
     table.replaceChildren();
     const head = html("tr", {}, html("thead", {}, table)), body = html("tbody", {}, table);
-    for (const text of ["pruned", "Σ d² kept", "cost, foretold", "cost, measured", "best factor, foretold", "best factor, measured", "cost left with it", "accuracy without it", "accuracy with it"]) html("th", { scope: "col" }, head, text);
+    for (
+      const text of ["pruned", "Σ d² kept", "cost, foretold", "cost, measured", "best factor, foretold",
+        "best factor, measured", "cost left with it", "accuracy without it",
+        "accuracy with it"]) html("th", { scope: "col" }, head, text);
     for (const one of places.filter((place) => place.domain === domain)) {
       const line = html("tr", {}, body);
       put(line, "aria-current", one.rate === rate);
       html("th", { scope: "row" }, line, percent(one.rate));
-      const cells = [percent(one.energy), two(one["foretold-cost"]), two(one.cost), times(one["foretold-best"]), times(one.best), two(one.left), percent1(one.without), percent1(one.with)];
+      const cells = [percent(one.energy), two(one["foretold-cost"]), two(one.cost), times(one["foretold-best"]),
+        times(one.best), two(one.left), percent1(one.without), percent1(one.with)];
       for (const text of cells) html("td", {}, line, text);
     }
   }

@@ -20,12 +20,15 @@ function specOf({ of, rows, layers, others, figures }) {
   const total = figures.weights;
   return {
     name: "matrices",
-    title: `${of}: the MLP holds ${percent(figures.mlp)} of the weights in matrices, attention ${percent(figures.attention)}`,
+    title: `${of}: the MLP holds ${percent(figures.mlp)} of the weights in matrices, attention `
+    + `${percent(figures.attention)}`,
     label: "Weights by kind of matrix",
     rows: rows.map(({ kind, part, shape, numel }) => ({
       label: kind, group: part, value: numel, text: `${percent(numel / total)} · ${shape.join(`${THIN}×${THIN}`)}`,
       colour: part === "attention" ? "#0072B2" : "#E69F00",
     })),
-    how: `${layers} layers with ${rows.length} kinds of matrices each, ${count(total)} weights in all; ${count(others)} more lie in embeddings, head and norms. Numbers behind a bar: share, and rows × columns of one.`,
+    how: `${layers} layers with ${rows.length} kinds of matrices each, ${count(total)} weights in all; `
+    + `${count(others)} more lie in embeddings, head and norms. Numbers behind a bar: share, and rows × columns of `
+    + `one.`,
   };
 }

@@ -5,7 +5,8 @@ import * as history from "../../session/history.js";
 import { select, lines, ranges } from "../charts.js";
 import { block, byChoice } from "../frame.js";
 
-const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8a5a00", "#777777"], DASHES = ["none", "7 4", "2 4", "8 3 2 3", "12 3", "4 2"];
+const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8a5a00", "#777777"],
+  DASHES = ["none", "7 4", "2 4", "8 3 2 3", "12 3", "4 2"];
 
 block("open-question", ({ host, result, ask }) => {
   const bar = html("div", { class: "plot-bar" }, host);
@@ -33,23 +34,29 @@ block("open-question", ({ host, result, ask }) => {
   function mapOf(map) {
     const box = html("section", { class: "plot plot-result" }, place);
     html("h3", { class: "plot-title" }, box, map.title);
-    const root = svg("svg", { role: "group", "aria-label": `${map.title}. The numbers stand in the view Experiments.` }, box);
+    const root = svg("svg", { role: "group", "aria-label": `${map.title}. The numbers stand in the view Experiments.` },
+      box);
     const fixed = history.refusal();
-    html("p", { class: "how" }, box, `${map.how.replaceAll("*", "")} ${fixed || "Underlined: a click sets the controls of the page to this merge."}`);
+    html("p", { class: "how" }, box,
+      `${map.how.replaceAll("*", "")} ${fixed || "Underlined: a click sets the controls of the page to this merge."}`);
     const news = html("p", { class: "how", role: "status" }, box);
-    const pick = ([table, row], what) => (result.set[table]?.[row] && !fixed ? () => { take({ table, row }, what, news); } : null);
+    const pick = ([table, row], what) =>
+      (result.set[table]?.[row] && !fixed ? () => { take({ table, row }, what, news); } : null);
     new ResizeObserver(() => { if (box.clientWidth) resultPlot(root, map, box.clientWidth, null, pick); }).observe(box);
   }
   async function take(place, what, news) {
     try {
       const found = await ask({ key: result.key, ...place });
       history.goTo(found.take);
-      say(news, `The controls of the page are set to the merge of ${what}, its models included. Workbench, above, leads there, and Learn back; Undo there brings back what was set before.`);
+      say(news,
+        `The controls of the page are set to the merge of ${what}, its models included. Workbench, above, leads there, `
+        + `and Learn back; Undo there brings back what was set before.`);
     } catch (error) { say(news, error.message); }
     news.scrollIntoView({ block: "nearest" });
   }
   function curves({ title, x, y, series }) {
-    const xs = series.flatMap((one) => one.x), ys = series.flatMap((one) => [...one.low, ...one.high, ...one.y]).filter((value) => value !== null);
+    const xs = series.flatMap((one) => one.x),
+      ys = series.flatMap((one) => [...one.low, ...one.high, ...one.y]).filter((value) => value !== null);
     const low = Math.min(...xs), high = Math.max(...xs), ends = [Math.min(0, ...ys), Math.max(0, ...ys)];
     const unit = (axis) => (axis.unit ? `${axis.title} (${axis.unit})` : axis.title);
     lines(place, {
@@ -60,11 +67,13 @@ block("open-question", ({ host, result, ask }) => {
       y: { label: unit(y), low: ends[0] * 1.05, high: ends[1] * 1.05 || 1, text: number },
       series: series.map((one, i) => {
         const rows = one.x.map((at, k) => [at, one.y[k], one.low[k], one.high[k]]).sort((a, b) => a[0] - b[0]);
-        return { label: one.name, colour: COLOURS[i % COLOURS.length], dash: DASHES[i % DASHES.length], marks: true, points: rows.map(([at, value]) => [at, value]), spans: rows.map(([at, , from, to]) => [at, from, to]) };
+        return { label: one.name, colour: COLOURS[i % COLOURS.length], dash: DASHES[i % DASHES.length], marks: true,
+          points: rows.map(([at, value]) => [at, value]), spans: rows.map(([at, , from, to]) => [at, from, to]) };
       }),
       slider: x.title,
       at: result.at ?? low,
-      how: `Across: ${unit(x)}. Up: ${unit(y)}. ${series.some((one) => one.low.some((end) => end !== null)) ? "Upright strokes: 95 % intervals." : ""}`,
+      how: `Across: ${unit(x)}. Up: ${unit(y)}. `
+      + `${series.some((one) => one.low.some((end) => end !== null)) ? "Upright strokes: 95 % intervals." : ""}`,
     });
   }
   function spans({ title, y, series }, note) {
@@ -72,7 +81,10 @@ block("open-question", ({ host, result, ask }) => {
       name: "open-question",
       label: title,
       title,
-      rows: series.flatMap((one) => one.x.map((label, k) => ({ label: `${label}, ${one.name}`, value: one.y[k], low: one.low[k] ?? one.y[k], high: one.high[k] ?? one.y[k], text: number(one.y[k]) }))),
+      rows: series.flatMap((one) =>
+        one.x.map((label, k) =>
+          ({ label: `${label}, ${one.name}`, value: one.y[k], low: one.low[k] ?? one.y[k],
+            high: one.high[k] ?? one.y[k], text: number(one.y[k]) }))),
       how: `${y.title} (${y.unit}), with 95 % intervals. ${note}`.trim(),
     });
   }

@@ -24,16 +24,22 @@ block("output-error", ({ host, result, ask }) => {
   function rateSpec() {
     const here = (pick) => percent(valueAt(curve(pick), at));
     return {
-      title: `At ${percent(at)} pruned, the largest changes lose ${here((one) => one.largest.plain)} of the effect; a rescaled draw misses by ${here((one) => one.dare)}`,
+      title: `At ${percent(at)} pruned, the largest changes lose ${here((one) => one.largest.plain)} of the effect; a `
+      + `rescaled draw misses by ${here((one) => one.dare)}`,
       series: [
         { label: "largest kept", colour: KEPT, points: curve((one) => one.largest.plain) },
-        { label: "largest kept, two best factors (as DPPA)", colour: BANDS, dash: "8 3 2 3", points: curve((one) => one.halved) },
+        { label: "largest kept, two best factors (as DPPA)", colour: BANDS, dash: "8 3 2 3",
+          points: curve((one) => one.halved) },
         { label: "drawn at random", colour: DRAWN, dash: "2 4", points: curve((one) => one.drawn.plain) },
         { label: "drawn, × 1/(1−p) (DARE)", colour: DRAWN, points: curve((one) => one.dare) },
-        { label: "drawn, best factor (DAREx’s 1/q)", colour: "#CC79A7", dash: "7 4", points: curve((one) => one.drawn.best) },
-        { label: "weights instead of delta, largest kept", colour: "var(--d-ink)", dash: "2 6", points: curve((one) => one.weights) },
+        { label: "drawn, best factor (DAREx’s 1/q)", colour: "#CC79A7", dash: "7 4",
+          points: curve((one) => one.drawn.best) },
+        { label: "weights instead of delta, largest kept", colour: "var(--d-ink)", dash: "2 6",
+          points: curve((one) => one.weights) },
       ],
-      how: `0: the outputs of ${shown.module} are those of the domain model. 100${THIN}%: as far off as without the delta, which makes ${percent1(shown.effect)} of the output. Measured on questions of the model's own domain. A curve that leaves the plot above is still read below it.`,
+      how: `0: the outputs of ${shown.module} are those of the domain model. 100${THIN}%: as far off as without the `
+      + `delta, which makes ${percent1(shown.effect)} of the output. Measured on questions of the model's own domain. `
+      + `A curve that leaves the plot above is still read below it.`,
     };
   }
   function factorSpec() {
@@ -41,7 +47,8 @@ block("output-error", ({ host, result, ask }) => {
     const points = (fit) => shown.factors.map((factor, i) => [factor, fit.over[i]]);
     const dare = 1 / (1 - one.rate), last = shown.factors[shown.factors.length - 1];
     return {
-      title: `At ${percent(one.rate)} pruned, the best factor is ${times(one.largest.factor)} for the largest, ${times(one.drawn.factor)} for a draw`,
+      title: `At ${percent(one.rate)} pruned, the best factor is ${times(one.largest.factor)} for the largest, `
+      + `${times(one.drawn.factor)} for a draw`,
       series: [
         { label: "largest kept", colour: KEPT, points: points(one.largest) },
         { label: "drawn at random", colour: DRAWN, dash: "2 4", points: points(one.drawn) },
@@ -52,7 +59,9 @@ block("output-error", ({ host, result, ask }) => {
         { x: Math.min(one.halves[0], last), text: "α₁", row: 2 },
         { x: Math.min(one.halves[1], last), text: "α₂", row: 3 },
       ],
-      how: "1/(1−p): DARE. 1/q: the best factor of the draw, as DAREx looks for it. α₁, α₂: the best two for the larger and the smaller half of the largest, as DPPA looks for them. Follows the rate chosen above, at the nearest one computed.",
+      how: "1/(1−p): DARE. 1/q: the best factor of the draw, as DAREx looks for it. α₁, α₂: the best two for the "
+      + "larger and the smaller half of the largest, as DPPA looks for them. Follows the rate chosen above, at the "
+      + "nearest one computed.",
     };
   }
   const overRate = lines(host, {

@@ -24,8 +24,12 @@ block("significance-by-hand", ({ host, args, result, ask }) => {
     draw();
   }, (problem) => say(note, problem));
   select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => fresh({ model }));
-  const pick = select(bar, "Matrix", shown.modules.map(({ name }) => [name, name]), chosen, (name) => { chosen = name; draw(); });
-  select(bar, "Strength λ", [[0, "0"], [0.04, "0.04"], [0.08, "0.08 (paper)"], [0.16, "0.16"]], result.strength, (strength) => fresh({ strength: +strength }));
+  const pick = select(bar, "Matrix", shown.modules.map(({ name }) => [name, name]), chosen, (name) => {
+    chosen = name;
+    draw();
+  });
+  select(bar, "Strength λ", [[0, "0"], [0.04, "0.04"], [0.08, "0.08 (paper)"], [0.16, "0.16"]], result.strength,
+    (strength) => fresh({ strength: +strength }));
   const curve = (one) => one.density.map((density, i) => [shown.rates[i], density]);
   const mine = () => shown.modules.find(({ name }) => name === chosen) ?? shown.modules[0];
   function spec() {
@@ -40,7 +44,8 @@ block("significance-by-hand", ({ host, args, result, ask }) => {
         ] : []),
         { label: "all alike: 1 − p", colour: "var(--d-edge)", points: [[0, 1], [0.99, 0.01]] },
       ],
-      how: "The weighted mean of all densities is 1 − p at every rate. Curves that reach 0 or 1 stay there, and the others make up for it.",
+      how: "The weighted mean of all densities is 1 − p at every rate. Curves that reach 0 or 1 stay there, and the "
+      + "others make up for it.",
     };
   }
   const plot = lines(host, {
@@ -60,14 +65,22 @@ block("significance-by-hand", ({ host, args, result, ask }) => {
     const one = mine(), layer = shown.layers.find((row) => row.layer === one.layer);
     const farthest = Math.max(...shown.layers.map((row) => Math.abs(row.share - shown.mean_layer)));
     const plain = 1 - at + one.by_layer + one.by_module, given = one.density[Math.round(100 * at)];
-    const [ofLayer, ofAll, apart] = written(100 * layer.share, 100 * shown.mean_layer), [u, mean, c] = written(one.ratio, one.ratio - one.centred);
+    const [ofLayer, ofAll, apart] = written(100 * layer.share, 100 * shown.mean_layer),
+      [u, mean, c] = written(one.ratio, one.ratio - one.centred);
     const far = (100 * farthest).toFixed(apart.split(".")[1].length);
     const texts = [
-      `Layer ${one.layer}: ${count(layer.above)} of ${count(layer.of)} entries lie above ${shown.k_layer}${THIN}×${THIN}its mean |d| of ${three(layer.mean)}. S = ${share(layer.share)}`,
-      `Beside the mean of all layers, ${share(shown.mean_layer)}: a(layer) = ${shown.strength} × (${ofLayer} − ${ofAll}) / ${far} = ${signed(one.by_layer)}. ${far} is the largest such distance of any layer`,
-      `The matrix: ${count(one.above)} of ${count(one.of)} entries lie above ${shown.k_module}${THIN}×${THIN}its own mean of ${three(one.mean)}. s = ${share(one.share)}, that is u = ${three(one.ratio)} times the mean of all matrices, ${share(shown.mean_module)}`,
-      `Minus the mean of all u: c = ${u} − ${mean} = ${c}. In this mean larger matrices count more, so it is not 1. a(matrix) = ${shown.strength} × ${one.centred < 0 ? `(${c})` : c} / ${three(shown.largest_centred)} = ${signed(one.by_module)}. ${three(shown.largest_centred)} is the largest |c| of any matrix`,
-      `Density = (1 − ${three(at)}) ${added(one.by_layer)} ${added(one.by_module)} = ${three(plain)}. Kept from 0 to 1, and the mean of all at 1 − p: ${three(given)}. Its own pruning rate: ${percent1(1 - given)}`,
+      `Layer ${one.layer}: ${count(layer.above)} of ${count(layer.of)} entries lie above `
+        + `${shown.k_layer}${THIN}×${THIN}its mean |d| of ${three(layer.mean)}. S = ${share(layer.share)}`,
+      `Beside the mean of all layers, ${share(shown.mean_layer)}: a(layer) = ${shown.strength} × (${ofLayer} − `
+        + `${ofAll}) / ${far} = ${signed(one.by_layer)}. ${far} is the largest such distance of any layer`,
+      `The matrix: ${count(one.above)} of ${count(one.of)} entries lie above ${shown.k_module}${THIN}×${THIN}its own `
+        + `mean of ${three(one.mean)}. s = ${share(one.share)}, that is u = ${three(one.ratio)} times the mean of all `
+        + `matrices, ${share(shown.mean_module)}`,
+      `Minus the mean of all u: c = ${u} − ${mean} = ${c}. In this mean larger matrices count more, so it is not 1. `
+        + `a(matrix) = ${shown.strength} × ${one.centred < 0 ? `(${c})` : c} / ${three(shown.largest_centred)} = `
+        + `${signed(one.by_module)}. ${three(shown.largest_centred)} is the largest |c| of any matrix`,
+      `Density = (1 − ${three(at)}) ${added(one.by_layer)} ${added(one.by_module)} = ${three(plain)}. Kept from 0 to `
+        + `1, and the mean of all at 1 − p: ${three(given)}. Its own pruning rate: ${percent1(1 - given)}`,
     ];
     texts.forEach((text, i) => say(rows[i], text.replaceAll(THIN, "\u202f"))); // a number and its % stay in one line
   }
