@@ -11,7 +11,6 @@ import "./pinned/breaks.js";
 import "./controls/levels.js";
 import "./panes/chat.js";
 import "./panes/own-questions.js";
-import "./panes/question-lists.js";
 import "./panes/perplexity.js";
 import "./panes/ready-tasks.js";
 import "./panes/score.js";

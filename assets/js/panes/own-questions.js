@@ -1,11 +1,87 @@
 // A visitor's own questions: a row for each model, and the questions, filtered by model, right and wrong.
 // Texts of people and models are inserted as text, never as markup.
-import { html, say, percent } from "../base/shapes.js";
-import { paint, part } from "../session/parts.js";
+import { html, put as write, say, percent } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import { paint, part, redraw, server } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
 import { measuredRuns, modelRow } from "./measured.js";
-import { listsText, type } from "./question-lists.js";
 
+// --- the lists: one for all models, or one for each. The box holds the list that is looked at; all of them are
+// sent beside it. Once they can be read, the chat and the pinned question offer them.
+const ALL = "", REST_MS = 600;
+/** Model reference, or ALL -> its text. @type {Record<string, string>} */
+const lists = {};
+let shown = ALL;
+const box = () => /** @type {HTMLTextAreaElement | null} */ (document.querySelector("#questions-text textarea"));
+/** All texts that are not empty, as one to compare with. */
+const listsText = () =>
+  JSON.stringify(Object.entries({ ...lists, [shown]: box()?.value ?? "" }).filter(([, text]) => text).sort());
+/** @param {any} area @param {string} text */
+function type(area, text) {
+  Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value")?.set?.call(area, text);
+  area.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+part("question-lists", ({ host, put: send, trigger }) => {
+  host.replaceChildren();
+  const label = html("label", { class: "choice", title: "With a list for each model, what is kept of each is told" },
+    host);
+  html("span", {}, label, "Questions for");
+  const choice = html("select", { id: "questions-for" }, label);
+  const note = html("p", { class: "how", id: "questions-kept" }, host);
+  let timer = 0, built = "";
+  function tell() {
+    lists[shown] = box()?.value ?? "";
+    send({ for: shown, lists });
+    clearTimeout(timer);
+    timer = setTimeout(() => trigger("look"), REST_MS);
+    redraw();
+  }
+  function open(name) {
+    const area = box();
+    if (!area) return;
+    lists[shown] = area.value;
+    shown = name;
+    type(area, lists[name] ?? "");
+  }
+  document.addEventListener("input", (event) => { if (event.target === box()) tell(); });
+  choice.addEventListener("change", () => open(choice.value));
+  const named = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
+  paint(() => {
+    const models = controls.deciding();
+    if (shown !== ALL && !models.includes(shown)) open(ALL); // its list is kept, should the model come back
+    const options = [ALL,
+      ...models].map((ref) =>
+        ({ ref, text: `${ref ? named(ref) : "all models"}${lists[ref]?.trim() ? " \u2713" : ""}` }));
+    const key = JSON.stringify([options, shown]);
+    if (key === built) return;
+    if (built && JSON.stringify(models) !== host.dataset.models) tell(); // other models are offered other questions
+    built = key;
+    write(host, "data-models", JSON.stringify(models));
+    choice.replaceChildren();
+    for (const { ref, text } of options) html("option", { value: ref }, choice, text);
+    choice.value = shown;
+    const others = models.filter((ref) => lists[ref]?.trim());
+    const common = !lists[ALL]?.trim() ? ""
+      : `. Score asks the one for all models too; Search `
+      + `${others.length < models.length ? "takes it for the others" : "leaves it out"}.`;
+    say(note, others.length ? `${others.length} of ${models.length} models have a list${common}` : "");
+  });
+});
+
+// Read by the server, whose form a prompt has.
+part("own-examples", ({ get, watch }) => {
+  const take = () => {
+    const next = get() ?? [];
+    if (JSON.stringify(next) === JSON.stringify(server.own)) return;
+    server.own = next;
+    redraw();
+  };
+  watch(take);
+  take();
+});
+
+// --- the answers ------------------------------------------------------------------------------
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base answer the same questions.";
 const kept = (done, total) => `Cancelled after ${done} of ${total} answers. Those of models that had finished are `
   + `kept: ask again to go on.`;

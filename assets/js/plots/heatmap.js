@@ -1,6 +1,6 @@
 // The heatmap: layers down, modules across. Built once per table, then only recoloured. And the bars
 // beside it, whose rows align with its own.
-import { amounts, svg, put, say, px, percent, niceTop } from "../base/shapes.js";
+import { amounts, html, svg, put, say, px, percent, niceTop } from "../base/shapes.js";
 
 const LEFT = 34;
 export const TOP = 40, BOTTOM = 46;
@@ -226,3 +226,36 @@ export const barsPlot = (root) => {
     put(mean, "x1", x); put(mean, "x2", x);
   };
 };
+
+// --- the same heatmap as a table --------------------------------------------------------------------
+/** @param {HTMLElement} host @param {() => void} opened */
+export function twinTable(host, opened) {
+  const details = html("details", { class: "twin-box" }, host);
+  html("summary", {}, details, "The heatmap as a table");
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Heatmap as a table" },
+    details);
+  const table = html("table", { class: "twin" }, scroll);
+  const parts = { caption: html("caption", {}, table), head: html("thead", {}, table), body: html("tbody", {}, table) };
+  const twin = { ...parts, details, key: "", cells: [] };
+  details.addEventListener("toggle", opened);
+  return twin;
+}
+export function fillTwin(twin, view, caption) {
+  const { layers, kinds } = view.table;
+  if (twin.key !== view.key) {
+    twin.key = view.key;
+    twin.head.replaceChildren(); twin.body.replaceChildren();
+    const head = html("tr", {}, twin.head);
+    for (const name of ["layer", ...kinds]) html("th", { scope: "col" }, head, name);
+    const rows = layers.map((layer) => {
+      const row = html("tr", {}, twin.body);
+      html("th", { scope: "row" }, row, String(layer));
+      return kinds.map(() => html("td", {}, row, "–"));
+    });
+    twin.cells = view.cells.map((cell) => rows[cell.l][kinds.indexOf(cell.kind)]);
+  }
+  if (!twin.details.open) return;
+  say(twin.caption, caption);
+  view.cells.forEach((cell, i) =>
+    say(twin.cells[i], (cell.value === null ? "–" : view.scale.text(cell.value)) + (cell.marked ? " ◆" : "")));
+}

@@ -11,7 +11,7 @@ import * as tables from "../session/tables.js";
 import { partners, isPair, partner } from "./conflict.js";
 import { distributionPlot } from "./distribution.js";
 import * as frame from "./frame_values.js";
-import { barsPlot, heatmapPlot } from "./heatmap.js";
+import { barsPlot, fillTwin, heatmapPlot, twinTable } from "./heatmap.js";
 import * as words from "./plot_sentences.js";
 import { buildSparsity } from "./sparsity.js";
 
@@ -61,7 +61,8 @@ part("plots", ({ host, outer, get, watch }) => {
   const reset = html("button", { type: "button", class: "zoom-reset", hidden: "" }, third.box, "Reset zoom");
   const tip = html("div", { class: "tip", hidden: "" }, first.box);
   const told = html("output", { class: "sr", "aria-live": "polite" }, host);
-  const twin = twinTable(modules);
+  const twin = twinTable(modules, () => { const view = frame.view(); if (view) fill(view); });
+  const fill = (view) => fillTwin(twin, view, captionOf(view));
 
   let pointed = null;
   let view = null;
@@ -144,7 +145,7 @@ part("plots", ({ host, outer, get, watch }) => {
     titles(view);
     showTip();
     clearTimeout(settle);
-    settle = setTimeout(() => fillTwin(twin, view), 150);
+    settle = setTimeout(() => fill(view), 150);
   }
   function titles(now) {
     say(first.title, words.heatmap(now, controls.state.focus));
@@ -270,39 +271,10 @@ function syncPartner(choice) {
   if (choice.value !== chosen) choice.value = chosen;
 }
 
-// --- the same heatmap as a table --------------------------------------------------------------------
-function twinTable(host) {
-  const details = html("details", { class: "twin-box" }, host);
-  html("summary", {}, details, "The heatmap as a table");
-  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Heatmap as a table" },
-    details);
-  const table = html("table", { class: "twin" }, scroll);
-  const parts = { caption: html("caption", {}, table), head: html("thead", {}, table), body: html("tbody", {}, table) };
-  const twin = { ...parts, details, key: "", cells: [] };
-  details.addEventListener("toggle", () => { const view = frame.view(); if (view) fillTwin(twin, view); });
-  return twin;
-}
-function fillTwin(twin, view) {
-  const { layers, kinds } = view.table;
-  if (twin.key !== view.key) {
-    twin.key = view.key;
-    twin.head.replaceChildren(); twin.body.replaceChildren();
-    const head = html("tr", {}, twin.head);
-    for (const name of ["layer", ...kinds]) html("th", { scope: "col" }, head, name);
-    const rows = layers.map((layer) => {
-      const row = html("tr", {}, twin.body);
-      html("th", { scope: "row" }, row, String(layer));
-      return kinds.map(() => html("td", {}, row, "–"));
-    });
-    twin.cells = view.cells.map((cell) => rows[cell.l][kinds.indexOf(cell.kind)]);
-  }
-  if (!twin.details.open) return;
+// The caption of the heatmap as a table.
+function captionOf(view) {
   const { title } = words.QUANTITIES[view.quantity];
   const at = view.shows === "whole" ? "" : ` at a pruning rate of ${level(view.rate)}`;
-  say(twin.caption,
-    `${title} of `
-    + `${words.label(controls.state.focus)}${at}${view.cells.some((cell) => cell.marked) ? "; ◆ has a rate of its own"
-      : ""}`);
-  view.cells.forEach((cell, i) =>
-    say(twin.cells[i], (cell.value === null ? "–" : view.scale.text(cell.value)) + (cell.marked ? " ◆" : "")));
+  const own = view.cells.some((cell) => cell.marked) ? "; ◆ has a rate of its own" : "";
+  return `${title} of ${words.label(controls.state.focus)}${at}${own}`;
 }

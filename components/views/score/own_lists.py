@@ -1,5 +1,5 @@
 """A visitor's own questions: one list for all models, or one for each. The browser sends all lists
-beside the box, which holds one of them; assets/js/panes/question-lists.js."""
+beside the box, which holds one of them; assets/js/panes/own-questions.js."""
 
 from __future__ import annotations
 

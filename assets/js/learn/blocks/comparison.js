@@ -1,7 +1,8 @@
 // The uncertainty of a score, and the methods compared with DPPA.
 import { html, say, percent, percent1, THIN } from "../../base/shapes.js";
-import { select, lines, ranges } from "../charts.js";
+import { select, lines } from "../charts.js";
 import { block, byChoice } from "../frame.js";
+import { ranges } from "../rows_and_cells.js";
 
 block("interval-width", ({ host, result, ask }) => {
   let shown = result;

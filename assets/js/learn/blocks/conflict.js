@@ -1,7 +1,8 @@
 // Two domains in one weight: overlap and conflict of two deltas, and an election of signs.
 import { html, say, three, percent, percent1 } from "../../base/shapes.js";
-import { lines, select, cells, pointed } from "../charts.js";
+import { lines, select } from "../charts.js";
 import { block, byChoice } from "../frame.js";
+import { cells, pointed } from "../rows_and_cells.js";
 
 const COLOURS = ["#0072B2", "#E69F00", "#009E73"], DASHES = ["none", "7 4", "2 4"];
 const and = new Intl.ListFormat("en-GB");

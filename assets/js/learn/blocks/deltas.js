@@ -1,8 +1,9 @@
 // Blocks on a delta: a corner of one matrix in three pictures, sizes by layer, and its concentration in
 // few weights.
 import { html, percent, percent1, THIN } from "../../base/shapes.js";
-import { select, cells, pointed, lines } from "../charts.js";
+import { select, lines } from "../charts.js";
 import { block, byChoice } from "../frame.js";
+import { cells, pointed } from "../rows_and_cells.js";
 
 const four = (x) =>
   (x === 0 ? "0" : x.toFixed(Math.abs(x) < 0.9995 ? 3 : 2).replace("0.", ".")

@@ -1,7 +1,8 @@
 // The matrices of a transformer, as bars: the number of weights of each kind.
 import { html, percent, count, THIN } from "../../base/shapes.js";
-import { bars, select } from "../charts.js";
+import { select } from "../charts.js";
 import { block, byChoice } from "../frame.js";
+import { bars } from "../rows_and_cells.js";
 
 block("matrix-counts", ({ host, result, ask }) => {
   const bar = html("div", { class: "plot-bar" }, host);

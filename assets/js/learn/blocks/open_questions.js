@@ -2,8 +2,9 @@
 import { html, svg, say, three } from "../../base/shapes.js";
 import { resultText as tidy, resultNumber as number, resultPlot } from "../../plots/experiment-plots.js";
 import * as history from "../../session/history.js";
-import { select, lines, ranges } from "../charts.js";
+import { select, lines } from "../charts.js";
 import { block, byChoice } from "../frame.js";
+import { ranges } from "../rows_and_cells.js";
 
 const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8a5a00", "#777777"],
   DASHES = ["none", "7 4", "2 4", "8 3 2 3", "12 3", "4 2"];
