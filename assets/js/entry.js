@@ -22,7 +22,7 @@ import { ask, fail, go, lessonsFrom } from "./learn/entry.js";
 lessonsFrom(() => import("./lessons.js"));
 const PATIENCE_MS = 1000; // from the page's parts to the rest, where no plot is drawn: a lesson, a class link
 /** @type {any} */
-let rest = {}, fetched = null;
+let rest = {}, /** @type {any} */ fetched = null;
 const fetchRest = () => (fetched ??= import("./later.js").then((all) => (rest = all)));
 window.addEventListener("dppa:paint", fetchRest, { once: true });
 const later = (name) => async (...given) => { (await fetchRest())[name](...given); };

@@ -1,7 +1,7 @@
 // Draws the figures of a report in the reader's theme, using Plotly.
 (() => {
   "use strict";
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const figures = JSON.parse(document.getElementById("figures")?.textContent ?? "");
   const root = document.documentElement;
   const wish = window.matchMedia("(prefers-color-scheme: dark)");
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
@@ -11,7 +11,7 @@
   function draw() {
     const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line") };
     for (const host of document.querySelectorAll(".plot")) {
-      const { data, layout } = figures[+host.dataset.figure];
+      const { data, layout } = figures[+(host.dataset.figure ?? 0)];
       const themed = {
         ...layout, annotations: fits(host, data, layout) ? layout.annotations : [], paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
         font: { color: colour("--ink"), family: "system-ui, sans-serif", size: 13 },
@@ -25,7 +25,8 @@
     root.dataset.theme = theme;
     draw();
   }
-  document.getElementById("theme").addEventListener("click", () => show(root.dataset.theme === "dark" ? "light" : "dark"));
+  document.getElementById("theme")?.addEventListener("click", () =>
+    show(root.dataset.theme === "dark" ? "light" : "dark"));
   wish.addEventListener("change", () => show(wish.matches ? "dark" : "light"));
   show(wish.matches ? "dark" : "light");
 })();

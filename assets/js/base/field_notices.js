@@ -34,15 +34,15 @@ export const failed = (part) => {
 };
 // The next press removes the notices.
 window.addEventListener("click", (event) => {
-  const id = event.target.closest?.("button")?.id;
+  const id = event.target?.closest?.("button")?.id;
   const part = id && Object.keys(STARTS).find((name) => STARTS[name] === id);
   if (part) noteAt(rowOf(part), "");
-  if (!event.target.closest?.(".toast-wrap") && performance.now() - newest.at > READ_MS) close();
+  if (!event.target?.closest?.(".toast-wrap") && performance.now() - newest.at > READ_MS) close();
 }, true);
 const clear = (place) => {
   for (const note of place?.querySelectorAll(".field-note") ?? []) { note.hidden = true; say(note, ""); }
 };
-window.addEventListener("input", (event) => clear(event.target.closest?.(".pane, .view, .box, #advanced")), true);
+window.addEventListener("input", (event) => clear(event.target?.closest?.(".pane, .view, .box, #advanced")), true);
 // The controls were set to another merge: what was corrected before is not there any more.
 window.addEventListener("dppa:replaced", () => clear(document));
 

@@ -8,8 +8,8 @@ export const MEANINGS = JSON.parse(document.getElementById("glossary-words")?.te
 const BY_LENGTH = Object.keys(MEANINGS).sort((a, b) => b.length - a.length);
 const GAP = 4, EDGE = 8; // pixels to the word, and to the edge of the window
 let count = 0;
-let close = null; // the bubble shown last
-let follow = null; // moves it with its word
+let /** @type {any} */ close = null; // the bubble shown last
+let /** @type {any} */ follow = null; // moves it with its word
 
 // Below its word, or above it if there is no room below.
 function place(bubble, element) {
@@ -45,6 +45,7 @@ for (const name of ["scroll", "resize"]) window.addEventListener(name, () => fol
 
 // Attach a term's meaning to an element, which becomes reachable by keyboard.
 // holder: parent of the meaning, if not the element.
+/** @param {any} element @param {string} term @param {Element | null} [holder] */
 export const meaning = (element, term, holder = null) => {
   const id = `meaning-${++count}`;
   const bubble = html("span", { class: "meaning", role: "tooltip", popover: "manual", id }, null, MEANINGS[term]);

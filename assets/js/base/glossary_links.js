@@ -30,21 +30,21 @@ const FORM = new RegExp(`(?<![\\w|.-])(${forms})(?:s|es)?(?![\\w|-]|\\.\\w)`, "g
 const termOf = (word) => {
   const small = word.toLowerCase();
   const term = named.get(small) ?? named.get(small.replace(/s$/, "")) ?? named.get(small.replace(/es$/, ""));
-  return /^[A-Z]+$/.test(term) && word !== term ? null : term; // TIES is not "ties"
+  return term && /^[A-Z]+$/.test(term) && word !== term ? null : term; // TIES is not "ties"
 };
 // Every term in a text: [{at, word, term}].
 const termsIn = (text) =>
   [...text.matchAll(FORM)].map((found) => ({ at: found.index, word: found[0], term: termOf(found[0]) }))
   .filter(({ term }) => term);
 
-let holder = null; // element with the meanings, outside the page's labels
+let /** @type {any} */ holder = null; // element with the meanings, outside the page's labels
 function wrap(node, known) {
   const found = termsIn(node.data).find(({ term }) => !known.has(term));
   if (!found) return;
   const rest = node.splitText(found.at), after = rest.splitText(found.word.length);
   const link = html("span", {}, null, found.word);
   rest.replaceWith(link);
-  meaning(link, found.term, holder);
+  meaning(link, found.term ?? "", holder);
   link.addEventListener("click", (event) => { // inside a label, a tap would activate its control
     event.preventDefault();
     link.focus();

@@ -5,7 +5,7 @@ import { put, valueText } from "./shapes.js";
 
 // only multiples of their step are allowed
 const STEPS = "#score-limit, #search-limit, #search-trials, #max-tokens, #partitions";
-const boxOf = (event) => event.target.closest?.('input[data-testid="number-input"]');
+const boxOf = (event) => event.target?.closest?.('input[data-testid="number-input"]');
 const fits = (box) => {
   const text = box.value.trim(), value = +text;
   const whole = !box.closest(STEPS) || Number.isInteger((value - box.min) / box.step);
@@ -34,7 +34,7 @@ window.addEventListener("input", (event) => {
 }, true);
 // A decimal comma, which the browser silently drops if the page's language uses a point.
 window.addEventListener("beforeinput", (event) => {
-  if (event.data !== "," || !event.target.matches?.('input[type="number"]')) return;
+  if (event.data !== "," || !event.target?.matches?.('input[type="number"]')) return;
   event.preventDefault();
   document.execCommand("insertText", false, ".");
 }, true);
@@ -48,7 +48,7 @@ let soon = 0;
 const tell = () => {
   soon = 0;
   for (const range of /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll(GRADIO))) {
-    put(range, "aria-valuetext", valueText(range.ariaLabel.replace("range slider for ", ""), range.value));
+    put(range, "aria-valuetext", valueText((range.ariaLabel ?? "").replace("range slider for ", ""), range.value));
   }
 };
 for (const name of ["input", "change", "click", "focusin", "dppa:paint"]) {

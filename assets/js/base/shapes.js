@@ -41,7 +41,7 @@ export const valueText = (name, value) => {
 };
 
 // --- colours: perceptually uniform, and distinguishable with colour blindness -----------------
-const stops = (...hex) => hex.join("").match(/.{6}/g)
+const stops = (...hex) => (hex.join("").match(/.{6}/g) ?? [])
   .map((one) => [0, 2, 4].map((i) => parseInt(one.slice(i, i + 2), 16)));
 // For amounts: viridis. For differences, the middle at zero and close to the page's background: vik on a light page,
 // berlin on a dark one (Crameri, 2018).
@@ -68,6 +68,14 @@ const ramp = (map) => ({ colour: (share) => colourOf(share, map()), ink: (share)
 export const amounts = ramp(() => VIRIDIS), signs = ramp(signed);
 
 // --- elements ------------------------------------------------------------------------------
+/**
+ * @param {boolean} space Whether it is one of SVG.
+ * @param {string} tag
+ * @param {Record<string, any>} [attributes]
+ * @param {Element | null} [parent]
+ * @param {string | null} [text]
+ * @returns {any}
+ */
 function make(space, tag, attributes = {}, parent = null, text = null) {
   const element = space
     ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
@@ -76,6 +84,8 @@ function make(space, tag, attributes = {}, parent = null, text = null) {
   if (parent) parent.appendChild(element);
   return element;
 }
+/** An element that the page always has. @param {string} id @returns {any} */
+export const byId = (id) => document.getElementById(id);
 // Write an attribute only if it changes: most frames change little.
 export function put(element, name, value) {
   const text = String(value);
@@ -106,7 +116,7 @@ export function sayProse(element, text) {
 // Round numbers.
 function step(low, high, wanted) {
   const rough = (high > low ? high - low : 1) / wanted, power = 10 ** Math.floor(Math.log10(rough));
-  return [1, 2, 2.5, 5, 10].map((x) => x * power).find((x) => x >= rough * 0.999);
+  return [1, 2, 2.5, 5].map((x) => x * power).find((x) => x >= rough * 0.999) ?? 10 * power;
 }
 const multiples = (first, last, size) =>
   Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => +((first + i) * size).toPrecision(10));

@@ -6,7 +6,8 @@ import { redraw, paint, part } from "../session/parts.js";
 import { shade } from "../plots/heatmap.js";
 import { changeFactors } from "./controls.js";
 
-const MOST = controls.controlOf("partitions").span[1] - 1, GAP = 0.01, LEAP = 0.05; // levels beside the rate; shares
+// levels beside the rate; shares
+const MOST = (controls.controlOf("partitions").span[1] ?? 1) - 1, GAP = 0.01, LEAP = 0.05;
 const LABEL = 48; // pixels from the middle of one label to that of the next, at least
 const two = (x) => Math.round(x * 100) / 100;
 
@@ -143,7 +144,7 @@ part("levels-note", ({ host, get, watch, trigger }) => {
   const problem = html("p", { class: "problem", id: "levels-problem", role: "status" }, host);
   const now = html("p", { class: "how", id: "levels-now" }, host);
   const box = () => document.querySelector("#levels :is(input, textarea)");
-  let wrong = null; // {text, problem}, as long as that text stands in the box
+  let /** @type {any} */ wrong = null; // {text, problem}, as long as that text stands in the box
   let typed = false; // since it was last applied
   const within = (event) => event.target === box();
   document.addEventListener("input", (event) => { if (within(event)) { typed = true; redraw(); } });

@@ -57,7 +57,7 @@ part("offer", ({ host, outer, get, put, watch, trigger }) => {
     made.addEventListener("click", act);
     return made;
   };
-  let value = null, busy = "";
+  let /** @type {any} */ value = null, busy = "";
   const ask = (event, words) => () => {
     if (event !== "stop" && (busy || value?.state === "fetching")) return;
     busy = event === "stop" ? "" : words;

@@ -1,4 +1,5 @@
 // The panes: one beside the plots; on a phone, one at a time with the plots.
+import { byId } from "../base/shapes.js";
 import { paint, part, server } from "../session/parts.js";
 
 part("panes", ({ host }) => {
@@ -21,7 +22,7 @@ part("panes", ({ host }) => {
     link.addEventListener("click", (event) => { // by hand: the page has a base, so that the link would load it anew
       event.preventDefault();
       show(link.dataset.shows);
-      const to = document.getElementById(link.hash.slice(1));
+      const to = byId(link.hash.slice(1));
       to.tabIndex = -1;
       to.focus();
     });
@@ -34,12 +35,12 @@ part("panes", ({ host }) => {
     show(pane);
   });
   // The columns at the sides end with the screen, below the head as well.
-  const work = document.getElementById("work"), column = document.getElementById("side-column");
+  const work = byId("work"), column = byId("side-column");
   let above = 0;
   const fit = () => {
     const now = Math.max(0, Math.round(column.getBoundingClientRect().top));
     if (now !== above) work.style.setProperty("--above", `${above = now}px`);
   };
   window.addEventListener("scroll", fit, { passive: true });
-  new ResizeObserver(fit).observe(document.getElementById("head"));
+  new ResizeObserver(fit).observe(byId("head"));
 });

@@ -56,7 +56,7 @@ function rest(part) {
   goesOn.delete(part);
   if (!again.delete(part)) return;
   setActivity(part, "idle");
-  const [, run] = RUNS.find(([name]) => name === part);
+  const [, run] = RUNS.find(([name]) => name === part) ?? [];
   document.getElementById(run)?.click();
 }
 
@@ -71,10 +71,10 @@ paint(() => {
 
 // In the capture phase, before Gradio's handlers.
 window.addEventListener("click", (event) => {
-  const id = event.target.closest?.("button")?.id;
+  const id = event.target?.closest?.("button")?.id;
   const found = id && RUNS.find((one) => one.includes(id, 1));
   if (found) (id === found[1] ? start : stop)(found[0], event);
 }, true);
 window.addEventListener("keypress", (event) => {
-  if (event.key === "Enter" && event.shiftKey && event.target.matches?.("#prompt textarea")) start("chat", event);
+  if (event.key === "Enter" && event.shiftKey && event.target?.matches?.("#prompt textarea")) start("chat", event);
 }, true);

@@ -8,7 +8,7 @@ const AGAIN_MS = 500, LOST_MS = 30_000;
 export const learn = { open: "" };
 
 // --- requests: those made at the same moment are sent together, one bundle at a time ------------
-let send = null, bundles = 0, keys = 0, waiting = [], flying = null, timer = 0;
+let /** @type {any} */ send = null, bundles = 0, keys = 0, waiting = [], /** @type {any} */ flying = null, timer = 0;
 // what: "catalogue", "lesson" or "block". options: {progress(done, total, what, shown), signal}; shown is
 // the partial answer, or null. A request whose signal is aborted is not repeated, and never answered.
 /**
@@ -61,7 +61,7 @@ export const fail = () => {
 
 // --- loading -------------------------------------------------------------------------------------
 const LOST = "The lessons could not be fetched. Try again.";
-let fetched = null;
+let /** @type {any} */ fetched = null;
 /** @type {() => Promise<{build: (host: HTMLElement) => (name: string, focus: boolean) => void}>} */
 let fetchLessons = () => Promise.reject(new Error(LOST));
 /** Sets how the lessons are fetched; they import this module. @param {typeof fetchLessons} fetching */
@@ -103,7 +103,7 @@ function name() {
 paint(name);
 // Nothing is drawn behind a lesson opened by an address: wait for the title.
 const nameSoon = (looks) => { name(); if (looks) setTimeout(nameSoon, 250, looks - 1); };
-let host = null;
+let /** @type {any} */ host = null;
 async function show(name, focus) {
   learn.open = name || "";
   document.body.dataset.mode = learn.open ? "learn" : "work";
@@ -133,8 +133,8 @@ export const rename = (name) => {
   window.history.replaceState(window.history.state, "", addressWith(name));
 };
 document.addEventListener("click", (event) => {
-  if (event.target.closest?.("#learn-open")) go(learn.open ? "" : "start");
-  const lesson = event.target.closest?.("[data-opens]")?.dataset.opens; // a button elsewhere that leads to a lesson
+  if (event.target?.closest?.("#learn-open")) go(learn.open ? "" : "start");
+  const lesson = event.target?.closest?.("[data-opens]")?.dataset.opens; // a button elsewhere that leads to a lesson
   if (lesson) go(lesson);
 });
 window.addEventListener("popstate", () => { if (named() !== learn.open) show(named(), true); });

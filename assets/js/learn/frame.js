@@ -61,7 +61,7 @@ export const did = (key, text) => {
 };
 
 // --- the place, built once ---------------------------------------------------------------------------
-let place = null, catalogue = null, leaving = null;
+let /** @type {any} */ place = null, /** @type {any} */ catalogue = null, /** @type {any} */ leaving = null;
 export const build = (host) => {
   place ??= laidOut(host);
   return (name, focus) => open(name, focus);
@@ -196,7 +196,7 @@ function blockBox(segment, main, signal) {
     box.replaceChildren();
     put(box, "data-state", "loading");
     const wait = html("p", { class: "block-wait", role: "status" }, box, "Computing …");
-    let more = null; // draws further parts, if a part is drawn already
+    let /** @type {any} */ more = null; // draws further parts, if a part is drawn already
     const draw = (result, state) => {
       if (!seen) return;
       if (more) more(result);

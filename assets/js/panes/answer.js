@@ -128,7 +128,7 @@ export const answerOf = (grid, turn) => {
   meaning(fast, "speed");
   meaning(surprise, "sureness");
   const note = html("p", { class: "note" }, root);
-  let shown = null, key = "";
+  let /** @type {any} */ shown = null, key = "";
   const tokens = tokensIn(text, line, (i) => {
     const { from, piece } = pieces(shown)[i];
     showNext(stats,

@@ -70,7 +70,7 @@ export const ballotOf = (root, redraw) => {
     root);
   html("span", {}, box, "Which is better?");
   const verdict = html("p", { class: "verdict", role: "status", hidden: "" }, root);
-  let turn = null;
+  let /** @type {any} */ turn = null;
   for (const [choice, text] of [["left", "left"], ["right", "right"], ["same", "no difference"]]) {
     const button = html("button", { type: "button", "data-vote": choice }, box, text);
     button.addEventListener("click", () => {
@@ -137,7 +137,7 @@ part("duel", ({ host, put: send }) => {
     if (pane) put(pane, "data-duel", value !== "");
   };
   select.addEventListener("change", () => choose(select.value));
-  let built = "", drawn = null;
+  let built = "", /** @type {any} */ drawn = null;
   paint(() => {
     const offered = choices(), key = JSON.stringify(offered);
     if (key !== built) {

@@ -1,6 +1,6 @@
 // Questions and answers, side by side by model; example questions.
 // Text of people and models is inserted as text, never as markup.
-import { html, say, sayProse, put } from "../base/shapes.js";
+import { byId, html, say, sayProse, put } from "../base/shapes.js";
 import { redraw, paint, part, server, waits } from "../session/parts.js";
 import * as controls from "../session/controls.js";
 import * as tables from "../session/tables.js";
@@ -90,8 +90,8 @@ part("transcript", ({ host, get, watch, trigger }) => {
     return [...rest.map((turn) => endTurn(turn, "stopped")), ...now].slice(-MOST_TURNS);
   }
   // Keep a new turn in view from its question on, until it ends or the reader scrolls.
-  let pinned = null;
-  const column = host.closest("#side-column"), ask = document.getElementById("chat-ask");
+  let /** @type {any} */ pinned = null;
+  const column = byId("side-column"), ask = byId("chat-ask");
   for (const name of ["wheel", "touchmove"]) column.addEventListener(name, () => { pinned = null; }, { passive: true });
   for (const name of ["pointerdown", "keydown"])
     host.addEventListener(name, () => { pinned = null; }, { passive: true });
@@ -101,7 +101,7 @@ part("transcript", ({ host, get, watch, trigger }) => {
       + bar.offsetHeight;
     const box = element.getBoundingClientRect(), hidden = box.bottom - ask.getBoundingClientRect().top;
     const by = box.top < top ? box.top - top : Math.min(hidden, box.top - top);
-    if (by > 0 || box.top < top) (own ? column : document.scrollingElement).scrollTop += by;
+    if (by > 0 || box.top < top) (own ? column : document.documentElement).scrollTop += by;
   }
   function follow() {
     const turn = turns.find(({ id }) => id === pinned);
@@ -158,9 +158,9 @@ part("transcript", ({ host, get, watch, trigger }) => {
 // Gradio's box sends with Shift+Enter; this adds the keys of other chats.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.isComposing || !(event.ctrlKey || event.metaKey)) return;
-  if (!event.target.matches?.("#prompt textarea")) return;
+  if (!event.target?.matches?.("#prompt textarea")) return;
   event.preventDefault();
-  document.querySelector("#send").click();
+  byId("send").click();
 });
 
 // The box has a limit of characters: a note appears near and beyond it.
@@ -170,13 +170,13 @@ const BOXES = { prompt: ["prompt-length", ""], "attribution-prompt": ["attributi
 const BOX = Object.keys(BOXES).map((id) => `#${id} textarea, input#${id}`).join(", ");
 let over = false;
 document.addEventListener("paste", (event) => {
-  const box = event.target;
+  const box = /** @type {any} */ (event.target);
   if (!box.matches?.(BOX)) return;
   const pasted = (event.clipboardData?.getData("text") ?? "").replace(/\r\n/g, "\n");
   over = box.value.length - (box.selectionEnd - box.selectionStart) + pasted.length > box.maxLength;
 });
 document.addEventListener("input", (event) => {
-  const box = event.target;
+  const box = /** @type {any} */ (event.target);
   if (!box.matches?.(BOX)) return;
   const full = box.value.length >= box.maxLength;
   const end = !full ? "" : over ? ": the rest was cut" : ": more is cut";

@@ -52,7 +52,7 @@ part("export", ({ host, get, watch, trigger }) => {
   const problem = html("p", { class: "problem", role: "status", hidden: "" }, host);
   const list = html("ul", { class: "take" }, host);
   const files = {}, texts = {};
-  let value = null, asked = "";
+  let /** @type {any} */ value = null, asked = "";
   for (const [kind, title, words] of FILES) {
     const found = (files[kind] = row(list, kind, title, words));
     found.made = html("ul", { class: "made", "data-made-of": kind }, found.item);
@@ -117,7 +117,7 @@ part("export", ({ host, get, watch, trigger }) => {
   });
 });
 document.addEventListener("click", (event) => {
-  if (event.target.closest?.("#panes button")) setTimeout(redraw);
+  if (event.target?.closest?.("#panes button")) setTimeout(redraw);
 });
 
 // --- the file being made, and finished files ---------------------------------------------------
@@ -143,7 +143,7 @@ part("made", ({ host, get, put, watch, trigger }) => {
   });
   const list = html("ul", { class: "made" }, host);
   stop.id = "made-stop";
-  let value = null, pressed = false, early = false, held = 0, quiet = 0;
+  let /** @type {any} */ value = null, pressed = false, early = false, held = 0, quiet = 0;
   makeExport = (kind) => {
     if (server.activity.export !== "idle") return;
     pressed = true;

@@ -28,7 +28,7 @@ export const measuredRuns = (host, name, idle, kept) => {
   }
   // A run begins: the message of the one before is over, even if this one is refused or leaves the queue.
   document.addEventListener("click", (event) => {
-    if (!event.target.closest?.(`#${name}-run`) || last.state === "idle") return;
+    if (!event.target?.closest?.(`#${name}-run`) || last.state === "idle") return;
     cleared = last.id;
     const activity = server.activity[name];
     runs.take({ state: recipe ? "done" : "idle", told: "" });

@@ -1,6 +1,6 @@
 // A visitor's own questions: a row for each model, and the questions, filtered by model, right and wrong.
 // Texts of people and models are inserted as text, never as markup.
-import { html, put as write, say, percent } from "../base/shapes.js";
+import { byId, html, put as write, say, percent } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { paint, part, redraw, server } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
@@ -104,7 +104,7 @@ function opener(host) {
     { type: "file", id: "questions-file", accept: ".jsonl,.ndjson,.json,.csv,.txt", hidden: "", tabindex: -1,
       "aria-label": "File of questions" }, host);
   const note = html("p", { class: "how", role: "status" }, host);
-  const textarea = () => document.querySelector("#questions-text textarea");
+  const textarea = () => /** @type {HTMLTextAreaElement} */ (box());
   async function read(chosen) {
     if (!chosen) return;
     const most = textarea().maxLength;
@@ -124,12 +124,12 @@ function opener(host) {
   }
   pick.addEventListener("click", () => file.click());
   file.addEventListener("change", async () => { await read(file.files[0]); file.value = ""; });
-  const box = document.getElementById("questions-box");
-  box.addEventListener("dragover", (event) => {
-    if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+  const pane = byId("questions-box");
+  pane.addEventListener("dragover", (event) => {
+    if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
   });
-  box.addEventListener("drop", (event) => {
-    if (!event.dataTransfer.files.length) return;
+  pane.addEventListener("drop", (event) => {
+    if (!event.dataTransfer?.files.length) return;
     event.preventDefault();
     read(event.dataTransfer.files[0]);
   });
@@ -158,9 +158,9 @@ part("questions", ({ host, get, watch }) => {
   for (const name of ["all", "right", "wrong"]) html("option", { value: name }, marked, name);
   const table = region("Your questions, right and wrong", "own-items");
   const more = html("p", { class: "how" }, whole);
-  let result = null, starting = "", asked = ""; // the texts of the newest run, and of the table
+  let /** @type {any} */ result = null, starting = "", asked = ""; // the texts of the newest run, and of the table
   document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#questions-run")) starting = listsText();
+    if (event.target?.closest?.("#questions-run")) starting = listsText();
   }, true);
   const saves = saveable(host, "own-questions", () => result && {
     recipe: result.recipe,

@@ -1,6 +1,6 @@
 // Perplexity of a text for all models of the score: a row for each, the lowest marked.
 // Names are inserted as text, never as markup.
-import { html, say, put, three } from "../base/shapes.js";
+import { byId, html, say, put, three } from "../base/shapes.js";
 import { paint, part, server } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
 import { saveable } from "../session/save_plots.js";
@@ -30,9 +30,9 @@ function opener(host) {
   file.addEventListener("change", async () => {
     const [chosen] = file.files;
     if (!chosen) return;
-    const box = document.querySelector("#perplexity-text textarea"), most = box.maxLength;
+    const box = byId("perplexity-text").querySelector("textarea"), most = box.maxLength;
     const text = (await chosen.slice(0, 4 * most).text()).replace(/^\ufeff/, "");
-    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text.slice(0, most));
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value")?.set?.call(box, text.slice(0, most));
     box.dispatchEvent(new Event("input", { bubbles: true }));
     const cut = chosen.size > 4 * most || text.length > most;
     say(note,
@@ -50,7 +50,7 @@ part("perplexity", ({ host, get, watch }) => {
     { class: "scroll", hidden: "", tabindex: "0", role: "region", "aria-label": "Table of perplexities" }, host);
   const table = html("table", { class: "scores" }, scroll);
   const note = html("p", { class: "how" }, host);
-  let result = null;
+  let /** @type {any} */ result = null;
   const saves = saveable(host, "perplexity", () => result && {
     columns: [...COLUMNS, "95 % interval from", "95 % interval to", "tokens", "windows"],
     rows: result.rows.map((row) =>

@@ -18,7 +18,7 @@ part("pushed", ({ host, get, watch }) => {
   const link = html("a", { class: "made-link", target: "_blank", rel: "noopener noreferrer" }, place);
   const notes = html("p", { class: "how" }, host);
   const over = new Set();
-  let value = null;
+  let /** @type {any} */ value = null;
   function words() {
     if (server.activity.push === "waiting") return waits() || "Starting …";
     if (value?.state === "working") return `${value.name}: ${value.what} …`;

@@ -24,7 +24,7 @@ part("tasks", ({ host, get, watch }) => {
   const runs = measuredRuns(host, "tasks", IDLE, kept);
   const tables = html("div", { hidden: "" }, host);
   const note = html("p", { class: "how", hidden: "" }, host);
-  let result = null;
+  let /** @type {any} */ result = null;
   const saves = saveable(host, "ready-tasks", () => result && {
     recipe: result.recipe,
     columns: ["model", "task", "metric", "value", "95 % interval from", "95 % interval to", "questions"],

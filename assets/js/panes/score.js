@@ -45,14 +45,14 @@ part("score", ({ host, get, watch }) => {
   html("span", {}, choice, "Show");
   const select = html("select", { id: "score-measure" }, choice);
   for (const { name, title } of MEASURES) html("option", { value: name }, select, title);
-  const measure = () => MEASURES.find(({ name }) => name === select.value);
+  const measure = () => MEASURES.find(({ name }) => name === select.value) ?? MEASURES[0];
   const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of scores" }, host);
   const table = html("table", { class: "scores" }, scroll);
   const how = html("p", { class: "how" }, host);
   const box = html("section", { class: "plot plot-score" }, host);
   const heading = html("h3", { class: "plot-title" }, box);
   const drawing = svg("svg", { role: "img", "aria-label": "Scores with their intervals" }, box);
-  let value = null, built = "";
+  let /** @type {any} */ value = null, built = "";
   const over = new Set(); // runs that have ended
   const KINDS = ["accuracy (share)", "95 % interval from (share)", "95 % interval to (share)", "questions (count)"];
   const MORE = ["retention (ratio)", "retention from", "retention to", "forgetting (share)", "forgetting from",
@@ -183,7 +183,7 @@ part("score", ({ host, get, watch }) => {
   watch(take);
   take(get());
   document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#score-others button")) document.body.dataset.askAnyway = "true";
+    if (event.target?.closest?.("#score-others button")) document.body.dataset.askAnyway = "true";
   });
   let last;
   paint(() => {

@@ -32,11 +32,11 @@ part("search", ({ host, get, watch, trigger }) => {
     trigger("start");
   };
   document.addEventListener("click", (event) => {
-    cancelled ||= Boolean(event.target.closest?.("#search-stop"));
+    cancelled ||= Boolean(event.target?.closest?.("#search-stop"));
   }, true);
   const take = html("button", { type: "button", id: "search-take", hidden: "" }, host, "Take over the best");
   const saves = saveable(box, "search", rows, () => root);
-  let value = null, drawn = "", cancelled = false, taken = "";
+  let /** @type {any} */ value = null, drawn = "", cancelled = false, taken = "";
 
   function over(state, what) {
     if (!state) {
@@ -72,7 +72,8 @@ part("search", ({ host, get, watch, trigger }) => {
     const key = `${width}/${value.id}/${value.state}/${value.trials.length}`;
     if (key === drawn) return;
     drawn = key;
-    const focused = root.contains(document.activeElement) ? document.activeElement.getAttribute("data-number") : null;
+    const focused = root.contains(document.activeElement) ? document.activeElement?.getAttribute("data-number") ?? null
+      : null;
     const kind = kindOf(value);
     PLOTS[kind](root, value, width, pick);
     if (focused !== null) root.querySelector(`[data-number="${CSS.escape(focused)}"]`)?.focus();

@@ -112,6 +112,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   });
 
   // --- when to ask -----------------------------------------------------------------------------
+  /** @type {Record<string, any>} */
   const flying = { move: null, rest: null }; // {id, key, at} of the question on its way
   let number = 0, seen = "", moved = 0, asked = 0, pause = 0, later = "", timer = 0;
   const current = () => `${controls.key()} ${scorer()} ${pinned.question}`;

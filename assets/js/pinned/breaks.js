@@ -9,7 +9,7 @@ import { amount, changesIn } from "./curve_words.js";
 const LEFT = 46, RIGHT = 14, TOP = 16, BOTTOM = 34, HEIGHT = 176, REST_MS = 500;
 
 /** @type {any} */
-let value = null, view = null;
+let /** @type {any} */ value = null, /** @type {any} */ view = null;
 let trigger = /** @type {(event: string) => void} */ (() => {}), send = /** @type {(value: any) => void} */ (() => {});
 let wanted = 0, asked = "", running = false, timer = 0, drawn = "";
 

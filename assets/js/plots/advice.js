@@ -44,7 +44,7 @@ part("advice", ({ host, get, watch }) => {
       + `have.` });
   const box = html("div", { class: "advised" }, host);
   const told = html("p", { class: "said", role: "status" }, host);
-  let result = null, taken = "";
+  let /** @type {any} */ result = null, taken = "";
 
   function tries(parent, all) {
     if (!all.length) return;

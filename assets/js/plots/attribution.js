@@ -99,7 +99,7 @@ part("attribution", ({ host, get, watch }) => {
   const tip = html("div", { class: "tip", hidden: "" }, box);
   const told = html("output", { class: "sr", "aria-live": "polite" }, host);
   const twin = twinTable(host);
-  let result = null, pointed = null, drawn = "";
+  let /** @type {any} */ result = null, /** @type {any} */ pointed = null, drawn = "";
   saveable(box, "attribution", rows, () => (result?.by === "module" ? two : one));
 
   const map = heatmapPlot(two, (index) => { pointed = index; showTip(); }, signs);
@@ -192,7 +192,7 @@ part("attribution-examples", ({ host, get, trigger }) => {
   const last = html("button",
     { type: "button", class: "small", "data-domain": "chat", title: "The question asked last in the chat" }, host,
     "last question of the chat");
-  const newest = () => [...questions()].pop()?.textContent;
+  const newest = () => [...questions()].pop()?.textContent ?? "";
   last.addEventListener("click", () => pick(newest()));
   let taken = "";
   paint(() => {

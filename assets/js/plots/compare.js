@@ -110,7 +110,8 @@ part("compare", ({ host, get, watch }) => {
   html("span", {}, wrap, "Show");
   const select = html("select", { id: "compare-measure" }, wrap);
   const heading = html("h3", { class: "plot-title" }, box);
-  let result = null, measure = MEASURES[0], shown = [], pointed = null, drawn = "";
+  let /** @type {any} */ result = null, measure = MEASURES[0], shown = [], /** @type {any} */ pointed = null,
+    drawn = "";
   const drawing = (id, colours) => {
     const root = svg("svg",
       { id, role: "img", tabindex: "0",
@@ -151,7 +152,7 @@ part("compare", ({ host, get, watch }) => {
       kinds = [...new Set(result.cells.map(({ kind }) => kind))];
     shown = result.cells.filter((cell) => cell[measure.name] !== null);
     const high = measure.high ?? (Math.max(...shown.map((cell) => cell[measure.name])) || 1);
-    map = maps.find(({ colours }) => colours === measure.map);
+    map = maps.find(({ colours }) => colours === measure.map) ?? maps[0];
     for (const one of maps) one.root.style.display = one === map ? "" : "none";
     map.draw({
       table: { layers, kinds }, key: `${result.id}/${measure.name}`,
@@ -205,7 +206,7 @@ function tableOf(host) {
   const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of differences" },
     wrap);
   const table = html("table", { id: "compare-table" }, scroll);
-  let result = null, by = null, falling = true;
+  let /** @type {any} */ result = null, /** @type {any} */ by = null, falling = true;
   const columns = () => [
     { name: "layer", title: "layer", text: String }, { name: "kind", title: "module", text: String },
       { name: "numel", title: "weights", unit: "count", text: count },

@@ -9,8 +9,9 @@ const LEFT = 42, RIGHT = 8, TOP = 30, HEIGHT = 176, FLOOR = HEIGHT - 34;
 const LABEL = 44; // pixels for the label of a level, and its distance
 
 export const distributionPlot = (root, onZoom) => {
-  let built = "", pair = "", domain = null, width = 0, view = null;
-  let all = null, bands = [], cuts = [], axis = null, brush = null, top = 1, title = null;
+  let built = "", pair = "", domain = null, width = 0, /** @type {any} */ view = null;
+  let all = null, bands = [], cuts = [], /** @type {any} */ axis = null, brush = null, top = 1,
+    /** @type {any} */ title = null;
 
   const full = () => {
     const edges = view.table.edges;
@@ -134,7 +135,7 @@ export const distributionPlot = (root, onZoom) => {
     const [low, high] = range();
     return low + ((Math.min(Math.max(at, LEFT), width - RIGHT) - LEFT) / (width - LEFT - RIGHT)) * (high - low);
   };
-  let from = null;
+  let /** @type {any} */ from = null;
   root.addEventListener("pointerdown", (event) => {
     if (!view || event.button !== 0 || event.pointerType === "touch") return; // a finger scrolls
     from = magnitudeAt(event);

@@ -25,7 +25,7 @@ export const isNumbered = (layers) => isTall(rowHeight(layers));
 export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amounts, onPick = () => {}) {
   let built = "";
   let cells = [];
-  let bar = null;
+  let /** @type {any} */ bar = null;
   let chosen = -1;
 
   function build(view, width) {
@@ -128,7 +128,7 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
     onPoint(index < 0 ? null : index);
   }
   const pickedNow = () => cells.findIndex(({ g }) => g.getAttribute("data-picked") === "true");
-  const indexOf = (event) => cells.findIndex((cell) => cell.g === event.target.closest?.("g.cell"));
+  const indexOf = (event) => cells.findIndex((cell) => cell.g === event.target?.closest?.("g.cell"));
   root.addEventListener("pointermove", (event) => choose(indexOf(event)));
   root.addEventListener("pointerleave", () => { if (document.activeElement !== root) choose(-1); });
   root.addEventListener("click", (event) => {

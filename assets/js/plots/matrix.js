@@ -1,7 +1,7 @@
 // Details of one matrix, below the heatmap: sizes of its changes, its share of the whole, its rows and
 // columns, and its own rate. Curves follow every slider; rows and columns follow at rest.
 import { explain } from "../base/glossary_bubbles.js";
-import { html, svg, say, put, percent, percent1, level, count, THIN } from "../base/shapes.js";
+import { byId, html, svg, say, put, percent, percent1, level, count, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { atRate, levelsOf, partitionsOf } from "../session/densities.js";
 import { override } from "../session/overrides.js";
@@ -32,7 +32,8 @@ function tableOf(value) {
 }
 
 part("drill", ({ get, put: send, watch, trigger }) => {
-  let value = null, table = null, panel = null, asked = "", timer = 0;
+  let /** @type {any} */ value = null, /** @type {any} */ table = null, /** @type {any} */ panel = null, asked = "",
+    timer = 0;
   function take(next) {
     if (!next || !next.edges) return;
     if (!value || value.model !== next.model || value.layer !== next.layer || value.kind !== next.kind) table = null;
@@ -87,7 +88,7 @@ function build(place) {
   const head = html("div", { class: "drill-head" }, place);
   const title = html("h3", { class: "plot-title", tabindex: "-1" }, head);
   const close = html("button", { type: "button", class: "small", id: "drill-close" }, head, "Close");
-  const heatmap = document.getElementById("heatmap");
+  const heatmap = byId("heatmap");
   close.addEventListener("click", () => { heatmap.focus(); controls.set({ picked: null, arrival: null }); });
   for (const from of [place, heatmap]) {
     from.addEventListener("keydown", (event) => {

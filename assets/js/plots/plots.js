@@ -64,8 +64,8 @@ part("plots", ({ host, outer, get, watch }) => {
   const twin = twinTable(modules, () => { const view = frame.view(); if (view) fill(view); });
   const fill = (view) => fillTwin(twin, view, captionOf(view));
 
-  let pointed = null;
-  let view = null;
+  let /** @type {any} */ pointed = null;
+  let /** @type {any} */ view = null;
   const heatmap = heatmapPlot(first.root, (index) => { pointed = index; showTip(true); }, undefined, (index, byKey) => {
     const { layer, kind } = view.cells[index];
     controls.set({ picked: { layer, kind }, arrival: { byKey } });
@@ -102,7 +102,7 @@ part("plots", ({ host, outer, get, watch }) => {
   }
 
   // Sizes are measured when the page changes, never in a frame that draws.
-  let sizes = null;
+  let /** @type {any} */ sizes = null;
   const measure = () => {
     const width = Math.floor(host.clientWidth);
     if (!width) return;

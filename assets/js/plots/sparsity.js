@@ -16,7 +16,8 @@ const COUNT_MS = 250, AT_ONCE = 5e7; // weights up to which losses are counted a
 const ratioOf = (width) => (width < 500 ? 150 : 190); // pixels for the lengths, beside the bars
 
 // --- losses: counted by the server for what the controls say ------------------------------------
-let losses = null, asked = "", timer = 0, trigger = null, send = null;
+let /** @type {any} */ losses = null, /** @type {any} */ trigger = null, /** @type {any} */ send = null;
+let asked = "", timer = 0;
 const model = () => controls.state.models.find((m) => m.ref === controls.state.focus);
 const question = () =>
   JSON.stringify(
@@ -88,7 +89,7 @@ function rowOf(view, name, cells, factors, lost) {
 }
 
 // --- the panel ---------------------------------------------------------------------------------------
-let shown = null;
+let /** @type {any} */ shown = null;
 export const buildSparsity = (panel) => {
   const box = html("section", { class: "plot plot-sparsity" }, panel);
   const title = html("h3", { class: "plot-title" }, box);

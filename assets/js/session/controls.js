@@ -50,15 +50,15 @@ export const state = {
 export const set = (patch) => { Object.assign(state, patch); redraw(); };
 // A number box may hold anything while being typed: only allowed numbers count.
 export const move = (key, value) => {
-  const { span: [low, high], changes } = controlOf(key);
+  const { span: [low = 0, high = 0], changes } = controlOf(key);
   if (typeof value !== "number" || !(value >= low && value <= high)) return;
   set({ [key]: value, ...(changes === "levels" && { shares: [] }) }); // a number of bands splits evenly
 };
 // User events are handled here first, so that drawing waits for nothing. The listeners registered from
 // Python do the same for changes by code.
 document.addEventListener("input", (event) => {
-  const control = sliders.find(({ element }) => event.target.closest?.(`#${element}`));
-  if (control && event.target.value.trim() !== "") move(control.key, +event.target.value);
+  const control = sliders.find(({ element }) => event.target?.closest?.(`#${element}`));
+  if (control && event.target?.value.trim() !== "") move(control.key, +event.target?.value);
 }, true);
 // Values changed before this script loaded on a slow network.
 for (const { key, element } of sliders) {

@@ -17,6 +17,7 @@ export const atRate = (values, row, count, rate) => {
   return first + part * (values[row * count + low + 1] - first);
 };
 
+/** @type {{table: Table | null, cells: Cell[]}} */
 let cached = { table: null, cells: [] };
 /** Every matrix of a table. @param {Table} table @returns {Cell[]} */
 export function cellsOf(table) {
@@ -36,6 +37,7 @@ export function cellsOf(table) {
   return cells;
 }
 // --- rates of single matrices: these are fixed, and the others compensate ---------------------
+/** @type {{table: Table | null, which: string, kept: number[]}} */
 let free = { table: null, which: "", kept: [] }; // kept shares of cells that are not held, at every rate
 /**
  * A cell is held if all its matrices have the same own rate; marked if any has one.

@@ -10,9 +10,9 @@ const MOST_STEPS = 100;
 const KEY = "dppa.slots.1";
 
 let past = [], future = [];
-let now = null; // {state, text, slot}
+let /** @type {any} */ now = null; // {state, text, slot}
 let slots = { A: null, B: null };
-let before = null; // copy of all of the above until the server confirms
+let /** @type {any} */ before = null; // copy of all of the above until the server confirms
 let held = false, timer = 0, seen = "";
 const listeners = [];
 
@@ -151,7 +151,7 @@ export const hideHistory = () => { hidden = true; };
 const TEXTS = "textarea, select, [contenteditable], input:not([type=range], [type=checkbox], [type=radio], "
   + "[type=button])";
 window.addEventListener("keydown", (event) => {
-  if (hidden || !(event.ctrlKey || event.metaKey) || event.altKey || event.target.closest?.(TEXTS)) return;
+  if (hidden || !(event.ctrlKey || event.metaKey) || event.altKey || event.target?.closest?.(TEXTS)) return;
   const key = event.key.toLowerCase();
   if (key === "z" && !event.shiftKey) undo();
   else if (key === "y" || key === "z") redo();

@@ -8,7 +8,8 @@ const MARK = 20; // pixels for the mark of a legend
 const EDGE = 16, SCALE = 2; // pixels around the plot; pixels of the PNG for one of the page
 
 // --- colours and styles, resolved -------------------------------------------------------------
-const brush = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+const brush = /** @type {CanvasRenderingContext2D} */ (
+  document.createElement("canvas").getContext("2d", { willReadFrequently: true }));
 const known = new Map();
 // Any CSS colour as #rrggbb and its opacity: other programs support no CSS variables or color-mix.
 function plain(colour) {
@@ -144,7 +145,7 @@ async function pixels({ text, width, height }) {
   const canvas = document.createElement("canvas");
   canvas.width = width * SCALE;
   canvas.height = height * SCALE;
-  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
   return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
 

@@ -11,7 +11,7 @@ const GLYPHS = { far: "▲", kept: "✓", p1: "1", p2: "2", both: "+", against: 
 const escaped = (text) => { const box = html("i"); box.textContent = text; return box.innerHTML; };
 // Numbers and step last for as long as the tab does.
 function kept() {
-  try { return JSON.parse(sessionStorage.getItem(KEPT)); } catch { return null; }
+  try { return JSON.parse(sessionStorage.getItem(KEPT) ?? "null"); } catch { return null; }
 }
 function keep(value) {
   try { sessionStorage.setItem(KEPT, JSON.stringify(value)); } catch { /* a browser that keeps nothing */ }

@@ -88,7 +88,7 @@ export function buildEditor(host, state, change) {
   function draw() {
     const { weights, shown, unit: one } = state.value;
     buttons.forEach((button, i) => put(button, "aria-pressed", SIDES[i][0] === editor.side));
-    const label = SIDES.find(([name]) => name === editor.side)[1];
+    const label = SIDES.find(([name]) => name === editor.side)?.[1];
     put(grid, "aria-label", label);
     const top = Math.max(...weights[editor.side].map(Math.abs)) || 1;
     inputs.forEach((input, i) => {
