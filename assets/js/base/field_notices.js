@@ -2,6 +2,7 @@
 import { html, say } from "./shapes.js";
 
 // Part -> its start button; errors appear below its row.
+/** Part -> its start button. @type {Record<string, string>} */
 const STARTS = { chat: "send", score: "score-run", search: "search-run", compare: "compare-run",
   attribution: "attribution-run", advice: "advice-run", perplexity: "perplexity-run", questions: "questions-run",
   tasks: "tasks-run", adding: "use-models" };
@@ -9,6 +10,7 @@ const CLAIMED_MS = 600; // Gradio shows an error's notice first, and then report
 const READ_MS = 1500;
 let newest = { text: "", at: -Infinity };
 
+/** @param {any} anchor @param {string} text */
 export const noteAt = (anchor, text) => {
   let note = anchor?.nextElementSibling;
   if (!note?.matches(".field-note")) {
@@ -19,12 +21,14 @@ export const noteAt = (anchor, text) => {
   say(note, text);
   note.hidden = !text;
 };
+/** @param {string} part */
 const rowOf = (part) => {
   const button = document.getElementById(STARTS[part]);
   return button?.closest(".buttons") ?? button;
 };
 const close = () => { for (const one of document.querySelectorAll(".toast-close")) one.click(); };
 // A run failed: show the notice beside its start button.
+/** @param {string} part */
 export const failed = (part) => {
   const told = newest;
   newest = { text: "", at: -Infinity };
@@ -39,6 +43,7 @@ window.addEventListener("click", (event) => {
   if (part) noteAt(rowOf(part), "");
   if (!event.target?.closest?.(".toast-wrap") && performance.now() - newest.at > READ_MS) close();
 }, true);
+/** @param {ParentNode | null | undefined} place */
 const clear = (place) => {
   for (const note of place?.querySelectorAll(".field-note") ?? []) { note.hidden = true; say(note, ""); }
 };

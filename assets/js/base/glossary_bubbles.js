@@ -12,6 +12,7 @@ let /** @type {any} */ close = null; // the bubble shown last
 let /** @type {any} */ follow = null; // moves it with its word
 
 // Below its word, or above it if there is no room below.
+/** @param {any} bubble @param {any} element */
 function place(bubble, element) {
   const word = element.getBoundingClientRect();
   const { offsetWidth: width, offsetHeight: height } = bubble;
@@ -20,6 +21,7 @@ function place(bubble, element) {
   bubble.style.top = `${top}px`;
   bubble.style.left = `${Math.max(Math.min(word.left, document.documentElement.clientWidth - EDGE - width), EDGE)}px`;
 }
+/** @param {any} bubble @param {any} element */
 function opener(bubble, element) {
   const hide = () => { if (bubble.matches(":popover-open")) bubble.hidePopover(); };
   const show = () => {
@@ -69,11 +71,12 @@ export const meaning = (element, term, holder = null) => {
   element.addEventListener("blur", hide);
 };
 // Fill an element with a text whose terms are in brackets; rebuilt only if it changes.
+/** @param {any} element @param {string} text */
 export const explain = (element, text) => {
   if (element.explained === text) return;
   element.explained = text;
   element.replaceChildren();
-  text.split(/\[(.+?)\]/).forEach((piece, i) => {
+  text.split(/\[(.+?)\]/).forEach((/** @type {any} */ piece, /** @type {number} */ i) => {
     if (i % 2 === 0) { element.append(piece); return; }
     const term = MEANINGS[piece] ? piece : BY_LENGTH.find((known) => piece.includes(known));
     meaning(html("button", { type: "button" }, element, piece), term);

@@ -24,20 +24,24 @@ const named =
     Object.entries(
       { ...Object.fromEntries(Object.keys(MEANINGS).filter((term) => !PLAIN.has(term))
         .map((term) => [term.toLowerCase(), term])), ...ALSO }));
+/** @param {string} text */
 const escaped = (text) => text.replace(/[|\\{}()[\]^$+*?.-]/g, "\\$&");
 const forms = [...named.keys()].sort((a, b) => b.length - a.length).map(escaped).join("|");
 const FORM = new RegExp(`(?<![\\w|.-])(${forms})(?:s|es)?(?![\\w|-]|\\.\\w)`, "gi");
+/** @param {string} word */
 const termOf = (word) => {
   const small = word.toLowerCase();
   const term = named.get(small) ?? named.get(small.replace(/s$/, "")) ?? named.get(small.replace(/es$/, ""));
   return term && /^[A-Z]+$/.test(term) && word !== term ? null : term; // TIES is not "ties"
 };
 // Every term in a text: [{at, word, term}].
+/** @param {string} text */
 const termsIn = (text) =>
   [...text.matchAll(FORM)].map((found) => ({ at: found.index, word: found[0], term: termOf(found[0]) }))
   .filter(({ term }) => term);
 
 let /** @type {any} */ holder = null; // element with the meanings, outside the page's labels
+/** @param {Text} node @param {any} known */
 function wrap(node, known) {
   const found = termsIn(node.data).find(({ term }) => !known.has(term));
   if (!found) return;
@@ -45,13 +49,14 @@ function wrap(node, known) {
   const link = html("span", {}, null, found.word);
   rest.replaceWith(link);
   meaning(link, found.term ?? "", holder);
-  link.addEventListener("click", (event) => { // inside a label, a tap would activate its control
+  link.addEventListener("click", (/** @type {any} */ event) => { // inside a label, a tap would activate its control
     event.preventDefault();
     link.focus();
   });
   known.add(found.term);
   wrap(after, known);
 }
+/** @param {any} element @param {any} known */
 function link(element, known) {
   const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
   const whole = element.textContent;
@@ -62,7 +67,7 @@ function pass() {
   holder ??= html("div", { class: "meanings" }, document.body);
   for (const bubble of holder.children) if (!bubble.of.isConnected) bubble.remove();
   for (const box of document.querySelectorAll(BOXES)) {
-    const own = (element) => element.closest(BOXES) === box;
+    const own = (/** @type {any} */ element) => element.closest(BOXES) === box;
     const known = new Set([...box.querySelectorAll(".term")].filter(own).map((one) => one.dataset.term));
     for (const element of box.querySelectorAll(WORDS)) {
       if (own(element) && !element.closest("button, summary, table, a, .term, .meaning")) link(element, known);

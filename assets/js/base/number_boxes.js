@@ -5,17 +5,21 @@ import { put, valueText } from "./shapes.js";
 
 // only multiples of their step are allowed
 const STEPS = "#score-limit, #search-limit, #search-trials, #max-tokens, #partitions";
+/** @param {any} event */
 const boxOf = (event) => event.target?.closest?.('input[data-testid="number-input"]');
+/** @param {any} box */
 const fits = (box) => {
   const text = box.value.trim(), value = +text;
   const whole = !box.closest(STEPS) || Number.isInteger((value - box.min) / box.step);
   return text !== "" && value >= +box.min && value <= +box.max && whole;
 };
 // The nearest number the slider allows.
+/** @param {any} options @param {any} value @param {any} steps */
 function nearest({ min, max, step }, value, steps) {
   const within = Math.min(Math.max(value, +min), +max);
   return steps ? +min + Math.round((within - min) / step) * step : within;
 }
+/** @param {any} event */
 function settle(event) {
   const box = boxOf(event);
   if (!box || fits(box)) return;

@@ -3,28 +3,36 @@ export const THIN = "\u202f"; // holds a number and its unit in one line
 
 // --- numbers -------------------------------------------------------------------------------
 const SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+/** @param {any} n */
 export const superscript = (n) =>
   (n < 0 ? "⁻" : "") + [...String(Math.abs(n))].map((digit) => SUPER[+digit]).join("");
+/** @param {string} text */
 const minus = (text) => text.replace("-", "−"); // a hyphen is no sign
+/** @param {number} x @param {number} count */
 function digits(x, count) { // significant digits
   if (x === 0) return "0";
   const power = Math.floor(Math.log10(Math.abs(x)));
   if (power >= -3 && power < 4) return minus(String(+x.toPrecision(count)));
   return `${minus(String(+(x / 10 ** power).toPrecision(count)))}${THIN}×${THIN}10${superscript(power)}`;
 }
-export const three = (x) => digits(x, 3), two = (x) => digits(x, 2);
+/** @param {number} x */
+export const three = (x) => digits(x, 3), two = (/** @type {number} */ x) => digits(x, 2);
+/** @param {number} share */
 export function percent(share) {
   const p = 100 * share;
   if (Math.abs(p) >= 99.5 && Math.abs(p) < 99.95) return `${p.toFixed(1)}${THIN}%`;
   return `${minus(String(Math.abs(p) >= 9.95 ? Math.round(p) : +p.toFixed(1)))}${THIN}%`;
 }
 // Levels and bands: two decimals if they are exact, else one.
+/** @param {number} share */
 export function level(share) {
   const p = 100 * share;
   const exact = Math.abs(p * 100 - Math.round(p * 100)) < 1e-6;
   return `${exact ? +p.toFixed(2) : p.toFixed(1)}${THIN}%`;
 }
+/** @param {number} share */
 export const percent1 = (share) => `${(100 * share).toFixed(1)}${THIN}%`;
+/** @param {any} n */
 export function count(n) {
   if (n >= 1e9) return `${(n / 1e9).toPrecision(3)}${THIN}B`;
   if (n >= 1e6) return `${(n / 1e6).toFixed(2)}${THIN}M`;
@@ -41,6 +49,7 @@ export const valueText = (name, value) => {
 };
 
 // --- colours: perceptually uniform, and distinguishable with colour blindness -----------------
+/** @param {...any} hex */
 const stops = (...hex) => (hex.join("").match(/.{6}/g) ?? [])
   .map((one) => [0, 2, 4].map((i) => parseInt(one.slice(i, i + 2), 16)));
 // For amounts: viridis. For differences, the middle at zero and close to the page's background: vik on a light page,
@@ -49,22 +58,29 @@ const VIRIDIS = stops("440154481567482677453781404788", "39568c33638d2d708e287d8
   "1f968b20a38729af7f3cbb7555c667", "73d05595d840b8de29dce319fde725");
 const VIK = stops("001261033a7a1965975897b8a6c8d9", "ebe5e0e1b8a0cd8861b4592a862306590008");
 const BERLIN = stops("9eb0ff62a6e03280a620526a112732", "190c0937100061200b964a36ca7b71ffadad");
+/** @param {number} share @param {number[][]} map */
 function rgb(share, map) {
   const place = Math.min(Math.max(share, 0), 1) * (map.length - 1);
   const low = Math.min(Math.floor(place), map.length - 2);
-  return map[low].map((c, i) => Math.round(c + (place - low) * (map[low + 1][i] - c)));
+  return map[low].map((/** @type {any} */ c, /** @type {number} */ i) =>
+    Math.round(c + (place - low) * (map[low + 1][i] - c)));
 }
+/** @param {number} share @param {number[][]} map */
 const colourOf = (share, map) => `rgb(${rgb(share, map).join(",")})`;
 // The readable text colour on it: black above a relative luminance of 0.18.
+/** @param {number} share @param {number[][]} map */
 const inkOf = (share, map) => {
-  const [r, g, b] = rgb(share, map).map((c) => {
+  const [r, g, b] = rgb(share, map).map((/** @type {any} */ c) => {
     const x = c / 255;
     return x <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
   });
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#000" : "#fff";
 };
 const signed = () => (document.body.classList.contains("dark") ? BERLIN : VIK);
-const ramp = (map) => ({ colour: (share) => colourOf(share, map()), ink: (share) => inkOf(share, map()) });
+/** @param {() => number[][]} map */
+const ramp = (map) =>
+  ({ colour: (/** @type {number} */ share) => colourOf(share, map()),
+    ink: (/** @type {number} */ share) => inkOf(share, map()) });
 export const amounts = ramp(() => VIRIDIS), signs = ramp(signed);
 
 // --- elements ------------------------------------------------------------------------------
@@ -87,10 +103,12 @@ function make(space, tag, attributes = {}, parent = null, text = null) {
 /** An element that the page always has. @param {string} id @returns {any} */
 export const byId = (id) => document.getElementById(id);
 // Write an attribute only if it changes: most frames change little.
+/** @param {any} element @param {string} name @param {any} value */
 export function put(element, name, value) {
   const text = String(value);
   if (element.getAttribute(name) !== text) element.setAttribute(name, text);
 }
+/** @param {any} element @param {string} text */
 export function say(element, text) {
   if (element.linked) { // it holds terms as well: see glossary_links.js
     if (element.linked !== text) element.replaceChildren(text);
@@ -114,18 +132,22 @@ export function sayProse(element, text) {
     ...pieces.map((piece) => (/^`.+`$/.test(piece) ? html("code", {}, null, piece.slice(1, -1)) : piece)));
 }
 // Round numbers.
+/** @param {number} low @param {number} high @param {number} wanted */
 function step(low, high, wanted) {
   const rough = (high > low ? high - low : 1) / wanted, power = 10 ** Math.floor(Math.log10(rough));
   return [1, 2, 2.5, 5].map((x) => x * power).find((x) => x >= rough * 0.999) ?? 10 * power;
 }
+/** @param {number} first @param {number} last @param {number} size */
 const multiples = (first, last, size) =>
   Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => +((first + i) * size).toPrecision(10));
 // Those from `low` to `high`, about `wanted`.
+/** @param {number} low @param {number} high @param {number} [wanted] */
 export function ticks(low, high, wanted = 5) {
   const size = step(low, high, wanted);
   return multiples(Math.ceil(low / size - 1e-9), Math.floor(high / size + 1e-9), size);
 }
 // An axis that holds both: {low, high, marks}. Its ends are marks too, unless one is only just missed.
+/** @param {number} low @param {number} high @param {number} [wanted] */
 export function axis(low, high, wanted = 5) {
   const size = step(low, high, wanted), just = 0.3;
   const first = Math.ceil(low / size - just), last = Math.max(Math.floor(high / size + just), first + 1);
@@ -133,15 +155,20 @@ export function axis(low, high, wanted = 5) {
   return { low: Math.min(low, marks[0]), high: Math.max(high, marks[marks.length - 1]), marks };
 }
 // Few steps, so that the scale stays constant over many rates and bars grow while a slider moves.
+/** @param {number} x */
 export const niceTop = (x) => [0.1, 0.25, 0.5].find((top) => x <= top) ?? 1;
 // Positions of labels that may be too close: in order, without overlap, inside if they fit.
+/** @param {number[]} places @param {number} width @param {number} apart */
 export function spread(places, width, apart) {
+  /** @type {number[]} */
   const found = [];
-  places.forEach((place, i) => found.push(i ? Math.max(place, found[i - 1] + apart) : place));
+  places.forEach((/** @type {number} */ place, /** @type {number} */ i) =>
+    found.push(i ? Math.max(place, found[i - 1] + apart) : place));
   for (let i = found.length - 1, most = width; i >= 0; i--, most = found[i + 1] - apart)
     found[i] = Math.min(found[i], most);
   return found;
 }
+/** @param {number} x */
 export const px = (x) => (Math.round(x * 100) / 100).toString();
 /**
  * @param {string} tag

@@ -34,7 +34,12 @@ export const controlOf = (key) => /** @type {Control} */ (schema.controls.find((
 const byKey = (controls, value) => Object.fromEntries(controls.map((control) => [control.key, value(control)]));
 
 // --- the values -----------------------------------------------------------------------------
-/** The value of every control by its key, as on the page; significance is that of the drawn table. */
+/**
+ * The value of every control by its key, as on the page; significance is that of the drawn table.
+ * @type {Record<string, any> & {models: DomainModel[], shares: number[], factors: number[], own: Record<string,
+ *   number[]>,
+ *   overrides: Record<string, number>}}
+ */
 export const state = {
   .../** @type {any} */ (
     byKey(schema.controls.filter((control) => control.default !== null), (control) => control.default)),
@@ -47,8 +52,10 @@ export const state = {
   method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
 };
 
+/** @param {Record<string, any>} patch */
 export const set = (patch) => { Object.assign(state, patch); redraw(); };
 // A number box may hold anything while being typed: only allowed numbers count.
+/** @param {string} key @param {any} value */
 export const move = (key, value) => {
   const { span: [low = 0, high = 0], changes } = controlOf(key);
   if (typeof value !== "number" || !(value >= low && value <= high)) return;
@@ -67,6 +74,7 @@ for (const { key, element } of sliders) {
 }
 
 // --- the choices defined by the controls -------------------------------------------------
+/** @param {number} x */
 const twelve = (x) => Math.round(x * 1e12) / 1e12;
 export const rate = () => twelve(state.rate / 100);
 export const bands = () => {
@@ -75,6 +83,7 @@ export const bands = () => {
   return [...shares.map((share) => twelve(1 - (1 - last) * share)), last];
 };
 // --- the method: its use of rate and partitions, and its settings ---------------------------
+/** @param {string} name */
 const methodOf = (name) => server.methods.find((method) => method.name === name);
 export const method = () => methodOf(state.method)
   ?? { name: "dppa", title: "DPPA", levels: "many", shows: "plan", parameters: [] };
@@ -86,25 +95,30 @@ export const pruner = () => {
 // plan: which changes stay is known before a merge; random: how many; whole: neither.
 export const shows = () => (staged() ? "plan" : method().shows);
 // A coefficient is a number, or a curve of [layer, number] points.
+/** @param {DomainModel} model */
 export const weight = (model) => (model.curve?.length ? model.curve : model.coefficient);
+/** @param {any} options @param {number} layer */
 export const coefficientAt = ({ coefficient, curve }, layer) => {
   if (!curve?.length) return coefficient;
-  const after = curve.findIndex(([at]) => at >= layer);
+  const after = curve.findIndex((/** @type {any} */ [at]) => at >= layer);
   if (after <= 0) return after < 0 ? curve[curve.length - 1][1] : curve[0][1];
   const [[low, first], [high, last]] = [curve[after - 1], curve[after]];
   return first + ((layer - low) / (high - low)) * (last - first);
 };
+/** @param {DomainModel} model */
 export const decides = (model) => model.on
-  && (model.curve?.length ? model.curve.some(([, x]) => x !== 0) : model.coefficient !== 0);
+  && (model.curve?.length ? model.curve.some((/** @type {any} */ [, x]) => x !== 0) : model.coefficient !== 0);
 // Whose chat template: that of a model that takes no part counts as auto.
 export const template = () => (state.template === "base" || isOn(state.template) ? state.template : "auto");
 // Choices for own models that are not the usual ones, as they stand in the list of models.
 export const ownChoices = () =>
   byKey(ownControls.filter(({ key, default: usual }) => state[key] !== usual), ({ key }) => state[key]);
+/** @param {any} value */
 export const withOwnChoices = (value) => byKey(ownControls, ({ key, default: usual }) => value[key] ?? usual);
 export const deciding = () => state.models.filter(decides).map((m) => m.ref);
 // Rates of single modules are used if the method prunes; sorted by name as in Python.
 export const held = () => (pruner() ? Object.entries(state.overrides).sort(([a], [b]) => (a < b ? -1 : 1)) : []);
+/** @param {any} options @param {Record<string, any>} item */
 export const setting = ({ name }, item) => {
   if (item.elsewhere) return state[item.name];
   const value = state.values[name]?.[item.name] ?? item.default;
@@ -115,25 +129,28 @@ export const setting = ({ name }, item) => {
 function pruningChoice() {
   const prunes = pruner();
   if (!prunes) return [];
-  const value = (item) => (staged() && !item.elsewhere ? item.default : setting(prunes, item));
+  const value = (/** @type {Record<string, any>} */ item) =>
+    (staged() && !item.elsewhere ? item.default : setting(prunes, item));
   return [prunes.name, ...prunes.parameters.map(value)];
 }
 function methodChoice() {
   const merges = method();
-  const own = merges.parameters.filter((item) => !item.elsewhere);
-  return [merges.name, staged(), ...own.map((item) => setting(merges, item))];
+  const own = merges.parameters.filter((/** @type {Record<string, any>} */ item) => !item.elsewhere);
+  return [merges.name, staged(), ...own.map((/** @type {Record<string, any>} */ item) => setting(merges, item))];
 }
 export const levels = () => {
   const prunes = pruner();
   if (!prunes) return [0];
   return prunes.levels === "many" ? bands() : [rate()];
 };
+/** @param {string} reference */
 export const factorsOf = (reference) => {
   const { linked, factors, own } = state;
   const chosen = linked ? factors : own[reference] || factors;
   if (!pruner()) return [1];
   return factorsFor(chosen);
 };
+/** @param {any} chosen */
 export const factorsFor = (chosen) => levels().map((_, k) => (k < chosen.length ? chosen[k] : 1));
 export const choices = () => {
   const s = state;
@@ -153,18 +170,25 @@ export const whole = () => ({ // the state of every control, including models th
 });
 
 // Choices as text, sorted by name: equal texts are equal choices.
+/** @param {any} _ @param {any} value */
 const nine = (_, value) => (typeof value === "number" ? value.toFixed(9) : value);
+/** @param {any} value */
 export const asText = (value) => JSON.stringify(value, nine);
+/** @param {Record<string, any>} theirs */
 export const keyOf = (theirs) => asText(Object.entries(theirs).sort(([a], [b]) => (a < b ? -1 : 1)));
 export const key = () => keyOf(choices());
+/** @param {Record<string, any>} theirs */
 export const isWhole = (theirs) => keyOf(theirs) === keyOf(whole());
 const plotSettings = () => [state.base, pruningChoice(), held()];
 // Whether tables were made for the current controls, except the rate.
+/** @param {any} options */
 export const fits = ({ base, pruning, overrides }) => asText([base, pruning, overrides]) === settingsKey();
 export const settingsKey = () => asText(plotSettings());
 
 // --- focus: the drawn model is the one changed last, and takes part if any does --------------
+/** @param {string} reference */
 const isOn = (reference) => state.models.some((m) => m.ref === reference && m.on);
+/** @param {string} reference */
 export const look = (reference) => { if (server.tables[reference]) set({ focus: reference }); };
 export const lookAtActive = () => {
   if (server.tables[state.focus] && isOn(state.focus)) return;
@@ -174,7 +198,9 @@ export const lookAtActive = () => {
 
 // The values of the sliders between JSON and page.
 export const slidersToJson = () => byKey(sliders, ({ key, scale }) => twelve(state[key] / scale));
+/** @param {any} values */
 export const slidersFromJson = (values) =>
   byKey(sliders, ({ key, scale, default: usual }) => (key in values ? twelve(values[key] * scale) : usual));
 // Values set by the server.
+/** @param {Record<string, any>} settings */
 export const adopt = (settings) => set({ base: settings.base, shares: settings.shares, ...slidersFromJson(settings) });

@@ -4,22 +4,26 @@ import { schema } from "./controls.js";
 
 const HEIGHT = 92, LEFT = 26, RIGHT = 10, TOP = 8, BOTTOM = 18;
 const [LOW, HIGH, STEP] = schema.coefficient, LEAP = 0.25;
+/** @param {number} x */
 const round = (x) => Math.round(Math.min(Math.max(x, LOW), HIGH) / STEP) * STEP;
+/** @param {number} x */
 const tidy = (x) => +round(x).toFixed(2);
+/** @param {Curve} curve @param {number} layer */
 const at = (curve, layer) => { // the value of a curve there
-  const k = Math.max(curve.findIndex(([l]) => l >= layer), 1);
+  const k = Math.max(curve.findIndex((/** @type {any} */ [l]) => l >= layer), 1);
   const [[a, x], [b, y]] = [curve[k - 1], curve[k]];
   return x + ((layer - a) / (b - a)) * (y - x);
 };
 
 // The curves of a list of models. A flat one is the same merge as its number: it is drawn but not sent.
 // modelOf(reference) -> model; update(reference, patch) changes the model.
+/** @param {any} modelOf @param {any} update */
 export const curvesOf = (modelOf, update) => {
   const flat = new Map(); // reference -> points
   return {
-    move(reference, curve) {
+    move(/** @type {string} */ reference, /** @type {Curve} */ curve) {
       const level = curve[0][1], { coefficient, curve: before } = modelOf(reference);
-      if (curve.some(([, value]) => value !== level)) {
+      if (curve.some((/** @type {any} */ [, value]) => value !== level)) {
         flat.delete(reference);
         update(reference, { curve });
         return;
@@ -27,12 +31,13 @@ export const curvesOf = (modelOf, update) => {
       flat.set(reference, curve);
       if (before?.length || coefficient !== level) update(reference, { curve: [], coefficient: level });
     },
-    toggle(reference, last) { // a number becomes a flat curve, and a curve the number from before
+    // a number becomes a flat curve, and a curve the number from before
+    toggle(/** @type {string} */ reference, /** @type {number} */ last) {
       const { coefficient, curve } = modelOf(reference), open = flat.delete(reference);
       if (curve?.length) update(reference, { curve: [] });
       else if (!open) flat.set(reference, [[0, coefficient], [last, coefficient]]);
     },
-    shown({ ref, coefficient, curve }) { // points; empty while the number is shown
+    shown(/** @type {any} */ { ref, coefficient, curve }) { // points; empty while the number is shown
       if (curve?.length) return curve;
       const points = flat.get(ref) ?? [];
       return points.length && points[0][1] === coefficient ? points : [];
@@ -41,6 +46,7 @@ export const curvesOf = (modelOf, update) => {
 };
 
 // The button that switches between number and curve.
+/** @param {Element} parent @param {string} who */
 export const curveButton = (parent, who) => {
   const one = html("button",
     { type: "button", class: "by-layer", "aria-pressed": "false", "aria-label": `Coefficient of ${who} by layer`,
@@ -52,6 +58,7 @@ export const curveButton = (parent, who) => {
 };
 
 // name: of the coefficient; onMove(curve) at every move.
+/** @param {Element} parent @param {any} options */
 export const curveEditor = (parent, { name, onMove }) => {
   const box = html("div", { class: "curve", hidden: "" }, parent);
   const root = svg("svg", { height: HEIGHT, role: "group", "aria-label": `${name}, layer by layer` }, box);
@@ -63,32 +70,39 @@ export const curveEditor = (parent, { name, onMove }) => {
   const drop = html("button",
     { type: "button", class: "small", "aria-label": "Remove point", title: "The point chosen last; the ends stay" },
     line, "Remove");
-  let curve = [], last = 0, width = 0, chosen = 0, dragged = false, built = "";
-  let dots = [], path = null;
+  /** @type {Curve} */
+  let curve = [];
+  let last = 0, width = 0, chosen = 0, dragged = false, built = "";
+  /** @type {any[]} */
+  let dots = [];
+  let /** @type {any} */ path = null;
 
-  const x = (layer) => LEFT + ((width - LEFT - RIGHT) * layer) / Math.max(last, 1);
-  const y = (value) => TOP + ((HEIGHT - TOP - BOTTOM) * (HIGH - value)) / (HIGH - LOW);
-  const layerAt = (place) => Math.min(Math.max(Math.round(((place - LEFT) / (width - LEFT - RIGHT)) * last), 0), last);
-  const valueAt = (place) => tidy(HIGH - ((place - TOP) / (HEIGHT - TOP - BOTTOM)) * (HIGH - LOW));
-  const isEnd = (k) => k === 0 || k === curve.length - 1;
+  const x = (/** @type {number} */ layer) => LEFT + ((width - LEFT - RIGHT) * layer) / Math.max(last, 1);
+  const y = (/** @type {any} */ value) => TOP + ((HEIGHT - TOP - BOTTOM) * (HIGH - value)) / (HIGH - LOW);
+  const layerAt = (/** @type {number} */ place) =>
+    Math.min(Math.max(Math.round(((place - LEFT) / (width - LEFT - RIGHT)) * last), 0), last);
+  const valueAt = (/** @type {number} */ place) =>
+    tidy(HIGH - ((place - TOP) / (HEIGHT - TOP - BOTTOM)) * (HIGH - LOW));
+  const isEnd = (/** @type {number} */ k) => k === 0 || k === curve.length - 1;
 
-  function change(next, k) {
+  function change(/** @type {any} */ next, /** @type {number} */ k) {
     curve = next;
     chosen = k;
     draw();
-    onMove(curve.map((point) => [...point]));
+    onMove(curve.map((/** @type {[number, number]} */ point) => [...point]));
   }
-  function move(k, layer, value) { // a point stays between its neighbours
+  // a point stays between its neighbours
+  function move(/** @type {number} */ k, /** @type {number} */ layer, /** @type {any} */ value) {
     const place = isEnd(k) ? curve[k][0] : Math.min(Math.max(layer, curve[k - 1][0] + 1), curve[k + 1][0] - 1);
     change(curve.map((point, i) => (i === k ? [place, tidy(value)] : point)), k);
   }
-  function insert(layer, value) {
+  function insert(/** @type {number} */ layer, /** @type {any} */ value) {
     const there = curve.findIndex(([l]) => l === layer);
     if (there >= 0) { move(there, layer, value); return; }
     const k = curve.findIndex(([l]) => l > layer);
     change([...curve.slice(0, k), [layer, tidy(value)], ...curve.slice(k)], k);
   }
-  function remove(k) {
+  function remove(/** @type {number} */ k) {
     if (isEnd(k)) return;
     change(curve.filter((_, i) => i !== k), k - 1);
     dots[chosen].focus();
@@ -104,11 +118,11 @@ export const curveEditor = (parent, { name, onMove }) => {
   drop.addEventListener("click", () => remove(chosen));
 
   // --- pointer: a press on a point grabs it, a press elsewhere adds one ------------------------------
-  const placeOf = (event) => {
+  const placeOf = (/** @type {any} */ event) => {
     const { left, top } = root.getBoundingClientRect();
     return [event.clientX - left, event.clientY - top];
   };
-  root.addEventListener("pointerdown", (event) => {
+  root.addEventListener("pointerdown", (/** @type {any} */ event) => {
     event.preventDefault();
     const [px0, py0] = placeOf(event), k = dots.indexOf(event.target);
     dragged = true;
@@ -116,7 +130,7 @@ export const curveEditor = (parent, { name, onMove }) => {
     if (k >= 0) { chosen = k; draw(); } else insert(layerAt(px0), valueAt(py0));
     dots[chosen].focus();
   });
-  root.addEventListener("pointermove", (event) => {
+  root.addEventListener("pointermove", (/** @type {any} */ event) => {
     if (!dragged) return;
     const [left, top] = placeOf(event);
     move(chosen, layerAt(left), valueAt(top));
@@ -124,15 +138,17 @@ export const curveEditor = (parent, { name, onMove }) => {
   for (const end of ["pointerup", "pointercancel"]) root.addEventListener(end, () => { dragged = false; });
 
   // --- keys ------------------------------------------------------------------------------------------
-  root.addEventListener("keydown", (event) => {
+  root.addEventListener("keydown", (/** @type {any} */ event) => {
     const k = dots.indexOf(event.target);
     if (k < 0) return;
     const [layer, value] = curve[k], step = event.shiftKey ? LEAP : STEP;
-    const to = {
+    /** @type {Record<string, [number, number]>} */
+    const places = {
       ArrowUp: [layer, value + step], ArrowDown: [layer, value - step], ArrowLeft: [layer - 1, value],
       ArrowRight: [layer + 1, value],
       PageUp: [layer, value + LEAP], PageDown: [layer, value - LEAP],
-    }[event.key];
+    };
+    const to = places[event.key];
     if (to) move(k, ...to);
     else if (event.key === "Delete" || event.key === "Backspace") remove(k);
     else return;
@@ -183,12 +199,12 @@ export const curveEditor = (parent, { name, onMove }) => {
   new ResizeObserver(() => { width = Math.max(Math.floor(box.clientWidth) - 4, 0); if (width && curve.length) draw(); })
     .observe(box);
   return {
-    show(next, layers) {
+    show(/** @type {any} */ next, /** @type {any} */ layers) {
       box.hidden = next.length === 0;
       if (!next.length) return;
       if (last === layers && JSON.stringify(next) === JSON.stringify(curve)) return;
       last = layers;
-      curve = next.map((point) => [...point]);
+      curve = next.map((/** @type {[number, number]} */ point) => [...point]);
       chosen = Math.min(chosen, curve.length - 1);
       width ||= Math.max(Math.floor(box.clientWidth) - 4, 0);
       if (width) draw();

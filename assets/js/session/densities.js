@@ -1,13 +1,8 @@
 // The kept share of every matrix, from the server's tables: the only arithmetic of plans in the browser.
 // tests/e2e/test_scripts.py compares it with the server's plans. Imports nothing.
 
-/**
- * Curves over the rate, row by row, of every (layer, kind).
- * @typedef {{layers: number[], kinds: string[], modules: string[][], count: number} & Record<string, any>} Table
- * @typedef {Record<string, any>} Cell
- */
-
 // Value of curve number `row` at a rate in [0, 1], by linear interpolation.
+/** @param {any} values @param {number} row @param {number} count @param {number} rate */
 export const atRate = (values, row, count, rate) => {
   const place = Math.min(Math.max(rate, 0), 1) * (count - 1);
   const low = Math.min(Math.floor(place + 1e-9), count - 1);
@@ -17,11 +12,12 @@ export const atRate = (values, row, count, rate) => {
   return first + part * (values[row * count + low + 1] - first);
 };
 
-/** @type {{table: Table | null, cells: Cell[]}} */
+/** @type {{table: RateTable | null, cells: MatrixCell[]}} */
 let cached = { table: null, cells: [] };
-/** Every matrix of a table. @param {Table} table @returns {Cell[]} */
+/** Every matrix of a table. @param {RateTable} table @returns {MatrixCell[]} */
 export function cellsOf(table) {
   if (cached.table === table) return cached.cells;
+  /** @type {MatrixCell[]} */
   const cells = [];
   table.layers.forEach((layer, l) => table.kinds.forEach((kind, m) => {
     const index = l * table.kinds.length + m;
@@ -37,20 +33,22 @@ export function cellsOf(table) {
   return cells;
 }
 // --- rates of single matrices: these are fixed, and the others compensate ---------------------
-/** @type {{table: Table | null, which: string, kept: number[]}} */
+/** @type {{table: RateTable | null, which: string, kept: number[]}} */
 let free = { table: null, which: "", kept: [] }; // kept shares of cells that are not held, at every rate
 /**
  * A cell is held if all its matrices have the same own rate; marked if any has one.
- * @param {Table} table @param {Cell[]} cells @param {[string, number][]} overrides Module -> its own rate, a share.
+ * @param {RateTable} table @param {MatrixCell[]} cells @param {[string, number][]} overrides Module -> its own rate, a
+ *   share.
  */
 export function holdOn(table, cells, overrides) {
   const rates = new Map(overrides);
   let all = 0, held = 0;
   for (const cell of cells) {
-    cell.rates = cell.modules.map((name) => rates.get(name));
-    const own = cell.rates.filter((rate) => rate !== undefined);
+    cell.rates = cell.modules.map((/** @type {string} */ name) => rates.get(name));
+    const own = cell.rates.filter((/** @type {number} */ rate) => rate !== undefined);
     cell.marked = own.length > 0;
-    cell.own = cell.marked && own.length === cell.modules.length && own.every((rate) => rate === own[0]) ? own[0]
+    cell.own = cell.marked && own.length === cell.modules.length
+      && own.every((/** @type {number} */ rate) => rate === own[0]) ? own[0]
       : null;
     all += cell.numel;
     if (cell.own !== null) held += cell.numel * (1 - cell.own);
@@ -60,20 +58,30 @@ export function holdOn(table, cells, overrides) {
   if (any && (free.table !== table || free.which !== which)) free = { table, which, kept: freeKept(table, cells) };
   return { all, held, any, kept: free.kept };
 }
+/** @param {RateTable} table @param {MatrixCell[]} cells */
 function freeKept(table, cells) {
-  const loose = cells.filter((cell) => cell.own === null);
+  const loose = cells.filter((/** @type {MatrixCell} */ cell) => cell.own === null);
   return Array.from({ length: table.count }, (_, r) =>
-    loose.reduce((sum, cell) => sum + cell.numel * table.density[cell.index * table.count + r], 0));
+    loose.reduce((/** @type {number} */ sum, /** @type {MatrixCell} */ cell) => sum
+      + cell.numel * table.density[cell.index * table.count + r], 0));
 }
 // The overall rate at which the cells that are not held keep the rest of the budget.
+/** @param {any} options @param {number} level @param {number} last */
 export function makesUp({ any, all, held, kept }, level, last) {
   if (!any) return level;
   const wanted = (1 - level) * all - held * ((1 - level) / (1 - last));
-  const r = kept.findIndex((value) => value <= wanted);
+  const r = kept.findIndex((/** @type {any} */ value) => value <= wanted);
   if (r <= 0) return r < 0 ? 1 : 0;
   return (r - 1 + (kept[r - 1] - wanted) / (kept[r - 1] - kept[r])) / (kept.length - 1);
 }
 // Kept share and energy of a cell at one level: held cells by their own rate, others by the level's.
+/**
+ * @param {RateTable} table
+ * @param {MatrixCell} cell
+ * @param {number} level
+ * @param {number} last
+ * @param {number} others
+ */
 export function lookUp(table, cell, level, last, others) {
   if (cell.own === null) return [keptAt(table, cell, others), atRate(table.energy, cell.index, table.count, others)];
   const density = (1 - cell.own) * ((1 - level) / (1 - last));
@@ -81,8 +89,9 @@ export function lookUp(table, cell, level, last, others) {
     atRate(table.energy, cell.index, table.count, rateOf(table, cell, density))];
 }
 // The overall rate at which a cell's curve has a density.
+/** @param {RateTable} table @param {MatrixCell} cell @param {number} density */
 function rateOf(table, cell, density) {
-  const at = (r) => table.density[cell.index * table.count + r];
+  const at = (/** @type {number} */ r) => table.density[cell.index * table.count + r];
   let low = 0, high = table.count - 1;
   if (at(0) <= density) return 0;
   while (high - low > 1) {
@@ -93,20 +102,26 @@ function rateOf(table, cell, density) {
   return (low + (step > 0 ? (at(low) - density) / step : 0)) / (table.count - 1);
 }
 // Random pruning keeps the share given by the rate: a matrix's own, or the common one.
+/** @param {MatrixCell} cell @param {number} level */
 export const drawn = (cell, level) => {
   const all = cell.rates.length || 1;
-  const own = cell.rates.filter((rate) => rate !== undefined);
-  return 1 - (own.reduce((sum, rate) => sum + rate, 0) + (all - own.length) * level) / all;
+  const own = cell.rates.filter((/** @type {number} */ rate) => rate !== undefined);
+  return 1 - (own.reduce((/** @type {number} */ sum, /** @type {number} */ rate) => sum + rate, 0)
+    + (all - own.length) * level) / all;
 };
 // For every level of a view: [kept share, energy] of a cell, cumulative over the levels.
-export const levelsOf = ({ table, levels, rates, shows }, cell) => levels.map((one, k) => (shows === "random"
+/** @param {any} options @param {MatrixCell} cell */
+export const levelsOf = ({ table, levels, rates, shows }, cell) =>
+    levels.map((/** @type {any} */ one, /** @type {number} */ k) => (shows === "random"
   ? [drawn(cell, one), drawn(cell, one)] : lookUp(table, cell, one, levels[levels.length - 1], rates[k])));
 // For every partition of a cell: [kept share, energy] between its level and the one before.
+/** @param {PlotView} view @param {MatrixCell} cell */
 export const partitionsOf = (view, cell) => {
   const found = levelsOf(view, cell);
   if (found.length) found[found.length - 1] = [cell.kept, cell.energy]; // exact if the plan is
-  return found.map(([kept, energy], k) =>
+  return found.map((/** @type {any} */ [kept, energy], /** @type {number} */ k) =>
     (k ? [Math.max(kept - found[k - 1][0], 0), Math.max(energy - found[k - 1][1], 0)] : [kept, energy]));
 };
+/** @param {RateTable} table @param {MatrixCell} cell @param {number} rate */
 const keptAt = (table, cell, rate) =>
   Math.max(Math.min(atRate(table.density, cell.index, table.count, rate), table.nonzero[cell.index]), 0);

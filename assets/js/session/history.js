@@ -9,13 +9,19 @@ const SETTLED_MS = 500; // longer than the first pause of a key that is held dow
 const MOST_STEPS = 100;
 const KEY = "dppa.slots.1";
 
-let past = [], future = [];
+/** @type {any[]} */
+let past = [];
+/** @type {any[]} */
+let future = [];
 let /** @type {any} */ now = null; // {state, text, slot}
+/** @type {Record<string, SessionState | null>} */
 let slots = { A: null, B: null };
 let /** @type {any} */ before = null; // copy of all of the above until the server confirms
 let held = false, timer = 0, seen = "";
+/** @type {(() => void)[]} */
 const listeners = [];
 
+/** @param {SessionState} state @param {any} slot */
 const entry = (state, slot) => ({ state, text: stateText(state), slot });
 const told = () => { for (const listener of listeners) listener(); redraw(); };
 const keepSlots = () => {
@@ -49,6 +55,7 @@ function settle() {
   told();
 }
 function rest() { clearTimeout(timer); timer = setTimeout(settle, SETTLED_MS); }
+/** @param {any[]} list @param {any} step */
 function push(list, step) {
   list.push(step);
   if (list.length > MOST_STEPS) list.shift();
@@ -78,9 +85,11 @@ function hasten() {
 /** @type {(state: any) => void} */
 let restore = () => {};
 // Sets the function that requests a state from the server.
+/** @param {(state: SessionState) => void} ask */
 export const restoreBy = (ask) => { restore = ask; };
 
 // --- going to a state -------------------------------------------------------------------------------
+/** @param {any} step @param {any} change */
 function go(step, change) {
   if (!server.restoring) before = { past: [...past], future: [...future], now, slots: { ...slots } };
   change();
@@ -112,6 +121,7 @@ export const fixSettings = () => { fixed = true; };
 /** Why nothing was set; empty while settings can be. */
 export const refusal = () => (fixed ? "This link keeps the settings as they are." : "");
 // Go to a chosen state: a preset, the start, the other slot. It is a step like any other.
+/** @param {SessionState} state @param {any} [slot] */
 export const goTo = (state, slot = now?.slot ?? "A") => {
   if (!now || fixed) return;
   window.dispatchEvent(new Event("dppa:replaced")); // base/field_notices.js hides what is told of old values
@@ -120,6 +130,7 @@ export const goTo = (state, slot = now?.slot ?? "A") => {
   if (step.text === now.text && slot === now.slot) return;
   go(step, () => { push(past, now); future = []; });
 };
+/** @param {string} name */
 export const showSlot = (name) => {
   if (!now || fixed || name === now.slot) return;
   hasten();
@@ -132,6 +143,7 @@ export const history = () => ({
   forth: future.length ? changeOf(now.state, future[future.length - 1].state)
   || `slot ${future[future.length - 1].slot}` : null,
 });
+/** @param {() => void} listener */
 export const onSettled = (listener) => listeners.push(listener);
 // The server refused: restore everything.
 export const takeBack = () => {

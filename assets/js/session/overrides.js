@@ -23,7 +23,7 @@ part("overrides", ({ host, get, put, watch, trigger }) => {
   const line = html("p", { class: "overrides-line", role: "status", hidden: "" }, host);
   const text = html("span", {}, line);
   const clear = html("button", { type: "button", class: "small", id: "overrides-clear" }, line, "Clear");
-  function send(overrides) {
+  function send(/** @type {any} */ overrides) {
     controls.set({ overrides });
     put(overrides);
     trigger("change");
@@ -38,7 +38,7 @@ part("overrides", ({ host, get, put, watch, trigger }) => {
     send(overrides);
   };
   clear.addEventListener("click", () => send({}));
-  const take = (value) => { if (value) controls.set({ overrides: { ...value } }); };
+  const take = (/** @type {any} */ value) => { if (value) controls.set({ overrides: { ...value } }); };
   watch(take);
   take(get());
   paint(() => {

@@ -9,27 +9,33 @@ const KEY = "dppa.presets.1";
 const MOST = 50, LONGEST = 60;
 
 // --- the store: [{name, state}] ------------------------------------------------------------------
+/** @param {SessionState} state */
 const isState = (state) => state?.v === schema.version && Array.isArray(state.models)
   && typeof state.amplify === "object";
 function read() {
   try {
     const rows = JSON.parse(localStorage.getItem(KEY) ?? "[]");
-    return rows.filter((row) => typeof row?.name === "string" && row.name.length <= LONGEST && isState(row.state))
+    return rows.filter((/** @type {any} */ row) => typeof row?.name === "string" && row.name.length <= LONGEST
+      && isState(row.state))
       .slice(0, MOST);
   } catch { return []; }
 }
+/** @param {any[]} rows */
 function write(rows) {
   try { localStorage.setItem(KEY, JSON.stringify(rows)); return true; } catch { return false; }
 }
+/** @param {string} text */
 const cleaned = (text) => text.replace(/\s+/g, " ").trim().slice(0, LONGEST);
 // Why a name is not allowed; empty if it is.
+/** @param {string} name @param {any[]} rows */
 function objection(name, rows) {
   if (!name) return "A preset needs a name.";
-  return rows.some((row) => row.name === name)
+  return rows.some((/** @type {any} */ row) => row.name === name)
     ? `There is a preset called ${name} already. Remove it first, or choose another name.` : "";
 }
 
 // --- the panel: tell(text, wrong) shows a message, close() closes it ----------------------------------------
+/** @param {Element} parent @param {any} tell @param {() => void} close */
 export const savedPresets = (parent, tell, close) => {
   html("h2", {}, parent, "Presets of your own");
   html("p", { class: "how" }, parent, "Everything as it stands now, under a name. They stay in this browser.");
@@ -39,7 +45,7 @@ export const savedPresets = (parent, tell, close) => {
       autocomplete: "off" }, form);
   html("button", { class: "small", id: "saved-add" }, form, "Save");
   const list = html("ul", { class: "saved-list", id: "saved-list" }, parent);
-  form.addEventListener("submit", (event) => {
+  form.addEventListener("submit", (/** @type {any} */ event) => {
     event.preventDefault();
     const rows = read(), wanted = cleaned(name.value);
     const problem = objection(wanted, rows)
@@ -51,21 +57,22 @@ export const savedPresets = (parent, tell, close) => {
       : "This browser does not let the page keep anything. Use the link or the recipe file.", !kept);
     fill();
   });
-  function change(rows, told) {
+  function change(/** @type {any[]} */ rows, /** @type {string} */ told) {
     if (write(rows)) tell(told);
     fill();
   }
-  function row({ name: called, state }) {
+  function row(/** @type {any} */ { name: called, state }) {
     const item = html("li", {}, list);
     const use = html("button", { type: "button", class: "saved-name", title: "Set every control to this" }, item,
       called);
     const rename = html("button", { type: "button", class: "small", "aria-label": `Rename ${called}` }, item, "Rename");
     const remove = html("button", { type: "button", class: "small", "aria-label": `Remove ${called}` }, item, "Remove");
     use.addEventListener("click", () => { history.goTo(state); close(); });
-    remove.addEventListener("click", () => change(read().filter((one) => one.name !== called), `Removed ${called}.`));
+    remove.addEventListener("click",
+      () => change(read().filter((/** @type {any} */ one) => one.name !== called), `Removed ${called}.`));
     rename.addEventListener("click", () => renaming(item, called));
   }
-  function renaming(item, called) {
+  function renaming(/** @type {Element} */ item, /** @type {string} */ called) {
     item.replaceChildren();
     const box = html("input", { type: "text", maxlength: LONGEST, "aria-label": `New name of ${called}` }, item);
     box.value = called;
@@ -75,11 +82,11 @@ export const savedPresets = (parent, tell, close) => {
       if (wanted === called) { fill(); return; }
       const problem = objection(wanted, rows);
       if (problem) { tell(problem, true); return; }
-      change(rows.map((one) => (one.name === called ? { ...one, name: wanted } : one)),
+      change(rows.map((/** @type {any} */ one) => (one.name === called ? { ...one, name: wanted } : one)),
         `${called} is called ${wanted} now.`);
     };
     done.addEventListener("click", apply);
-    box.addEventListener("keydown", (event) => {
+    box.addEventListener("keydown", (/** @type {any} */ event) => {
       if (event.key === "Enter") { event.preventDefault(); apply(); }
       if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); fill(); }
     });
@@ -101,6 +108,12 @@ export const savedPresets = (parent, tell, close) => {
  * @type {(file: File, told?: (what: string, wrong?: boolean) => void) => Promise<void>}
  */
 export let openFile = async () => {};
+/**
+ * @param {Element} parent
+ * @param {any} tell
+ * @param {(event: string, payload: any) => void} ask
+ * @param {number} longest
+ */
 export const recipeFile = (parent, tell, ask, longest) => {
   html("h2", {}, parent, "Recipe file");
   html("p", { class: "how" }, parent,
@@ -115,7 +128,7 @@ export const recipeFile = (parent, tell, ask, longest) => {
     { id: "recipe-text", rows: 3, "aria-label": "A recipe, pasted", placeholder: "… or paste a recipe here",
       spellcheck: "false" }, parent);
   const use = html("button", { type: "button", class: "small", id: "recipe-use" }, parent, "Open this recipe");
-  function open(text, told = tell) {
+  function open(/** @type {string} */ text, told = tell) {
     if (!text.trim()) { told("There is no recipe in it.", true); return; }
     if (text.length > longest) {
       told(`This has ${text.length} characters, and a recipe at most ${longest}. Another kind of file is the usual `
@@ -140,6 +153,7 @@ export const recipeFile = (parent, tell, ask, longest) => {
   });
   return () => { box.value = ""; };
 };
+/** @param {any} options */
 export const download = ({ name, text }) => {
   const address = URL.createObjectURL(new Blob([text], { type: "application/yaml" }));
   const link = html("a", { href: address, download: name });

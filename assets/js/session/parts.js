@@ -56,6 +56,7 @@ export const setActivity = (part, activity) => { server.activity[part] = activit
 // --- the queue: Gradio writes "queue: 1/2" into a hidden element while an event waits ---------
 const SETTLED_MS = 400; // a short wait without other visitors is not shown as a queue
 let /** @type {any} */ since = null;
+/** @param {string} part */
 function before(part) {
   const text = document.getElementById(`${part}-place`)?.textContent ?? "";
   return Number(/queue: (\d+)\//.exec(text)?.[1] ?? 0);

@@ -15,8 +15,10 @@ export const watchRuns = (host, name, { label, idle, changed }) => {
   const filled = html("div", {}, progress);
   const line = html("p", { class: "standing", role: "status" }, host);
   const over = new Set(); // runs that have ended
-  let value = { state: "idle" }, any = false;
-  function words(measured, stale) {
+  /** @type {Record<string, any>} */
+  let value = { state: "idle" };
+  let any = false;
+  function words(/** @type {any} */ measured, /** @type {any} */ stale) {
     if (server.activity[name] === "waiting" && value.state !== "running") return waits();
     if (value.state === "running")
       return value.total ? `${value.done} of ${value.total}: ${value.what}` : `${value.what} …`;
@@ -33,7 +35,7 @@ export const watchRuns = (host, name, { label, idle, changed }) => {
   }
   return {
     // Whether a value counts; if so, updates the bar and the status.
-    take(next) {
+    take(/** @type {any} */ next) {
       if (!next || !next.state) return false;
       if (next.state !== "running" && next.id) over.add(next.id);
       else if (over.has(next.id)) return false;
@@ -48,7 +50,7 @@ export const watchRuns = (host, name, { label, idle, changed }) => {
       return true;
     },
     // measured: the recipe of the measured merge; empty if there was none.
-    paint(measured) {
+    paint(/** @type {any} */ measured) {
       const resting = server.activity[name] === "idle";
       const recipe = tables.recipe();
       const stale = measured && recipe !== null && measured !== recipe ? measured : "";

@@ -12,6 +12,7 @@ const brush = /** @type {CanvasRenderingContext2D} */ (
   document.createElement("canvas").getContext("2d", { willReadFrequently: true }));
 const known = new Map();
 // Any CSS colour as #rrggbb and its opacity: other programs support no CSS variables or color-mix.
+/** @param {string} colour */
 function plain(colour) {
   if (!known.has(colour)) {
     brush.canvas.width = brush.canvas.height = 1;
@@ -22,13 +23,15 @@ function plain(colour) {
   }
   return known.get(colour);
 }
+/** @param {any} value */
 const patternOf = (value) => {
   const id = /^url\("?#([\w-]+)"?\)/.exec(value)?.[1];
   return id && document.getElementById(id)?.tagName === "pattern" ? id : "";
 };
 const COPIED = ["stroke-width", "stroke-dasharray", "text-anchor", "dominant-baseline", "font-size", "font-weight"];
+/** @param {any} source @param {any} copy */
 function dress(source, copy) {
-  const style = getComputedStyle(source);
+  const style = /** @type {any} */ (getComputedStyle(source));
   if (style.display === "none" || style.visibility === "hidden") { copy.remove(); return; }
   for (const name of ["fill", "stroke"]) {
     const value = style[name];
@@ -52,6 +55,7 @@ function dress(source, copy) {
 }
 
 // --- the picture -----------------------------------------------------------------------------
+/** @param {string} text @param {string} font @param {number} width */
 function lines(text, font, width) {
   brush.font = font;
   const found = [""];
@@ -63,12 +67,14 @@ function lines(text, font, width) {
   return found.filter(Boolean);
 }
 // The visible text without the glossary bubbles.
+/** @param {any} element */
 function wordsOf(element) {
   const copy = element.cloneNode(true);
   for (const bubble of copy.querySelectorAll(".meaning")) bubble.remove();
   return copy.textContent.trim();
 }
 // Draws the marks and words of a legend in lines as wide as the plot; returns their lower end.
+/** @param {any} svg @param {Element | null} list @param {any} top @param {number} width */
 function legend(svg, list, top, width) {
   let x = 0, y = top;
   for (const item of list?.children ?? []) {
@@ -92,11 +98,12 @@ function legend(svg, list, top, width) {
   }
   return y;
 }
+/** @param {any} box @param {any} root */
 function picture(box, root) {
   const width = root.clientWidth || +root.getAttribute("width"), height = +root.getAttribute("height");
   const svg = document.createElementNS(SPACE, "svg");
   let y = EDGE;
-  const write = (element, gap) => {
+  const write = (/** @type {any} */ element, /** @type {any} */ gap) => {
     const said = element ? wordsOf(element) : "";
     if (!said) return;
     const style = getComputedStyle(element), size = parseFloat(style.fontSize);
@@ -117,7 +124,8 @@ function picture(box, root) {
   dress(root, copy);
   const patterns = copy.querySelectorAll("pattern");
   root.querySelectorAll("pattern")
-    .forEach((one, i) => [...one.children].forEach((child, k) => dress(child, patterns[i].children[k])));
+    .forEach((/** @type {any} */ one, /** @type {number} */ i) =>
+      [...one.children].forEach((child, k) => dress(child, patterns[i].children[k])));
   for (const name of ["id", "role", "aria-label"]) copy.removeAttribute(name);
   Object.entries({ x: EDGE, y, width, height, overflow: "visible" })
     .forEach(([name, value]) => copy.setAttribute(name, value));
@@ -138,6 +146,7 @@ function picture(box, root) {
     .forEach(([name, value]) => svg.setAttribute(name, String(value)));
   return { ...size, text: new XMLSerializer().serializeToString(svg) };
 }
+/** @param {any} options */
 async function pixels({ text, width, height }) {
   const image = new Image();
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
@@ -150,14 +159,17 @@ async function pixels({ text, width, height }) {
 }
 
 // --- the numbers: RFC 4180; a text that a spreadsheet would run as a formula is marked as text ----
+/** @param {any} value */
 function field(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "";
   if (typeof value === "number") return String(+value.toPrecision(9));
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
+/** @param {any} options */
 const csv = ({ columns, rows }) => [columns, ...rows].map((row) => row.map(field).join(",")).join("\r\n") + "\r\n";
 
+/** @param {any} blob @param {string} name */
 function give(blob, name) {
   const link = html("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
@@ -168,10 +180,12 @@ function give(blob, name) {
 // box: what holds .plot-title, the svg and the sentences on how to read it. shown(): the svg, or null where
 // only a table is; rows(): {columns: names with units, rows} of what is shown, or null where nothing is yet. A
 // table with a `recipe` was measured on that one: its file is named so, whatever the controls say now.
+/** @param {any} box @param {string} name @param {() => any} rows @param {() => any} [shown] */
 export const saveable = (box, name, rows, shown = () => null) => {
   const bar = html("div", { class: "saves", role: "group", "aria-label": "Save" }, box);
-  const file = (kind, recipe) => `dppa-${name}-${(recipe ?? (tables.recipe() || "recipe")).slice(0, 6)}.${kind}`;
-  const button = (kind, title, save) => {
+  const file = (/** @type {string} */ kind, /** @type {string} */ recipe = "") =>
+    `dppa-${name}-${(recipe || tables.recipe() || "recipe").slice(0, 6)}.${kind}`;
+  const button = (/** @type {string} */ kind, /** @type {any} */ title, /** @type {any} */ save) => {
     const one = html("button", { type: "button", class: "save", "data-save": kind, title, "aria-label": title }, bar,
       kind.toUpperCase());
     one.addEventListener("click", save);

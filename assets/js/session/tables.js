@@ -17,15 +17,19 @@ export const isCurrent = () => server.exact !== null && controls.keyOf(server.ex
 // --- recipe hashes by the choices that they were made for ---------------------------------
 const recipes = new Map();
 export const recipe = () => recipes.get(controls.key()) ?? null; // null: unknown yet
+/** @param {Record<string, any>} choices @param {any} recipe */
 function learn(choices, recipe) {
   recipes.set(controls.keyOf(choices), recipe);
   if (recipes.size > 500) recipes.delete(recipes.keys().next().value);
 }
 const made = new Set(); // recipes that this page has seen in memory
+/** @param {any} recipe */
 export const isMerged = (recipe) => Boolean(recipe)
   && (made.has(recipe) || (server.exact?.recipe === recipe && server.service.merged));
+/** @param {any} recipe */
 export const noteMerged = (recipe) => { if (recipe) made.add(recipe); };
 
+/** @param {any} value */
 export const takeTables = (value) => {
   if (!value || !value.tables) return;
   server.names = value.names;
@@ -42,6 +46,7 @@ export const takeTables = (value) => {
   }
   redraw();
 };
+/** @param {any} value */
 export const takeExact = (value) => {
   if (!value) return;
   if (value.runs) { setActivity(value.runs, "merging"); return; } // its turn has come
@@ -64,8 +69,10 @@ export const takeExact = (value) => {
 const REST_MS = 50;
 /** @type {(() => void) | null} */
 let askExact = null;
+/** @param {() => void} ask */
 export const askAtRest = (ask) => { askExact = ask; };
 let timer = 0, moved = "", tries = 0;
+/** @param {number} delay */
 function askSoon(delay) {
   clearTimeout(timer);
   timer = setTimeout(() => {
@@ -80,13 +87,16 @@ afterFrame(() => {
 });
 
 // --- arrays as packed by the server -----------------------------------------------------------
+/** @param {string} base64 */
 function bytes(base64) {
   const text = atob(base64);
   const out = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) out[i] = text.charCodeAt(i);
   return out.buffer;
 }
+/** @type {Record<string, any>} */
 const TYPES = { u8: Uint8Array, u16: Uint16Array, f32: Float32Array };
+/** @param {any} options */
 export function unpack({ dtype, shape, offset, scale, steps, data }) {
   const codes = new TYPES[dtype](bytes(data));
   const values = new Float64Array(codes.length);
@@ -98,7 +108,9 @@ export function unpack({ dtype, shape, offset, scale, steps, data }) {
   }
   return values;
 }
+/** @param {Record<string, any>} packed */
 export function decode(packed) {
+  /** @type {RateTable} */
   const table = { layers: packed.layers, kinds: packed.kinds, modules: packed.modules, count: packed.rates.count };
   for (const [name, array] of Object.entries(packed)) {
     if (array && array.data !== undefined) table[name] = unpack(array);
