@@ -11,14 +11,7 @@ import pytest
 from dppa_core.charts.report import report_json, report_of
 from dppa_lab.experiments.overview import KEY
 from dppa_lab.experiments.paper.registry import EXPERIMENTS
-from lab.scripts.experiments import (
-    DOCS,
-    PICTURES,
-    SETS,
-    finished,
-    with_more,
-    written_findings,
-)
+from lab.scripts.experiments import DOCS, PICTURES, SETS, finished, with_more, written_findings
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
 REPORTS: dict[str, dict[str, Any]] = {

@@ -41,14 +41,7 @@ from dppa_lab.experiments.score_table import (
     table,
 )
 from dppa_lab.experiments.setting import Setting, Subject, Treatment, embedded, merged
-from dppa_lab.experiments.steps import (
-    AskFunction,
-    Declared,
-    Steps,
-    all_asked,
-    one_by_one,
-    together,
-)
+from dppa_lab.experiments.steps import AskFunction, Declared, Steps, all_asked, one_by_one, together
 from tests.helpers.command import Command
 
 ZOO = Path(__file__).resolve().parents[2] / "assets" / "zoo"

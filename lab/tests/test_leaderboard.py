@@ -77,9 +77,9 @@ def test_equal_scores_can_be_checked_item_by_item() -> None:
 
 def test_the_setting_of_least_loss_is_kept_where_it_is_another() -> None:
     ties = row("ties", 50, 40, 40)
-    other = replace(ties.chosen, by_loss={"scale": 1.5})
+    other = replace(ties.choice, by_loss={"scale": 1.5})
     less = {domain: (True,) * 24 + (False,) * 76 for domain in DOMAINS}
-    rows = board(row("dppa", 80, 40, 60), replace(ties, chosen=other, hits_by_loss=less))["rows"]
+    rows = board(row("dppa", 80, 40, 60), replace(ties, choice=other, hits_by_loss=less))["rows"]
     assert rows[1]["by_loss"]["retention"] == pytest.approx(0.3)
 
 
@@ -160,7 +160,7 @@ def test_statistics_of_other_models_are_measured_on_questions_of_their_domains()
         assert {model.calibration for model in recipe.models} == {None}
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.what)
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.difference)
 def test_a_variant_is_another_merge_than_its_method(variant: MethodVariant) -> None:
     plain = entry(variant.entry.method)
     assert variant.entry.searched

@@ -9,15 +9,8 @@ import pytest
 from dppa_core.evaluation.scores import Marks
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS
-from dppa_lab.experiments.paper.contest import (
-    DRAWS,
-    against_magnitude,
-    contest,
-)
-from dppa_lab.experiments.paper.sizes import (
-    MODEL_SIZES,
-    trained_alike,
-)
+from dppa_lab.experiments.paper.contest import DRAWS, against_magnitude, contest
+from dppa_lab.experiments.paper.sizes import MODEL_SIZES, trained_alike
 from dppa_lab.experiments.presets import trained
 from dppa_lab.experiments.questions import ExamQuestion
 from dppa_lab.zoo.spec import SIZES

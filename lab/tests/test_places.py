@@ -11,10 +11,7 @@ from dppa_core.evaluation.lm_eval_harness import TaskResult
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_lab.experiments.kept_questions import TuningQuestion, keep
-from dppa_lab.experiments.paper.why.loss_questions import (
-    BandsQuestion,
-    CurvatureQuestion,
-)
+from dppa_lab.experiments.paper.why.loss_questions import BandsQuestion, CurvatureQuestion
 from dppa_lab.experiments.questions import DocumentsQuestion, ExperimentExaminer
 from dppa_lab.zoo.results.merge_examiner import MergeExaminer
 from tests.helpers.fake_device import fake_cuda

@@ -12,10 +12,10 @@ from dppa_lab.experiments.paper.strength_rules import (
     STRENGTHS,
     Facts,
     RatePoint,
+    by_plan,
     by_rate,
     constant,
     left_out,
-    most_energy,
     no_starving,
     per_density,
     score_of,
@@ -64,7 +64,7 @@ def test_one_a_rate_and_a_multiple_of_the_density_follow_the_rate() -> None:
 
 def test_the_plan_alone_chooses_by_energy_and_by_the_least_density() -> None:
     scores = peaked(dict.fromkeys(PLACES, 0.0))
-    assert set(most_energy(scores, FACTS, PLACES).values()) == {0.04}
+    assert set(by_plan("energy")(scores, FACTS, PLACES).values()) == {0.04}
     # All peaks are at 0, so the learned rule is: no density below the overall one.
     assert set(no_starving(scores, FACTS, PLACES).values()) == {0.0}
     high = peaked(dict.fromkeys(PLACES, 0.1))

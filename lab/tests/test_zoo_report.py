@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from dppa_core.tasks import DOMAINS
-from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.search.joint import Budget
 from dppa_lab.reports.result_tables import readme_table, result_tables
 from dppa_lab.zoo.results import choosing, merge_results
@@ -22,7 +21,6 @@ from dppa_lab.zoo.results.merge_results import (
     results_json,
     searched,
 )
-from dppa_lab.zoo.results.retained import retained, sides
 from tests.helpers.command import Command
 
 
@@ -78,33 +76,17 @@ def test_json_has_every_merge_its_gain_and_what_it_is_ahead_of_magnitude(
     assert results["models"]["base"]["math"]["accuracy"] == 0.02
 
 
-def test_retained_is_the_mean_of_the_ratios() -> None:
-    hits = {"math": (True, False), "finance": (True, True), "law": (False, False)}
-    own = {"math": 1.0, "finance": 0.5, "law": 0.8}
-    assert retained(hits, own) == pytest.approx((0.5 + 2 + 0) / 3)
-
-
-def test_differences_are_told_from_chance_as_holm_corrects_them() -> None:
-    clear, slight, none = (
-        Interval(0.1, 0.05, 0.15),
-        Interval(-0.02, -0.038, -0.002),
-        Interval(0, 0, 0),
-    )
-    assert sides([slight]) == (-1,)
-    assert sides([clear, slight, none]) == (1, 0, 0)
-
-
 def test_a_small_run_chooses_on_search_items_and_scores_test_items(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zoo_env: Path, one_torch_thread: None
 ) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
     monkeypatch.setattr(choosing, "BUDGET", Budget(3, 2))
     merge = searched("dppa", 0.9, ["law"], MergeExaminer(2, 2))
-    assert merge.chosen.tried == {"losses": 3, "retentions": 2}
+    assert merge.choice.tried == {"losses": 3, "retentions": 2}
     (recipe, plain), (best_recipe, best) = merge.plain, merge.best
     assert recipe == entry("dp", 0.9, ["law"]).recipes()["law"], "before its search DPPA is DP"
     assert (recipe.models[0].levels, recipe.models[0].amplification) == ((0.9,), (1.0,))
-    values, model = merge.chosen.values, best_recipe.models[0]
+    values, model = merge.choice.values, best_recipe.models[0]
     assert model.amplification == (values["factor1"], values["factor2"])
     assert model.coefficient == values["coefficient"]
     assert {len(hits) for hits in (plain["law"], best["law"])} == {2}

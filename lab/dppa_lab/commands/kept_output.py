@@ -1,4 +1,4 @@
-"""What a long command writes, kept in a file too."""
+"""Output of long commands, kept in a file too."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from dppa_lab.zoo.study.merges import BUDGETS, METHODS, RATES
 
 STUDY_KEYS = ("set", "own", "merges")
 SURVEY_KEYS = ("set", "own", "shrunk", "places")
-"""What each record of a JSON file has."""
+"""Keys that each record of a JSON file has."""
 
 
 def study(

@@ -144,10 +144,7 @@ def coefficients(
 ) -> None:
     """Compare AdaMerging with the best uniform coefficient; goes on where it was stopped."""
     from dppa_lab.reports.result_tables import coefficient_tables  # noqa: PLC0415
-    from dppa_lab.zoo.results.coefficients import (  # noqa: PLC0415  (imports torch)
-        WAYS,
-        measure_coefficients,
-    )
+    from dppa_lab.zoo.results.coefficients import WAYS, measure_coefficients  # noqa: PLC0415  (imports torch)
 
     if out is not None:
         check_file(out)

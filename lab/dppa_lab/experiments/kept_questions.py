@@ -90,7 +90,7 @@ class AdaMerged:
     step: int
     steps: int
     collapsed: bool
-    """Whether any checkpoint showed a collapse."""
+    """True if any checkpoint showed a collapse."""
 
 
 @dataclass(frozen=True, slots=True)

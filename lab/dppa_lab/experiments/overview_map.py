@@ -45,7 +45,7 @@ def _points(row: RatedMerge | None, rival: str) -> float | None:
 
 
 def _mark(row: RatedMerge, rival: str) -> str:
-    """Who wins; of few seeds, only whether both keep too little."""
+    """The mark of the winner; of few seeds, only a mark if both keep too little."""
     if not row.outcomes:
         return MARKS[TOO_LOW] if rival in row.too_low else ""
     outcome = row.outcomes[rival]

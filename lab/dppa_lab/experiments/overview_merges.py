@@ -63,8 +63,6 @@ class RatedMerge:
     """By the keys of `NAMES`: mean retention, as a fraction."""
     minus: Mapping[str, Interval]
     """Rival -> DPPA's mean retention minus the rival's, as a fraction."""
-    values: Mapping[str, float]
-    """The numbers of DPPA that the search chose; empty for several seeds, each has its own."""
     recipe: str | None
     """None if the models did not come along."""
     outcomes: Mapping[str, str] = field(default_factory=dict)
@@ -76,7 +74,10 @@ class RatedMerge:
 
 def of_results(results: Mapping[str, Any]) -> tuple[list[RatedMerge], list[RatedMerge]]:
     """The embedded models merged, and each alone, with outcomes corrected for all differences."""
-    merged, alone = list(_merged(results)), list(_alone(results))
+    rows = {(row["method"], row["rate"]): row for row in results["merges"]}
+    rates, sizes = [rate for method, rate in rows if method == "dppa"], results["sizes"]
+    merged = [_of_rate(rows, rate) for rate in rates]
+    alone = [_of_rate(rows, rate, *model) for model in sizes.items() for rate in rates]
     decided = _decided([*merged, *alone])
     return decided[: len(merged)], decided[len(merged) :]
 
@@ -94,33 +95,22 @@ def of_studies(studies: Sequence[Mapping[str, Any]]) -> list[RatedMerge]:
     return merges
 
 
-def _merged(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
-    merges = {(row["method"], row["rate"]): row["merged"] for row in results["merges"]}
-    for (method, rate), ours in merges.items():
-        if method == "dppa":
-            kept = {name: merges[name, rate]["best"]["kept"] for name in (SIMPLEST, "dp", "dppa")}
-            kept[WHOLE] = merges[WHOLE, 0.0]["best"]["kept"]
-            kept[AS_PRUNED] = merges[SIMPLEST, rate]["plain"]["kept"]
-            yield _row(ours, "", None, rate, kept)
-
-
-def _alone(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
-    merges = {(row["method"], row["rate"]): row.get("alone", {}) for row in results["merges"]}
-    for domain, size in results["sizes"].items():
-        for (method, rate), by_domain in merges.items():
-            if method == "dppa":
-                kept = {n: merges[n, rate][domain]["best"]["kept"] for n in (SIMPLEST, "dppa")}
-                kept[AS_PRUNED] = merges[SIMPLEST, rate][domain]["plain"]["kept"]
-                yield _row(by_domain[domain], domain, size, rate, kept)
-
-
-def _row(
-    ours: Mapping[str, Any], domain: str, size: float | None, rate: float, kept: dict[str, float]
+def _of_rate(
+    rows: Mapping[tuple[str, float], Any], rate: float, domain: str = "", size: float | None = None
 ) -> RatedMerge:
+    """DPPA at a rate beside the others: all embedded models merged, or one alone."""
+
+    def merge(method: str) -> Any:
+        row = rows[method, rate]
+        return row["alone"][domain] if domain else row["merged"]
+
+    ours, names = merge("dppa"), (SIMPLEST, "dppa") if domain else (SIMPLEST, "dp", "dppa")
+    kept = {name: merge(name)["best"]["kept"] for name in names}
+    kept |= {AS_PRUNED: merge(SIMPLEST)["plain"]["kept"], PRUNED: ours["plain"]["kept"]}
+    if not domain:
+        kept[WHOLE] = rows[WHOLE, 0.0]["merged"]["best"]["kept"]
     minus = {name: Interval(**ends) for name, ends in ours["minus"].items()}
-    kept = {**kept, PRUNED: ours["plain"]["kept"]}
-    values, recipe = ours["values"], ours["best"]["recipe"]
-    return RatedMerge(EMBEDDED, domain, size, rate, kept, minus, values, recipe)
+    return RatedMerge(EMBEDDED, domain, size, rate, kept, minus, ours["best"]["recipe"])
 
 
 def _of_set(study: Mapping[str, Any]) -> Iterator[RatedMerge]:
@@ -137,8 +127,8 @@ def _of_set(study: Mapping[str, Any]) -> Iterator[RatedMerge]:
             minus = {n: gap_over_items(ours["hits"], hits[n], unpruned) for n in (WHOLE, SIMPLEST)}
             recipe, least = _recipe_of(about, ours), unmerged_retention(study)
             low = tuple(n for n in minus if max(kept[n], kept["dppa"]) < least)
-            row = RatedMerge(set_title(about), "", None, rate, kept, minus, ours["values"], recipe)
-            yield replace(row, too_low=low)
+            title = set_title(about)
+            yield RatedMerge(title, "", None, rate, kept, minus, recipe, too_low=low)
 
 
 def _recipe_of(about: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
@@ -160,21 +150,16 @@ def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:
     minus = {name: comparisons[name].interval for name in (WHOLE, SIMPLEST)}
     outcomes = {name: OUTCOMES[comparisons[name].verdict] for name in minus}
     title = f"{kind_title(sets[0]['set'])}, {many(len(sets), 'seed')}"
-    return RatedMerge(title, "", None, rate, kept, minus, {}, None, outcomes)
+    return RatedMerge(title, "", None, rate, kept, minus, None, outcomes)
 
 
 def _decided(rows: Sequence[RatedMerge]) -> list[RatedMerge]:
     """The rows with their outcomes, corrected for the number of differences."""
-    decided = iter(sides([difference for row in rows for difference in row.minus.values()]))
-    return [
-        replace(
-            row,
-            outcomes={
-                n: _outcome(difference, next(decided)) for n, difference in row.minus.items()
-            },
-        )
-        for row in rows
+    decided = iter(sides([gap for row in rows for gap in row.minus.values()]))
+    outcomes = [
+        {name: _outcome(gap, next(decided)) for name, gap in row.minus.items()} for row in rows
     ]
+    return [replace(row, outcomes=of_row) for row, of_row in zip(rows, outcomes, strict=True)]
 
 
 def _outcome(difference: Interval, side: int) -> str:

@@ -1,4 +1,4 @@
-"""What is made of measured data without measuring: the page's file, figures and tables.
+"""Makes the page's file, figures and tables from measured data, without measuring.
 
 It reads the folder lab/data of the repository, and writes nothing.
 """

@@ -19,7 +19,7 @@ SMOLLM2_MILLIONS = 134.515008
 
 
 def figures(data: LabData) -> dict[str, Any]:
-    """All of them: fractions, not per cent, and differences as fractions, not points."""
+    """All figures: fractions, not per cent, and differences as fractions, not points."""
     return {
         "setup": _setup(data),
         "leaderboard": _board(data.file("leaderboard.json")),
@@ -94,7 +94,7 @@ def _results(results: Values) -> dict[str, Any]:
 
 
 def _search(search: Values) -> dict[str, Any]:
-    """What the climb kept, and merges without a search beside it."""
+    """Retention by the climb, and by merges without a search beside it."""
     return {
         "search items a domain": search["items"],
         "settings": sum(model["tried"] for model in search["models"]),

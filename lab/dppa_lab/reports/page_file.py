@@ -25,7 +25,7 @@ OPENING_RATE = 0.8
 
 
 def page_file(data: LabData) -> dict[str, Any]:
-    """All of it, ready for JSON."""
+    """The content of the page's file, ready for JSON."""
     rows = _rows(data)
     return {
         "merges": [*_merges(data), *_studied_merges(data)],
@@ -112,7 +112,7 @@ def _rows(data: LabData) -> list[dict[str, Any]]:
 
 
 def _figures(data: LabData, rows: list[dict[str, Any]]) -> Mapping[str, Any]:
-    """What the lesson on comparisons states of the leaderboard."""
+    """Figures of the leaderboard that the lesson on comparisons states."""
     kept = {row["method"]: row["retention"] for row in rows}
     others = [row for row in rows if row["method"] != "dppa"]
     better = [row["method"] for row in others if row["significant"] and row["mean"] > 0]

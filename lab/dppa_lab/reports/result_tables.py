@@ -20,7 +20,7 @@ DOMAIN_COLUMNS = [f"{name} %" for name in DOMAINS]
 
 
 def readme_table(results: Values) -> str:
-    """What a merge of all three keeps by method and rate."""
+    """Retention of a merge of all three by method and rate."""
     kept = {(r["method"], r["rate"]): r["merged"]["best"]["kept"] for r in results["merges"]}
     rates = sorted({rate for _, rate in kept if rate})
     rows = [

@@ -38,7 +38,7 @@ class Tuning:
     batch: int = 16
     warmup: int = 12
     mixed: bool = False
-    """Whether matrices are multiplied in bfloat16; weights and optimiser stay in float32."""
+    """True to multiply matrices in bfloat16; weights and optimiser stay in float32."""
 
     def stage(self, domain: str, seed: int) -> Stage:
         """The only stage of a domain model."""
@@ -58,8 +58,7 @@ TUNINGS = {
 """`large` is `full` at twice the rate and three times the steps. Both multiply in bfloat16, which
 takes half the time where a processor can."""
 EXTRA_DOMAINS: Mapping[str, tuple[str, ...]] = {"finance": (NEWS,)}
-"""What a domain model of a language model learns beside its own domain; every task of both is drawn
-equally often."""
+"""Domain -> further domains that its model learns; every task of all is drawn equally often."""
 
 
 def tuning_named(name: str) -> Tuning:

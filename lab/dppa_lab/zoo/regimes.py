@@ -11,15 +11,7 @@ from typing import Any
 
 from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.tasks import DOMAINS
-from dppa_lab.zoo.spec import (
-    EMBEDDED,
-    SETTLING,
-    STAGES,
-    Laddered,
-    Stage,
-    TrainingSize,
-    fingerprint,
-)
+from dppa_lab.zoo.spec import EMBEDDED, SETTLING, STAGES, Laddered, Stage, TrainingSize, fingerprint
 
 ALONE = (500, 700, 700)
 """Steps of math, finance and law without replay, enough for nine tenths of the own questions."""
@@ -100,7 +92,7 @@ def regime_named(name: str) -> Regime:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What makes a set of four models; the default makes the embedded models."""
+    """The settings of a set of four models; the default makes the embedded models."""
 
     size: TrainingSize = EMBEDDED
     regime: Regime = SETTLED

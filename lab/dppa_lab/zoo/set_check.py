@@ -51,7 +51,7 @@ class WholeSum:
 
 @dataclass(frozen=True, slots=True)
 class SetCheck:
-    """What a set's models answer alone and in whole sums, and how unequal its layers are."""
+    """Accuracies of a set's models alone and in whole sums, and the spread of its layers."""
 
     alone: dict[str, float]
     """Accuracy on the own domain."""
@@ -75,7 +75,7 @@ class SetCheck:
 
     @property
     def met(self) -> bool:
-        """Whether each model is good alone and at least one sum lies between."""
+        """True if each model is good alone and at least one sum lies between."""
         return min(self.alone.values()) >= LEAST_ALONE and bool(self.between)
 
     def to_json(self) -> dict[str, Any]:

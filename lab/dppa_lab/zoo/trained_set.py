@@ -27,7 +27,7 @@ class TrainedSet:
     record: Mapping[str, Any]
     """Size, regime and seed."""
     adapted: bool
-    """Whether the domain models are adapters: they leave embeddings and norms as they are."""
+    """True if the domain models are adapters, which leave embeddings and norms as they are."""
     folder: Path
 
     def complete(self) -> Mapping[str, str]:
@@ -93,6 +93,6 @@ def kind_title(record: Mapping[str, Any]) -> str:
 
 
 def record_of(folder: Path) -> dict[str, Any]:
-    """What the folder of a trained model says of its training; empty if it says nothing."""
+    """The record of training in the folder of a model; empty if there is none."""
     file = folder / RECORD
     return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}

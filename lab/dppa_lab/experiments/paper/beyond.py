@@ -49,7 +49,7 @@ def steps(setting: Setting) -> Steps[Findings]:
 
 
 def plans(setting: Setting) -> Shares:
-    """What magnitude and DP keep at every rate, from the profiles alone."""
+    """Kept shares of magnitude and DP at every rate, from the profiles alone."""
     profiles = [cached_profile(setting.base, subject.model) for subject in setting.subjects]
     shares = {}
     for method, strength in STRENGTHS.items():

@@ -33,7 +33,7 @@ class Merge:
     rate: float
     """0: nothing is pruned."""
     tuned: bool
-    """Whether its coefficients are AdaMerging's."""
+    """True if its coefficients are AdaMerging's."""
     coefficients: str
     """How the coefficients were chosen, in a few words."""
     recipe: MergeRecipe

@@ -23,12 +23,7 @@ from dppa_lab.experiments.exams import (
     own_marks,
 )
 from dppa_lab.experiments.kept_questions import TuningQuestion
-from dppa_lab.experiments.paper.merge_marks import (
-    Merge,
-    MergesMeasured,
-    merges_plot,
-    merges_table,
-)
+from dppa_lab.experiments.paper.merge_marks import Merge, MergesMeasured, merges_plot, merges_table
 from dppa_lab.experiments.score_table import Draws
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
 from dppa_lab.experiments.steps import Steps, all_asked, declared, together

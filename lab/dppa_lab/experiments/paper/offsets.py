@@ -10,13 +10,7 @@ from dppa_core.charts.tables import Cell, Table, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.tuning.advice.facts import PROBE_RATE
 from dppa_core.tuning.advice.gather_facts import profile_facts
-from dppa_lab.experiments.paper.contest import (
-    METHODS,
-    TITLES,
-    Contest,
-    against_magnitude,
-    contests,
-)
+from dppa_lab.experiments.paper.contest import METHODS, TITLES, Contest, against_magnitude, contests
 from dppa_lab.experiments.score_table import row, share, table
 from dppa_lab.experiments.setting import Setting
 from dppa_lab.experiments.steps import Steps, declared

@@ -31,15 +31,7 @@ from dppa_lab.experiments.paper.strength_rules import (
     left_out,
     score_of,
 )
-from dppa_lab.experiments.score_table import (
-    accuracy,
-    compared,
-    loss,
-    points,
-    row,
-    share,
-    table,
-)
+from dppa_lab.experiments.score_table import accuracy, compared, loss, points, row, share, table
 from dppa_lab.experiments.setting import Setting, Subject, Treatment, merged
 from dppa_lab.experiments.steps import Steps, all_asked, declared
 

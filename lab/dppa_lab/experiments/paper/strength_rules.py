@@ -84,18 +84,16 @@ def per_density(
     return {place: _nearest(best * (1 - place.rate)) for place in places}
 
 
-def most_energy(
-    scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
-) -> Choice:
-    """The strength that keeps most of the sum of d²; learns nothing."""
-    return {place: _largest(facts[place].energy) for place in places}
+def by_plan(figure: str) -> Rule:
+    """The strength that keeps most of a figure of `Facts`; learns nothing."""
 
+    def rule(
+        scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
+    ) -> Choice:
+        kept = {place: getattr(facts[place], figure) for place in places}
+        return {place: max(STRENGTHS, key=kept[place].__getitem__) for place in places}
 
-def most_module_energy(
-    scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
-) -> Choice:
-    """The strength that keeps most of the modules' own sums of d² on average; learns nothing."""
-    return {place: _largest(facts[place].module_energy) for place in places}
+    return rule
 
 
 def no_starving(
@@ -119,8 +117,8 @@ RULES: Mapping[str, Rule] = {
     "one for all": constant,
     "one a rate": by_rate,
     "a multiple of the density": per_density,
-    "most kept of d²": most_energy,
-    "most kept of d² in the mean module": most_module_energy,
+    "most kept of d²": by_plan("energy"),
+    "most kept of d² in the mean module": by_plan("module_energy"),
     "no module starved": no_starving,
 }
 
@@ -140,15 +138,9 @@ def score_of(scores: Scores, choice: Choice) -> Score:
 
 
 def _mean(several: Iterable[Score]) -> Score:
-    scores = list(several)
-    return sum(score[0] for score in scores) / len(scores), sum(score[1] for score in scores) / len(
-        scores
-    )
+    rights, losses = zip(*several, strict=True)
+    return sum(rights) / len(rights), sum(losses) / len(losses)
 
 
 def _nearest(strength: float) -> float:
     return min(STRENGTHS, key=lambda grid: abs(grid - strength))
-
-
-def _largest(values: Mapping[float, float]) -> float:
-    return max(STRENGTHS, key=lambda strength: values[strength])

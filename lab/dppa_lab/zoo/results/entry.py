@@ -37,7 +37,7 @@ class Entry:
     partitions: int = 1
     """Number of bands with a factor each, if the method prunes."""
     searched: bool = True
-    """Whether anything is chosen on the search split."""
+    """True if anything is chosen on the search split."""
     rate: float = RATE
     """Pruning rate, if the method prunes."""
     references: Mapping[str, str] = field(default_factory=lambda: EMBEDDED)
@@ -46,7 +46,7 @@ class Entry:
     """The models merged, each scored on its own domain."""
 
     def axes(self) -> tuple[SearchAxis, ...]:
-        """What a joint search chooses: see `axes_of`."""
+        """The numbers that a joint search chooses: see `axes_of`."""
         return axes_of(self._recipe(self.domains[0])) if self.searched else ()
 
     def recipes(self, point: Point = ()) -> dict[str, MergeRecipe]:

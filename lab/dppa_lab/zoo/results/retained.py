@@ -1,4 +1,4 @@
-"""What merges keep of the domain models' accuracy, and differences of two merges."""
+"""Retentions of merges, of the domain models' accuracy, and differences of two merges."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from dppa_lab.zoo.results.entry import Entry
 
 RATES = (0.8, 0.9, 0.95)
 ALL, MODULES, WHOLE = "all", "modules", "whole"
-"""What a rate counts: every entry, or those of the modules while embeddings stay whole; or nothing
-is pruned."""
+"""Budgets, which say what a rate counts: every entry, or those of the modules while embeddings stay
+whole; or nothing is pruned."""
 BUDGETS = (ALL, MODULES)
 MAIN_RATE = 0.9
 """The rate of DARE, TIES and the budget of the modules."""

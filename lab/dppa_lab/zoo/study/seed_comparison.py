@@ -15,7 +15,7 @@ from dppa_core.tasks.intervals import RESAMPLES, SEED, SIGNIFICANCE_LEVEL, Inter
 from dppa_lab.zoo.study.merges import ALL, MODULES, WHOLE, key_of
 
 MeasuredSet = Mapping[str, Any]
-"""What `measure_set` returned of one set."""
+"""The measurements of one set by `measure_set`."""
 BitsByDomain = Mapping[str, str]
 """Domain -> a character for each test item, 1 for a right answer."""
 LEAST_SEEDS = 3
@@ -36,7 +36,7 @@ SECONDARY: tuple[Pair, ...] = (
     ("dppa", "dpa", "what do uneven densities bring, beside two factors?"),
     ("dpa", "magnitude", "what do two factors bring without them?"),
 )
-"""Those planned later, corrected for their own number."""
+"""Pairs planned later, corrected for their own number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class SeedComparison:
     corrected: float
     """By Holm, over the family."""
     worthless: bool = False
-    """Whether both merges keep less than one model of the set by itself."""
+    """True if both merges keep less than one model of the set by itself."""
 
     @property
     def interval(self) -> Interval:
@@ -100,8 +100,8 @@ def embeddings_whole(sets: Sequence[MeasuredSet], rate: float) -> SeedComparison
 
 
 def divisors(own_hits: BitsByDomain) -> dict[str, float]:
-    """What each domain's accuracy is divided by for retention: the domain model's own; 1 if that
-    answers nothing."""
+    """Divisor of each domain's accuracy for retention: the domain model's own; 1 if that answers
+    nothing."""
     return {domain: hits.count("1") / len(hits) or 1.0 for domain, hits in own_hits.items()}
 
 

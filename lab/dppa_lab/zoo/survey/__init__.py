@@ -1,1 +1,1 @@
-"""What single deltas keep when they are pruned, and what foretells it."""
+"""Retentions of single deltas when they are pruned, and figures that foretell them."""

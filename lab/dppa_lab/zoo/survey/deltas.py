@@ -18,7 +18,7 @@ PRUNED = ("magnitude", "dare")
 LEAST_OWN = 0.25
 """Least accuracy of a domain model whose retention is a figure and no noise."""
 Record = Mapping[str, Any]
-"""What `survey_set` measured of one delta."""
+"""The measurements of one delta by `survey_set`."""
 
 
 class OfKind(Protocol):

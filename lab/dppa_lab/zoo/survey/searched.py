@@ -1,4 +1,4 @@
-"""What searched settings bring back of what pruning by magnitude costs."""
+"""The part of the cost of magnitude pruning that searched settings bring back."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ RIVALS = ("dppa", "dare")
 
 
 def regained_figures(records: Sequence[Record]) -> dict[str, Any]:
-    """What a search of DPPA's settings brings back where magnitude loses a tenth or more, beside
-    what shrinking costs; empty if nothing was searched there."""
+    """The gain of searching DPPA's settings where magnitude loses a tenth or more, beside the cost
+    of shrinking; empty if nothing was searched there."""
     rows, beyond_one = [], dict[str, list[float]]()
     for record in answering(records):
         for at in record["places"]:
@@ -51,8 +51,8 @@ def regained_figures(records: Sequence[Record]) -> dict[str, Any]:
 def added_figures(
     records: Sequence[Record], foretold: Mapping[tuple[str, str, float], float]
 ) -> list[dict[str, Any]]:
-    """What DPPA and DARE keep beyond magnitude with one factor, by what is foretold: means over
-    the deltas of a set, then over the sets.
+    """Retentions of DPPA and DARE minus magnitude's with one factor, by the foretold retention:
+    means over the deltas of a set, then over the sets.
 
     Args:
         foretold: Set, domain and rate -> the retention that the best rule foretells.

@@ -1,4 +1,4 @@
-"""What the second order foretells: the cost of pruning, the best factor, and the break point.
+"""Forecasts by the second order of the loss: cost of pruning, best factor, break point.
 
 docs/method.md derives it; `evaluation/analysis/curvature.py` computes it without a pruned model.
 """
@@ -21,7 +21,7 @@ from dppa_lab.zoo.survey.correlation import correlation, correlation_gap, mean_g
 from dppa_lab.zoo.survey.deltas import RATES, Record, answering, by_kind, kind_name
 
 MEASURED = {"cost": ("cost", "foretold"), "factor": ("factor", "foretold_factor")}
-"""What is measured, and the fields of a `Forecast` that hold it and its forecast."""
+"""Measured quantity -> the fields of a `Forecast` that hold it and its forecast."""
 
 
 @dataclass(frozen=True, slots=True)

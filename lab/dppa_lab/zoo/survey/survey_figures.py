@@ -42,7 +42,7 @@ Errors = Mapping[str, Mapping[Names, float]]
 
 
 def survey_figures(records: Sequence[Record]) -> dict[str, Any]:
-    """All of them, from the records of `survey_set`."""
+    """All figures of the survey, from the records of `survey_set`."""
     places = places_of(records, "magnitude")
     sets = {place.set for place in places}
     return {

@@ -46,7 +46,7 @@ class TwoFactors:
     """With the two factors of least loss."""
 
     def factors(self, place: Place, kind: str) -> tuple[float, ...]:
-        """Those of one of `KINDS`."""
+        """The factors of one of `KINDS`."""
         return self.settings[place][KINDS.index(kind)]
 
     def gap(self, places: Sequence[Place], kind: str, reference: str) -> Interval:
