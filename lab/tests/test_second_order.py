@@ -5,37 +5,26 @@ from typing import Any
 import pytest
 
 from dppa_lab.zoo.survey.correlation import correlation_gap, mean_gap
+from dppa_lab.zoo.survey.deltas import RATES
 from dppa_lab.zoo.survey.second_order import foretold_deltas, second_order_figures
+from lab.tests.helpers.deltas import delta, hits
 
-RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
 COSTS = (0.01, 0.04, 0.16, 0.64, 2.56, 10.24)
 """Foretold ones. A model breaks half of the way from 0.04 to 0.16."""
-KEPT = (20, 19, 17, 10, 4, 2)
-"""Right answers of 20 at those costs."""
+KEPT = (1, 0.95, 0.85, 0.5, 0.2, 0.1)
+"""Retentions at those costs."""
 
 
-def bits(right: int) -> str:
-    return "1" * right + "0" * (20 - right)
-
-
-def record(seed: int, later: int = 0, **about: Any) -> dict[str, Any]:
+def record(seed: int, later: int = 0) -> dict[str, Any]:
     """A model that costs twice what is foretold; `later` steps of rate earlier if above 0."""
     places = []
     for place, rate in enumerate(RATES):
         cost = COSTS[place + later]
         measured = {"1": 0.1 + 2 * cost, "1.5": 0.1 + cost, "2": 0.1 + 3 * cost}
         loss = {"own": 0.1, "foretold": 0.1 + cost, "best_factor": 1.25, "measured": measured}
-        pruned = dict.fromkeys(("magnitude", "dare"), bits(KEPT[place + later]))
+        pruned = dict.fromkeys(("magnitude", "dare"), hits(KEPT[place + later]))
         places.append({"rate": rate, "energy": 1 - rate, "pruned": pruned, "loss": loss})
-    return {
-        "set": {"size": "small", "regime": "plain", "seed": seed, "base": f"{seed}", **about},
-        "search_items": 2,
-        "domain": "law",
-        "own": bits(20),
-        "change": 0.1 + 0.05 * seed,
-        "shrunk": {"0": bits(0), "0.5": bits(10)},
-        "places": places,
-    }
+    return delta(seed, places, change=0.1 + 0.05 * seed)
 
 
 RECORDS = [record(seed, seed % 2) for seed in range(4)]
@@ -83,7 +72,7 @@ def test_a_gap_of_correlations_and_of_means_is_drawn_pair_by_pair() -> None:
 
 
 def test_models_that_answer_nothing_or_have_no_losses_are_left_out() -> None:
-    silent = {**record(4), "own": bits(2)}
+    silent = {**record(4), "own": hits(0.1)}
     plain = {**record(5), "places": [{**at} for at in record(5)["places"]]}
     for at in plain["places"]:
         del at["loss"]
@@ -93,5 +82,5 @@ def test_models_that_answer_nothing_or_have_no_losses_are_left_out() -> None:
 
 @pytest.mark.parametrize(("later", "breaks"), [(0, 0.857), (1, 0.667)])
 def test_a_break_point_is_half_of_the_way_between_two_logits(later: int, breaks: float) -> None:
-    (delta,) = foretold_deltas([record(0, later)])
-    assert delta.breaks == pytest.approx(breaks, abs=1e-3)
+    (foretold,) = foretold_deltas([record(0, later)])
+    assert foretold.breaks == pytest.approx(breaks, abs=1e-3)

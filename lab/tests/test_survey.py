@@ -25,6 +25,7 @@ from dppa_lab.zoo.survey.breaks import break_figures, break_points, crossing
 from dppa_lab.zoo.survey.deltas import RATES, PrunedPlace, places_of, shrunk
 from dppa_lab.zoo.survey.rule import error, errors_elsewhere, fit, foretold_elsewhere
 from dppa_lab.zoo.survey.survey_figures import survey_figures
+from lab.tests.helpers.deltas import delta, hits
 from tests.helpers.command import Command
 
 
@@ -49,8 +50,8 @@ def places(count: int = 4) -> list[PrunedPlace]:
 
 
 def test_a_retention_between_two_factors_lies_on_the_line_between_theirs() -> None:
-    delta = {"own": hits(1.0), "shrunk": {"0.5": hits(0.8), "0": hits(0.2)}}
-    assert [shrunk(delta, factor) for factor in (0.25, 0.5, 0.75, 1.0)] == pytest.approx(
+    measured = {"own": hits(1.0), "shrunk": {"0.5": hits(0.8), "0": hits(0.2)}}
+    assert [shrunk(measured, factor) for factor in (0.25, 0.5, 0.75, 1.0)] == pytest.approx(
         [0.5, 0.8, 0.9, 1.0]
     )
 
@@ -106,29 +107,19 @@ def test_sets_of_one_base_are_left_out_together() -> None:
     assert foretold[: len(alike)] == pytest.approx(expected)
 
 
-def hits(share: float) -> str:
-    return "1" * round(20 * share) + "0" * (20 - round(20 * share))
-
-
 def record(seed: int, domain: str, magnitude: float, dppa: float) -> dict[str, Any]:
     searched = {"magnitude": magnitude, "dppa": dppa, "dare": magnitude}
-    return {
-        "set": {"size": "small", "regime": "plain", "seed": seed, "base": f"base {seed}"},
-        "search_items": 9,
-        "domain": domain,
-        "change": 0.2,
-        "own": hits(1.0),
-        "shrunk": {"0": hits(0), "0.3": hits(0.6)},
-        "places": [
-            {"rate": 0.8, "energy": 0.7, "pruned": {"magnitude": hits(1), "dare": hits(0.5)}},
-            {
-                "rate": 0.95,
-                "energy": 0.3,
-                "pruned": {"magnitude": hits(magnitude), "dare": hits(magnitude / 2)},
-                "searched": {n: {"values": {}, "hits": hits(s)} for n, s in searched.items()},
-            },
-        ],
-    }
+    at = [
+        {"rate": 0.8, "energy": 0.7, "pruned": {"magnitude": hits(1), "dare": hits(0.5)}},
+        {
+            "rate": 0.95,
+            "energy": 0.3,
+            "pruned": {"magnitude": hits(magnitude), "dare": hits(magnitude / 2)},
+            "searched": {n: {"values": {}, "hits": hits(s)} for n, s in searched.items()},
+        },
+    ]
+    shrunk = {"0": hits(0), "0.3": hits(0.6)}
+    return {**delta(seed, at, domain=domain), "shrunk": shrunk}
 
 
 def test_the_figures_have_what_methods_add_where_much_is_foretold_lost() -> None:
@@ -151,7 +142,7 @@ def test_the_figures_have_what_methods_add_where_much_is_foretold_lost() -> None
     assert (back["back by DPPA"], back["back by one factor"]) == pytest.approx((0.3, 0))
     more = "places with more back than shrinking costs"
     assert back[more] == 0
-    spared = [{**delta, "shrunk": {"0": hits(1.0)}} for delta in records[:2]]
+    spared = [{**spare, "shrunk": {"0": hits(1.0)}} for spare in records[:2]]
     assert survey_figures(spared)["regained by a search"][more] == 2
     few = {**records[0], "own": hits(0.2)}
     assert places_of([few], "dare") == [], "a fifth is too little to keep"
@@ -192,9 +183,9 @@ def test_a_set_is_surveyed_by_command_and_not_twice(
     arguments = ("zoo", "survey", tiny_zoo, "--out", tmp_path, "--limit", 2, "--search-limit", 1)
     assert dppa(*arguments, "--json") == 0
     deltas = dppa.json["deltas"]
-    assert [delta["domain"] for delta in deltas] == list(DOMAINS)
+    assert [measured["domain"] for measured in deltas] == list(DOMAINS)
     base = open_checkpoint(str(tiny_zoo / "base")).content_hash()
-    assert {delta["set"]["base"] for delta in deltas} == {base}
+    assert {measured["set"]["base"] for measured in deltas} == {base}
     first, second = deltas[0]["places"]
     assert set(first["loss"]["measured"]) == {f"{factor:g}" for factor in surveyed_set.FACTORS}
     assert first["loss"]["own"] == second["loss"]["own"]
@@ -218,7 +209,7 @@ def test_a_set_is_surveyed_by_command_and_not_twice(
     assert len(dppa.json["deltas"]) == 2 * len(deltas), "a set and its file are not the same"
     monkeypatch.setattr(surveyed_set, "survey_set", pytest.fail)
     assert dppa(*arguments, "--json") == 0 and dppa.json["deltas"] == deltas
-    older = [{key: delta[key] for key in delta if key != "shrunk"} for delta in deltas]
+    older = [{key: old[key] for key in old if key != "shrunk"} for old in deltas]
     for content in ("{", "[1]", '{"a": 1}', json.dumps(older)):
         (tmp_path / f"{tiny_zoo.name}.json").write_text(content)
         assert dppa(*arguments) == 1 and "not the JSON of a measured set" in dppa.err
@@ -236,15 +227,13 @@ def test_a_model_breaks_between_two_rates_on_a_line_over_logit_p() -> None:
     assert crossing((0.5, 0.8, 0.9), (0.7, 1.0, 0.8)) is None, "it is broken from the start"
 
 
-def broken(seed: int, keeps: Sequence[float], energies: Sequence[float], **changes: Any) -> Any:
-    """A record whose model keeps the factor it is shrunk by, and so much of 20 when pruned."""
-    about = {"size": "small", "regime": "plain", "seed": seed, "base": f"{seed}", **changes}
+def broken(seed: int, keeps: Sequence[float], energies: Sequence[float], **about: Any) -> Any:
+    """A record whose model keeps so much of 20 when pruned."""
     at = [
         {"rate": rate, "energy": energy, "pruned": dict.fromkeys(("magnitude", "dare"), hits(kept))}
         for rate, energy, kept in zip(RATES, energies, keeps, strict=True)
     ]
-    delta = {"search_items": 2, "domain": "law", "own": hits(1.0), "change": 0.1 + 0.02 * seed}
-    return {**delta, "set": about, "shrunk": {"0": hits(0), "0.5": hits(0.5)}, "places": at}
+    return delta(seed, at, change=0.1 + 0.02 * seed, **about)
 
 
 LATE, SOON = (1.0, 0.95, 0.8, 0.6, 0.4), (1.0, 0.8, 0.7, 0.5, 0.3)

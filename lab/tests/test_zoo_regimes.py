@@ -20,7 +20,6 @@ from dppa_lab.zoo.card import model_card
 from dppa_lab.zoo.regimes import PLAIN, REGIMES, SETTLED, Training, regime_named
 from dppa_lab.zoo.set_check import SetCheck, WholeSum, check_set
 from dppa_lab.zoo.spec import SIZES, Architecture, Laddered, Settling, TrainingSize
-from dppa_lab.zoo.tokenizer import train_tokenizer
 from dppa_lab.zoo.trained_set import RECORD
 from dppa_lab.zoo.training import new_model, own_turns, train_stage
 from tests.helpers.command import Command
@@ -32,11 +31,6 @@ TINY = TrainingSize(
     share=2 / 700,
     batch=4,
 )
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    return train_tokenizer(400, texts=600)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from dppa_lab.zoo.spec import (
     fingerprint,
     size_named,
 )
-from dppa_lab.zoo.tokenizer import ASSISTANT, BOS, END, USER, train_tokenizer
+from dppa_lab.zoo.tokenizer import ASSISTANT, BOS, END, USER
 from dppa_lab.zoo.training import (
     IGNORE,
     Losses,
@@ -45,11 +45,6 @@ from dppa_lab.zoo.training import (
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 SMALL = Architecture(vocabulary=400, hidden=16, feed_forward=16, layers=2, heads=2)
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    return train_tokenizer(400, texts=600)
 
 
 def test_any_text_survives_the_tokenizer_and_digits_are_single_tokens(tokenizer: Any) -> None:

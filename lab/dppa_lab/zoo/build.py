@@ -76,7 +76,7 @@ def train_zoo(
 
 def run_jobs(jobs: Sequence[Callable[[], None]], workers: int) -> None:
     """Run jobs in processes of one thread each; one worker is this process itself."""
-    if min(workers, len(jobs)) == 1:
+    if workers == 1:
         for job in jobs:
             job()
         return

@@ -58,7 +58,8 @@ def tune_models(
     """
     open_checkpoint(base)
     configure_log()
-    run_jobs([partial(tune_model, base, tuning, out, work, d, seed) for d in domains], workers)
+    jobs = [partial(tune_model, base, tuning, out, work, name, seed) for name in domains]
+    run_jobs(jobs, min(workers, len(domains)))
 
 
 def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, seed: int) -> None:
