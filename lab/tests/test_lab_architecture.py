@@ -23,12 +23,12 @@ DECLARED = {
     f"dppa_core.{package}.{module}" if package else f"dppa_core.{module}"
     for package, modules in {
         "": "errors progress tasks",
-        "charts": "chart report svg",
+        "charts": "chart heatmap plots report tables",
         "checkpoints.adapters": "lora_files",
         "checkpoints.sources": "fetchable open zoo",
         "checkpoints.vocabulary": "chat_templates",
         "cli": "options output",
-        "evaluation": "examiner harness_tasks identity lm_eval_harness scores side_by_side tables",
+        "evaluation": "examiner harness_tasks identity lm_eval_harness scores side_by_side",
         "evaluation.analysis": "curvature logit_changes",
         "merging": "convert merger",
         "merging.in_memory": "model_pool source",
