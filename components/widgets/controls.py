@@ -62,7 +62,8 @@ class Controls:
 
     def that_change(self, *effects: Changes) -> dict[str, Any]:
         """Key -> component of the controls that change one of these."""
-        return {key: one for key, one in self.components.items() if BY_KEY[key].changes in effects}
+        items = self.components.items()
+        return {key: part for key, part in items if BY_KEY[key].changes in effects}
 
     def tell_browser(self) -> None:
         """Register browser listeners for values set by code, so that drawing does not wait.

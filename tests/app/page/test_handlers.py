@@ -476,9 +476,7 @@ def test_closing_ends_the_work(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("public", [True, False])
-def test_work_of_strangers_has_an_end_and_ones_own_has_none(
-    public: bool,
-) -> None:
+def test_work_of_strangers_has_an_end_and_ones_own_has_none(public: bool) -> None:
 
     def work(_emit: Any, stop: threading.Event) -> None:
         if stop.wait(0.5):

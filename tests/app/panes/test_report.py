@@ -13,12 +13,7 @@ from plotly.colors import sample_colorscale
 from components.session.presets import first_session
 from components.views.export.export_values import PLOTLY_BYTES
 from components.views.export.export_work import ExportWork, make_report
-from dppa_core.figures.matrices import (
-    heatmap,
-    ink_on,
-    kept_shares,
-    planned_shares,
-)
+from dppa_core.figures.matrices import heatmap, ink_on, kept_shares, planned_shares
 from dppa_core.figures.report import Reported, report_html
 from dppa_core.merging.cards.record import KeptModule, MergeRecord
 from dppa_core.merging.to_folder import merge_to_folder

@@ -62,7 +62,7 @@ def test_one_control_is_varied_and_the_rest_stays() -> None:
 class Scripted:
     """Answers "good" up to a rate of 0.933, and counts the merges."""
 
-    asked: int = 0
+    merges: int = 0
 
     def replies(self, target: Any, prompt: str, settings: Any, stop: Any) -> Iterator[Any]:
         rate = target.models[0].levels[-1] if isinstance(target, MergeRecipe) else 0
@@ -70,7 +70,7 @@ class Scripted:
         yield ReplyToken(1, "good" if rate <= 0.933 else "bad", 4, 0.0, 0.0, True)
 
     def reading(self, target: Any, prompt: str, text: str, stop: Any) -> Reading:
-        self.asked += 1
+        self.merges += 1
         return Reading(target.models[0].levels[-1], (), ())
 
 
@@ -91,9 +91,9 @@ def test_it_is_narrowed_down_to_where_the_answer_changes(
     xs = [x for x, _, _ in last["points"]]
     assert xs == sorted(set(xs)) and {0, 0.5, 0.99} <= set(xs)
     assert all(loss == x for x, loss, _ in last["points"])
-    before = script.asked
+    before = script.merges
     assert traced(replace(first_session(), rate=0.3), studio, cache)[-1] == last
-    assert script.asked == before, "earlier points are kept, whatever the slider says now"
+    assert script.merges == before, "earlier points are kept, whatever the slider says now"
 
 
 @pytest.mark.parametrize(

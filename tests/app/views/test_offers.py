@@ -27,12 +27,7 @@ from components.views.controls.hub_offer import (
     offer_value,
     stream_fetch,
 )
-from components.views.controls.models import (
-    build_preset,
-    findings_value,
-    first_blocker,
-    with_pins,
-)
+from components.views.controls.models import build_preset, findings_value, first_blocker, with_pins
 from components.work.studio import BYTE_BUDGET, Studio, byte_budget
 from dppa_core.checkpoints.sources import zoo
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE, Fetchable
