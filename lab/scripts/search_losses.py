@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dppa_core.tuning.search.axes import Point
-from dppa_core.tuning.search.joint import JOINT_ITEMS, Budget, joint_search
+from dppa_core.tuning.search.joint import JOINT_ITEMS
+from dppa_lab.zoo.joint_search import Budget, joint_search
 from dppa_lab.zoo.results.choosing import loss_of
 from dppa_lab.zoo.results.merge_examiner import MergeExaminer
 from dppa_lab.zoo.study.merges import key_of, merges

@@ -19,8 +19,8 @@ from dppa_core.models.decode import prompt_ids
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS, items
-from dppa_core.tuning.search.joint import Budget
 from dppa_lab.reports.board_tables import CHANCE, board_tables, boards, corrected
+from dppa_lab.zoo.joint_search import Budget
 from dppa_lab.zoo.results import choosing, merge_examiner
 from dppa_lab.zoo.results.choosing import BUDGET, ChosenValues, choose
 from dppa_lab.zoo.results.entry import MEANS, VARIANTS, MethodVariant, entry

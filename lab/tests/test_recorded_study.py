@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dppa_core.checkpoints.sources.zoo import zoo_root
-from dppa_core.tuning.search.joint import Budget
+from dppa_lab.zoo.joint_search import Budget
 from dppa_lab.zoo.results import choosing
 from dppa_lab.zoo.study.measured_set import measure_set
 

@@ -16,9 +16,9 @@ from dppa_core.errors import MissingCheckpoint
 from dppa_core.pruning.floats import to_float32
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import holm, p_of_t, student
-from dppa_core.tuning.search.joint import Budget
 from dppa_lab.reports.study_tables import study_table, study_tables
 from dppa_lab.zoo import tune
+from dppa_lab.zoo.joint_search import Budget
 from dppa_lab.zoo.language_model import TUNINGS
 from dppa_lab.zoo.results import choosing
 from dppa_lab.zoo.study import measured_set

@@ -16,8 +16,8 @@ from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.coefficients import coefficient_of
 from dppa_core.pruning.plan import kept_energy
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.search.joint import Budget
 from dppa_lab.reports.survey_tables import survey_tables
+from dppa_lab.zoo.joint_search import Budget
 from dppa_lab.zoo.results import choosing
 from dppa_lab.zoo.results.entry import EMBEDDED
 from dppa_lab.zoo.survey import surveyed_set

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.search.joint import Budget
 from dppa_lab.reports.result_tables import readme_table, result_tables
+from dppa_lab.zoo.joint_search import Budget
 from dppa_lab.zoo.results import choosing, merge_results
 from dppa_lab.zoo.results.choosing import ChosenValues
 from dppa_lab.zoo.results.merge_examiner import MergeExaminer

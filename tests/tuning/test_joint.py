@@ -1,7 +1,7 @@
 """The joint search on functions by hand: what it finds, and what it asks for that."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,14 +9,9 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
-from dppa_core.tuning.search.joint import (
-    Budget,
-    JointSearch,
-    Point,
-    SearchAxis,
-    _lowest,
-    joint_search,
-)
+from dppa_core.tuning.search.axes import Point, SearchAxis
+from dppa_core.tuning.search.joint import LossTable, _lowest
+from tests.helpers.scored import asked_points
 
 FIRST, SECOND = SearchAxis("factor1", 1.0, 0.25, 4.0), SearchAxis("factor2", 1.0, 0.25, 4.0)
 COEFFICIENT = SearchAxis("coefficient", 1.0, 0.015, 10.0)
@@ -48,26 +43,14 @@ def merge(point: Point) -> float:
     return 0.3 + terms[0] ** 2 + 0.6 * terms[1] ** 2 + 0.5 * terms[2] ** 2
 
 
-class Measures:
-    """Counts what is asked, and refuses to be asked twice."""
-
-    def __init__(self, loss: Loss, accuracy: Loss = lambda point: 0.5) -> None:
-        self._functions = {"losses": loss, "accuracies": accuracy}
-        self.points: dict[str, list[Point]] = {name: [] for name in self._functions}
-
-    def _ask(self, kind: str, points: Sequence[Point]) -> list[float]:
-        assert len(set(points)) == len(points) and not set(points) & set(self.points[kind])
-        self.points[kind] += points
-        return [self._functions[kind](point) for point in points]
-
-    def losses(self, points: Sequence[Point]) -> list[float]:
-        return self._ask("losses", points)
-
-    def accuracies(self, points: Sequence[Point]) -> list[float]:
-        return self._ask("accuracies", points)
-
-    def search(self, *axes: SearchAxis, **how: object) -> JointSearch:
-        return joint_search(axes, self.losses, self.accuracies, **how)  # type: ignore[arg-type]
+def descended(
+    loss: Loss, *axes: SearchAxis, most: int = 24, extra: tuple[Point, ...] = ()
+) -> Point:
+    """The setting of the lowest loss."""
+    table = LossTable(axes, most)
+    points = asked_points(table.descend(extra), loss)
+    assert points == list(table.losses) and len(points) <= most, "nothing is asked twice"
+    return min(points, key=table.rank)
 
 
 def doublings(point: Point, target: Point) -> float:
@@ -90,18 +73,14 @@ def doublings(point: Point, target: Point) -> float:
 def test_the_lowest_point_is_found_within_24_settings(
     axes: tuple[SearchAxis, ...], lowest: Point
 ) -> None:
-    measures = Measures(bowl(*lowest))
-    search = measures.search(*axes, objective="loss")
-    assert doublings(search.best.values, lowest) < 0.08  # 6 %
-    assert len(measures.points["losses"]) == len(search.candidates) <= 24
+    assert doublings(descended(bowl(*lowest), *axes), lowest) < 0.08  # 6 %
 
 
 def test_factors_and_coefficient_that_depend_on_each_other_are_found_together() -> None:
     """The climb asks the second band while the first is fixed, and the coefficient afterwards."""
-    measures = Measures(merge)
-    search = measures.search(FIRST, SECOND, COEFFICIENT, objective="loss")
-    assert doublings(search.best.values, (0.8, 1.2, 1.0)) < 0.1
-    assert search.best.loss - 0.3 < 0.02 * (merge((1.0, 1.0, 1.0)) - 0.3)
+    best = descended(merge, FIRST, SECOND, COEFFICIENT)
+    assert doublings(best, (0.8, 1.2, 1.0)) < 0.1
+    assert merge(best) - 0.3 < 0.02 * (merge((1.0, 1.0, 1.0)) - 0.3)
 
 
 def steep(point: Point) -> float:
@@ -115,19 +94,16 @@ def steep(point: Point) -> float:
 
 
 def test_a_loss_that_rises_by_orders_of_magnitude_is_searched_by_its_logarithm() -> None:
-    measures = Measures(steep)
-    search = measures.search(FIRST, SECOND, COEFFICIENT, STRENGTH, objective="loss")
     assert steep((1.0, 1.0, 1.0, 0.08)) > 4
-    assert search.best.loss < 0.31
-    assert Measures(lambda _: 0.0).search(FIRST, objective="loss").best.loss == 0
+    assert steep(descended(steep, FIRST, SECOND, COEFFICIENT, STRENGTH)) < 0.31
+    assert descended(lambda _: 0.0, FIRST) == (1.0,)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_counts_as_infinite(bad: float) -> None:
-    search = Measures(lambda point: bad if point[0] > 1 else 1 + point[0]).search(FIRST, SECOND)
-    assert search.best.values[0] == 0.25
-    nowhere = Measures(lambda _: bad).search(FIRST, SECOND, objective="loss")
-    assert nowhere.best.values == (1.0, 1.0) and nowhere.best.loss == math.inf
+    best = descended(lambda point: bad if point[0] > 1 else 1 + point[0], FIRST, SECOND)
+    assert best[0] == 0.25
+    assert descended(lambda _: bad, FIRST, SECOND) == (1.0, 1.0)
 
 
 def test_the_fit_ends_where_a_place_among_others_rounds_to_less_than_alone() -> None:
@@ -137,94 +113,54 @@ def test_the_fit_ends_where_a_place_among_others_rounds_to_less_than_alone() -> 
     assert _lowest(rounded, 4).tolist() == [0, 0, 0, 0]
 
 
-def test_the_start_is_first_and_is_always_compared() -> None:
-    measures = Measures(merge)
-    measures.search(FIRST, SECOND, COEFFICIENT, extra=[(1.4, 1.0, 1.0)])
-    assert measures.points["losses"][:2] == [(1.0, 1.0, 1.0), (1.4, 1.0, 1.0)]
-    assert {(1.0, 1.0, 1.0), (1.4, 1.0, 1.0)} < set(measures.points["accuracies"])
+def test_the_start_is_first_then_what_is_named_and_the_same_losses_lead_to_the_same_points() -> (
+    None
+):
+    tables = [LossTable((FIRST, SECOND, COEFFICIENT), 24) for _ in range(2)]
+    first, second = (
+        asked_points(table.descend([(1.4, 1.0, 1.0), (1.0, 1.0, 1.0)]), merge) for table in tables
+    )
+    assert first == second and first[:2] == [(1.0, 1.0, 1.0), (1.4, 1.0, 1.0)]
 
 
-@pytest.mark.parametrize("losses", [1, 2, 7, 24])
-@pytest.mark.parametrize("accuracies", [1, 3, 6])
-def test_never_more_is_asked_than_the_budget(losses: int, accuracies: int) -> None:
-    measures = Measures(merge)
-    measures.search(FIRST, SECOND, COEFFICIENT, budget=Budget(losses, accuracies))
-    assert len(measures.points["losses"]) <= losses
-    assert len(measures.points["accuracies"]) <= min(losses, accuracies)
+@pytest.mark.parametrize("most", [1, 2, 7, 24])
+def test_never_more_is_asked_than_the_budget(most: int) -> None:
+    descended(merge, FIRST, SECOND, COEFFICIENT, most=most)
 
 
 def test_values_stay_within_the_bounds() -> None:
-    measures = Measures(bowl(100.0, 0.001))
-    search = measures.search(FIRST, SECOND, objective="loss")
-    assert search.best.values == (4.0, 0.25)
-    assert all(0.25 <= value <= 4 for point in measures.points["losses"] for value in point)
+    table = LossTable((FIRST, SECOND), 24)
+    points = asked_points(table.descend(), bowl(100.0, 0.001))
+    assert min(points, key=table.rank) == (4.0, 0.25)
+    assert all(0.25 <= value <= 4 for point in points for value in point)
 
 
-def test_the_same_questions_lead_to_the_same_answer() -> None:
-    first, second = Measures(merge), Measures(merge)
-    assert first.search(FIRST, SECOND, COEFFICIENT) == second.search(FIRST, SECOND, COEFFICIENT)
-    assert first.points == second.points
-
-
-def test_accuracy_decides_among_the_lowest_losses_and_the_loss_between_equal_ones() -> None:
+def test_accuracy_decides_and_the_loss_between_equal_ones() -> None:
     """By loss 0.8 is best, by accuracy what is near 1.2; then 0.8 among equally accurate ones."""
-    near = Measures(bowl(0.8), lambda point: -abs(math.log2(point[0] / 1.2)))
-    search = near.search(COEFFICIENT)
-    assert search.best.accuracy == max(
-        candidate.accuracy for candidate in search.candidates if candidate.accuracy is not None
-    )
-    assert search.best.values[0] > 0.95 > search.by_loss.values[0]
-    assert search.by_loss.loss == min(candidate.loss for candidate in search.candidates)
-    equal = Measures(bowl(0.8)).search(COEFFICIENT)
-    assert equal.best.loss == min(candidate.loss for candidate in equal.candidates)
-
-
-def test_what_is_compared_by_accuracy_differs() -> None:
-    """Else five of six would be the same to a tenth."""
-    measures = Measures(bowl(0.8))
-    measures.search(COEFFICIENT)
-    places = sorted(math.log2(point[0]) for point in measures.points["accuracies"])
-    assert len(places) == 6
-    assert all(later - earlier > 0.05 for earlier, later in zip(places, places[1:], strict=False))
-
-
-def test_a_budget_for_all_compares_all_by_accuracy() -> None:
-    measures = Measures(bowl(0.8))
-    search = measures.search(COEFFICIENT, budget=Budget(24, 24))
-    assert set(measures.points["accuracies"]) == {
-        candidate.values for candidate in search.candidates
-    }
+    table = LossTable((COEFFICIENT,), 24)
+    points = asked_points(table.descend(), bowl(0.8))
+    near = table.best({point: -abs(math.log2(point[0] / 1.2)) for point in points})
+    assert near[0] == min((value for (value,) in points), key=lambda value: abs(value - 1.2))
+    assert table.best(dict.fromkeys(points, 0.5)) == min(points, key=table.rank)
 
 
 def test_where_nothing_matters_everything_stays_as_it_is() -> None:
-    search = Measures(lambda point: 1.0).search(FIRST, SECOND, STRENGTH)
-    assert search.best.values == (1.0, 1.0, 0.08)
+    assert descended(lambda point: 1.0, FIRST, SECOND, STRENGTH) == (1.0, 1.0, 0.08)
 
 
 def test_weights_that_overflow_are_no_choice() -> None:
     loss = bowl(0.8, 0.9)
-    search = Measures(lambda point: loss(point) if max(point) < 1.3 else math.inf).search(
-        FIRST, SECOND, objective="loss"
-    )
-    assert doublings(search.best.values, (0.8, 0.9)) < 0.1
+    best = descended(lambda point: loss(point) if max(point) < 1.3 else math.inf, FIRST, SECOND)
+    assert doublings(best, (0.8, 0.9)) < 0.1
 
 
-def test_a_setting_that_the_axes_cannot_tell_is_compared_but_not_moved_from() -> None:
-    measures = Measures(
-        lambda point: merge(point) if point else 0.1, lambda point: float(not point)
-    )
-    search = measures.search(FIRST, SECOND, COEFFICIENT, extra=[()])
-    assert search.best.values == ()
-    assert () in measures.points["accuracies"]
-    assert doublings(min(measures.points["losses"][2:], key=merge), (0.8, 1.2, 1.0)) < 0.1
+def test_a_setting_that_the_axes_cannot_tell_is_asked_but_not_moved_from() -> None:
+    table = LossTable((FIRST, SECOND, COEFFICIENT), 24)
+    points = asked_points(table.descend([()]), lambda point: merge(point) if point else 0.1)
+    assert min(points, key=table.rank) == () == points[1]
+    assert doublings(min(points[2:], key=merge), (0.8, 1.2, 1.0)) < 0.1
 
 
-def test_no_axis_an_unknown_objective_and_no_budget_are_refused() -> None:
-    with pytest.raises(InvalidValue, match="an axis at least"):
-        Measures(merge).search()
-    with pytest.raises(InvalidValue, match="accuracy, loss; got 1 axes and 'density'"):
-        Measures(merge).search(FIRST, objective="density")
-    with pytest.raises(InvalidValue, match="settings by losses must be a number from 1"):
-        Budget(0)
+def test_a_start_out_of_bounds_is_refused() -> None:
     with pytest.raises(InvalidValue, match="the start 5 must lie within"):
         SearchAxis("factor1", 5.0, 0.25, 4.0)

@@ -17,25 +17,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.errors import InvalidValue
-from dppa_core.parameter_fields import check_number
 from dppa_core.tuning.search.axes import Point, SearchAxis
 
 Steps = Generator[Sequence[Point], Sequence[float], None]
 """A search as a generator: it yields new settings that do not depend on each other, so they may be
 asked in parallel, and is sent their losses; lower ones are better, and they may be infinite."""
-Measure = Callable[[Sequence[Point]], Sequence[float]]
-"""Scores settings that do not depend on each other."""
 OBJECTIVES = ("accuracy", "loss")
-LOSSES, ACCURACIES, JOINT_ITEMS = 24, 6, 200
-"""The default budget: settings by loss, settings by accuracy, search items per domain."""
+USUAL_SETTINGS, JOINT_ITEMS = 24, 200
+"""The default budget: settings, and search items per domain."""
 _SETTINGS_PER_NUMBER = 4
 """Settings for each number, where there are many: two try it alone."""
 MOST_SETTINGS = 10_000
@@ -48,99 +43,11 @@ _CHEAP_TERM_SCALE = 3.0
 """How much rather the fit explains a loss by slopes than by curvatures."""
 _MIN_LOSS = 1e-9
 """Smaller losses are taken for this one, so that they have a logarithm."""
-_MIN_STEPS_APART = 0.25
-"""Settings compared by accuracy differ by so many steps in one number."""
 
 
 def usual_settings(axes: Sequence[SearchAxis]) -> int:
     """Default number of settings of a search of so many numbers."""
-    return max(LOSSES, _SETTINGS_PER_NUMBER * len(axes))
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How many settings may be asked, at most."""
-
-    losses: int = LOSSES
-    accuracies: int = ACCURACIES
-
-    def __post_init__(self) -> None:
-        for name in ("losses", "accuracies"):
-            check_number(f"settings by {name}", getattr(self, name), 1, MOST_SETTINGS)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One setting that was asked."""
-
-    values: Point
-    loss: float
-    """Of the right answers; infinite for weights that overflow."""
-    accuracy: float | None = None
-    """Mean retention; None if it was not asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class JointSearch:
-    """All settings asked, in order, and the one chosen."""
-
-    axes: tuple[SearchAxis, ...]
-    candidates: tuple[Candidate, ...]
-    best: Candidate
-    """By the objective."""
-    by_loss: Candidate
-    """The one of least loss."""
-
-
-def joint_search(
-    axes: Sequence[SearchAxis],
-    losses: Measure,
-    accuracies: Measure,
-    *,
-    budget: Budget | None = None,
-    extra: Sequence[Point] = (),
-    objective: str = "accuracy",
-) -> JointSearch:
-    """Choose the values of all axes together. No setting is asked twice by the same measure.
-
-    The losses decide which settings are compared by accuracy: all if the budget allows; else the
-    lowest, the start and `extra`, then the next lowest that differ from these. Equal ones: the
-    smaller change of the start.
-
-    Args:
-        losses: Losses of settings, lower is better; may be infinite.
-        accuracies: Accuracies or retentions of settings, higher is better.
-        extra: More first settings; those with a value for each axis may lie outside of the bounds.
-        objective: `accuracy`, with the loss between equal ones; or `loss` alone.
-
-    Raises:
-        InvalidValue: no axis, no such objective, or a budget below 1.
-    """
-    budget = budget or Budget()
-    if not axes or objective not in OBJECTIVES:
-        raise InvalidValue(
-            f"A joint search needs an axis at least, and one of the objectives "
-            f"{', '.join(OBJECTIVES)}; got {len(axes)} axes and {objective!r}."
-        )
-    table = LossTable(axes, budget.losses)
-    steps = table.descend(extra)
-    points = next(steps, None)
-    while points:
-        measured = losses(points)
-        try:
-            points = steps.send(measured)
-        except StopIteration:
-            break
-    compared = _compared(table, table.firsts(extra), budget.accuracies)
-    measured = accuracies(compared)
-    by_accuracy = dict(zip(compared, measured, strict=True))
-    candidates = {
-        point: Candidate(point, loss, by_accuracy.get(point))
-        for point, loss in table.losses.items()
-    }
-    by_loss = candidates[min(candidates, key=table.rank)]
-    best = by_loss if objective == "loss" else candidates[table.best(by_accuracy)]
-    return JointSearch(table.axes, tuple(candidates.values()), best, by_loss)
+    return max(USUAL_SETTINGS, _SETTINGS_PER_NUMBER * len(axes))
 
 
 class LossTable:
@@ -150,14 +57,14 @@ class LossTable:
         self.axes, self._most = tuple(axes), most
         self.losses: dict[Point, float] = {}
 
-    def firsts(self, extra: Sequence[Point]) -> list[Point]:
-        """The settings that are asked first: the start, then `extra`."""
-        return list(dict.fromkeys([tuple(axis.start for axis in self.axes), *extra]))
-
     def descend(self, extra: Sequence[Point] = ()) -> Steps:
-        """Ask settings of ever lower losses, until the budget is spent."""
-        firsts = self.firsts(extra)
-        yield from self.ask([*firsts, *_around(self, firsts[0], 1.0)])
+        """Ask settings of ever lower losses, until the budget is spent.
+
+        Args:
+            extra: Settings to ask after the start; they may lie outside of the bounds.
+        """
+        start = tuple(axis.start for axis in self.axes)
+        yield from self.ask([start, *extra, *_around(self, start, 1.0)])
         yield from _descend(self, 1.0)
         for step in (0.5, 0.25, 0.125, 1.0):  # the rest: the loss may have kinks that no fit shows
             lowest = min(self.on_axes(), key=self.rank)
@@ -274,17 +181,3 @@ def _lowest(value: Quadratic, axes: int) -> Float64[ndarray, " d"]:
         if not values[order[0]] < lowest:
             return best
         best, lowest = moves[order[0]], float(values[order[0]])
-
-
-def _compared(table: LossTable, firsts: Sequence[Point], most: int) -> list[Point]:
-    """Settings to compare by accuracy: the lowest loss, the first ones, then others by loss."""
-    ranked = sorted(table.losses, key=table.rank)
-    if most >= len(ranked):
-        return ranked
-    first = list(dict.fromkeys([ranked[0], *(p for p in firsts if p in table.losses)]))
-    apart: list[Point] = []
-    for point in filter(None, ranked):
-        steps = [np.subtract(table.places(point), table.places(p)) for p in first + apart if p]
-        if all(np.abs(step).max() >= _MIN_STEPS_APART for step in steps):
-            apart.append(point)
-    return [*first, *apart][:most]

@@ -10,7 +10,7 @@ from dppa_core.methods.registry import get_method
 from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tuning.search.axes import axes_of
-from dppa_core.tuning.search.joint import JOINT_ITEMS, OBJECTIVES, Budget, usual_settings
+from dppa_core.tuning.search.joint import JOINT_ITEMS, MOST_SETTINGS, OBJECTIVES, usual_settings
 from dppa_core.tuning.search.scoring import SEARCH_ITEMS
 from dppa_core.tuning.search.space import SearchParameter, parse_parameters
 
@@ -100,7 +100,8 @@ def options_for(options: SearchOptions, recipe: MergeRecipe) -> SearchOptions:
     """
     if options.joint:
         trials = options.trials or usual_settings(axes_of(recipe, per_model=options.per_model))
-        return replace(options, trials=Budget(trials, trials).losses)
+        check_number("settings by losses", trials, 1, MOST_SETTINGS)
+        return replace(options, trials=trials)
     if options.in_study:
         return replace(options, trials=_study_trials(options, recipe))
     pruner = recipe.prune.method if recipe.prune else recipe.method

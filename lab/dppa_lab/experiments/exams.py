@@ -9,12 +9,12 @@ from dppa_core.evaluation.scores import Marks, Target
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tuning.search.axes import Point, at_point, axes_of
-from dppa_core.tuning.search.joint import Budget, joint_search
 from dppa_core.tuning.search.scoring import geometric_mean
 from dppa_lab.experiments.questions import DocumentsQuestion, ExamQuestion, Question
 from dppa_lab.experiments.score_table import ByDomain, loss, share
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
 from dppa_lab.experiments.steps import AskFunction, Steps, all_asked, one_by_one
+from dppa_lab.zoo.joint_search import Budget, joint_search
 
 COEFFICIENTS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4)
 """Coefficients tried for every merge; further ones by this factor while the outermost is best."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.tuning.search.axes import Point
-from dppa_core.tuning.search.joint import ACCURACIES, LOSSES, Budget, joint_search
 from dppa_core.tuning.search.scoring import geometric_mean
+from dppa_lab.zoo.joint_search import ACCURACIES, LOSSES, Budget, joint_search
 from dppa_lab.zoo.results.entry import Entry
 from dppa_lab.zoo.results.merge_examiner import MergeExaminer
 from dppa_lab.zoo.results.retained import retained
