@@ -73,7 +73,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   const dismiss = html("button", { type: "button", class: "small", "aria-label": "Put this message away" }, line, "OK");
   const openLink = html("button", { type: "button", class: "small", id: "open-linked", hidden: "" }, line,
     "Open the link");
-  let linked = null; // the state of a link that waits for this click
+  let /** @type {any} */ linked = null; // the state of a link that waits for this click
   openLink.addEventListener("click", () => {
     const state = linked;
     linked = null;

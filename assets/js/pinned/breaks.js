@@ -45,7 +45,7 @@ const here = ({ axis, model, band }) =>
 function question(over) {
   const { rate, levels, models, ...rest } = controls.choices();
   const { partitions, shares } = controls.state;
-  const fixed = models.map(([ref, weight, factors]) => [ref,
+  const fixed = models.map((/** @type {any} */ [ref, weight, factors]) => [ref,
     over.axis === "coefficient" && ref === over.model ? null : weight,
     over.axis === "factor"
       ? factors.map((x, k) => (k === over.band && (controls.state.linked || ref === over.model) ? null : x))

@@ -8,13 +8,16 @@ import { stateText } from "../session/session_value.js";
 import { resultText } from "./experiment-plots.js";
 
 const IDLE = "Not asked yet.";
+/** @param {string} ref */
 const named = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
 
+/** @param {Element} parent @param {any} summary @param {any} lines */
 function fold(parent, summary, lines) {
   const box = html("details", {}, parent);
   html("summary", {}, box, summary);
   for (const line of lines) html("p", { class: "how" }, box, resultText(line));
 }
+/** @param {Element} parent @param {any} options */
 function verdict(parent, { model, size, by, advice, why }) {
   const root = html("div", { class: "verdict-row", "data-model": model, "data-size": size }, parent);
   root.style.setProperty("--model", server.names[model]?.colour ?? "var(--d-base)");
@@ -24,15 +27,17 @@ function verdict(parent, { model, size, by, advice, why }) {
   html("span", {}, line, resultText(`${advice} (by the ${by})`));
   fold(root, "Figures", why);
 }
+/** @param {any} options */
 const about = ({ name, model, found, why }) => `${name}${model ? `, ${named(model)}` : ""}: ${found}; ${why}`;
+/** @param {Element} parent @param {any} all */
 function signs(parent, all) {
   if (!all.length) return;
-  const seen = all.filter(({ found }) => found === "yes");
+  const seen = all.filter((/** @type {any} */ { found }) => found === "yes");
   const root = html("div", { class: "signs", "data-signs": seen.length }, parent);
   html("p", {}, root, seen.length ? `${seen.length} of ${all.length} failure signs of this merge show:`
     : `None of ${all.length} failure signs of this merge shows.`);
   for (const sign of seen) html("p", { class: "sign" }, root, resultText(about(sign)));
-  const rest = all.filter((sign) => !seen.includes(sign));
+  const rest = all.filter((/** @type {any} */ sign) => !seen.includes(sign));
   if (rest.length) fold(root, seen.length ? "The others" : "What was checked", rest.map(about));
 }
 
@@ -46,7 +51,7 @@ part("advice", ({ host, get, watch }) => {
   const told = html("p", { class: "said", role: "status" }, host);
   let /** @type {any} */ result = null, taken = "";
 
-  function tries(parent, all) {
+  function tries(/** @type {Element} */ parent, /** @type {any} */ all) {
     if (!all.length) return;
     const row = html("div", { class: "tries", role: "group", "aria-label": "Set the merge to" }, parent);
     html("span", {}, row, "Set it to");
@@ -63,7 +68,7 @@ part("advice", ({ host, get, watch }) => {
     taken = "";
     say(told, "");
   });
-  function accept(next) {
+  function accept(/** @type {any} */ next) {
     if (!runs.take(next) || !next.result) return;
     result = next.result;
     taken = "";

@@ -8,20 +8,25 @@ import * as tables from "../session/tables.js";
 import { rowHeight, TOP, BOTTOM, heatmapPlot } from "./heatmap.js";
 
 const UNIT = "nats per token";
+/** @param {number} x */
 const signed = (x) => `${x > 0 ? "+" : x < 0 ? "−" : ""}${three(Math.abs(x))}`;
 const SMALLEST = 0.001; // smaller changes may be rounding: they get no full colour or bar
-const reach = (effects) => Math.max(...effects.map(({ change }) => Math.abs(change)), SMALLEST);
+/** @param {any} effects */
+const reach = (effects) => Math.max(...effects.map((/** @type {any} */ { change }) => Math.abs(change)), SMALLEST);
+/** @param {any} options */
 const nameOf = ({ layer, kind }) =>
   (layer === null ? "outside" : kind === null ? `layer ${layer}` : `layer ${layer}, ${kind}`);
 
 // --- words --------------------------------------------------------------------------------
+/** @param {any} options */
 function title({ effects, by }) {
-  const most = effects.reduce((a, b) => (b.change > a.change ? b : a));
+  const most = effects.reduce((/** @type {any} */ a, /** @type {any} */ b) => (b.change > a.change ? b : a));
   if (most.change < SMALLEST) return `No ${by} matters for this answer by itself`;
   const who = most.layer === null ? "What lies outside the layers" : most.kind === null ? `Layer ${most.layer}`
     : `The ${most.kind} module of layer ${most.layer}`;
   return `${who} matters most: ${signed(most.change)}\u202f${UNIT}`;
 }
+/** @type {Record<string, any>} */
 const HOW = {
   layer: "One bar per layer: how the answer's loss changes without the layer's change. To the right of 0 the answer "
   + "needs the layer, to the left it "
@@ -35,11 +40,12 @@ const IDLE = "Not measured yet. Each layer's change is taken out of the merge in
 
 // --- bars -----------------------------------------------------------------------------------
 const LEFT = 54, RIGHT = 64;
+/** @param {any} root @param {any} options @param {number} width */
 function bars(root, { effects }, width) {
   const row = rowHeight(effects.length), bottom = TOP + row * effects.length;
-  const most = reach(effects), some = effects.some(({ change }) => change < 0);
+  const most = reach(effects), some = effects.some((/** @type {any} */ { change }) => change < 0);
   const low = some ? -most : 0;
-  const x = (value) => LEFT + ((value - low) / (most - low)) * (width - LEFT - RIGHT);
+  const x = (/** @type {any} */ value) => LEFT + ((value - low) / (most - low)) * (width - LEFT - RIGHT);
   root.replaceChildren();
   put(root, "viewBox", `0 0 ${width} ${bottom + BOTTOM}`);
   put(root, "width", width);
@@ -49,7 +55,7 @@ function bars(root, { effects }, width) {
     svg("line", { x1: px(x(value)), x2: px(x(value)), y1: TOP, y2: bottom, class: value ? "grid" : "zero" }, root);
     svg("text", { x: px(x(value)), y: bottom + 16, class: "tick middle" }, root, signed(value) || "0");
   }
-  effects.forEach(({ layer, change }, i) => {
+  effects.forEach((/** @type {any} */ { layer, change }, /** @type {number} */ i) => {
     const y = TOP + row * i, from = Math.min(x(0), x(change));
     const ends = change < 0 ? { x: px(x(0) + 5), class: "tick" } : { x: px(x(change) + 5), class: "tick" };
     if (row >= 14 || i % 2 === 0)
@@ -66,18 +72,19 @@ function bars(root, { effects }, width) {
 }
 
 // --- the same as a heatmap's view --------------------------------------------------------------
+/** @param {any} result */
 function viewOf(result) {
-  const layers = [...new Set(result.effects.map(({ layer }) => layer))];
-  const kinds = [...new Set(result.effects.map(({ kind }) => kind))];
+  const layers = [...new Set(result.effects.map((/** @type {any} */ { layer }) => layer))];
+  const kinds = [...new Set(result.effects.map((/** @type {any} */ { kind }) => kind))];
   const most = reach(result.effects);
   const power = most < 0.01 || most >= 100 ? Math.floor(Math.log10(most) + 1e-9) : 0; // named once, below
-  const cell = (x) => {
+  const cell = (/** @type {number} */ x) => {
     const text = Math.abs(x / 10 ** power).toFixed(2);
     return +text ? `${x < 0 ? "−" : "+"}${text}` : "0";
   };
   return {
     table: { layers, kinds }, key: `${layers}/${kinds}`,
-    cells: result.effects.map(({ layer, kind, change }) =>
+    cells: result.effects.map((/** @type {any} */ { layer, kind, change }) =>
       ({ layer, kind, l: layers.indexOf(layer), value: change, kept: null })),
     scale: { low: -most, high: most, text: cell, cell, unit: power ? `${UNIT}, times 10${superscript(power)}` : UNIT },
   };
@@ -138,11 +145,11 @@ part("attribution", ({ host, get, watch }) => {
     if (!result) return null;
     return {
       columns: ["layer", "module", `loss without it (${UNIT})`, `change of the loss (${UNIT})`],
-      rows: result.effects.map(({ layer, kind, loss, change }) =>
+      rows: result.effects.map((/** @type {any} */ { layer, kind, loss, change }) =>
         [layer ?? "outside", layer === null ? null : kind, loss, change]),
     };
   }
-  function take(next) {
+  function take(/** @type {any} */ next) {
     if (!runs.take(next)) return;
     if (next.result) { result = { ...next.result, id: next.id }; tables.noteMerged(result.recipe); }
     put(host, "data-result", result !== null);
@@ -154,13 +161,14 @@ part("attribution", ({ host, get, watch }) => {
 });
 
 // The numbers for readers who cannot see the plot.
+/** @param {any} host */
 function twinTable(host) {
   const details = html("details", { class: "twin-box compared" }, host);
   html("summary", {}, details, "The plot as a table");
   const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Attribution as a table" },
     details);
   const table = html("table", { class: "twin" }, scroll);
-  return ({ effects, by }) => {
+  return (/** @type {any} */ { effects, by }) => {
     table.replaceChildren();
     html("caption", {}, table, `Loss of the answer without one ${by}, in ${UNIT}`);
     const head = html("tr", {}, html("thead", {}, table));
@@ -178,7 +186,7 @@ function twinTable(host) {
 // --- example questions: one of each domain, or the last one of the chat -------------------------------
 part("attribution-examples", ({ host, get, trigger }) => {
   host.replaceChildren();
-  const pick = (prompt) => { if (prompt) { server.asked = prompt; trigger("pick"); } };
+  const pick = (/** @type {any} */ prompt) => { if (prompt) { server.asked = prompt; trigger("pick"); } };
   for (const { domain, colour, prompt } of get() || []) {
     const button = html("button",
       { type: "button", class: "small", "data-domain": domain, title: prompt,

@@ -12,6 +12,7 @@ import * as words from "./plot_sentences.js";
 // --- the choice of two models -----------------------------------------------------------------------
 part("compare-choice", ({ host, put: send }) => {
   host.replaceChildren();
+  /** @type {Record<string, string>} */
   const chosen = { first: "merged", second: "" };
   const boxes = Object.fromEntries(
       [["first", "Compare", "The model everything is measured from"],
@@ -56,6 +57,7 @@ part("compare-choice", ({ host, put: send }) => {
 });
 
 // --- the measures: X and Y are the two, W the base -----------------------------------------------
+/** @param {number} x */
 const two = (x) => (Math.abs(x) < 0.005 ? "0" : x.toFixed(2).replace("-", "−"));
 const MEASURES = [
   { name: "over_base", title: "difference ÷ base", unit: "‖X − Y‖ / ‖W‖, %", text: percent, map: amounts, low: 0,
@@ -75,16 +77,21 @@ const MEASURES = [
       grows: true,
     how: "Colour, number: share of the weights that the second has changed from the base, and the first has not." },
 ];
-const known = (result, { name }) => result.cells.some((cell) => cell[name] !== null);
-const names = (result) => result.sides.map(({ label }) => label);
+/** @param {any} result @param {any} options */
+const known = (result, { name }) => result.cells.some((/** @type {MatrixCell} */ cell) => cell[name] !== null);
+/** @param {any} result */
+const names = (result) => result.sides.map((/** @type {any} */ { label }) => label);
+/** @param {any} options @param {any} result */
 const titled = ({ title }, result) => title.replace(" X ", ` ${names(result)[0]} `)
   .replace(" Y ", ` ${names(result)[1]} `);
 
+/** @param {any} result @param {any} measure */
 function sentence(result, measure) {
-  const cells = result.cells.filter((cell) => cell[measure.name] !== null);
+  const cells = result.cells.filter((/** @type {MatrixCell} */ cell) => cell[measure.name] !== null);
   const [x, y] = names(result);
   const all = result.modules[measure.name];
-  const best = cells.reduce((a, b) => (b[measure.name] > a[measure.name] ? b : a));
+  const best = cells.reduce((/** @type {any} */ a, /** @type {any} */ b) =>
+    (b[measure.name] > a[measure.name] ? b : a));
   const where = `layer ${best.layer}, ${best.kind} (${measure.text(best[measure.name])})`;
   if (result.modules.changed === 0) return `No matrix of ${x} and ${y} differs`;
   if (measure.name === "over_base")
@@ -96,6 +103,7 @@ function sentence(result, measure) {
   return `${measure.text(all)} of the weights are changed by ${measure.name === "first_only" ? x : y} only, most in `
     + `${where}`;
 }
+/** @param {string} text */
 const first = (text) => text[0].toUpperCase() + text.slice(1);
 
 part("compare", ({ host, get, watch }) => {
@@ -110,9 +118,10 @@ part("compare", ({ host, get, watch }) => {
   html("span", {}, wrap, "Show");
   const select = html("select", { id: "compare-measure" }, wrap);
   const heading = html("h3", { class: "plot-title" }, box);
-  let /** @type {any} */ result = null, measure = MEASURES[0], shown = [], /** @type {any} */ pointed = null,
+  let /** @type {any} */ result = null, measure = MEASURES[0], /** @type {any} */ shown = [],
+    /** @type {any} */ pointed = null,
     drawn = "";
-  const drawing = (id, colours) => {
+  const drawing = (/** @type {string} */ id, /** @type {any} */ colours) => {
     const root = svg("svg",
       { id, role: "img", tabindex: "0",
         "aria-label": "Difference by layer and module. Arrow keys move from cell to cell." }, box);
@@ -148,15 +157,15 @@ part("compare", ({ host, get, watch }) => {
     const key = `${width}/${result.id}/${measure.name}`;
     if (!width || key === drawn) return;
     drawn = key;
-    const layers = [...new Set(result.cells.map(({ layer }) => layer))],
-      kinds = [...new Set(result.cells.map(({ kind }) => kind))];
-    shown = result.cells.filter((cell) => cell[measure.name] !== null);
-    const high = measure.high ?? (Math.max(...shown.map((cell) => cell[measure.name])) || 1);
+    const layers = [...new Set(result.cells.map((/** @type {any} */ { layer }) => layer))],
+      kinds = [...new Set(result.cells.map((/** @type {any} */ { kind }) => kind))];
+    shown = result.cells.filter((/** @type {MatrixCell} */ cell) => cell[measure.name] !== null);
+    const high = measure.high ?? (Math.max(...shown.map((/** @type {MatrixCell} */ cell) => cell[measure.name])) || 1);
     map = maps.find(({ colours }) => colours === measure.map) ?? maps[0];
     for (const one of maps) one.root.style.display = one === map ? "" : "none";
     map.draw({
       table: { layers, kinds }, key: `${result.id}/${measure.name}`,
-      cells: shown.map((cell) =>
+      cells: shown.map((/** @type {MatrixCell} */ cell) =>
         ({ layer: cell.layer, kind: cell.kind, l: layers.indexOf(cell.layer), value: cell[measure.name], kept: null })),
       scale: { low: measure.low, high, text: measure.text, cell: measure.text, unit: measure.unit },
     }, width);
@@ -185,7 +194,7 @@ part("compare", ({ host, get, watch }) => {
     const list = html("ul", { class: "settings" }, settings);
     for (const line of result.settings) html("li", {}, list, line);
   }
-  function take(next) {
+  function take(/** @type {any} */ next) {
     if (!runs.take(next)) return;
     if (next.result) {
       result = { ...next.result, id: next.id };
@@ -196,11 +205,12 @@ part("compare", ({ host, get, watch }) => {
   watch(take);
   take(get());
   new ResizeObserver(draw).observe(host);
-  const measured = () => result?.sides.find(({ label }) => label === "the merge")?.recipe;
+  const measured = () => result?.sides.find((/** @type {any} */ { label }) => label === "the merge")?.recipe;
   paint(() => { runs.paint(measured()); draw(); });
 });
 
 // --- the table: every measure of every cell, sorted by any -----------------------------------------
+/** @param {any} host */
 function tableOf(host) {
   const wrap = html("div", { class: "compared" }, host);
   const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of differences" },
@@ -215,7 +225,7 @@ function tableOf(host) {
   function sorted() {
     const rows = [...result.cells];
     if (!by) return rows;
-    const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
+    const order = (/** @type {any} */ a, /** @type {any} */ b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
     return rows.sort((a, b) => {
       // what has no value comes last
       if (a[by] === null || b[by] === null) return Number(a[by] === null) - Number(b[by] === null);
@@ -246,7 +256,7 @@ function tableOf(host) {
     }
   }
   return {
-    fill(next) { if (next !== result) { result = next; build(); } },
+    fill(/** @type {any} */ next) { if (next !== result) { result = next; build(); } },
     rows: () => result && {
       columns: columns()
       .map(({ title, unit, name }) =>

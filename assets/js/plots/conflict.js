@@ -9,6 +9,7 @@ const ASK_MS = 150; // after the last move
 
 /** The counts of the drawn model and others, on request. */
 export const PAIRS = ["overlap", "conflict"];
+/** @param {any} quantity */
 export const isPair = (quantity) => PAIRS.includes(quantity);
 
 // The other models that take part; none if the drawn one does not take part.
@@ -24,6 +25,7 @@ export const partner = () => {
 let known = { key: "", pairs: new Map() }; // pairs of one setting; "first|second" -> arrays
 let asked = ""; // the last question
 
+/** @param {any} value */
 function take(value) {
   if (!value) return;
   if (value.pairs) {
@@ -38,7 +40,9 @@ function take(value) {
   redraw();
 }
 const ARRAYS = ["kept_first", "kept_second", "both", "opposed"];
+/** @param {any} pair */
 const unpacked = (pair) => Object.fromEntries(ARRAYS.map((name) => [name, tables.unpack(pair[name])]));
+/** @param {any} one @param {any} other */
 function between(one, other) {
   const found = known.pairs.get(`${one}|${other}`);
   if (found) return { kept: found.kept_first, both: found.both, opposed: found.opposed };
@@ -46,6 +50,7 @@ function between(one, other) {
   return turned ? { kept: turned.kept_second, both: turned.both, opposed: turned.opposed } : null;
 }
 // A negative coefficient flips the signs of a model's changes: those that agreed become opposed.
+/** @param {string} name @param {number} layer */
 function turnedRound(name, layer) {
   const model = controls.state.models.find((m) => m.ref === name);
   return model !== undefined && controls.coefficientAt(model, layer) < 0;
@@ -57,11 +62,12 @@ export const meetingNow = () => {
   const { focus } = controls.state, table = tables.table(), one = partner();
   const others = one ? [one] : partners();
   if (!table || !others.length || known.key !== controls.settingsKey()) return null;
-  const turned = (name) => table.layers.map((layer) => turnedRound(focus, layer) !== turnedRound(name, layer));
-  const pairs = others.map((name) => ({ arrays: between(focus, name), turned: turned(name) }));
+  const turned = (/** @type {string} */ name) =>
+    table.layers.map((/** @type {number} */ layer) => turnedRound(focus, layer) !== turnedRound(name, layer));
+  const pairs = others.map((name) => ({ arrays: /** @type {any} */ (between(focus, name)), turned: turned(name) }));
   if (pairs.some(({ arrays }) => arrays === null)) return null;
-  return (cell, rate) => {
-    const at = (values) => atRate(values, cell, table.count, rate);
+  return (/** @type {number} */ cell, /** @type {number} */ rate) => {
+    const at = (/** @type {any} */ values) => atRate(values, cell, table.count, rate);
     const sum = { kept: 0, both: 0, opposed: 0 };
     for (const { arrays, turned } of pairs) {
       const both = at(arrays.both), opposed = at(arrays.opposed);

@@ -8,17 +8,21 @@ import * as words from "./plot_sentences.js";
 const LEFT = 42, RIGHT = 8, TOP = 30, HEIGHT = 176, FLOOR = HEIGHT - 34;
 const LABEL = 44; // pixels for the label of a level, and its distance
 
+/** @param {any} root @param {any} onZoom */
 export const distributionPlot = (root, onZoom) => {
-  let built = "", pair = "", domain = null, width = 0, /** @type {any} */ view = null;
-  let all = null, bands = [], cuts = [], /** @type {any} */ axis = null, brush = null, top = 1,
+  let built = "", pair = "", /** @type {any} */ domain = null, width = 0, /** @type {any} */ view = null;
+  let /** @type {any} */ all = null, /** @type {any} */ bands = [], /** @type {any} */ cuts = [],
+    /** @type {any} */ axis = null, /** @type {any} */ brush = null, top = 1,
     /** @type {any} */ title = null;
 
+  /** @returns {[number, number]} */
   const full = () => {
     const edges = view.table.edges;
     return [Math.log10(edges[0]), Math.log10(edges[edges.length - 1])];
   };
+  /** @returns {[number, number]} */
   const range = () => domain || full();
-  const x = (magnitude) => {
+  const x = (/** @type {any} */ magnitude) => {
     const [low, high] = range();
     return LEFT + ((Math.log10(magnitude) - low) / (high - low)) * (width - LEFT - RIGHT);
   };
@@ -36,7 +40,7 @@ export const distributionPlot = (root, onZoom) => {
     bands = Array.from({ length: count }, (_, i) => count - 1 - i).map((k) => ({
       k, path: svg("path", { class: "band", "data-partition": k, style: `fill:${shade(k, count)}` }, inside),
     }));
-    cuts = view.thresholds.map((_, k) => ({
+    cuts = view.thresholds.map((/** @type {any} */ _, /** @type {number} */ k) => ({
       spread: svg("rect", { class: "spread", y: TOP, height: FLOOR - TOP }, inside),
       line: svg("line", { class: "threshold", "data-partition": k, y1: 14 + 12 * (k % 2), y2: FLOOR }, inside),
       text: svg("text", { class: "tick cut middle", y: 11 + 12 * (k % 2) }, inside),
@@ -48,7 +52,7 @@ export const distributionPlot = (root, onZoom) => {
   }
 
   // Outline of the bins at a share of each: a path of steps.
-  function steps(share) {
+  function steps(/** @type {any} */ share) {
     const { edges, histogram } = view.table;
     let path = `M${px(x(edges[0]))} ${FLOOR}`;
     for (let b = 0; b < histogram.length; b++) {
@@ -79,7 +83,7 @@ export const distributionPlot = (root, onZoom) => {
     svg("text", { x: 0, y: 11, class: "axis" }, axis, "share");
   }
 
-  function draw(next, size) {
+  function draw(/** @type {any} */ next, /** @type {any} */ size) {
     view = next;
     const shape = `${size}/${view.levels.length}/${view.thresholds.length}/${view.pair}`;
     if (shape !== built) {
@@ -94,12 +98,13 @@ export const distributionPlot = (root, onZoom) => {
     say(title, view.axisTitle ?? words.score().axis);
     const { kept_histogram: kept, count } = view.table;
     for (const { k, path } of bands) {
-      const stays = (b) => (view.shows === "random" ? 1 - view.levels[k] : atRate(kept, b, count, view.levels[k]));
+      const stays = (/** @type {any} */ b) =>
+        (view.shows === "random" ? 1 - view.levels[k] : atRate(kept, b, count, view.levels[k]));
       put(path, "d", steps(stays));
     }
-    const at = (value) => x(Math.max(value, view.table.edges[0]));
-    const places = labelsOf(view.thresholds.map(([, middle]) => at(middle)));
-    view.thresholds.forEach(([low, middle, high], k) => {
+    const at = (/** @type {any} */ value) => x(Math.max(value, view.table.edges[0]));
+    const places = labelsOf(view.thresholds.map((/** @type {any} */ [, middle]) => at(middle)));
+    view.thresholds.forEach((/** @type {any} */ [low, middle, high], /** @type {number} */ k) => {
       const { line, spread, text } = cuts[k];
       put(line, "x1", px(at(middle))); put(line, "x2", px(at(middle)));
       put(spread, "x", px(at(low))); put(spread, "width", px(Math.max(at(high) - at(low), 0)));
@@ -109,19 +114,23 @@ export const distributionPlot = (root, onZoom) => {
   }
   // The highest level is written to the right of its line, the others to the left, in two rows; labels of
   // one row stand side by side.
-  function labelsOf(lines) {
-    const places = lines.map((at, k) => at + ((k > 0 || at > width - 60) && at > LEFT + 50 ? -LABEL / 2 : LABEL / 2));
+  function labelsOf(/** @type {any} */ lines) {
+    const places = lines.map((/** @type {any} */ at, /** @type {number} */ k) => at
+      + ((k > 0 || at > width - 60) && at > LEFT + 50 ? -LABEL / 2 : LABEL / 2));
     for (const row of [0, 1]) {
-      const those = places.map((_, k) => k).filter((k) => k % 2 === row).reverse(); // from left to right
-      spread(those.map((k) => places[k]), width - LABEL / 2, LABEL).forEach((at, i) => { places[those[i]] = at; });
+      // from left to right
+      const those = places.map((/** @type {any} */ _, /** @type {number} */ k) => k)
+        .filter((/** @type {number} */ k) => k % 2 === row).reverse();
+      spread(those.map((/** @type {number} */ k) => places[k]), width - LABEL / 2, LABEL)
+        .forEach((at, i) => { places[those[i]] = at; });
     }
     return places;
   }
   function redrawFixed() { put(all, "d", steps(() => 1)); ticks(); }
 
   // --- zoom ---------------------------------------------------------------------------------
-  function setDomain(next) { domain = next; onZoom(domain !== null); }
-  function zoom(low, high) {
+  function setDomain(/** @type {any} */ next) { domain = next; onZoom(domain !== null); }
+  function zoom(/** @type {number} */ low, /** @type {number} */ high) {
     const [first, last] = full();
     const whole = last - first;
     const size = Math.min(Math.max(high - low, 0.05), whole);
@@ -130,23 +139,23 @@ export const distributionPlot = (root, onZoom) => {
     redrawFixed();
     draw(view, width);
   }
-  const magnitudeAt = (event) => {
+  const magnitudeAt = (/** @type {any} */ event) => {
     const at = event.clientX - root.getBoundingClientRect().left;
     const [low, high] = range();
     return low + ((Math.min(Math.max(at, LEFT), width - RIGHT) - LEFT) / (width - LEFT - RIGHT)) * (high - low);
   };
   let /** @type {any} */ from = null;
-  root.addEventListener("pointerdown", (event) => {
+  root.addEventListener("pointerdown", (/** @type {any} */ event) => {
     if (!view || event.button !== 0 || event.pointerType === "touch") return; // a finger scrolls
     from = magnitudeAt(event);
     root.setPointerCapture(event.pointerId);
   });
-  root.addEventListener("pointermove", (event) => {
+  root.addEventListener("pointermove", (/** @type {any} */ event) => {
     if (from === null) return;
     const [a, b] = [x(10 ** from), x(10 ** magnitudeAt(event))].sort((p, q) => p - q);
     put(brush, "x", px(a)); put(brush, "width", px(b - a));
   });
-  const end = (event) => {
+  const end = (/** @type {any} */ event) => {
     if (from === null) return;
     const [low, high] = [from, magnitudeAt(event)].sort((p, q) => p - q);
     from = null;
@@ -155,16 +164,18 @@ export const distributionPlot = (root, onZoom) => {
   };
   root.addEventListener("pointerup", end);
   root.addEventListener("pointercancel", () => { from = null; put(brush, "width", 0); });
-  root.addEventListener("keydown", (event) => {
+  root.addEventListener("keydown", (/** @type {any} */ event) => {
     if (!view) return;
     const [low, high] = range();
     const quarter = (high - low) / 4;
-    const next = {
+    /** @type {Record<string, number[]>} */
+    const ranges = {
       "+": [low + quarter, high - quarter], "=": [low + quarter, high - quarter],
       "-": [low - quarter, high + quarter], ArrowLeft: [low - quarter, high - quarter],
       ArrowRight: [low + quarter, high + quarter], Escape: full(),
-    }[event.key];
-    if (next) { event.preventDefault(); zoom(...next); }
+    };
+    const next = ranges[event.key];
+    if (next) { event.preventDefault(); zoom(next[0], next[1]); }
   });
   return { draw, reset: () => { if (view) zoom(...full()); } };
 };

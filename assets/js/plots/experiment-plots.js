@@ -7,45 +7,54 @@ const LETTER = 6.6, FEW = 8; // pixels; up to so many values of an axis are all 
 const SERIES = 8; // distinguishable colours and marks
 
 // One decimal from 10 on, three digits below; as in docs/experiments.md.
+/** @param {any} value */
 export const resultNumber = (value) =>
   (Math.abs(value) >= 10 ? value.toFixed(1).replace(/\.0$/, "") : String(+value.toPrecision(3))).replace("-", "−");
 const number = resultNumber;
 // A half to the even tenth, as in sentences, which Python writes.
+/** @param {any} value */
 const tenth = (value) => (Math.abs(value * 10) % 1 === 0.5 ? (2 * Math.round(value * 5)) / 10 : +value.toFixed(1));
 /** With one decimal if it is a share or a difference of shares. */
-export const resultValue = (value, unit) =>
+export const resultValue = (/** @type {any} */ value, /** @type {any} */ unit) =>
   (unit === "%" || unit === "points" ? String(tenth(value)).replace("-", "−") : number(value));
 // As the rest of the page writes them: no line ends between a number and its sign.
+/** @param {string} text */
 export const resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace(/(^|[\s(])-(?=\d)/g, "$1−")
   .replaceAll("‖d‖/‖W‖", "‖d‖/\u2060‖W‖");
+/** @param {any} options */
 const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
 export const resultAxis = axisText;
 
-const there = (values) => values.filter((x) => typeof x === "number");
+/** @param {any} values */
+const there = (values) => values.filter((/** @type {number} */ x) => typeof x === "number");
+/** @param {any} root @param {number} width @param {number} height */
 function size(root, width, height) {
   root.replaceChildren();
   for (const [name, value] of [["viewBox", `0 0 ${width} ${height}`], ["width", width], ["height", height]])
-    put(root, name, value);
+    put(root, String(name), value);
 }
 
 // Circle, square, diamond, triangle: each series has its own mark, besides its colour.
 const MARKS = [
-  (x, y) => `M${px(x - 4)} ${px(y)}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z`,
-  (x, y) => `M${px(x - 3.6)} ${px(y - 3.6)}h7.2v7.2h-7.2Z`,
-  (x, y) => `M${px(x)} ${px(y - 5)}l5 5l-5 5l-5 -5Z`,
-  (x, y) => `M${px(x)} ${px(y - 5)}l4.7 8.4h-9.4Z`,
+  (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x - 4)} ${px(y)}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z`,
+  (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x - 3.6)} ${px(y - 3.6)}h7.2v7.2h-7.2Z`,
+  (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x)} ${px(y - 5)}l5 5l-5 5l-5 -5Z`,
+  (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x)} ${px(y - 5)}l4.7 8.4h-9.4Z`,
 ];
 const DASHES = ["none", "6 3", "2 3", "8 3 2 3"];
+/** @param {any} place */
 const mark = (place) => MARKS[place % MARKS.length];
+/** @param {string} name @param {any} place */
 const colourOf = (name, place) => {
   const known = Object.entries(server.names).find(([ref, { label }]) => ref.startsWith("zoo:") && label === name);
   return known ? known[1].colour : `var(--series-${place % SERIES})`;
 };
 // The marks and names of all series, in the form of `saveable`.
+/** @param {any} list @param {any} chart */
 export const resultLegend = (list, chart) => {
   list.replaceChildren();
   if (chart.kind === "heatmap" || chart.series.length < 2) return;
-  chart.series.forEach(({ name }, place) => {
+  chart.series.forEach((/** @type {any} */ { name }, /** @type {any} */ place) => {
     const item = html("li", {}, list);
     const root = svg("svg", { width: 14, height: 12, viewBox: "0 0 14 12", "aria-hidden": "true" }, item);
     svg("path", { d: chart.kind === "bars" ? "M1 1h12v10h-12Z" : mark(place)(7, 6), fill: colourOf(name, place) },
@@ -54,6 +63,7 @@ export const resultLegend = (list, chart) => {
   });
 };
 
+/** @param {any} root @param {any} chart @param {number} width @param {any} marks @param {any} at */
 function yAxis(root, chart, width, marks, at) {
   for (const v of marks) {
     svg("line", { x1: LEFT, x2: width - RIGHT, y1: px(at(v)), y2: px(at(v)), class: v ? "grid" : "zero" }, root);
@@ -64,11 +74,13 @@ function yAxis(root, chart, width, marks, at) {
     axisText(chart.y));
 }
 // All names; of numbers that would overlap, the first and the last, the others only in the tips.
+/** @param {any} root @param {any} chart @param {number} width @param {any} names @param {any} at */
 function xAxis(root, chart, width, names, at) {
   const foot = TOP + HEIGHT, tilted = tilts(names, width);
   const labels = (names ?? marksOf(chart))
-    .map((value) => ({ x: at(value), text: names ? String(value) : number(value) }));
-  const apart = (one, next) => next.x - one.x >= ((one.text.length + next.text.length) * LETTER) / 2 + 4;
+    .map((/** @type {any} */ value) => ({ x: at(value), text: names ? String(value) : number(value) }));
+  const apart = (/** @type {any} */ one, /** @type {any} */ next) =>
+    next.x - one.x >= ((one.text.length + next.text.length) * LETTER) / 2 + 4;
   const shown = [];
   for (const one of labels) {
     if (names || !shown.length || apart(shown.at(-1), one)) shown.push(one);
@@ -83,19 +95,25 @@ function xAxis(root, chart, width, names, at) {
     axisText(chart.x));
 }
 // The measured values if they are few; else round ones within the plot.
+/** @param {any} chart */
 function marksOf(chart) {
-  const own = [...new Set(chart.series.flatMap((one) => one.x))].sort((a, b) => a - b),
+  const own = [...new Set(chart.series.flatMap((/** @type {any} */ one) => one.x))].sort((a, b) => a - b),
     [low, high] = [own[0], own[own.length - 1]];
   return own.length <= FEW ? own : ticks(low, high);
 }
-const longest = (names) => Math.max(0, ...(names ?? []).map((name) => String(name).length));
+/** @param {any} names */
+const longest = (names) => Math.max(0, ...(names ?? []).map((/** @type {string} */ name) => String(name).length));
+/** @param {any} names @param {number} width */
 const tilts = (names, width) => Boolean(names) && longest(names) * LETTER > (width - LEFT - RIGHT) / names.length;
+/** @param {any} names @param {number} width */
 const below = (names, width) => (tilts(names, width) ? BOTTOM + Math.min(longest(names) * 3.4, 90) : BOTTOM);
+/** @param {any} root @param {number} x @param {number} low @param {number} high @param {any} at @param {any} colour */
 function whisker(root, x, low, high, at, colour) {
   if (typeof low !== "number" || typeof high !== "number") return;
   svg("path", { class: "whisker", d: `M${px(x - 3)} ${px(at(low))}h6m-3 0V${px(at(high))}m-3 0h6`, stroke: colour },
     root);
 }
+/** @param {any} root @param {any} chart @param {any} series @param {number} i */
 function tip(root, chart, series, i) {
   const low = series.low[i], high = series.high[i];
   const interval = typeof low === "number" && typeof high === "number" ? ` (${number(low)} to ${number(high)})` : "";
@@ -105,13 +123,16 @@ function tip(root, chart, series, i) {
     `${series.name}${label}: ${chart.x.title} ${x}${chart.x.unit === "%" ? "\u202f%" : ""}, ${chart.y.title} `
     + `${number(series.y[i])}${chart.y.unit === "%" ? "\u202f%" : ` ${chart.y.unit}`}${interval}`);
 }
+/** @param {any} root @param {any} chart @param {any} series @param {any} place @param {any} many @param {any} at */
 function seriesOf(root, chart, series, place, many, at) {
   const colour = colourOf(series.name, place), band = at.room ? Math.min((at.room * 0.8) / many, 26) : 0;
   const shift = chart.kind === "bars" ? (place - (many - 1) / 2) * band : at.room
     ? (place - (many - 1) / 2) * Math.min(6, at.room / many) : 0;
-  const points = series.x.map((x, i) => [at.x(x) + shift, series.y[i], i]).filter(([, y]) => typeof y === "number");
+  const points = series.x.map((/** @type {number} */ x, /** @type {number} */ i) => [at.x(x) + shift, series.y[i], i])
+    .filter((/** @type {any} */ [, y]) => typeof y === "number");
   if (chart.kind === "lines") {
-    const path = points.map(([x, y], k) => `${k ? "L" : "M"}${px(x)} ${px(at.y(y))}`).join("");
+    const path = points.map((/** @type {any} */ [x, y], /** @type {number} */ k) =>
+      `${k ? "L" : "M"}${px(x)} ${px(at.y(y))}`).join("");
     svg("path",
       { class: "curve-line", d: path, stroke: colour,
         "stroke-dasharray": DASHES[Math.floor(place / MARKS.length) % DASHES.length] }, root);
@@ -132,49 +153,60 @@ function seriesOf(root, chart, series, place, many, at) {
   }
 }
 // The least and the greatest value of some charts, intervals included.
+/** @param {any} charts */
 export const resultBounds = (charts) => {
-  const all = there(charts.flatMap((chart) => chart.series.flatMap((one) => [...one.y, ...one.low, ...one.high])));
+  const all =
+    there(
+      charts.flatMap((/** @type {any} */ chart) =>
+        chart.series.flatMap((/** @type {any} */ one) => [...one.y, ...one.low, ...one.high])));
   return all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
 };
+/** @param {any} root @param {any} chart @param {number} width @param {any} bounds */
 function drawChart(root, chart, width, bounds) {
-  const named = chart.series.some((one) => one.x.some((x) => typeof x === "string"));
-  const names = named ? [...new Set(chart.series.flatMap((one) => one.x))] : null;
+  const named = chart.series.some((/** @type {any} */ one) =>
+    one.x.some((/** @type {number} */ x) => typeof x === "string"));
+  const names = named ? [...new Set(chart.series.flatMap((/** @type {any} */ one) => one.x))] : null;
   const [least, most] = bounds ?? resultBounds([chart]);
   const { low: bottom, high: top, marks } = chart.kind === "bars" ? axis(Math.min(least, 0), Math.max(most, 0))
     : axis(least, most);
-  const all = names ? [] : there(chart.series.flatMap((one) => one.x));
+  const all = names ? [] : there(chart.series.flatMap((/** @type {any} */ one) => one.x));
   const [low, high] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
   const inner = width - LEFT - RIGHT, edge = 10; // so that whiskers at the ends are whole
   const at = {
     room: names ? inner / names.length : 0,
-    x: names ? (x) => LEFT + (inner / names.length) * (names.indexOf(x) + 0.5)
-    : (x) => LEFT + edge + ((x - low) / (high - low || 1)) * (inner - 2 * edge),
-    y: (y) => TOP + (1 - (y - bottom) / (top - bottom)) * HEIGHT,
+    x: names ? (/** @type {number} */ x) => LEFT + (inner / names.length) * (names.indexOf(x) + 0.5)
+    : (/** @type {number} */ x) => LEFT + edge + ((x - low) / (high - low || 1)) * (inner - 2 * edge),
+    y: (/** @type {number} */ y) => TOP + (1 - (y - bottom) / (top - bottom)) * HEIGHT,
   };
   size(root, width, TOP + HEIGHT + below(names, width));
   yAxis(root, chart, width, marks, at.y);
   xAxis(root, chart, width, names, at.x);
-  chart.series.forEach((series, place) => seriesOf(root, chart, series, place, chart.series.length, at));
+  chart.series.forEach((/** @type {any} */ series, /** @type {any} */ place) =>
+    seriesOf(root, chart, series, place, chart.series.length, at));
 }
 
+/** @type {Record<string, any>} */
 const SIGNS = { "▲": "wins", "△": "wins, but not against magnitude as pruned", "▼": "loses", "=": "ties",
   "?": "undecided", "×": "both below one model that is not merged" };
 // `pick` gives what a click on a cell does, by its place (table and row), or nothing.
+/** @param {any} root @param {any} map @param {number} width @param {any} pick */
 function drawHeatmap(root, map, width, pick) {
-  const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((one) => one.length)), width * 0.48);
+  const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((/** @type {any} */ one) => one.length)), width * 0.48);
   const row = 28, step = (width - left - RIGHT) / map.columns.length, top = 54, foot = top + row * map.rows.length;
   const values = there(map.cells.flat()), [low, high] = [Math.min(...values), Math.max(...values)];
-  const reach = map.middle === null ? 0 : Math.max(...values.map((v) => Math.abs(v - map.middle)), 1e-12);
-  const share = (v) => (map.middle === null ? (v - low) / (high - low || 1) : 0.5 + (v - map.middle) / (2 * reach));
+  const reach = map.middle === null ? 0
+    : Math.max(...values.map((/** @type {any} */ v) => Math.abs(v - map.middle)), 1e-12);
+  const share = (/** @type {any} */ v) =>
+    (map.middle === null ? (v - low) / (high - low || 1) : 0.5 + (v - map.middle) / (2 * reach));
   const ramp = map.middle === null ? amounts : signs;
   size(root, width, foot + 52);
   svg("text", { x: 0, y: 12, class: "axis" }, root, axisText(map.y));
   svg("text", { x: px(left + (width - left - RIGHT) / 2), y: 30, class: "axis middle" }, root, axisText(map.x));
-  map.columns.forEach((name, j) =>
+  map.columns.forEach((/** @type {string} */ name, /** @type {any} */ j) =>
     svg("text", { x: px(left + step * (j + 0.5)), y: 47, class: "tick middle" }, root, name));
-  map.rows.forEach((name, i) => {
+  map.rows.forEach((/** @type {string} */ name, /** @type {number} */ i) => {
     svg("text", { x: px(left - 6), y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, name);
-    map.cells[i].forEach((value, j) => {
+    map.cells[i].forEach((/** @type {any} */ value, /** @type {any} */ j) => {
       const sign = map.marks?.[i]?.[j] ?? ""; // files of earlier versions have none
       const told = value === null || sign === "×" ? null : value; // the colour of one that tells nothing would
       const g = svg("g",
@@ -197,6 +229,7 @@ function drawHeatmap(root, map, width, pick) {
   scale(root, map, { left, width, foot }, map.middle === null ? [low, high] : [map.middle - reach, map.middle + reach],
     ramp);
 }
+/** @param {any} g @param {string} told @param {any} go */
 function clickable(g, told, go) {
   for (
     const [name,
@@ -207,12 +240,13 @@ function clickable(g, told, go) {
     put(g, "data-chosen", "true");
     go();
   });
-  g.addEventListener("keydown", (event) => {
+  g.addEventListener("keydown", (/** @type {any} */ event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
     g.dispatchEvent(new MouseEvent("click"));
   });
 }
+/** @param {any} root @param {any} map @param {any} options @param {any} pair @param {any} ramp */
 function scale(root, map, { left, width, foot }, [low, high], ramp) {
   const steps = 32, wide = (width - left - RIGHT) / steps;
   for (let i = 0; i < steps; i++)
@@ -230,20 +264,24 @@ function scale(root, map, { left, width, foot }, [low, high], ramp) {
  * @param {any} [bounds] of a chart
  * @param {(place: [number, number], what: string) => (() => void) | null} [pick] of a heatmap
  */
-export const resultPlot = (root, plot, width, bounds = null, pick = () => null) =>
+export const resultPlot = (/** @type {any} */ root, /** @type {any} */ plot, /** @type {number} */ width, bounds = null,
+  pick = () => null) =>
   (plot.kind === "heatmap" ? drawHeatmap(root, plot, width, pick) : drawChart(root, plot, width, bounds));
 
 // The numbers of a plot, for a file.
+/** @param {any} plot */
 export const resultRows = (plot) => {
   if (plot.kind === "heatmap") {
     return {
       columns: [axisText(plot.y), axisText(plot.x), axisText(plot.z)],
-      rows: plot.rows.flatMap((row, i) => plot.columns.map((column, j) => [row, column, plot.cells[i][j]])),
+      rows: plot.rows.flatMap((/** @type {any} */ row, /** @type {number} */ i) =>
+        plot.columns.map((/** @type {any} */ column, /** @type {any} */ j) => [row, column, plot.cells[i][j]])),
     };
   }
   return {
     columns: ["series", axisText(plot.x), axisText(plot.y), "95 % interval from", "to", "label"],
-    rows: plot.series.flatMap((one) =>
-      one.x.map((x, i) => [one.name, x, one.y[i], one.low[i] ?? null, one.high[i] ?? null, one.labels[i] ?? ""])),
+    rows: plot.series.flatMap((/** @type {any} */ one) =>
+      one.x.map((/** @type {number} */ x, /** @type {number} */ i) =>
+        [one.name, x, one.y[i], one.low[i] ?? null, one.high[i] ?? null, one.labels[i] ?? ""])),
   };
 };

@@ -9,8 +9,10 @@ import { resultValue, resultAxis, resultText, resultBounds, resultLegend, result
   resultPlot } from "./experiment-plots.js";
 
 const number = resultValue, axis = resultAxis, tidy = resultText;
+/** @param {any} seconds */
 const minutes = (seconds) => (seconds >= 90 ? `${(seconds / 60).toFixed(1)} minutes` : `${Math.round(seconds)} s`);
 // A paragraph; backticks mark a command, and stars a name; links are for the documents.
+/** @param {Element} parent @param {string} kind @param {string} text */
 function prose(parent, kind, text) {
   const paragraph = html("p", { class: kind }, parent);
   for (const part of tidy(text).replace(/\[([^\]]+)\]\([^)]+\)/g, "$1").split(/(`[^`]+`|\*[^\s*][^*]*\*)/)) {
@@ -21,12 +23,15 @@ function prose(parent, kind, text) {
 // The finding: a sentence or two as a paragraph, then the others with their figures, one a line.
 const TOLD_MS = 12_000; // how long a notice stands over the plots
 const MANY = 6, LONG = 18; // figures, rows
+/** @param {string} text */
 const sentencesOf = (text) => text.split(/(?<=\.) (?=\D)/);
+/** @param {string} text */
 export const findings = (text) => {
   const sentences = sentencesOf(text), two = sentences.slice(0, 2).join(" ");
   const first = (two.match(/\d+(\.\d+)?/g) ?? []).length > MANY ? 1 : 2;
   return [sentences.slice(0, first).join(" "), ...sentences.slice(first)];
 };
+/** @param {Element} parent @param {string} text @param {any} plain */
 function found(parent, text, plain) {
   if (!text) return () => {}; // a run of one's own: its tables and plots speak
   if (plain) { // the overview: a few sentences, then all of its figures
@@ -39,17 +44,22 @@ function found(parent, text, plain) {
   prose(parent, "finding", first);
   return () => { if (others.length) list(parent, others); };
 }
+/** @param {Element} parent @param {any} others */
 function list(parent, others) {
   const root = html("ul", { class: "findings-more" }, parent);
   for (const one of others) prose(html("li", {}, root), "", one);
 }
+/** @param {any} value @param {any} unit */
 const worded = (value, unit) => (typeof value === "number" ? number(value, unit) : tidy(value ?? "–"));
 
 // Adjacent plots of one measure share one scale.
+/** @param {any} plots @param {any} plot */
 function scaleOf(plots, plot) {
-  const alike = plots.filter((one) => one.kind === plot.kind && one.kind !== "heatmap" && axis(one.y) === axis(plot.y));
+  const alike = plots.filter((/** @type {any} */ one) => one.kind === plot.kind && one.kind !== "heatmap"
+    && axis(one.y) === axis(plot.y));
   return alike.length > 1 ? resultBounds(alike) : null;
 }
+/** @param {Element} parent @param {any} plot @param {string} name @param {any} bounds @param {any} pick */
 function plotOf(parent, plot, name, bounds, pick) {
   const box = html("section", { class: `plot plot-result ${plot.marks?.length ? "wide" : ""}` }, parent);
   html("h3", { class: "plot-title" }, box, tidy(plot.title));
@@ -57,10 +67,11 @@ function plotOf(parent, plot, name, bounds, pick) {
   const root = svg("svg",
     { role: plot.places?.length ? "group" : "img", "aria-label": `${plot.title}. The table below holds the numbers.` },
     box);
-  if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.some((end) => end !== null)))
+  if (plot.kind !== "heatmap"
+    && plot.series.some((/** @type {any} */ one) => one.low.some((/** @type {any} */ end) => end !== null)))
     html("p", { class: "how" }, box, "Whiskers: 95\u202f% intervals.");
   if (plot.how) prose(box, "how", plot.how);
-  if (plot.places?.flat().some((place) => place && pick(place, "")))
+  if (plot.places?.flat().some((/** @type {any} */ place) => place && pick(place, "")))
     html("p", { class: "how" }, box, "Underlined: a click sets the controls to this merge.");
   saveable(box, name, () => resultRows(plot), () => root);
   let drawn = 0;
@@ -71,8 +82,11 @@ function plotOf(parent, plot, name, bounds, pick) {
 }
 
 // A number of items common to all cells is shown once, others in their cells' tips.
+/** @param {RateTable} table */
 const itemsOf = (table) =>
-  [...new Set(table.rows.flatMap((row) => row.cells.map((cell) => cell.n)).filter((n) => n !== null))];
+  [...new Set(table.rows.flatMap((/** @type {any} */ row) => row.cells.map((/** @type {MatrixCell} */ cell) => cell.n))
+    .filter((/** @type {any} */ n) => n !== null))];
+/** @param {any} tr @param {MatrixCell} cell @param {any} unit @param {any} first @param {any} every */
 function cellOf(tr, cell, unit, first, every) {
   const td = html(first ? "th" : "td", first ? { scope: "row" } : {}, tr);
   html("span", {}, td, worded(cell.value, unit));
@@ -83,32 +97,35 @@ function cellOf(tr, cell, unit, first, every) {
   if (cell.n !== null && every.length > 1) td.title = `${cell.n} items`;
 }
 // The name of a row: its first cells, up to the first measured one.
+/** @param {any} options @param {any} columns */
 function nameOf({ cells }, columns) {
-  const end = cells.findIndex(({ n, low }) => n !== null || low !== null);
-  return cells.slice(0, Math.max(end, 1)).map(({ value }, k) => {
+  const end = cells.findIndex((/** @type {any} */ { n, low }) => n !== null || low !== null);
+  return cells.slice(0, Math.max(end, 1)).map((/** @type {any} */ { value }, /** @type {number} */ k) => {
     const unit = columns[k].unit === "%" ? "\u202f%" : columns[k].unit && ` ${columns[k].unit}`;
     return k ? `${columns[k].title} ${worded(value, columns[k].unit)}${unit}` : worded(value, columns[k].unit);
   }).join(", ");
 }
+/** @param {Element} parent @param {RateTable} table @param {any} place @param {string} name @param {any} set */
 function tableOf(parent, table, place, name, set) {
   const box = html("section", { class: "result-table" }, parent), about = html("p", { class: "how" }, box);
   const scroll = html("div",
     { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title,
       "data-long": table.rows.length > LONG }, box);
-  const root = html("table", {}, scroll), every = itemsOf(table), some = table.rows.some((row) => row.recipe);
+  const root = html("table", {}, scroll), every = itemsOf(table),
+    some = table.rows.some((/** @type {any} */ row) => row.recipe);
   say(about,
     `${table.title}${every.length === 1 ? `; ${every[0]} items each` : ""}. In brackets: 95\u202f% intervals.`);
   const head = html("tr", {}, html("thead", {}, root));
-  table.columns.forEach((column, k) => {
+  table.columns.forEach((/** @type {any} */ column, /** @type {number} */ k) => {
     // the longest word of all heads
     html("th", { scope: "col" }, head, axis(column).replace("coefficient", "coeffi\u00adcient"));
     // in sight on a phone too
     if (some && !k) html("th", { scope: "col", title: "Set the controls to this merge" }, head, "set");
   });
   const body = html("tbody", {}, root);
-  table.rows.forEach((row, i) => {
+  table.rows.forEach((/** @type {any} */ row, /** @type {number} */ i) => {
     const tr = html("tr", { "data-row": i }, body);
-    row.cells.forEach((cell, k) => {
+    row.cells.forEach((/** @type {MatrixCell} */ cell, /** @type {number} */ k) => {
       cellOf(tr, cell, table.columns[k].unit, k === 0, every);
       if (some && !k)
         setter(html("td", {}, tr), row, nameOf(row, table.columns),
@@ -116,11 +133,13 @@ function tableOf(parent, table, place, name, set) {
     });
   });
   saveable(box, name, () => ({
-    columns: table.columns.flatMap((one) =>
+    columns: table.columns.flatMap((/** @type {any} */ one) =>
       [axis(one), `${one.title}: from`, `${one.title}: to`, `${one.title}: items`, `${one.title}: note`]),
-    rows: table.rows.map((row) => row.cells.flatMap(({ value, low, high, n, note }) => [value, low, high, n, note])),
+    rows: table.rows.map((/** @type {any} */ row) =>
+      row.cells.flatMap((/** @type {any} */ { value, low, high, n, note }) => [value, low, high, n, note])),
   }));
 }
+/** @param {any} td @param {any} row @param {any} what @param {any} set */
 function setter(td, row, what, set) {
   if (!row.recipe) return;
   const fixed = history.refusal();
@@ -130,6 +149,7 @@ function setter(td, row, what, set) {
       "aria-label": `Set the controls to the merge of ${what}`, ...(fixed && { disabled: "" }) }, td,
       "Set").addEventListener("click", set);
 }
+/** @param {Element} parent @param {any} one @param {any} about */
 function howOf(parent, one, about) {
   const box = html("details", { class: "result-how" }, parent);
   html("summary", {}, box, "How it was measured, and the command");
@@ -137,7 +157,8 @@ function howOf(parent, one, about) {
   if (!one.answers) { html("pre", {}, box, one.made); return; }
   const { title, base, models, test_items: test, search_items: search } = about.setting;
   html("p", {}, box,
-    `${title}: ${models.map(({ model, domain }) => `${model} (${domain})`).join(", ")} on ${base}; ${test ?? "all"} `
+    `${title}: ${models.map((/** @type {any} */ { model, domain }) => `${model} (${domain})`).join(", ")} on ${base}; `
+      + `${test ?? "all"} `
     + `test items a domain, ${search} search items for what is chosen.`);
   if (base.startsWith("zoo:"))
     html("p", {}, box,
@@ -153,7 +174,7 @@ function howOf(parent, one, about) {
 
 part("experiments", ({ host, get, put: send, watch, trigger }) => {
   host.replaceChildren();
-  const chooser = (name, id) => {
+  const chooser = (/** @type {string} */ name, /** @type {string} */ id) => {
     const choice = html("label", { class: "choice", hidden: "" }, host);
     html("span", {}, choice, name);
     return html("select", { id }, choice);
@@ -161,19 +182,20 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
   const models = chooser("Models", "experiment-models"), select = chooser("Experiment", "experiment-choice");
   const line = html("p", { class: "standing", role: "status" }, host, "Reading the results …");
   const body = html("div", { class: "result" }, host);
-  let asked = false, draws = [], shown = null, chosen = 0, wanted = "", taken = "";
-  const ask = (event, what) => { send(what); trigger(event); };
+  let asked = false, /** @type {any} */ draws = [], /** @type {any} */ shown = null, chosen = 0, wanted = "",
+    taken = "";
+  const ask = (/** @type {any} */ event, /** @type {any} */ what) => { send(what); trigger(event); };
   select.addEventListener("change", () => { sayProse(line, ""); ask("look", { models: chosen, key: select.value }); });
   models.addEventListener("change", () => {
     sayProse(line, "");
     ask("look", { models: Number(models.value), key: shown, or_first: true });
   });
-  function set(place, what) {
+  function set(/** @type {any} */ place, /** @type {any} */ what) {
     wanted = what;
     sayProse(line, "");
     ask("take", { models: chosen, key: shown, ...place });
   }
-  function fill({ list, about, shown: one, models: sets, chosen: place }) {
+  function fill(/** @type {any} */ { list, about, shown: one, models: sets, chosen: place }) {
     chosen = place;
     models.replaceChildren();
     for (const { title, place: value } of sets) html("option", { value }, models, title);
@@ -192,18 +214,19 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
     const rest = one.not_run ? () => {} : found(body, one.finding, one.key === "overview" ? one.short : "");
     if (!map) rest();
     const plots = html("div", { class: "result-plots" }, body);
-    const pick = (title) => ([table, row], what) =>
+    const pick = (/** @type {any} */ title) => (/** @type {any} */ [table, row], /** @type {any} */ what) =>
       (one.tables[table].rows[row].recipe && !history.refusal()
         ? () => set({ table, row }, `${title.split(" minus ")[0]}, ${what}`) : null);
-    draws = one.plots.map((plot, i) =>
+    draws = one.plots.map((/** @type {any} */ plot, /** @type {number} */ i) =>
       plotOf(plots, plot, `experiment-${one.number}-${i + 1}`, scaleOf(one.plots, plot), pick(plot.title)));
     if (map) rest();
-    one.tables.forEach((table, i) => tableOf(body, table, i, `experiment-${one.number}-table-${i + 1}`, set));
+    one.tables.forEach((/** @type {RateTable} */ table, /** @type {number} */ i) =>
+      tableOf(body, table, i, `experiment-${one.number}-table-${i + 1}`, set));
     for (const what of one.missing) prose(body, "how", `Left out. ${what}`);
     howOf(body, one, about);
     for (const draw of draws) draw();
   }
-  function take(value) {
+  function take(/** @type {any} */ value) {
     if (!value) return;
     if (value.refused) { sayProse(line, value.refused); models.value = String(chosen); return; }
     if (value.list) { sayProse(line, ""); fill(value); }

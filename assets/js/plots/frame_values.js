@@ -7,6 +7,7 @@ import { PAIRS, isPair, meetingNow, partners } from "./conflict.js";
 import * as words from "./plot_sentences.js";
 
 // The values of a cell: some are known beforehand, the others after a merge.
+/** @type {Record<string, any>} */
 const BEFORE = { whole: ["significance", "mean", "relative"] };
 const AFTER = ["along", "changed"];
 export const quantities = () => {
@@ -14,6 +15,7 @@ export const quantities = () => {
   const both = partners().length ? PAIRS : [];
   return [...known, ...both, ...(controls.shows() === "plan" && !controls.staged() ? [] : AFTER)];
 };
+/** @param {any} quantity */
 export const isAfter = (quantity) => AFTER.includes(quantity);
 export const quantity = () => {
   const wanted = controls.state.quantity;
@@ -40,7 +42,8 @@ function viewNow() {
   const hold = holdOn(table, cells, controls.held());
   const numel = hold.all;
   const rates = levels.map((one) => makesUp(hold, one, rate));
-  const known = plan ? new Map(plan.cells.map(([layer, kind, k, e]) => [`${layer}/${kind}`, [k, e]])) : null;
+  const known = plan ? new Map(plan.cells.map((/** @type {any} */ [layer, kind, k, e]) => [`${layer}/${kind}`, [k, e]]))
+    : null;
   let kept = 0, energy = 0, weight = 0;
   for (const cell of cells) {
     const [changed, , along] = outcome?.get(`${cell.layer}/${cell.kind}`) ?? [null, null, null];
@@ -52,11 +55,11 @@ function viewNow() {
     cell.changed = changed;
     cell.along = along;
     cell.meets = meeting && meeting(cell.index, pruned && cell.own !== null ? Math.max(pruned, 0.01) : pruned);
-    cell.value = {
+    cell.value = /** @type {Record<string, any>} */ ({
       significance: cell.significance, density: pair[0], rate: 1 - pair[0], mean: cell.mean,
       relative: cell.relative, energy: cell.energy, changed, along,
       overlap: cell.meets?.overlap ?? null, conflict: cell.meets?.conflict ?? null,
-    }[shown];
+    })[shown];
     kept += pair[0] * cell.numel; energy += cell.energy * cell.squares; weight += cell.squares;
   }
   const changed = outcome ? cells.reduce((sum, cell) => sum + cell.changed * cell.numel, 0) / numel : null;
@@ -77,52 +80,63 @@ function viewNow() {
   };
 }
 // Over all cells: from counts of elements, not the mean of shares.
+/** @param {any} cells */
 function totalOf(cells) {
-  const sum = (name) => cells.reduce((total, { meets, numel }) => total + meets[name] * numel, 0);
+  const sum = (/** @type {string} */ name) =>
+    cells.reduce((/** @type {any} */ total, /** @type {any} */ { meets, numel }) => total + meets[name] * numel, 0);
   const kept = sum("kept"), both = sum("both"), opposed = sum("opposed");
   return { overlap: kept ? both / kept : null, conflict: both ? opposed / both : null };
 }
 // "layer/kind" -> [share of weights changed, mean change, share of the focused model's delta in it].
+/** @param {any} outcome */
 function outcomeOf(outcome) {
   if (!outcome) return null;
   const model = outcome.models.indexOf(controls.state.focus);
-  return new Map(outcome.cells.map(([layer, kind, changed, mean, along]) =>
+  return new Map(outcome.cells.map((/** @type {any} */ [layer, kind, changed, mean, along]) =>
     [`${layer}/${kind}`, [changed, mean, along[model] ?? 0]]));
 }
 // Meaning of the layers' bars: the kept share; or the change by the merge; or the place of the change.
+/** @param {any} options */
 function barsOf({ table, shows, cells, levels, rates, plan, share, changed }) {
   if (shows === "plan" || shows === "random") {
     const last = levels[levels.length - 1];
     const bands = plan?.bands
-      ?? levels.map((level, k) =>
+      ?? levels.map((/** @type {any} */ level, /** @type {number} */ k) =>
         keptByLayer(table, cells,
-          (cell) => (shows === "random" ? drawn(cell, level) : lookUp(table, cell, level, last, rates[k])[0])));
+          (/** @type {MatrixCell} */ cell) =>
+            (shows === "random" ? drawn(cell, level) : lookUp(table, cell, level, last, rates[k])[0])));
     return { bands, middle: share, axis: "share of the layer's changes kept" };
   }
-  const sums = (value) =>
-    table.layers.map((_, l) => cells.filter((cell) => cell.l === l).reduce((sum, cell) => sum + value(cell), 0));
+  const sums = (/** @type {any} */ value) =>
+    table.layers.map((/** @type {any} */ _, /** @type {number} */ l) =>
+      cells.filter((/** @type {MatrixCell} */ cell) => cell.l === l)
+      .reduce((/** @type {number} */ sum, /** @type {MatrixCell} */ cell) => sum + value(cell), 0));
   if (changed !== null) {
-    const all = sums((cell) => cell.numel);
-    const bands = [sums((cell) => cell.changed * cell.numel).map((sum, l) => (all[l] ? sum / all[l] : 0))];
+    const all = sums((/** @type {MatrixCell} */ cell) => cell.numel);
+    const bands = [sums((/** @type {MatrixCell} */ cell) => cell.changed * cell.numel)
+      .map((/** @type {number} */ sum, /** @type {number} */ l) => (all[l] ? sum / all[l] : 0))];
     return { bands, middle: changed, axis: "share of the layer's weights changed" };
   }
-  const sizes = sums((cell) => cell.mean * cell.numel);
-  const total = sizes.reduce((a, b) => a + b, 0) || 1;
-  return { bands: [sizes.map((size) => size / total)], middle: 1 / table.layers.length,
+  const sizes = sums((/** @type {MatrixCell} */ cell) => cell.mean * cell.numel);
+  const total = sizes.reduce((/** @type {any} */ a, /** @type {any} */ b) => a + b, 0) || 1;
+  return { bands: [sizes.map((/** @type {any} */ size) => size / total)], middle: 1 / table.layers.length,
     axis: "share of the model's change, by |d|" };
 }
+/** @param {RateTable} table @param {any} cells @param {any} share */
 function keptByLayer(table, cells, share) {
   const kept = table.layers.map(() => 0), all = table.layers.map(() => 0);
   for (const cell of cells) {
     kept[cell.l] += share(cell) * cell.numel;
     all[cell.l] += cell.numel;
   }
-  return kept.map((sum, l) => (all[l] ? sum / all[l] : 0));
+  return kept.map((/** @type {number} */ sum, /** @type {number} */ l) => (all[l] ? sum / all[l] : 0));
 }
 // Shares run from 0 to 100 %, so that a colour has the same meaning at every rate and for every model.
+/** @param {any} cells @param {any} quantity */
 function scaleOf(cells, quantity) {
   const { text, title, unit = title } = words.QUANTITIES[quantity];
-  const values = cells.map((cell) => cell.value).filter((value) => value !== null);
+  const values = cells.map((/** @type {MatrixCell} */ cell) => cell.value)
+    .filter((/** @type {any} */ value) => value !== null);
   const whole = ["density", "rate", "energy", "changed", "overlap"].includes(quantity);
   let low = whole ? 0 : Math.min(...values), high = whole ? 1 : Math.max(...values);
   // Two independent models would have opposite signs in half of the weights that both change.
@@ -131,6 +145,6 @@ function scaleOf(cells, quantity) {
   if (quantity !== "mean" || !(high > 0)) return { low, high, text, unit, cell: text };
   // Small numbers share one power of ten, named once below.
   const power = Math.floor(Math.log10(high));
-  const scaled = (value) => (value / 10 ** power).toFixed(2);
+  const scaled = (/** @type {any} */ value) => (value / 10 ** power).toFixed(2);
   return { low, high, text: scaled, cell: scaled, unit: `mean ${words.score().short}, times 10${superscript(power)}` };
 }

@@ -9,9 +9,12 @@ const GROUPS = Object.fromEntries([
   ...["router", "gate", "up", "gate_up", "down"].map((kind) => [kind, "MLP"]),
 ]);
 
+/** @param {any} layers */
 export const rowHeight = (layers) => Math.max(10, Math.min(34, Math.floor(272 / layers)));
+/** @param {any} row */
 const isTall = (row) => row >= 20;
 // Whether so many layers have rows tall enough for a number in every cell.
+/** @param {any} layers */
 export const isNumbered = (layers) => isTall(rowHeight(layers));
 
 // onPoint(index or null): the cell under the pointer or chosen by keyboard. onPick(index, byKey): it was
@@ -24,11 +27,11 @@ export const isNumbered = (layers) => isTall(rowHeight(layers));
  */
 export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amounts, onPick = () => {}) {
   let built = "";
-  let cells = [];
+  let /** @type {any} */ cells = [];
   let /** @type {any} */ bar = null;
   let chosen = -1;
 
-  function build(view, width) {
+  function build(/** @type {any} */ view, /** @type {number} */ width) {
     const { layers, kinds } = view.table;
     const row = rowHeight(layers.length);
     const step = (width - LEFT) / kinds.length;
@@ -38,7 +41,7 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
     put(root, "height", height);
     put(root, "width", width);
     axes(view, step, row);
-    cells = view.cells.map((cell) => {
+    cells = view.cells.map((/** @type {MatrixCell} */ cell) => {
       const x = LEFT + step * kinds.indexOf(cell.kind), y = TOP + row * layers.indexOf(cell.layer);
       const g = svg("g", { class: "cell", "data-layer": cell.layer, "data-kind": cell.kind }, root);
       const value = svg("rect", { class: "value", x: px(x + 1), y: y + 1, width: px(step - 2), height: row - 2, rx: 2 },
@@ -60,27 +63,27 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
     chosen = -1;
   }
 
-  function axes(view, step, row) {
+  function axes(/** @type {any} */ view, /** @type {any} */ step, /** @type {any} */ row) {
     const { layers, kinds } = view.table;
     svg("text", { x: 0, y: TOP - 8, class: "axis" }, root, "layer");
-    kinds.forEach((kind, i) => {
+    kinds.forEach((/** @type {string} */ kind, /** @type {number} */ i) => {
       svg("text", { x: px(LEFT + step * (i + 0.5)), y: TOP - 8, class: "tick middle" }, root, kind);
       const group = GROUPS[kind];
       if (group && GROUPS[kinds[i - 1]] !== group) {
-        const span = kinds.filter((k) => GROUPS[k] === group).length;
+        const span = kinds.filter((/** @type {number} */ k) => GROUPS[k] === group).length;
         svg("text", { x: px(LEFT + step * (i + span / 2)), y: 12, class: "axis middle" }, root, group);
         svg("line",
           { x1: px(LEFT + step * i + 3), x2: px(LEFT + step * (i + span) - 3), y1: 17, y2: 17, class: "rule" }, root);
       }
     });
     const every = row >= 14 ? 1 : row >= 10 ? 2 : 4;
-    layers.forEach((layer, i) => {
+    layers.forEach((/** @type {number | null} */ layer, /** @type {number} */ i) => {
       if (i % every) return;
       svg("text", { x: LEFT - 8, y: TOP + row * (i + 0.5) + 4, class: "tick end" }, root, String(layer));
     });
   }
 
-  function colourbar(width, y) {
+  function colourbar(/** @type {number} */ width, /** @type {number} */ y) {
     const steps = 40, from = LEFT, span = width - LEFT;
     for (let i = 0; i < steps; i++) {
       svg("rect",
@@ -94,13 +97,13 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
     };
   }
 
-  function draw(view, width) {
+  function draw(/** @type {any} */ view, /** @type {number} */ width) {
     const shape = `${width}/${view.key}`;
     if (shape !== built) { build(view, width); built = shape; }
     const { low, high, text, cell: inCell, unit } = view.scale;
     const none = view.counting ? "…" : "–";
-    put(root, "data-bars", view.cells.some((cell) => cell.kept !== null));
-    view.cells.forEach((cell, i) => {
+    put(root, "data-bars", view.cells.some((/** @type {MatrixCell} */ cell) => cell.kept !== null));
+    view.cells.forEach((/** @type {MatrixCell} */ cell, /** @type {number} */ i) => {
       const part = cells[i];
       const known = cell.value !== null;
       const share = high > low ? (cell.value - low) / (high - low) : 0.5;
@@ -117,7 +120,7 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
     say(bar.low, text(low)); say(bar.high, text(high)); say(bar.unit, unit);
   }
 
-  function choose(index) {
+  function choose(/** @type {number} */ index) {
     if (index === chosen) return;
     cells[chosen]?.g.classList.remove("chosen");
     chosen = index;
@@ -127,11 +130,12 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
     }
     onPoint(index < 0 ? null : index);
   }
-  const pickedNow = () => cells.findIndex(({ g }) => g.getAttribute("data-picked") === "true");
-  const indexOf = (event) => cells.findIndex((cell) => cell.g === event.target?.closest?.("g.cell"));
-  root.addEventListener("pointermove", (event) => choose(indexOf(event)));
+  const pickedNow = () => cells.findIndex((/** @type {any} */ { g }) => g.getAttribute("data-picked") === "true");
+  const indexOf = (/** @type {any} */ event) =>
+    cells.findIndex((/** @type {any} */ cell) => cell.g === event.target?.closest?.("g.cell"));
+  root.addEventListener("pointermove", (/** @type {any} */ event) => choose(indexOf(event)));
   root.addEventListener("pointerleave", () => { if (document.activeElement !== root) choose(-1); });
-  root.addEventListener("click", (event) => {
+  root.addEventListener("click", (/** @type {any} */ event) => {
     choose(indexOf(event));
     if (chosen >= 0) onPick(chosen);
   });
@@ -139,38 +143,42 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
   root.addEventListener("focus", () => {
     if (chosen < 0 && root.matches(":focus-visible")) choose(Math.max(pickedNow(), 0));
   });
-  root.addEventListener("keydown", (event) => {
-    const by = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
+  root.addEventListener("keydown", (/** @type {any} */ event) => {
+    const by = /** @type {Record<string, number[]>} */ (
+      { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] })[event.key];
     if (event.key === "Escape") choose(-1);
     if ((event.key === "Enter" || event.key === " ") && chosen >= 0) { event.preventDefault(); onPick(chosen, true); }
     if (!by || !cells.length) return;
     event.preventDefault();
     choose(neighbour(Math.max(chosen, 0), by));
   });
-  function neighbour(index, [dx, dy]) {
+  function neighbour(/** @type {number} */ index, /** @type {any} */ [dx, dy]) {
     const from = cells[index].box;
     const x = from.x + from.width * (0.5 + dx), y = from.y + from.height * (0.5 + dy);
-    const next = cells.findIndex(({ box }) => x > box.x && x < box.x + box.width && y > box.y
+    const next = cells.findIndex((/** @type {any} */ { box }) => x > box.x && x < box.x + box.width && y > box.y
       && y < box.y + box.height);
     return next < 0 ? index : next;
   }
-  return { draw, boxOf: (index) => cells[index]?.box };
+  return { draw, boxOf: (/** @type {number} */ index) => cells[index]?.box };
 }
 
 // --- the kept share of each layer, stacked by partition ----------------------------------------
 const BARS_LEFT = 26, BARS_RIGHT = 46;
 
 // Strongest partition darkest: the model's colour, mixed with what is light in this theme.
+/** @param {number} partition @param {any} count */
 export const shade = (partition, count) => {
   const part = Math.round(100 - (partition * 60) / Math.max(count - 1, 1));
   return `color-mix(in oklab, var(--focus) ${part}%, var(--d-pale))`;
 };
 
+/** @param {any} root */
 export const barsPlot = (root) => {
   let built = "";
-  let bands = [], ends = [], mean = null, ticks = [], scaleTop = 0;
+  let /** @type {any} */ bands = [], /** @type {any} */ ends = [], /** @type {any} */ mean = null,
+    /** @type {any} */ ticks = [], scaleTop = 0;
 
-  function build(view, width) {
+  function build(/** @type {any} */ view, /** @type {number} */ width) {
     const layers = view.table.layers;
     const row = rowHeight(layers.length);
     const bottom = TOP + row * layers.length;
@@ -188,7 +196,7 @@ export const barsPlot = (root) => {
     svg("text", { x: 0, y: TOP - 8, class: "axis" }, root, "layer");
     const every = row >= 14 ? 1 : row >= 10 ? 2 : 4;
     bands = layers.map(() => []);
-    ends = layers.map((layer, i) => {
+    ends = layers.map((/** @type {number | null} */ layer, /** @type {number} */ i) => {
       const y = TOP + row * i;
       if (i % every === 0)
         svg("text", { x: BARS_LEFT - 8, y: y + row / 2 + 4, class: "tick end" }, root, String(layer));
@@ -203,17 +211,18 @@ export const barsPlot = (root) => {
     mean = svg("line", { class: "mean", y1: TOP - 4, y2: bottom }, root);
   }
 
-  return (view, width) => {
+  return (/** @type {any} */ view, /** @type {number} */ width) => {
     const shape = `${width}/${view.key}/${view.bands.length}/${view.axis}`;
     if (shape !== built) { build(view, width); built = shape; }
     const last = view.bands[view.bands.length - 1];
     scaleTop = niceTop(Math.max(...last, 1e-9));
     const span = (width - BARS_LEFT - BARS_RIGHT) / scaleTop;
     // A tick stands at its number: half of 25 % is 12.5 %, not 13 %.
-    ticks.forEach((tick, i) => say(tick, `${Number(((100 * scaleTop * i) / 2).toFixed(1))}\u202f%`));
-    bands.forEach((row, i) => {
+    ticks.forEach((/** @type {any} */ tick, /** @type {number} */ i) =>
+      say(tick, `${Number(((100 * scaleTop * i) / 2).toFixed(1))}\u202f%`));
+    bands.forEach((/** @type {any} */ row, /** @type {number} */ i) => {
       let before = 0;
-      row.forEach((rect, k) => {
+      row.forEach((/** @type {any} */ rect, /** @type {number} */ k) => {
         const share = Math.max(view.bands[k][i] - before, 0);
         put(rect, "x", px(BARS_LEFT + before * span));
         put(rect, "width", px(share * span));
@@ -240,6 +249,7 @@ export function twinTable(host, opened) {
   details.addEventListener("toggle", opened);
   return twin;
 }
+/** @param {any} twin @param {any} view @param {any} caption */
 export function fillTwin(twin, view, caption) {
   const { layers, kinds } = view.table;
   if (twin.key !== view.key) {
@@ -247,15 +257,15 @@ export function fillTwin(twin, view, caption) {
     twin.head.replaceChildren(); twin.body.replaceChildren();
     const head = html("tr", {}, twin.head);
     for (const name of ["layer", ...kinds]) html("th", { scope: "col" }, head, name);
-    const rows = layers.map((layer) => {
+    const rows = layers.map((/** @type {number | null} */ layer) => {
       const row = html("tr", {}, twin.body);
       html("th", { scope: "row" }, row, String(layer));
       return kinds.map(() => html("td", {}, row, "–"));
     });
-    twin.cells = view.cells.map((cell) => rows[cell.l][kinds.indexOf(cell.kind)]);
+    twin.cells = view.cells.map((/** @type {MatrixCell} */ cell) => rows[cell.l][kinds.indexOf(cell.kind)]);
   }
   if (!twin.details.open) return;
   say(twin.caption, caption);
-  view.cells.forEach((cell, i) =>
+  view.cells.forEach((/** @type {MatrixCell} */ cell, /** @type {number} */ i) =>
     say(twin.cells[i], (cell.value === null ? "–" : view.scale.text(cell.value)) + (cell.marked ? " ◆" : "")));
 }

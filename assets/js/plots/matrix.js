@@ -15,6 +15,7 @@ import * as words from "./plot_sentences.js";
 const ASK_MS = 200; // after the last move
 
 // The server's values of one cell, with the input of the distribution plot.
+/** @param {any} value */
 function tableOf(value) {
   const [edges, histogram, threshold, energy] = ["edges", "histogram", "threshold",
     "energy"].map((name) => tables.unpack(value[name]));
@@ -34,7 +35,7 @@ function tableOf(value) {
 part("drill", ({ get, put: send, watch, trigger }) => {
   let /** @type {any} */ value = null, /** @type {any} */ table = null, /** @type {any} */ panel = null, asked = "",
     timer = 0;
-  function take(next) {
+  function take(/** @type {any} */ next) {
     if (!next || !next.edges) return;
     if (!value || value.model !== next.model || value.layer !== next.layer || value.kind !== next.kind) table = null;
     value = next;
@@ -43,7 +44,8 @@ part("drill", ({ get, put: send, watch, trigger }) => {
   }
   watch(take);
   take(get());
-  const fits = ({ focus, picked }) => value !== null && value.model === focus && value.layer === picked.layer
+  const fits = (/** @type {any} */ { focus, picked }) => value !== null && value.model === focus
+    && value.layer === picked.layer
     && value.kind === picked.kind;
   function askSoon() {
     const { focus, picked } = controls.state;
@@ -64,7 +66,8 @@ part("drill", ({ get, put: send, watch, trigger }) => {
     const place = document.getElementById("drill-place"), view = frame.view();
     if (!place || !view) return;
     const { picked } = controls.state;
-    const cell = picked && view.cells.find((one) => one.layer === picked.layer && one.kind === picked.kind);
+    const cell = picked
+      && view.cells.find((/** @type {any} */ one) => one.layer === picked.layer && one.kind === picked.kind);
     place.hidden = !cell;
     if (!cell) return;
     panel ??= build(place);
@@ -73,7 +76,7 @@ part("drill", ({ get, put: send, watch, trigger }) => {
     if (controls.state.arrival) arrive(place, panel);
   });
   // It may lie below the fold, on a phone behind the pinned sliders.
-  function arrive(place, { title }) {
+  function arrive(/** @type {any} */ place, /** @type {any} */ { title }) {
     const phone = window.matchMedia("(max-width: 900px)").matches;
     if (controls.state.arrival.byKey) title.focus({ preventScroll: phone });
     controls.state.arrival = null;
@@ -83,6 +86,7 @@ part("drill", ({ get, put: send, watch, trigger }) => {
 });
 
 // --- the panel, built once -------------------------------------------------------------------
+/** @param {any} place */
 function build(place) {
   put(place, "aria-label", "One matrix closely");
   const head = html("div", { class: "drill-head" }, place);
@@ -91,7 +95,7 @@ function build(place) {
   const heatmap = byId("heatmap");
   close.addEventListener("click", () => { heatmap.focus(); controls.set({ picked: null, arrival: null }); });
   for (const from of [place, heatmap]) {
-    from.addEventListener("keydown", (event) => {
+    from.addEventListener("keydown", (/** @type {any} */ event) => {
       if (event.key === "Escape" && controls.state.picked) close.click();
     });
   }
@@ -101,7 +105,7 @@ function build(place) {
     { id: "drill-distribution", role: "img", tabindex: "0",
       "aria-label": "Distribution of the size of this matrix's changes. Plus and minus zoom, arrows move." }, left);
   const reset = html("button", { type: "button", class: "zoom-reset", hidden: "" }, left, "Reset zoom");
-  const distribution = distributionPlot(root, (zoomed) => { reset.hidden = !zoomed; });
+  const distribution = distributionPlot(root, (/** @type {any} */ zoomed) => { reset.hidden = !zoomed; });
   reset.addEventListener("click", () => distribution.reset());
   const how = html("p", { class: "how" }, left);
   const right = html("div", { class: "drill-facts" }, grid);
@@ -117,17 +121,17 @@ function build(place) {
   measure();
   return panel;
 }
+/** @param {any} options */
 function rowsOf({ table, cell }) { // the drawn values, for a file
   if (!table) return null;
   const { short } = words.score(), { edges, histogram, kept_histogram: kept, count: rates } = table;
   return {
     columns: ["model", "layer", "module", `${short} from`, `${short} to`, "changes (count)", "kept of these (share)"],
-    rows: Array.from(histogram,
-      (n, b) =>
-        [controls.state.focus, cell.layer, cell.kind, edges[b], edges[b + 1], n,
-          atRate(kept, b, rates, 1 - cell.kept)]),
+    rows: Array.from(histogram, (n, b) =>
+      [controls.state.focus, cell.layer, cell.kind, edges[b], edges[b + 1], n, atRate(kept, b, rates, 1 - cell.kept)]),
   };
 }
+/** @param {Element} parent */
 function buildOwn(parent) {
   const box = html("div", { class: "drill-own" }, parent);
   const label = html("label", { for: "own-rate", class: "setting-name" }, box, "Its own pruning rate (%)");
@@ -138,7 +142,7 @@ function buildOwn(parent) {
   const follow = html("button", { type: "button", class: "small", id: "own-follow" }, box, "Follow the plan");
   const text = html("p", { class: "how" }, box);
   const own = { box, range, number, follow, text, modules: [], shown: "", parts: [label, row, follow] };
-  const move = (input) => {
+  const move = (/** @type {any} */ input) => {
     const rate = Number(input.value);
     if (input.value.trim() !== "" && rate >= 0 && rate <= 99) override(own.modules, rate / 100);
   };
@@ -154,18 +158,20 @@ function buildOwn(parent) {
 }
 
 // --- one frame ---------------------------------------------------------------------------------
+/** @param {any} panel @param {any} view @param {MatrixCell} cell
+ * @param {any} value @param {RateTable} table @param {any} fresh */
 function draw(panel, view, cell, value, table, fresh) {
   Object.assign(panel, { table, cell });
   const who = words.label(controls.state.focus);
-  const levels = view.shows === "whole" ? [] : levelsOf(view, cell).map(([kept]) => kept);
+  const levels = view.shows === "whole" ? [] : levelsOf(view, cell).map((/** @type {any} */ [kept]) => kept);
   if (levels.length && view.shows === "plan") levels[levels.length - 1] = cell.kept;
   say(panel.title, drillTitle(view, cell, who));
   explain(panel.how, readDrill(view));
   fill(panel.facts, factsOf(view, cell, who));
   if (table && panel.width > 0) {
-    const rates = levels.map((kept) => 1 - kept);
+    const rates = levels.map((/** @type {any} */ kept) => 1 - kept);
     const cuts = view.shows === "plan"
-      ? rates.map((rate) => Array(3).fill(atRate(table.threshold, 0, table.count, rate))) : [];
+      ? rates.map((/** @type {number} */ rate) => Array(3).fill(atRate(table.threshold, 0, table.count, rate))) : [];
     const pair = `${controls.state.focus}|${cell.layer}|${cell.kind}|${controls.state.significance}`;
     panel.distribution.draw(
       { table, levels: rates, thresholds: cuts, numel: value?.numel ?? cell.numel, pair, shows: view.shows,
@@ -175,14 +181,18 @@ function draw(panel, view, cell, value, table, fresh) {
   drawLines(panel, value, fresh, who);
 }
 // [name, value] pairs.
+/** @param {any} view @param {MatrixCell} cell @param {string} who */
 function factsOf(view, cell, who) {
   const factors = controls.factorsOf(controls.state.focus);
-  const changeOf = (one) => partitionsOf(view, one)
-    .reduce((sum, [, energy], k) => sum + energy * (factors[k] ?? 1) ** 2, 0);
+  const changeOf = (/** @type {any} */ one) => partitionsOf(view, one)
+    .reduce((/** @type {number} */ sum, /** @type {any} */ [, energy], /** @type {number} */ k) => sum
+      + energy * (factors[k] ?? 1) ** 2, 0);
   const about = view.exact ? "" : "≈ ";
   const size = [["size of its change, ‖d‖/‖W‖", percent1(cell.relative)]];
   if (view.shows === "whole") return [["weights", count(cell.numel)], ...size];
-  const mine = changeOf(cell), all = view.cells.reduce((sum, one) => sum + changeOf(one) * one.squares, 0);
+  const mine = changeOf(cell),
+    all = view.cells.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + changeOf(one) * one.squares,
+      0);
   return [
     ["kept", `${about}${percent1(cell.kept)}, ${count(Math.round(cell.kept * cell.numel))} of ${count(cell.numel)}`],
     [`of all that ${who} keeps`, `${about}${percent1(view.kept ? (cell.kept * cell.numel) / view.kept : 0)}`],
@@ -192,11 +202,16 @@ function factsOf(view, cell, who) {
     ...size,
   ];
 }
+/** @param {any} list @param {any} pairs */
 function fill(list, pairs) {
   while (list.children.length > 2 * pairs.length) list.lastChild.remove();
   while (list.children.length < 2 * pairs.length) { html("dt", {}, list); html("dd", {}, list); }
-  pairs.forEach(([name, text], i) => { say(list.children[2 * i], name); say(list.children[2 * i + 1], text); });
+  pairs.forEach((/** @type {any} */ [name, text], /** @type {number} */ i) => {
+    say(list.children[2 * i], name);
+    say(list.children[2 * i + 1], text);
+  });
 }
+/** @param {any} own @param {any} view @param {MatrixCell} cell */
 function drawOwn(own, view, cell) {
   own.modules = cell.modules;
   const possible = controls.pruner() !== null && cell.modules.length > 0;
@@ -214,7 +229,8 @@ function drawOwn(own, view, cell) {
 }
 
 // --- rows and columns ---------------------------------------------------------------------------
-let shown = null;
+let /** @type {any} */ shown = null;
+/** @param {any} panel @param {any} value @param {any} fresh @param {string} who */
 function drawLines(panel, value, fresh, who) {
   const lines = value?.lines ?? null;
   put(panel.lines, "data-fresh", Boolean(fresh));
@@ -224,15 +240,17 @@ function drawLines(panel, value, fresh, who) {
   shown = lines;
   panel.lines.replaceChildren();
   for (const one of lines ?? []) {
-    for (const [name, place] of [["row", 0], ["column", 1]]) list(panel.lines, one, name, place, lines.length > 1);
+    for (const [name, place] of /** @type {[string, number][]} */ ([["row", 0], ["column", 1]]))
+      list(panel.lines, one, name, place, lines.length > 1);
   }
 }
+/** @param {Element} parent @param {any} options @param {string} name @param {any} place @param {any} several */
 function list(parent, { module, shape, rows, columns }, name, place, several) {
   const found = place ? columns : rows;
   const box = html("div", { class: "drill-list" }, parent);
   html("h4", {}, box, `Strongest ${name}s of ${shape[place]}${several ? ` in ${module}` : ""}`);
   const items = html("ol", {}, box);
-  const top = Math.max(...found.map(([, share]) => share), 1e-9);
+  const top = Math.max(...found.map((/** @type {any} */ [, share]) => share), 1e-9);
   for (const [index, share, kept] of found) {
     const item = html("li", { title: `${kept} of ${shape[1 - place]} kept` }, items);
     html("span", {}, item, `${name} ${index}`);
@@ -245,17 +263,20 @@ function list(parent, { module, shape, rows, columns }, name, place, several) {
 }
 
 // --- words ---------------------------------------------------------------------------------------
+/** @param {any} view @param {MatrixCell} cell @param {string} who */
 const drillTitle = (view, cell, who) => {
   const name = `Layer ${cell.layer}, ${cell.kind}`;
   if (view.shows === "whole") return `${name} of ${who} moved ${percent(cell.relative)} of its size`;
   return `${name} keeps ${percent(cell.kept)} of its changes, `
     + `${percent1(view.kept ? (cell.kept * cell.numel) / view.kept : 0)} of all that ${who} keeps`;
 };
+/** @param {any} view */
 const readDrill = (view) => {
   const lines = view.shows === "plan" ? " Lines: where its own rate cuts, [level] by level." : "";
   return `One matrix by itself. Height: share of its changes of that [size |d|].${lines} ‖d‖ is the [length] of all of `
     + `them together, ‖D'‖ of what is left.`;
 };
+/** @param {any} view @param {MatrixCell} cell @param {any} possible */
 const ownWords = (view, cell, possible) => {
   if (!cell.modules.length)
     return "Many matrices share this cell. Give single ones a rate in a recipe, under overrides.";
@@ -268,6 +289,7 @@ const ownWords = (view, cell, possible) => {
   return `It holds this rate in every model, and the others make up for it. `
     + `${together}${missed ? `, not ${percent1(1 - view.rate)}: the others cannot make up for all of it` : ""}.`;
 };
+/** @param {any} value @param {any} fresh @param {string} who */
 const linesWords = (value, fresh, who) => {
   if (!value || value.lines === null) return "Reading its rows and columns …";
   if (!value.lines.length) return "Many matrices share this cell: their rows and columns are not read.";

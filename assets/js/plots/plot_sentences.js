@@ -5,15 +5,21 @@ import { server } from "../session/parts.js";
 import { isNumbered } from "./heatmap.js";
 import { isPair, partner, countFailed, meetingNow } from "./conflict.js";
 
-const mean = (numbers) => numbers.reduce((a, b) => a + b, 0) / Math.max(numbers.length, 1);
+/** @param {any} numbers */
+const mean = (numbers) =>
+  numbers.reduce((/** @type {any} */ a, /** @type {any} */ b) => a + b, 0) / Math.max(numbers.length, 1);
+/** @param {string} reference */
 export const label = (reference) => server.names[reference]?.label ?? reference;
+/** @type {Record<string, any>} */
 const WHERE = { q: "query", k: "key", v: "value", o: "output", gate: "gate", up: "up", down: "down" };
 
+/** @param {any} names */
 const list = (names) => (names.length < 2 ? names.join("")
   : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`);
 
 // cells: [{layer, kind, numel, value, kept}] -> the third of the layers, or the kind, with most.
 // Layers with the same displayed value as the first or last one are named together with it.
+/** @param {any[]} cells @param {(cell: any) => any} pick @param {(x: number) => string} text */
 function leader(cells, pick, text) {
   const groups = new Map();
   for (const cell of cells) {
@@ -22,38 +28,47 @@ function leader(cells, pick, text) {
     groups.get(key).push(cell);
   }
   const ranked = [...groups].map(([name, inside]) => ({
-    name, value: mean(inside.map((cell) => cell.value)), kept: mean(inside.map((cell) => cell.kept)),
+    name, value: mean(inside.map((/** @type {MatrixCell} */ cell) => cell.value)),
+      kept: mean(inside.map((/** @type {MatrixCell} */ cell) => cell.kept)),
   })).sort((a, b) => b.value - a.value);
-  const like = (one) => ranked.filter((other) => text(other.value) === text(one.value));
-  const end = (one) =>
+  const like = (/** @type {any} */ one) => ranked.filter((other) => text(other.value) === text(one.value));
+  const end = (/** @type {any} */ one) =>
     ({ ...one, names: like(one).map((other) => other.name), kept: mean(like(one).map((o) => o.kept)) });
   return { best: end(ranked[0]), worst: end(ranked[ranked.length - 1]) };
 }
+/** @param {any} cells @param {(x: number) => string} text */
 function thirds(cells, text) {
-  const layers = [...new Set(cells.map((cell) => cell.layer))].sort((a, b) => a - b);
-  const third = (cell) => {
+  const layers = [...new Set(cells.map((/** @type {MatrixCell} */ cell) => cell.layer))].sort((a, b) => a - b);
+  const third = (/** @type {MatrixCell} */ cell) => {
     const place = layers.indexOf(cell.layer) / Math.max(layers.length - 1, 1);
     return place < 0.34 ? "Early" : place > 0.66 ? "Late" : "Middle";
   };
   return leader(cells, third, text);
 }
+/** @param {any} options */
 const spread = ({ best, worst }) => (best.value > 0 ? (best.value - worst.value) / best.value : 0);
 // Short enough for a title of two lines beside the other plot.
+/** @param {any} options */
 const kinds = ({ names }) =>
-  (names.length > 2 ? `${names.length} kinds of` : list(names.map((kind) => WHERE[kind] ?? kind)));
+  (names.length > 2 ? `${names.length} kinds of`
+    : list(names.map((/** @type {string} */ kind) => WHERE[kind] ?? kind)));
+/** @param {any} those */
 const matrices = (those) =>
   (those.names.length > 1 || WHERE[those.names[0]] ? `${kinds(those)} matrices` : those.names[0]);
+/** @param {string} text */
 const first = (text) => text[0].toUpperCase() + text.slice(1);
-const layersOf = ({ names }) => `${list(names.map((name) => name.toLowerCase()))} layers`;
+/** @param {any} options */
+const layersOf = ({ names }) => `${list(names.map((/** @type {string} */ name) => name.toLowerCase()))} layers`;
 
+/** @param {any} view @param {any} focus */
 export function heatmap(view, focus) {
   const { quantity, cells, rate, energy, shows } = view;
   const who = label(focus);
   const { text } = QUANTITIES[quantity];
   const byThird = thirds(cells, text);
-  const byKind = leader(cells, (cell) => cell.kind, text);
+  const byKind = leader(cells, (/** @type {MatrixCell} */ cell) => cell.kind, text);
   const { best, worst } = byKind;
-  const same = ({ best: most, worst: least }) => spread({ best: most, worst: least }) < 0.03
+  const same = (/** @type {any} */ { best: most, worst: least }) => spread({ best: most, worst: least }) < 0.03
     || text(most.value) === text(least.value);
   const alike = same(byKind);
   const planned = shows === "plan";
@@ -62,9 +77,9 @@ export function heatmap(view, focus) {
     const [has, most] = quantity === "significance" ? ["has outliers", "has most outliers"]
       : [changed, `${changed} most`];
     const late = !same(byThird) && spread(byThird) > spread(byKind);
-    const and = (share, whose = "they") => (planned ? `; ${whose} keep ${percent(share)}` : "");
-    const everywhere = mean(cells.map((cell) => cell.kept));
-    if (quantity === "significance" && cells.every(({ value }) => value === 0))
+    const and = (/** @type {any} */ share, whose = "they") => (planned ? `; ${whose} keep ${percent(share)}` : "");
+    const everywhere = mean(cells.map((/** @type {MatrixCell} */ cell) => cell.kept));
+    if (quantity === "significance" && cells.every((/** @type {any} */ { value }) => value === 0))
       return `${first(who)} has no outliers${and(everywhere, "its matrices")}`;
     if (quantity === "significance" && !late && text(best.value) === text(0))
       return `${first(who)} has hardly any outliers, ${text(0)} in every kind of matrix${and(everywhere)}`;
@@ -78,7 +93,7 @@ export function heatmap(view, focus) {
   }
   if (isPair(quantity)) return pairs(view, who, byKind);
   if (quantity === "along") {
-    const all = mean(cells.map((cell) => cell.along));
+    const all = mean(cells.map((/** @type {MatrixCell} */ cell) => cell.along));
     const much = `${percent(all)} of ${who}'s change is in the merge`;
     return alike ? `${much}, alike in all matrices` : `${much}, most of it in ${matrices(best)}`;
   }
@@ -100,6 +115,7 @@ export function heatmap(view, focus) {
 
 // About the drawn model and its partners, element by element.
 export const others = () => partner() ? label(partner()) : "the others";
+/** @param {any} options @param {string} who @param {any} options */
 function pairs({ quantity, counting, met, pruned }, who, { best, worst }) {
   const [keeps, keep] = pruned ? ["keeps", "keep"] : ["changes", "change"];
   if (counting) {
@@ -115,10 +131,11 @@ function pairs({ quantity, counting, met, pruned }, who, { best, worst }) {
   return `${who} opposes ${others()} in ${percent(met.conflict)} of what both ${keep}, ${where}`;
 }
 // Two lines of the tip.
+/** @param {any} options @param {any} pruned */
 export function meets({ index, meets: now }, pruned) {
   const before = meetingNow()?.(index, 0);
-  const share = (value) => (value === null || value === undefined ? "–" : percent1(value));
-  const was = (value) => (pruned && before ? ` (unpruned ${share(value)})` : "");
+  const share = (/** @type {any} */ value) => (value === null || value === undefined ? "–" : percent1(value));
+  const was = (/** @type {any} */ value) => (pruned && before ? ` (unpruned ${share(value)})` : "");
   const they = `${partner() ? others() : "each other model"} ${pruned ? "keeps" : "changes"}`;
   return [
     `of those ${they} ${share(now.overlap)}${was(before?.overlap)}`,
@@ -127,11 +144,12 @@ export function meets({ index, meets: now }, pruned) {
 }
 
 // The layers by the values of their bars; equal displayed values are named together.
+/** @param {any} view */
 export function layers(view) {
   const names = view.table.layers, shares = view.bands[view.bands.length - 1];
   const high = percent(Math.max(...shares)), low = percent(Math.min(...shares));
-  const those = (text) => {
-    const found = names.filter((_, i) => percent(shares[i]) === text);
+  const those = (/** @type {string} */ text) => {
+    const found = names.filter((/** @type {any} */ _, /** @type {number} */ i) => percent(shares[i]) === text);
     if (found.length > 3) return `${found.length} layers`;
     return `${found.length > 1 ? "layers" : "layer"} ${list(found)}`;
   };
@@ -150,6 +168,7 @@ export function layers(view) {
   return `${first(top)} ${top.startsWith("layer ") ? "holds" : "hold"} ${high} of the change, ${those(low)} ${low}`;
 }
 
+/** @param {any} options @param {any} focus */
 export function distribution({ rate, share, thresholds, energy, shows, table }, focus) {
   if (shows === "whole")
     return `Half of ${label(focus)}'s changes are larger than ${score().short} ≈ ${three(middle(table))}`;
@@ -158,8 +177,9 @@ export function distribution({ rate, share, thresholds, energy, shows, table }, 
   return `${first(label(focus))} keeps ${percent1(share)} of its changes, ${percent(energy)} of its squared change`;
 }
 // The median of |d|, assuming an even spread within its bin on the logarithmic axis.
+/** @param {any} options */
 function middle({ histogram, edges }) {
-  const half = histogram.reduce((a, b) => a + b, 0) / 2;
+  const half = histogram.reduce((/** @type {any} */ a, /** @type {any} */ b) => a + b, 0) / 2;
   let below = 0, b = 0;
   while (b < histogram.length - 1 && below + histogram[b] < half) below += histogram[b++];
   const part = histogram[b] ? (half - below) / histogram[b] : 0;
@@ -167,6 +187,7 @@ function middle({ histogram, edges }) {
 }
 
 // --- how to read the plots ------------------------------------------------------------------
+/** @param {any} options */
 export function readHeatmap({ table, quantity, shows, changed, pruned }) {
   const how = isNumbered(table.layers.length) ? QUANTITIES[quantity].how
     : QUANTITIES[quantity].how.replace("Colour, number", "Colour");
@@ -176,12 +197,14 @@ export function readHeatmap({ table, quantity, shows, changed, pruned }) {
     ? " Bar: share changed." : "";
   return `${how}${bar}`;
 }
+/** @param {any} options */
 export function readLayers({ shows, changed }) {
   if (shows === "plan") return "One bar per layer, the strongest [partition] darkest. Dashed: the mean of all layers.";
   if (shows === "random") return "One bar per layer. Dashed: the mean of all layers.";
   if (changed !== null) return "One bar per layer: weights that are not the base's. Dashed: the mean of all layers.";
   return "One bar per layer: its part of the sum of all [|d|]. Dashed: if all were alike.";
 }
+/** @param {any} options */
 export function readDistribution({ shows }) {
   const height = `Height: share of all changes of ${score().of}.`;
   if (shows === "whole") return `${height} Drag to zoom.`;
@@ -191,6 +214,7 @@ export function readDistribution({ shows }) {
 }
 
 // The score that ranks the changes, in the words of the last plot.
+/** @type {Record<string, any>} */
 const SCORES = {
   magnitude: { short: "|d|", axis: "size of a change |d|, in units of the weights (logarithmic)", of: "that [size |d|]",
     mean: "mean change" },
@@ -203,6 +227,7 @@ const SCORES = {
 };
 export const score = () => SCORES[controls.state.significance];
 
+/** @type {Record<string, any>} */
 export const QUANTITIES = {
   significance: {
     title: "significance", unit: "significance: share of outliers", text: smallPercent,
@@ -260,6 +285,7 @@ export const QUANTITIES = {
   },
 };
 // Outliers are rare: two decimals below one percent.
+/** @param {any} share */
 function smallPercent(share) { return share < 0.01 ? `${(100 * share).toFixed(2)}\u202f%` : percent(share); }
 
 /**

@@ -20,12 +20,12 @@ const SIDE_BY_SIDE = 560;
 // --- the views of the middle column, one at a time --------------------------------------------------
 part("views", ({ host }) => {
   const buttons = [...host.querySelectorAll("button[data-view]")];
-  const show = (name) => {
+  const show = (/** @type {string} */ name) => {
     document.body.dataset.view = name;
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.view === name));
     redraw();
   };
-  for (const button of buttons) button.addEventListener("click", () => show(button.dataset.view));
+  for (const button of buttons) button.addEventListener("click", () => show(button.dataset.view ?? ""));
   show("modules");
   paint(() => {
     const { tab } = server.opens;
@@ -62,7 +62,7 @@ part("plots", ({ host, outer, get, watch }) => {
   const tip = html("div", { class: "tip", hidden: "" }, first.box);
   const told = html("output", { class: "sr", "aria-live": "polite" }, host);
   const twin = twinTable(modules, () => { const view = frame.view(); if (view) fill(view); });
-  const fill = (view) => fillTwin(twin, view, captionOf(view));
+  const fill = (/** @type {any} */ view) => fillTwin(twin, view, captionOf(view));
 
   let /** @type {any} */ pointed = null;
   let /** @type {any} */ view = null;
@@ -71,7 +71,7 @@ part("plots", ({ host, outer, get, watch }) => {
     controls.set({ picked: { layer, kind }, arrival: { byKey } });
   });
   const bars = barsPlot(second.root);
-  const distribution = distributionPlot(third.root, (zoomed) => { reset.hidden = !zoomed; });
+  const distribution = distributionPlot(third.root, (/** @type {any} */ zoomed) => { reset.hidden = !zoomed; });
   reset.addEventListener("click", () => distribution.reset());
   quantity.addEventListener("change", () => controls.set({ quantity: quantity.value }));
   focus.addEventListener("change", () => controls.set({ focus: focus.value }));
@@ -147,7 +147,7 @@ part("plots", ({ host, outer, get, watch }) => {
     clearTimeout(settle);
     settle = setTimeout(() => fill(view), 150);
   }
-  function titles(now) {
+  function titles(/** @type {any} */ now) {
     say(first.title, words.heatmap(now, controls.state.focus));
     explain(first.how, words.readHeatmap(now));
     say(second.title, words.layers(now));
@@ -155,7 +155,7 @@ part("plots", ({ host, outer, get, watch }) => {
     say(third.title, words.distribution(now, controls.state.focus));
     explain(third.how, words.readDistribution(now));
   }
-  function report(input) {
+  function report(/** @type {any} */ input) {
     sequence += 1;
     const rate = String(+controls.state.rate);
     const { focus: model, method, significance } = controls.state;
@@ -175,6 +175,7 @@ part("plots", ({ host, outer, get, watch }) => {
 });
 
 // --- what the three plots of every model show ------------------------------------------------------
+/** @type {Record<string, any>} */
 const rowsOf = {
   heatmap: () => {
     const view = frame.view();
@@ -184,17 +185,21 @@ const rowsOf = {
     return {
       columns: ["model", "layer", "module", "weights (count)", title.includes(unit) ? title : `${title} (${unit})`,
         bar],
-      rows: view.cells.map((cell) => [controls.state.focus, cell.layer, cell.kind, cell.numel, cell.value, cell.kept]),
+      rows: view.cells.map((/** @type {MatrixCell} */ cell) =>
+        [controls.state.focus, cell.layer, cell.kind, cell.numel, cell.value, cell.kept]),
     };
   },
   kept: () => {
     const view = frame.view();
     if (!view) return null;
-    const names = view.bands.map((_, k) => (view.bands.length > 1 ? `partition ${k + 1}: ${view.axis}` : view.axis));
+    const names = view.bands.map((/** @type {any} */ _, /** @type {number} */ k) =>
+      (view.bands.length > 1 ? `partition ${k + 1}: ${view.axis}` : view.axis));
     return {
-      columns: ["model", "layer", ...names.map((text) => `${text} (share)`)],
-      rows: view.table.layers.map((layer, i) =>
-        [controls.state.focus, layer, ...view.bands.map((band, k) => band[i] - (k ? view.bands[k - 1][i] : 0))]),
+      columns: ["model", "layer", ...names.map((/** @type {string} */ text) => `${text} (share)`)],
+      rows: view.table.layers.map((/** @type {number | null} */ layer, /** @type {number} */ i) =>
+        [controls.state.focus, layer,
+          ...view.bands.map((/** @type {any} */ band, /** @type {number} */ k) =>
+            band[i] - (k ? view.bands[k - 1][i] : 0))]),
     };
   },
   distribution: () => {
@@ -202,7 +207,7 @@ const rowsOf = {
     if (!view) return null;
     const { edges, histogram, kept_histogram: kept, count } = view.table;
     const level = view.levels.length - 1;
-    const stays = (b) =>
+    const stays = (/** @type {any} */ b) =>
       (level < 0 ? null : view.shows === "random" ? 1 - view.levels[level]
         : atRate(kept, b, count, view.levels[level]));
     const { short } = words.score();
@@ -215,11 +220,13 @@ const rowsOf = {
   },
 };
 
+/** @param {Element} parent @param {string} id @param {any} label @param {any} title */
 function select(parent, id, label, title) {
   const wrap = html("label", { class: "choice", title }, parent);
   html("span", {}, wrap, label);
   return html("select", { id }, wrap);
 }
+/** @param {Element} parent @param {string} id @param {any} label */
 function figure(parent, id, label) {
   const box = html("section", { class: `plot plot-${id}` }, parent);
   const title = html("h3", { class: "plot-title" }, box);
@@ -230,6 +237,7 @@ function figure(parent, id, label) {
 }
 // Models that take part come first; the others can be shown too, and are marked as off.
 let offered = "";
+/** @param {any} quantity @param {any} focus */
 function syncChoices(quantity, focus) {
   const on = new Set(controls.state.models.filter((model) => model.on).map((model) => model.ref));
   const names = Object.keys(server.tables).sort((a, b) => Number(on.has(b)) - Number(on.has(a)));
@@ -256,6 +264,7 @@ function syncChoices(quantity, focus) {
 }
 
 let compared = "";
+/** @param {any} choice */
 function syncPartner(choice) {
   const names = partners();
   choice.parentElement.hidden = !isPair(frame.quantity());
@@ -272,9 +281,10 @@ function syncPartner(choice) {
 }
 
 // The caption of the heatmap as a table.
+/** @param {any} view */
 function captionOf(view) {
   const { title } = words.QUANTITIES[view.quantity];
   const at = view.shows === "whole" ? "" : ` at a pruning rate of ${level(view.rate)}`;
-  const own = view.cells.some((cell) => cell.marked) ? "; ◆ has a rate of its own" : "";
+  const own = view.cells.some((/** @type {MatrixCell} */ cell) => cell.marked) ? "; ◆ has a rate of its own" : "";
   return `${title} of ${words.label(controls.state.focus)}${at}${own}`;
 }

@@ -13,16 +13,19 @@ import * as words from "./plot_sentences.js";
 const LEFT = 44, TOP = 30, ROW = 22, GAP = 10, BOTTOM = 40;
 const COUNT_MS = 250, AT_ONCE = 5e7; // weights up to which losses are counted automatically
 
+/** @param {number} width */
 const ratioOf = (width) => (width < 500 ? 150 : 190); // pixels for the lengths, beside the bars
 
 // --- losses: counted by the server for what the controls say ------------------------------------
 let /** @type {any} */ losses = null, /** @type {any} */ trigger = null, /** @type {any} */ send = null;
 let asked = "", timer = 0;
 const model = () => controls.state.models.find((m) => m.ref === controls.state.focus);
+const weightNow = () => { const now = model(); return now && controls.weight(now); };
 const question = () =>
   JSON.stringify(
     [controls.state.focus, controls.settingsKey(), controls.levels(), controls.factorsOf(controls.state.focus),
-      model() && controls.weight(model()), controls.state.dtype]);
+      weightNow(), controls.state.dtype]);
+/** @param {any} value */
 const answers = (value) =>
   JSON.stringify(
     [value.model, controls.fits(value.settings) && controls.settingsKey(), value.settings.levels, value.factors,
@@ -37,7 +40,7 @@ function ask() {
 }
 part("losses", ({ get, put: hand, watch, trigger: fire }) => {
   [trigger, send] = [fire, hand];
-  const take = (value) => {
+  const take = (/** @type {any} */ value) => {
     if (!value?.settings) return;
     losses = value;
     if (!answers(value)) asked = "";
@@ -46,6 +49,7 @@ part("losses", ({ get, put: hand, watch, trigger: fire }) => {
   watch(take);
   take(get());
 });
+/** @param {any} view */
 function countSoon(view) {
   if (lossesNow() || question() === asked || view.numel > AT_ONCE || view.shows !== "plan" || controls.staged()) return;
   clearTimeout(timer);
@@ -54,42 +58,53 @@ function countSoon(view) {
 
 // --- the numbers -----------------------------------------------------------------------------------
 // Rows of shares: all modules together, then every layer. bands: [share kept, share lost] a partition.
+/** @param {any} view */
 export const sparsityOf = (view) => {
   const factors = controls.factorsOf(controls.state.focus);
   const found = view.shows === "plan" ? lossesNow() : null;
-  const rows = view.table.layers.map((layer, l) =>
-    rowOf(view, `${layer}`, view.cells.filter((cell) => cell.l === l), factors, found?.layers?.[l]));
-  const all = found?.layers?.length ? factors.map((_, k) => found.layers.reduce((sum, row) => sum + row[k], 0))
+  const rows = view.table.layers.map((/** @type {number | null} */ layer, /** @type {number} */ l) =>
+    rowOf(view, `${layer}`, view.cells.filter((/** @type {MatrixCell} */ cell) => cell.l === l), factors,
+      found?.layers?.[l]));
+  const all = found?.layers?.length
+    ? factors.map((_, k) => found.layers.reduce((/** @type {number} */ sum, /** @type {any} */ row) => sum + row[k], 0))
     : undefined;
   return [rowOf(view, "all", view.cells, factors, all), ...rows];
 };
+/** @param {any} view @param {string} name @param {any} cells @param {any} factors @param {any} lost */
 function rowOf(view, name, cells, factors, lost) {
-  const numel = cells.reduce((sum, cell) => sum + cell.numel, 0) || 1;
-  const mean = (value) => cells.reduce((sum, cell) => sum + value(cell) * cell.numel, 0) / numel;
-  const squares = cells.reduce((sum, cell) => sum + cell.squares, 0);
-  const parts = new Map(cells.map((cell) => [cell, partitionsOf(view, cell)]));
-  const changed = mean((cell) => view.table.nonzero[cell.index]);
-  const bands = factors.map((factor, k) => {
+  const numel = cells.reduce((/** @type {number} */ sum, /** @type {MatrixCell} */ cell) => sum + cell.numel, 0) || 1;
+  const mean = (/** @type {any} */ value) =>
+    cells.reduce((/** @type {number} */ sum, /** @type {MatrixCell} */ cell) => sum + value(cell) * cell.numel,
+      0) / numel;
+  const squares = cells.reduce((/** @type {number} */ sum, /** @type {MatrixCell} */ cell) => sum + cell.squares, 0);
+  const parts = new Map(cells.map((/** @type {MatrixCell} */ cell) => [cell, partitionsOf(view, cell)]));
+  const changed = mean((/** @type {MatrixCell} */ cell) => view.table.nonzero[cell.index]);
+  const bands = factors.map((/** @type {any} */ factor, /** @type {number} */ k) => {
     const kept = view.shows === "whole" ? changed
-      : mean((cell) =>
+      : mean((/** @type {MatrixCell} */ cell) =>
         (view.shows === "random" ? parts.get(cell)[k][0] * view.table.nonzero[cell.index] : parts.get(cell)[k][0]));
     return { factor, kept, lost: lost ? lost[k] / numel : 0 };
   });
-  const kept = bands.reduce((sum, band) => sum + band.kept, 0);
-  const length = (weight) => (squares ? Math.sqrt(cells.reduce((sum, cell) =>
+  const kept = bands.reduce((/** @type {number} */ sum, /** @type {any} */ band) => sum + band.kept, 0);
+  const length = (/** @type {any} */ weight) =>
+      (squares ? Math.sqrt(cells.reduce((/** @type {number} */ sum, /** @type {MatrixCell} */ cell) =>
     sum
       + cell.squares * (view.shows === "whole" ? 1
-        : parts.get(cell).reduce((s, [, energy], k) => s + energy * weight(k) ** 2, 0)), 0) / squares) : 0);
+        : parts.get(cell)
+          .reduce((/** @type {any} */ s, /** @type {any} */ [, energy], /** @type {number} */ k) => s
+            + energy * weight(k) ** 2, 0)), 0) / squares) : 0);
   return {
     name, never: Math.max(1 - changed, 0), pruned: Math.max(changed - kept, 0), kept, bands,
       counted: lost !== undefined,
-    lost: bands.reduce((sum, band) => sum + band.lost, 0), before: length(() => 1),
-    after: length((k) => factors[k] ?? 1),
+    lost: bands.reduce((/** @type {number} */ sum, /** @type {any} */ band) => sum + band.lost, 0),
+    before: length(() => 1),
+    after: length((/** @type {number} */ k) => factors[k] ?? 1),
   };
 }
 
 // --- the panel ---------------------------------------------------------------------------------------
 let /** @type {any} */ shown = null;
+/** @param {any} panel */
 export const buildSparsity = (panel) => {
   const box = html("section", { class: "plot plot-sparsity" }, panel);
   const title = html("h3", { class: "plot-title" }, box);
@@ -113,19 +128,22 @@ export const buildSparsity = (panel) => {
 };
 const FILLS = { never: "var(--d-paper)", pruned: "url(#sparsity-pruned)", lost: "url(#sparsity-lost)" };
 // Segments in the order of the bar: [key, share, fill].
+/** @param {any} row */
 function segments(row) {
   const count = row.bands.length;
-  const kept = row.bands.map(({ kept, lost }, k) => [`band${k}`, Math.max(kept - lost, 0), shade(k, count)]);
+  const kept = row.bands.map((/** @type {any} */ { kept, lost }, /** @type {number} */ k) =>
+    [`band${k}`, Math.max(kept - lost, 0), shade(k, count)]);
   return [...kept, ["lost", row.lost, FILLS.lost], ["pruned", row.pruned, FILLS.pruned],
     ["never", row.never, FILLS.never]];
 }
+/** @param {any} rows @param {number} width @param {any} count */
 function framed(rows, width, count) {
   const { root } = shown;
   const height = TOP + GAP + ROW * rows.length + BOTTOM;
   const ratio = ratioOf(width), span = width - LEFT - ratio, steps = span < 300 ? 2 : 4;
   root.replaceChildren();
   for (const [name, value] of [["viewBox", `0 0 ${width} ${height}`], ["width", width], ["height", height]])
-    put(root, name, value);
+    put(root, String(name), value);
   const defs = svg("defs", {}, root);
   pattern(defs, "sparsity-pruned", "M0 6L6 0", "var(--d-sunk)", "var(--d-edge)");
   pattern(defs, "sparsity-lost", "M0 0L6 6M0 6L6 0", "var(--d-card)", "var(--d-ink)");
@@ -142,7 +160,7 @@ function framed(rows, width, count) {
   const ticks = [0, 1,
     2].map((i) => svg("text", { x: px(from + (room * i) / 2), y: height - BOTTOM + 16, class: "tick middle" }, root));
   const whole = svg("line", { class: "mean", y1: TOP - 4, y2: height - BOTTOM }, root);
-  shown.rows = rows.map((row, i) => {
+  shown.rows = rows.map((/** @type {any} */ row, /** @type {number} */ i) => {
     const y = TOP + ROW * i + (i ? GAP : 0);
     svg("text", { x: LEFT - 8, y: y + ROW / 2 + 4, class: "tick end" }, root, row.name);
     const rects = Array.from({ length: count + 3 },
@@ -154,19 +172,21 @@ function framed(rows, width, count) {
   });
   return { from, room, ticks, whole };
 }
+/** @param {any} defs @param {string} id @param {any} path @param {any} ground @param {any} ink */
 function pattern(defs, id, path, ground, ink) {
   const made = svg("pattern", { id, width: 6, height: 6, patternUnits: "userSpaceOnUse" }, defs);
   svg("rect", { width: 6, height: 6, style: `fill:${ground}` }, made);
   svg("path", { d: path, style: `stroke:${ink};stroke-width:1` }, made);
 }
+/** @param {any} view @param {number} width */
 function draw(view, width) {
   const rows = sparsityOf(view);
   const shape = `${width}/${view.key}/${rows[0].bands.length}`;
   if (shape !== shown.built) { shown.built = shape; shown.frame = framed(rows, width, rows[0].bands.length); }
   const { from, room, ticks, whole } = shown.frame;
   const top = Math.max(1, Math.ceil(2 * Math.max(...rows.map((row) => Math.max(row.before, row.after)))) / 2);
-  ticks.forEach((tick, i) => say(tick, three((top * i) / 2)));
-  const at = (ratio) => px(from + (room * ratio) / top);
+  ticks.forEach((/** @type {any} */ tick, /** @type {number} */ i) => say(tick, three((top * i) / 2)));
+  const at = (/** @type {any} */ ratio) => px(from + (room * ratio) / top);
   put(whole, "x1", at(1)); put(whole, "x2", at(1));
   const span = width - LEFT - ratioOf(width);
   rows.forEach((row, i) => {
@@ -189,6 +209,7 @@ function draw(view, width) {
 }
 
 // --- words ---------------------------------------------------------------------------------------------
+/** @param {any} view @param {any} rows */
 function fillWords(view, rows) {
   const who = words.label(controls.state.focus), [all] = rows;
   const amplified = Math.abs(all.after - all.before) < 0.005 ? "" : ` (amplified ${percent(all.after)})`;
@@ -211,10 +232,13 @@ function fillWords(view, rows) {
   legend(rows[0], found?.layers);
   if (shown.details.open) fill(rows);
 }
+/** @param {any} row */
 const names = (row) => [
-  ...row.bands.map(({ factor }, k) => `partition ${k + 1}, factor ${three(factor)}`), "lost to the dtype", "pruned",
+  ...row.bands.map((/** @type {any} */ { factor }, /** @type {number} */ k) =>
+    `partition ${k + 1}, factor ${three(factor)}`), "lost to the dtype", "pruned",
   "never changed",
 ];
+/** @param {any} row @param {any} counted */
 function legend(row, counted) {
   const parts = segments(row), titles = names(row);
   const list = shown.legend;
@@ -242,6 +266,7 @@ function rowsOf() { // the drawn values, for a file
       ...segments(row).map(([key, share]) => (key === "lost" && !row.counted ? null : share)), row.before, row.after]),
   };
 }
+/** @param {any} rows */
 function fill(rows) {
   const head = ["layer", ...names(rows[0]), "‖D'‖ ÷ ‖D‖ before", "after"];
   const { table } = shown;
@@ -252,13 +277,13 @@ function fill(rows) {
     const line = html("tr", {}, html("thead", {}, table));
     for (const name of head) html("th", { scope: "col" }, line, name);
     const body = html("tbody", {}, table);
-    table.cells = rows.map((row) => {
+    table.cells = rows.map((/** @type {any} */ row) => {
       const line = html("tr", {}, body);
       html("th", { scope: "row" }, line, row.name);
       return head.slice(1).map(() => html("td", {}, line, "–"));
     });
   }
-  rows.forEach((row, i) => {
+  rows.forEach((/** @type {any} */ row, /** @type {number} */ i) => {
     const texts = [...segments(row).map(([key, share]) => (key === "lost" && !row.counted ? "–" : percent1(share))),
       row.before.toFixed(3), row.after.toFixed(3)];
     texts.forEach((text, k) => say(table.cells[i][k], text));

@@ -30,7 +30,8 @@ part("verdict", ({ host, get }) => {
   const row = html("div",
     { class: "shown-merges", role: "group", "aria-label": "Set the merge, and see what it keeps" }, host);
   html("span", { class: "shown-what" }, row, `Kept, whole or ${get()?.at ?? ""} pruned:`);
-  const shows = (get()?.shows ?? []).map(({ name, kept, how, recipe, state }, place) => {
+  const shows = (get()?.shows ?? [])
+      .map((/** @type {any} */ { name, kept, how, recipe, state }, /** @type {any} */ place) => {
     if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");
     const button = html("button",
       { type: "button", class: "small",
@@ -40,7 +41,8 @@ part("verdict", ({ host, get }) => {
     return { button, recipe };
   });
   html("span", { class: "shown-others" }, row, get()?.others ?? "");
-  const theirs = new Set((get()?.shows ?? []).flatMap(({ state }) => state.models.map(({ ref }) => ref)));
+  const theirs = new Set((get()?.shows ?? [])
+    .flatMap((/** @type {any} */ { state }) => state.models.map((/** @type {any} */ { ref }) => ref)));
   paint(() => {
     const { base, models } = controls.state;
     row.hidden = base !== "zoo:base" || !models.some(({ ref }) => theirs.has(ref));

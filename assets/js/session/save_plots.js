@@ -82,7 +82,7 @@ function legend(svg, list, top, width) {
     brush.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
     const room = MARK + brush.measureText(text.textContent).width + 14;
     if (x > 0 && x + room > width) { x = 0; y += Math.round(size * 1.5); }
-    const copy = mark.cloneNode(true);
+    const copy = /** @type {any} */ (mark.cloneNode(true));
     dress(mark, copy);
     Object.entries({ x: EDGE + x, y: y + 2 }).forEach(([name, value]) => copy.setAttribute(name, value));
     svg.appendChild(copy);
@@ -94,7 +94,7 @@ function legend(svg, list, top, width) {
     said.textContent = text.textContent;
     svg.appendChild(said);
     x += room;
-    if (item === list.lastElementChild) y += Math.round(size * 1.5) + 4;
+    if (item === list?.lastElementChild) y += Math.round(size * 1.5) + 4;
   }
   return y;
 }
