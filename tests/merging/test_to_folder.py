@@ -9,8 +9,6 @@ import pytest
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import Cancelled, DamagedCheckpoint, IncompatibleCheckpoints, NotAllowed
-from dppa_core.merging.in_memory import merge_cache
-from dppa_core.merging.in_memory.merge_cache import MergeCache
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.pruning.coefficients import PartCoefficient
@@ -263,20 +261,3 @@ def test_a_tokenizer_that_cannot_be_read_is_named(
     with pytest.raises(DamagedCheckpoint, match=r"tokenizer\.json: cannot be read \(Permission"):
         merge_to_folder(recipe(), tmp_path / "out")
     assert not list(tmp_path.iterdir())
-
-
-def test_other_factors_find_plans_and_profiles_of_the_merge_before(
-    zoo_env: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def never(*_: object, **__: object) -> None:
-        raise LookupError
-
-    cache = MergeCache()
-    before = cache.merger(recipe())
-    models = tuple(replace(model, amplification=(2.0,) * len(model.levels)) for model in MODELS)
-    monkeypatch.setattr(merge_cache, "plan_pruning", never)
-    monkeypatch.setattr(merge_cache, "measure_inputs", never)
-    after = cache.merger(replace(recipe(), models=models))
-    assert after.plan.plans == before.plan.plans
-    with pytest.raises(LookupError):  # other settings need another plan
-        cache.merger(recipe(parameters={"strength": 0.01}))

@@ -1,5 +1,7 @@
 """Plans: budget, nesting, overrides, exported form."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from dppa_core.errors import UnknownName
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import Override, PruningParameters
+from dppa_core.recipes.yaml_text import DomainModel
 from tests.helpers.random_profiles import FOUND, LEVELS, pair, profile_of
 
 
@@ -68,3 +71,10 @@ def test_the_form_others_build_on() -> None:
     assert set(keys) <= set(module)
     assert value["density"] == 0.2 and isinstance(module["kept"], int)
     assert module["rate"] == pytest.approx(1 - module["density"])
+
+
+def test_levels_are_checked_once_from_recipe_to_plan() -> None:
+    model = DomainModel("zoo:math", (0.9, 0.8))
+    again = replace(model, model="zoo:law")  # as when a recipe is pinned
+    tensors = [np.arange(10, dtype=np.float32)]
+    assert plan_pruning(pair(tensors), again.levels).levels is again.levels is model.levels
