@@ -11,12 +11,12 @@ from dppa_core.charts.heatmap import heatmap_svg
 from dppa_core.charts.plots import Axis, Heatmap
 from dppa_core.pruning.module_groups import order_kinds
 
-_STEPS = (1, 2, 3, 4, 5, 6, 8)
-"""A scale ends at one of these, times a power of ten."""
+_STEPS, _FINE_STEPS = (1, 2, 5), (1, 2, 3, 4, 5, 6, 8)
+"""A scale ends at one of these, times a power of ten; at one of the second from 10 % on."""
 
 
 class Quantity(NamedTuple):
-    """What the shares of a plot are."""
+    """The quantity that a plot shows."""
 
     title: str
     axis: Axis
@@ -79,5 +79,6 @@ def share_svg(
 
 def _end_of_scale(largest: float) -> float:
     """The next round number, at most 100."""
-    ends = (float(f"{step}e{power}") for power in range(-3, 3) for step in _STEPS)
+    powers = {power: _FINE_STEPS if power > 0 else _STEPS for power in range(-3, 3)}
+    ends = (float(f"{step}e{power}") for power, steps in powers.items() for step in steps)
     return next(end for end in ends if end >= largest * (1 - 1e-9))
