@@ -233,13 +233,9 @@ def _about(request: SearchRequest) -> dict[str, Any]:
 
 
 def _standing(request: SearchRequest, trials: list[dict[str, Any]]) -> dict[str, Any]:
-    what = _trial_words(request.options.way, trials) if trials else "Starting"
-    return {
-        "trials": list(trials),
-        "done": len(trials),
-        "total": request.options.trials,
-        "what": what,
-    }
+    words = _trial_words(request.options.way, trials) if trials else "Starting"
+    total = request.options.trials
+    return {"trials": list(trials), "done": len(trials), "total": total, "what": words}
 
 
 def _trial_words(way: str, trials: list[dict[str, Any]]) -> str:
