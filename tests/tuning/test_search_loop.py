@@ -75,8 +75,8 @@ def test_side_by_side_it_finds_what_it_finds_alone_in_the_same_order(
         return ask(exam)
 
     trials: list[SearchTrial] = []
-    found = run_search(RECIPE, options, met, state=state, watch=trials.append, beside=8)
-    assert found == alone
+    result = run_search(RECIPE, options, met, state=state, watch=trials.append, beside=8)
+    assert result == alone
     models = ["", *(model.model for model in RECIPE.models)]  # a joint search names no model
     in_order = sorted(trials, key=lambda trial: models.index(trial.model))
     assert tuple(in_order) == alone.trials

@@ -27,7 +27,7 @@ from dppa_core.tuning.search.axes import Point, SearchAxis
 
 Steps = Generator[Sequence[Point], Sequence[float], None]
 """A search as a generator: it yields new settings that do not depend on each other, so they may be
-asked in parallel, and is sent their losses; lower ones are better, and they may be infinite."""
+asked in parallel, and is sent their scores, or their losses, which may be infinite."""
 OBJECTIVES = ("accuracy", "loss")
 USUAL_SETTINGS, JOINT_ITEMS = 24, 200
 """The default budget: settings, and search items per domain."""
