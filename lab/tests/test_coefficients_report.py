@@ -24,7 +24,7 @@ from dppa_lab.zoo.results.coefficients import (
 )
 from tests.helpers.command import Command
 
-OWN = {domain: (True,) * 10 for domain in DOMAINS}
+OWN_HITS = {domain: (True,) * 10 for domain in DOMAINS}
 UNIFORM = {domain: (True,) * 6 + (False,) * 4 for domain in DOMAINS}
 BETTER = {domain: (True,) * 8 + (False,) * 2 for domain in DOMAINS}
 QUICK = {"steps": 1, "every": 1, "batch": 1, "prompts": 2, "longest": 3}
@@ -35,10 +35,10 @@ LOG: dict[str, Any] = {
     "collapsed": True,
 }
 REPORT = {
-    "own": shares(OWN),
+    "own": shares(OWN_HITS),
     "grid": {"0.5": 0.25, "1": 0.6},
     "uniform": {"coefficient": 1.0, "test": shares(UNIFORM)},
-    "found": [search_json("per model", LOG, hits, UNIFORM, OWN) for hits in (BETTER, UNIFORM)],
+    "found": [search_json("per model", LOG, hits, UNIFORM, OWN_HITS) for hits in (BETTER, UNIFORM)],
 }
 
 

@@ -30,7 +30,7 @@ from dppa_lab.zoo.trained_set import trained_set
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import random_llama, tuned_llama
 
-OWN = dict.fromkeys(DOMAINS, 0.8)
+OWN_SHARES = dict.fromkeys(DOMAINS, 0.8)
 
 
 def row(
@@ -50,7 +50,11 @@ def row(
 def board(
     *rows: LeaderboardRow, variants: tuple[tuple[str, LeaderboardRow], ...] = ()
 ) -> dict[str, Any]:
-    return {**board_json(rows, variants, OWN), "own": OWN, "refused": {"slerp": "takes two."}}
+    return {
+        **board_json(rows, variants, OWN_SHARES),
+        "own": OWN_SHARES,
+        "refused": {"slerp": "takes two."},
+    }
 
 
 # numbers
@@ -312,7 +316,7 @@ def test_retention_is_corrected_for_the_questions_that_guessing_answers() -> Non
     """By hand: chance is 0, a sixth and a third; models answer 0.8; below chance is nothing."""
     (values,) = board(row("dppa", 40, 40, 20))["rows"]
     finance = (0.4 - 1 / 6) / (0.8 - 1 / 6)
-    assert corrected(values, OWN) == pytest.approx((0.5 + finance + 0) / 3)
+    assert corrected(values, OWN_SHARES) == pytest.approx((0.5 + finance + 0) / 3)
 
 
 def test_three_kinds_of_question_have_two_answers_and_half_of_them_is_chance() -> None:

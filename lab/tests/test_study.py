@@ -44,7 +44,7 @@ from dppa_lab.zoo.trained_set import trained_set
 from tests.helpers.command import Command
 
 SHORT = replace(TUNINGS["lora"], steps=2, batch=2, warmup=1, rank=2)
-OWN = dict.fromkeys(DOMAINS, "1" * 8 + "00")
+OWN_HITS = dict.fromkeys(DOMAINS, "1" * 8 + "00")
 MATRIX = "model.layers.1.mlp.down_proj.weight"
 
 
@@ -58,11 +58,11 @@ def measured(seed: int, regime: str = "plain", size: str = "small", **right: int
         row["values"] = {"coefficient": 0.75}
         rows.append({**row, "hits": dict.fromkeys(DOMAINS, bits)})
     about = {"size": size, "regime": regime, "seed": seed}
-    return {"set": about, "search_items": 7, "own": OWN, "merges": rows}
+    return {"set": about, "search_items": 7, "own": OWN_HITS, "merges": rows}
 
 
 def answering_little(sets: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{**study, "own": {**OWN, "math": "1" * 4 + "0" * 6}} for study in sets]
+    return [{**study, "own": {**OWN_HITS, "math": "1" * 4 + "0" * 6}} for study in sets]
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,11 @@ def test_holm_is_the_example_by_hand() -> None:
 
 def test_retention_divides_by_the_own_accuracy() -> None:
     hits = dict.fromkeys(DOMAINS, "1111000000")
-    assert retention(hits, OWN) == pytest.approx(0.5)
-    assert retention(hits, {**OWN, "law": "1" * 4 + "0" * 6}) == pytest.approx((0.5 + 0.5 + 1) / 3)
-    nothing = {**OWN, "law": "0" * 10}
+    assert retention(hits, OWN_HITS) == pytest.approx(0.5)
+    assert retention(hits, {**OWN_HITS, "law": "1" * 4 + "0" * 6}) == pytest.approx(
+        (0.5 + 0.5 + 1) / 3
+    )
+    nothing = {**OWN_HITS, "law": "0" * 10}
     assert divisors(nothing)["law"] == 1.0
     assert retention(dict.fromkeys(DOMAINS, "0" * 10), nothing) == 0.0
 
@@ -163,7 +165,7 @@ def test_the_table_of_the_study_is_made_of_its_figures() -> None:
 
 def test_two_merges_of_one_set_differ_by_an_interval_over_its_questions() -> None:
     hits = {row["name"]: row["hits"] for row in measured(1, dppa=8, magnitude=1)["merges"]}
-    gap = gap_over_items(hits["magnitude"], hits["dppa"], OWN)
+    gap = gap_over_items(hits["magnitude"], hits["dppa"], OWN_HITS)
     # By hand: 7 of 10 apart in each domain, divided by 0.8: sd = sqrt(0.7 * 0.3 / 10 / 3) / 0.8.
     assert gap.value == pytest.approx(-0.875)
     assert gap.ends == pytest.approx((-0.875 - 1.96 * 0.1046, -0.875 + 1.96 * 0.1046), abs=0.03)
