@@ -46,8 +46,9 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
     title = " + ".join(short_name(model.model) for model in recipe.models)
     text = dump_recipe(recipe)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    tag = "" if method.name == "dppa" else f"- {method.name}\n"
     parts = [
-        _FRONT.format(optional=_optional_front(recipe, record), tag=_tag(method.name)),
+        _FRONT.format(optional=_optional_front(recipe, record), tag=tag),
         f"# {_label(short_name(recipe.base))} merged with {_label(title)}\n",
         f"A merge by {method.title}{paper}, recipe `{short_hash(recipe)}`. {method.summary}"
         f"{_stage(recipe)}\n",
@@ -80,10 +81,6 @@ def _pruned(
         shares = record.shares(index)
         if shares:
             yield f"density-{index + 1}.svg", short_name(model.model), shares
-
-
-def _tag(method: str) -> str:
-    return "" if method == "dppa" else f"- {method}\n"
 
 
 def _plots(recipe: MergeRecipe, record: MergeRecord) -> list[str]:
