@@ -48,8 +48,8 @@ const BOXES = {
   "#side-column": ["chat", "score", "search", "export"],
   "#see-column": ["modules", "sparsity", "compare", "attribution", "experiments"],
 };
-const asked = new Set(new URL(window.location.href).searchParams.get("hide")?.split(".") ?? []);
-const entries = leavable.flatMap(([, entries]) => entries).filter(([name]) => asked.has(name));
+const hiddenNames = new Set(new URL(window.location.href).searchParams.get("hide")?.split(".") ?? []);
+const entries = leavable.flatMap(([, entries]) => entries).filter(([name]) => hiddenNames.has(name));
 const names = entries.map(([name]) => name);
 const left = (name) => names.includes(name);
 

@@ -17,7 +17,7 @@ const TICK_MS = 1000;
 const short = (recipe) => recipe.slice(0, 6);
 const freshness = (recipe, known) => (recipe === null ? "none" : recipe === known ? "fresh" : "stale");
 // The recipe that answered or was scored, and whether the controls still describe it.
-function told(what, recipe, known) {
+function answerNote(what, recipe, known) {
   const state = freshness(recipe, known);
   return state === "fresh" ? `${what} matches the settings` : `${what} of ${short(recipe)} is older than the settings`;
 }
@@ -101,9 +101,9 @@ part("status", ({ host, get, watch, trigger }) => {
       put(loaded, "title", names);
     }
     fresh.hidden = server.answered === null;
-    if (server.answered !== null) say(fresh, told("chat answer", server.answered, known));
+    if (server.answered !== null) say(fresh, answerNote("chat answer", server.answered, known));
     scored.hidden = server.scored === null;
-    if (server.scored !== null) say(scored, told("score", server.scored, known));
+    if (server.scored !== null) say(scored, answerNote("score", server.scored, known));
     const turn = waits();
     say(activity, what === "waiting" ? turn : `${WORDS[what] ?? `${what} …`}${running ? guess(part) : ""}`);
     clearTimeout(tick);

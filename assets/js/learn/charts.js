@@ -3,7 +3,7 @@ import { svg, html, say, put, px, three, ticks } from "../base/shapes.js";
 import { saveable } from "../session/save_plots.js";
 
 const LEFT = 52, RIGHT = 14, TOP = 12, FOOT = 40, HEIGHT = 260;
-let made = 0;
+let figureCount = 0;
 
 const decades = (low, high) => {
   const found = [];
@@ -24,7 +24,7 @@ export function valueAt(points, x) {
 export function figure(host, name, label) {
   const box = html("div", { class: "plot learn-plot" }, host);
   const title = html("h3", { class: "plot-title" }, box);
-  const root = svg("svg", { role: "img", "aria-label": label, id: `learn-${name}-${(made += 1)}` }, box);
+  const root = svg("svg", { role: "img", "aria-label": label, id: `learn-${name}-${(figureCount += 1)}` }, box);
   return { box, title, root };
 }
 

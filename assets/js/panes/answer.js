@@ -77,7 +77,8 @@ export const colourOf = (model) =>
 
 // --- tokens: split at the ends sent by the server, in characters -----------------------------------
 const quoted = (piece) => (piece ? `“${piece.replace(/\s/g, "␣")}”` : "(no text of its own)");
-const told = ({ piece, bits }, i, all) => `${quoted(piece)}: ${three(bits)}${THIN}${bits === 1 ? "bit" : "bits"} · `
+const tokenTitle = ({ piece, bits }, i, all) => `${quoted(piece)}: ${three(bits)}${THIN}${bits === 1 ? "bit" : "bits"} `
+  + `· `
   + `token ${i + 1} of ${all.length}`;
 
 function tokensIn(text, line, open) {
@@ -101,7 +102,7 @@ function tokensIn(text, line, open) {
     open(now);
   });
   return (pieces) => {
-    words = pieces.map(told);
+    words = pieces.map(tokenTitle);
     text.replaceChildren();
     pieces.forEach(({ piece, bits }, i) => {
       const token = html("span", { class: piece ? "token" : "token mute", title: words[i], "data-bits": bits }, text,

@@ -5,14 +5,14 @@ import { server } from "../session/parts.js";
 const LEFT = 46, RIGHT = 12, TOP = 26, HEIGHT = 210, BOTTOM = 44;
 const named = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
 const plain = (value) => (typeof value === "number" ? three(value) : String(value));
-const said = (name, value) => (name === "rate" ? level(value) : plain(value)); // as on the sliders
+const valueWords = (name, value) => (name === "rate" ? level(value) : plain(value)); // as on the sliders
 // The slider's name of a setting, sent by the server.
 export const settings = (value, trial) => Object.entries(trial.values)
-  .map(([name, one]) => `${value.words[name]} ${said(name, one)}`).join(", ");
+  .map(([name, one]) => `${value.words[name]} ${valueWords(name, one)}`).join(", ");
 // The goal of a search: the mean retention, the least one, or one domain's.
 export const after = (value) => value.goals?.[0] ?? "retention";
 export const domainOf = (value) => after(value).split(".")[1];
-export const whose = (value) =>
+export const byWhom = (value) =>
   (domainOf(value) ? ` by ${domainOf(value)}` : after(value) === "worst" ? " by the worst domain" : "");
 const geometric = (shares) => (shares.length ? shares.reduce((a, b) => a * b, 1) ** (1 / shares.length) : 0);
 export const isClimb = (value) => value.way === "climb";
@@ -38,7 +38,7 @@ export function title(value) {
   if (!best) return value.trials.length ? "No setting was scored to the end yet" : "";
   const others = new Set(equals(value, best).map((one) => JSON.stringify(one.values))).size - 1; // some are tried twice
   const ties = others ? `, and at ${others === 1 ? "one other setting" : `${others} other settings`}` : "";
-  return `${first}: ${percent(goalOf(best))} kept${whose(value)} at ${settings(value, best)}${ties}`;
+  return `${first}: ${percent(goalOf(best))} kept${byWhom(value)} at ${settings(value, best)}${ties}`;
 }
 export const HOW = {
   climb: "One mark per setting: the factor that is being raised, and the score it gives: what is kept of the domain "
@@ -56,7 +56,7 @@ export const HOW = {
   + "corner: the best, or all that are equally good. A click, or Enter, takes a cell over.",
 };
 export const kindOf = (value) => (value.way === "optuna" && value.goals?.length > 1 ? "front" : value.way);
-function told(value, trial) {
+function trialWords(value, trial) {
   const kept = Object.entries(trial.retentions).map(([domain, share]) => `${domain} ${percent(share)}`).join(", ");
   return `${settings(value, trial)}: ${kept || "not scored"}; ${percent(trial.density)} of the changes `
     + `kept${trial.take ? "" : "; cannot be taken over"}`;
@@ -130,11 +130,11 @@ function marks(root, value, at, place, pick) {
     const g = svg("g", {
       class: `trial${done ? "" : " lost"}${trial.number === best ? " best" : ""}`, "data-number": trial.number,
       "data-state": trial.state,
-      tabindex: "0", role: "button", "aria-label": told(value, trial),
+      tabindex: "0", role: "button", "aria-label": trialWords(value, trial),
     }, root);
     const [x, y] = place(trial);
     svg("circle", { class: "mark-trial", cx: px(at.x(x)), cy: px(at.y(y)), r: 5.5, fill: "var(--d-accent)" }, g);
-    svg("title", {}, g, told(value, trial));
+    svg("title", {}, g, trialWords(value, trial));
     pick(g, trial);
   }
 }
@@ -180,9 +180,10 @@ function gridPlot(root, value, width, pick) {
     value.words[across.name]);
   svg("text", { x: 0, y: 12, class: "axis" }, root, value.words[down.name]);
   across.values.forEach((v, i) =>
-    svg("text", { x: px(LEFT + step * (i + 0.5)), y: top - 6, class: "tick middle" }, root, said(across.name, v)));
+    svg("text", { x: px(LEFT + step * (i + 0.5)), y: top - 6, class: "tick middle" }, root,
+      valueWords(across.name, v)));
   down.values.forEach((v, i) =>
-    svg("text", { x: LEFT - 6, y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, said(down.name, v)));
+    svg("text", { x: LEFT - 6, y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, valueWords(down.name, v)));
   const scores = whole(value).map(goalOf), low = Math.min(...scores), high = Math.max(...scores);
   const top1 = bestOf(value), best = new Set(top1 ? equals(value, top1).map(({ number }) => number) : []);
   for (const trial of value.trials) {
@@ -190,7 +191,7 @@ function gridPlot(root, value, width, pick) {
     const done = trial.state === "complete", share = high > low ? (goalOf(trial) - low) / (high - low) : 0.5;
     const g = svg("g", {
       class: `trial${best.has(trial.number) ? " best" : ""}`, "data-number": trial.number, "data-state": trial.state,
-      tabindex: "0", role: "button", "aria-label": told(value, trial),
+      tabindex: "0", role: "button", "aria-label": trialWords(value, trial),
     }, root);
     svg("rect",
       { class: "mark-trial", x: px(LEFT + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2,
@@ -202,7 +203,7 @@ function gridPlot(root, value, width, pick) {
     svg("text",
       { class: "number", x: px(LEFT + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: done ? amounts.ink(share)
         : "var(--d-ink)" }, g, done ? String(Math.round(100 * goalOf(trial))) : "–");
-    svg("title", {}, g, told(value, trial));
+    svg("title", {}, g, trialWords(value, trial));
     pick(g, trial);
   }
 }

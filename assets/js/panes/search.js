@@ -6,7 +6,7 @@ import { paint, part, server, setActivity } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
 import { saveable } from "../session/save_plots.js";
 import { stateText } from "../session/session_value.js";
-import { after, bestOf, domainOf, HOW, isClimb, kindOf, PLOTS, settings, title, whose } from "./search-plots.js";
+import { after, bestOf, domainOf, HOW, isClimb, kindOf, PLOTS, settings, title, byWhom } from "./search-plots.js";
 
 /** Start was pressed. @type {() => void} */
 export let startSearch = () => {};
@@ -78,7 +78,7 @@ part("search", ({ host, get, watch, trigger }) => {
     PLOTS[kind](root, value, width, pick);
     if (focused !== null) root.querySelector(`[data-number="${CSS.escape(focused)}"]`)?.focus();
     say(heading, title(value));
-    say(how, HOW[kind].replace("{whose}", whose(value) ? `here${whose(value)}` : "geometric mean"));
+    say(how, HOW[kind].replace("{whose}", byWhom(value) ? `here${byWhom(value)}` : "geometric mean"));
   }
   function rows() {
     if (!value?.trials.length) return null;

@@ -34,11 +34,11 @@ function offered() {
         unit: `coefficient of ${named(model)} (×)` });
   return found;
 }
-const chosen = () => {
+const currentRange = () => {
   const all = offered();
   return all.find(({ title }) => title === view?.choice.value) ?? all[0] ?? null;
 };
-const here = ({ axis, model, band }) =>
+const isCurrent = ({ axis, model, band }) =>
     (axis === "rate" ? controls.rate() : axis === "factor" ? controls.factorsOf(model)[band]
   : controls.state.models.find(({ ref }) => ref === model)?.coefficient ?? null);
 // Everything else that the curve depends on.
@@ -59,7 +59,7 @@ function question(over) {
 function askSoon() {
   clearTimeout(timer);
   timer = setTimeout(() => {
-    const over = chosen();
+    const over = currentRange();
     if (!view?.details.open || !over || !pinnedNow().question || question(over) !== asked) return;
     const { title, unit, ...place } = over;
     send({ id: ++wanted, prompt: pinnedNow().question, ...place });
@@ -70,7 +70,7 @@ function askSoon() {
 afterFrame(() => {
   if (!view?.details.open) return;
   syncChoice();
-  const over = chosen(), now = over && pinnedNow().question ? question(over) : "";
+  const over = currentRange(), now = over && pinnedNow().question ? question(over) : "";
   if (now !== asked) {
     asked = now;
     value = null;
@@ -101,7 +101,7 @@ function build(parent) {
   new ResizeObserver(() => { view.width = Math.floor(box.clientWidth); drawn = ""; redraw(); }).observe(box);
 }
 const rows = () => value && {
-  columns: [chosen()?.unit ?? value.axis, "loss (nats/token)", "answer"],
+  columns: [currentRange()?.unit ?? value.axis, "loss (nats/token)", "answer"],
   rows: value.points.map(([x, loss, text]) => [scaled(x), loss, text]),
 };
 const scaled = (x) => (value?.axis === "rate" ? 100 * x : x);
@@ -116,7 +116,7 @@ function syncChoice() {
 }
 
 function draw(over) {
-  const now = over && here(over), width = view.width;
+  const now = over && isCurrent(over), width = view.width;
   const key = JSON.stringify([value?.id, value?.points.length, running, now, over?.title, width]);
   if (key === drawn || !width) return;
   drawn = key;

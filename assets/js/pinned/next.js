@@ -24,7 +24,7 @@ part("next", ({ put: send, trigger, watch, get }) => {
 });
 
 const stepOf = (t) => Math.round((t * STEPS) / WARMEST);
-const chosen = () => {
+const currentTarget = () => {
   const slider = /** @type {HTMLInputElement | null} */ (document.querySelector("#temperature input[type=range]"));
   return stepOf(Math.min(Math.max(Number(slider?.value ?? 0), 0), WARMEST));
 };
@@ -67,7 +67,7 @@ document.addEventListener("input", (event) => {
 });
 afterFrame(() => {
   if (!panel?.box.isConnected) return;
-  const cold = chosen() === 0, step = chosen() || stepOf(OWN), rows = value?.rows ?? [];
+  const cold = currentTarget() === 0, step = currentTarget() || stepOf(OWN), rows = value?.rows ?? [];
   const key = JSON.stringify([step, cold, rows.length, value?.id]);
   if (key === drawn) return;
   drawn = key;

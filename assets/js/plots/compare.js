@@ -78,7 +78,7 @@ const MEASURES = [
     how: "Colour, number: share of the weights that the second has changed from the base, and the first has not." },
 ];
 /** @param {any} result @param {any} options */
-const known = (result, { name }) => result.cells.some((/** @type {MatrixCell} */ cell) => cell[name] !== null);
+const hasValues = (result, { name }) => result.cells.some((/** @type {MatrixCell} */ cell) => cell[name] !== null);
 /** @param {any} result */
 const names = (result) => result.sides.map((/** @type {any} */ { label }) => label);
 /** @param {any} options @param {any} result */
@@ -152,7 +152,7 @@ part("compare", ({ host, get, watch }) => {
   }
   function draw() {
     if (!result) return;
-    if (!known(result, measure)) measure = MEASURES.find((one) => known(result, one)) ?? MEASURES[0];
+    if (!hasValues(result, measure)) measure = MEASURES.find((one) => hasValues(result, one)) ?? MEASURES[0];
     const width = Math.floor(host.clientWidth);
     const key = `${width}/${result.id}/${measure.name}`;
     if (!width || key === drawn) return;
@@ -179,7 +179,8 @@ part("compare", ({ host, get, watch }) => {
   function offer() {
     select.replaceChildren();
     for (const one of MEASURES)
-      html("option", { value: one.name, ...(!known(result, one) && { disabled: "" }) }, select, titled(one, result));
+      html("option", { value: one.name, ...(!hasValues(result, one) && { disabled: "" }) }, select,
+        titled(one, result));
     select.value = measure.name;
   }
   select.addEventListener("change", () => {

@@ -22,8 +22,8 @@ export const partner = () => {
   return all.length === 1 ? all[0] : all.includes(controls.state.partner) ? controls.state.partner : "";
 };
 
-let known = { key: "", pairs: new Map() }; // pairs of one setting; "first|second" -> arrays
-let asked = ""; // the last question
+let countedPairs = { key: "", pairs: new Map() }; // pairs of one setting; "first|second" -> arrays
+let lastQuestion = ""; // the last question
 
 /** @param {any} value */
 function take(value) {
@@ -32,10 +32,10 @@ function take(value) {
     setActivity("conflict", "idle");
     if (controls.fits(value.settings)) {
       const key = controls.settingsKey();
-      if (known.key !== key) known = { key, pairs: new Map() };
-      for (const pair of value.pairs) known.pairs.set(`${pair.first}|${pair.second}`, unpacked(pair));
+      if (countedPairs.key !== key) countedPairs = { key, pairs: new Map() };
+      for (const pair of value.pairs) countedPairs.pairs.set(`${pair.first}|${pair.second}`, unpacked(pair));
     }
-    asked = ""; // an answer to an older question is followed by another one
+    lastQuestion = ""; // an answer to an older question is followed by another one
   }
   redraw();
 }
@@ -44,9 +44,9 @@ const ARRAYS = ["kept_first", "kept_second", "both", "opposed"];
 const unpacked = (pair) => Object.fromEntries(ARRAYS.map((name) => [name, tables.unpack(pair[name])]));
 /** @param {any} one @param {any} other */
 function between(one, other) {
-  const found = known.pairs.get(`${one}|${other}`);
+  const found = countedPairs.pairs.get(`${one}|${other}`);
   if (found) return { kept: found.kept_first, both: found.both, opposed: found.opposed };
-  const turned = known.pairs.get(`${other}|${one}`);
+  const turned = countedPairs.pairs.get(`${other}|${one}`);
   return turned ? { kept: turned.kept_second, both: turned.both, opposed: turned.opposed } : null;
 }
 // A negative coefficient flips the signs of a model's changes: those that agreed become opposed.
@@ -61,7 +61,7 @@ function turnedRound(name, layer) {
 export const meetingNow = () => {
   const { focus } = controls.state, table = tables.table(), one = partner();
   const others = one ? [one] : partners();
-  if (!table || !others.length || known.key !== controls.settingsKey()) return null;
+  if (!table || !others.length || countedPairs.key !== controls.settingsKey()) return null;
   const turned = (/** @type {string} */ name) =>
     table.layers.map((/** @type {number} */ layer) => turnedRound(focus, layer) !== turnedRound(name, layer));
   const pairs = others.map((name) => ({ arrays: /** @type {any} */ (between(focus, name)), turned: turned(name) }));
@@ -80,7 +80,8 @@ export const meetingNow = () => {
   };
 };
 // The request has failed; a notice said why.
-export const countFailed = () => server.activity.conflict === "idle" && asked !== "" && asked === question();
+export const countFailed = () => server.activity.conflict === "idle" && lastQuestion !== ""
+  && lastQuestion === question();
 const question = () => JSON.stringify([controls.settingsKey(), controls.deciding()]);
 
 part("conflict", ({ get, watch, trigger }) => {
@@ -88,8 +89,8 @@ part("conflict", ({ get, watch, trigger }) => {
   const ask = () => {
     if (!isPair(controls.state.quantity) || meetingNow() || server.activity.conflict === "counting") return;
     if (!server.exact || !partners().length) return;
-    if (question() === asked) return; // do not repeat a failed request
-    asked = question();
+    if (question() === lastQuestion) return; // do not repeat a failed request
+    lastQuestion = question();
     setActivity("conflict", "counting");
     trigger("count");
   };

@@ -26,7 +26,7 @@ const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
 export const resultAxis = axisText;
 
 /** @param {any} values */
-const there = (values) => values.filter((/** @type {number} */ x) => typeof x === "number");
+const numeric = (values) => values.filter((/** @type {number} */ x) => typeof x === "number");
 /** @param {any} root @param {number} width @param {number} height */
 function size(root, width, height) {
   root.replaceChildren();
@@ -156,7 +156,7 @@ function seriesOf(root, chart, series, place, many, at) {
 /** @param {any} charts */
 export const resultBounds = (charts) => {
   const all =
-    there(
+    numeric(
       charts.flatMap((/** @type {any} */ chart) =>
         chart.series.flatMap((/** @type {any} */ one) => [...one.y, ...one.low, ...one.high])));
   return all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
@@ -169,7 +169,7 @@ function drawChart(root, chart, width, bounds) {
   const [least, most] = bounds ?? resultBounds([chart]);
   const { low: bottom, high: top, marks } = chart.kind === "bars" ? axis(Math.min(least, 0), Math.max(most, 0))
     : axis(least, most);
-  const all = names ? [] : there(chart.series.flatMap((/** @type {any} */ one) => one.x));
+  const all = names ? [] : numeric(chart.series.flatMap((/** @type {any} */ one) => one.x));
   const [low, high] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
   const inner = width - LEFT - RIGHT, edge = 10; // so that whiskers at the ends are whole
   const at = {
@@ -193,7 +193,7 @@ const SIGNS = { "▲": "wins", "△": "wins, but not against magnitude as pruned
 function drawHeatmap(root, map, width, pick) {
   const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((/** @type {any} */ one) => one.length)), width * 0.48);
   const row = 28, step = (width - left - RIGHT) / map.columns.length, top = 54, foot = top + row * map.rows.length;
-  const values = there(map.cells.flat()), [low, high] = [Math.min(...values), Math.max(...values)];
+  const values = numeric(map.cells.flat()), [low, high] = [Math.min(...values), Math.max(...values)];
   const reach = map.middle === null ? 0
     : Math.max(...values.map((/** @type {any} */ v) => Math.abs(v - map.middle)), 1e-12);
   const share = (/** @type {any} */ v) =>

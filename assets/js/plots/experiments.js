@@ -32,7 +32,7 @@ export const findings = (text) => {
   return [sentences.slice(0, first).join(" "), ...sentences.slice(first)];
 };
 /** @param {Element} parent @param {string} text @param {any} plain */
-function found(parent, text, plain) {
+function findingLines(parent, text, plain) {
   if (!text) return () => {}; // a run of one's own: its tables and plots speak
   if (plain) { // the overview: a few sentences, then all of its figures
     const [answer, ...more] = sentencesOf(plain);
@@ -211,7 +211,7 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
     html("p", { class: "question" }, body, tidy(one.question));
     const map = Boolean(one.plots[0]?.marks?.length); // which says it at a glance: the other sentences follow it
     if (one.not_run) prose(body, "problem", `Not run: ${one.not_run}`);
-    const rest = one.not_run ? () => {} : found(body, one.finding, one.key === "overview" ? one.short : "");
+    const rest = one.not_run ? () => {} : findingLines(body, one.finding, one.key === "overview" ? one.short : "");
     if (!map) rest();
     const plots = html("div", { class: "result-plots" }, body);
     const pick = (/** @type {any} */ title) => (/** @type {any} */ [table, row], /** @type {any} */ what) =>

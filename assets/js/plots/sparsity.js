@@ -18,7 +18,7 @@ const ratioOf = (width) => (width < 500 ? 150 : 190); // pixels for the lengths,
 
 // --- losses: counted by the server for what the controls say ------------------------------------
 let /** @type {any} */ losses = null, /** @type {any} */ trigger = null, /** @type {any} */ send = null;
-let asked = "", timer = 0;
+let lastQuestion = "", timer = 0;
 const model = () => controls.state.models.find((m) => m.ref === controls.state.focus);
 const weightNow = () => { const now = model(); return now && controls.weight(now); };
 const question = () =>
@@ -33,7 +33,7 @@ const answers = (value) =>
 export const lossesNow = () => (losses && answers(losses) ? losses : null);
 function ask() {
   if (!trigger || server.activity.losses !== "idle" || lossesNow()) return;
-  asked = question();
+  lastQuestion = question();
   setActivity("losses", "counting");
   send(controls.state.focus);
   trigger("count");
@@ -43,7 +43,7 @@ part("losses", ({ get, put: hand, watch, trigger: fire }) => {
   const take = (/** @type {any} */ value) => {
     if (!value?.settings) return;
     losses = value;
-    if (!answers(value)) asked = "";
+    if (!answers(value)) lastQuestion = "";
     setActivity("losses", "idle");
   };
   watch(take);
@@ -51,7 +51,8 @@ part("losses", ({ get, put: hand, watch, trigger: fire }) => {
 });
 /** @param {any} view */
 function countSoon(view) {
-  if (lossesNow() || question() === asked || view.numel > AT_ONCE || view.shows !== "plan" || controls.staged()) return;
+  if (lossesNow() || question() === lastQuestion || view.numel > AT_ONCE || view.shows !== "plan" || controls.staged())
+    return;
   clearTimeout(timer);
   timer = setTimeout(ask, COUNT_MS);
 }

@@ -23,7 +23,7 @@ const listeners = [];
 
 /** @param {SessionState} state @param {any} slot */
 const entry = (state, slot) => ({ state, text: stateText(state), slot });
-const told = () => { for (const listener of listeners) listener(); redraw(); };
+const notify = () => { for (const listener of listeners) listener(); redraw(); };
 const keepSlots = () => {
   slots[now.slot] = now.state;
   try {
@@ -52,7 +52,7 @@ function settle() {
   future = [];
   now = next;
   keepSlots();
-  told();
+  notify();
 }
 function rest() { clearTimeout(timer); timer = setTimeout(settle, SETTLED_MS); }
 /** @param {any[]} list @param {any} step */
@@ -64,7 +64,7 @@ function push(list, step) {
 function begin() {
   now = entry(stateNow(), recall());
   keepSlots();
-  told();
+  notify();
 }
 paint(() => {
   if (!now && !server.restoring && server.activity.see === "idle" && begun()) begin();
@@ -97,7 +97,7 @@ function go(step, change) {
   now = step;
   keepSlots();
   if (!same || server.restoring) restore(step.state);
-  told();
+  notify();
 }
 export const undo = () => {
   hasten();
@@ -152,7 +152,7 @@ export const takeBack = () => {
   before = null;
   keepSlots();
   adoptState(now.state);
-  told();
+  notify();
 };
 export const agreed = () => { before = null; };
 

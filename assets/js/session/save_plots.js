@@ -10,18 +10,18 @@ const EDGE = 16, SCALE = 2; // pixels around the plot; pixels of the PNG for one
 // --- colours and styles, resolved -------------------------------------------------------------
 const brush = /** @type {CanvasRenderingContext2D} */ (
   document.createElement("canvas").getContext("2d", { willReadFrequently: true }));
-const known = new Map();
+const plainColours = new Map();
 // Any CSS colour as #rrggbb and its opacity: other programs support no CSS variables or color-mix.
 /** @param {string} colour */
 function plain(colour) {
-  if (!known.has(colour)) {
+  if (!plainColours.has(colour)) {
     brush.canvas.width = brush.canvas.height = 1;
     brush.fillStyle = colour;
     brush.fillRect(0, 0, 1, 1);
     const [r, g, b, a] = brush.getImageData(0, 0, 1, 1).data;
-    known.set(colour, [`#${[r, g, b].map((x) => x.toString(16).padStart(2, "0")).join("")}`, a / 255]);
+    plainColours.set(colour, [`#${[r, g, b].map((x) => x.toString(16).padStart(2, "0")).join("")}`, a / 255]);
   }
-  return known.get(colour);
+  return plainColours.get(colour);
 }
 /** @param {any} value */
 const patternOf = (value) => {

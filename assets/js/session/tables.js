@@ -22,12 +22,12 @@ function learn(choices, recipe) {
   recipes.set(controls.keyOf(choices), recipe);
   if (recipes.size > 500) recipes.delete(recipes.keys().next().value);
 }
-const made = new Set(); // recipes that this page has seen in memory
+const mergedRecipes = new Set(); // recipes that this page has seen in memory
 /** @param {any} recipe */
 export const isMerged = (recipe) => Boolean(recipe)
-  && (made.has(recipe) || (server.exact?.recipe === recipe && server.service.merged));
+  && (mergedRecipes.has(recipe) || (server.exact?.recipe === recipe && server.service.merged));
 /** @param {any} recipe */
-export const noteMerged = (recipe) => { if (recipe) made.add(recipe); };
+export const noteMerged = (recipe) => { if (recipe) mergedRecipes.add(recipe); };
 
 /** @param {any} value */
 export const takeTables = (value) => {
