@@ -15,7 +15,7 @@ import pytest
 
 from components.views.export.export_work import ExportWork, make_file
 from components.work.downloads.files import Exports
-from components.work.downloads.limits import OWN
+from components.work.downloads.limits import LOCAL
 from components.work.visitor import Visitor
 from dppa_core.errors import InvalidValue, OutOfBudget
 from dppa_core.evaluation.scores import DomainScore, Exam
@@ -136,7 +136,7 @@ def test_a_file_for_a_visitor_goes_and_the_page_makes_the_next(disk: MakeDisk) -
     def run() -> None:
         place = disk()
         place.empty()
-        exports = Exports(OWN, place.folder)
+        exports = Exports(LOCAL, place.folder)
 
         def make(tell: Callable[[str, float | None], None]) -> None:
             make_file(RECIPES[0], "packs", ADA, exports, ExportWork(True, tell, threading.Event()))
