@@ -25,7 +25,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, 
 from dppa_core.tasks import DOMAINS
 
 from ..session.conversation import MOST_SEED, USUAL_ANSWER
-from ..session.json_form import whole_number
+from ..session.fields import whole_number
 from ..session.presets import first_session
 from ..session.session import MOST_MODELS
 from ..views.export.export_values import export_value, read_facts

@@ -92,7 +92,7 @@ class RareLines(logging.Filter):
         self._last: dict[tuple[str, int], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a line is written."""
+        """Return True if a line is to be written."""
         if _is_own(record) or (record.name == SERVER and record.levelno != logging.WARNING):
             return True
         place = record.pathname, record.lineno

@@ -29,7 +29,7 @@ _FORMS = {
 
 
 def on_space() -> bool:
-    """Whether this runs on a Hugging Face Space."""
+    """Return True on a Hugging Face Space."""
     return bool(os.environ.get("SPACE_ID"))
 
 

@@ -90,10 +90,9 @@ class Control:
         """As `from_page`, for a value of a link or a preset; a whole number must be one."""
         if not self.span:
             return str(value)
-        number = self.check(self.key, value)
-        if self.whole and number != int(number):
-            raise InvalidValue(f"{self.key} must be a whole number, got {shown(value)}.")
-        return self._held(number)
+        if self.whole:
+            return whole_number(self.key, value, int(self.span[0]), int(self.span[1]))
+        return self._held(self.check(self.key, value))
 
     def check(self, name: str, value: object) -> float:
         """The value if the session may hold it, else InvalidValue, which calls it by `name`."""
@@ -106,6 +105,14 @@ class Control:
 
     def _held(self, number: float) -> float:
         return int(number) if self.whole else round(number, 4) if self.percent else number
+
+
+def whole_number(name: str, value: object, low: int, high: int) -> int:
+    """The value, if it is a whole number in [low, high]; else InvalidValue, which names it."""
+    number = check_number(name, value, low, high)
+    if number != int(number):
+        raise InvalidValue(f"{name} must be a whole number, got {shown(value)}.")
+    return int(number)
 
 
 def _of_pruning(key: str, changes: Changes, span: Span = (), **more: Any) -> Control:

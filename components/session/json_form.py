@@ -63,14 +63,6 @@ def _finite(text: str) -> float:
     return number
 
 
-def whole_number(name: str, value: object, low: int, high: int) -> int:
-    """The value, if it is a whole number in [low, high]; else InvalidValue, which names it."""
-    number = check_number(name, value, low, high)
-    if number != int(number):
-        raise InvalidValue(f"{name} must be a whole number, got {shown(value)}.")
-    return int(number)
-
-
 def models_from_json(value: object) -> dict[str, Any]:
     """Read {"base", "models": [{"ref", "on", "coefficient", "curve": [[layer, number], …]}],
     "template", "dtype", "heads"} as keyword arguments of Session. Without a curve the coefficient

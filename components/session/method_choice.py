@@ -49,7 +49,7 @@ class MethodChoice:
 
     @property
     def staged(self) -> bool:
-        """Whether DPPA runs first; always False if the method does not combine deltas."""
+        """True if DPPA runs first; never with a method that does not combine deltas."""
         return self.prune_first and self.method.combination is not None
 
     @property
@@ -61,7 +61,7 @@ class MethodChoice:
 
     @property
     def shows(self) -> Shows:
-        """What is known before a merge."""
+        """How much is known before a merge."""
         if self.pruner is None:
             return "whole"
         return "plan" if self.pruner.needs_profile else "random"

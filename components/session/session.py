@@ -61,7 +61,7 @@ class ModelChoice:
 
     @property
     def decides(self) -> bool:
-        """Whether it changes the merge."""
+        """True if it changes the merge."""
         return self.on and any(value for _, value in self.curve or ((0, self.coefficient),))
 
 

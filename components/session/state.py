@@ -6,7 +6,6 @@ The form has a version, and every value is checked, because anybody can write a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from dppa_core.errors import InvalidValue, closest, shown
@@ -31,6 +30,11 @@ _BESIDE_MODELS = tuple(control for control in CONTROLS if (control.part or contr
 _KEYS = ("v", *(control.key for control in CONTROLS))
 _UNUSED = {"shares": [], "method": method_json(MethodChoice(DPPA)), "overrides": {}}
 """Values that are left out of a state."""
+_OF_SCRIPTS = (
+    *("key", "title", "element", "changes", "span", "scale"),
+    *("choices", "of_pruning", "hidden_by"),
+)
+"""Columns of a control that scripts read."""
 
 READERS: Mapping[str, Callable[[object], dict[str, Any]]] = {
     "models": models_from_json,
@@ -103,16 +107,9 @@ def schema() -> dict[str, Any]:
     the ends of the inner bands that split what is kept evenly, by the number of bands."""
     rows = []
     for control in CONTROLS:
-        default = default_of(control)
+        default, row = default_of(control), {name: getattr(control, name) for name in _OF_SCRIPTS}
         plain = isinstance(default, str | float | int)
-        rows.append(
-            asdict(control)
-            | {
-                "element": control.element,
-                "scale": control.scale,
-                "default": control.to_page(default) if plain else None,
-            }
-        )
+        rows.append(row | {"default": control.to_page(default) if plain else None})
     even = [even_levels(0.0, bands)[:-1] for bands in range(1, MOST_PARTITIONS + 1)]
     return {
         "version": VERSION,

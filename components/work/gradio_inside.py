@@ -73,13 +73,13 @@ def describe_anew(page: gr.Blocks) -> None:
 
 
 def is_of_no_handler(error: BaseException) -> bool:
-    """Whether one of `NO_HANDLER` was raised by Gradio's lookup of a handler."""
+    """Return True if one of `NO_HANDLER` was raised by Gradio's lookup of a handler."""
     last = _raised_in(error)
     return last.f_globals["__name__"] in (routes.__name__, route_utils.__name__)
 
 
 def is_misfit(error: BaseException) -> bool:
-    """Whether an error means that the keys of a call/v2 are not the endpoint's parameters."""
+    """Return True if the keys of a call/v2 were not the endpoint's parameters."""
     return str(_raised_in(error).f_code.co_qualname) == "construct_args"
 
 
@@ -112,7 +112,7 @@ def login_of(scope: Mapping[str, Any]) -> str:
 
 
 def is_remembered(page: gr.Blocks, session: str) -> bool:
-    """Whether Gradio stores values of a session."""
+    """Return True if Gradio stores values of a session."""
     return session in page.state_holder
 
 
@@ -187,7 +187,7 @@ def find_event(page: gr.Blocks, event: str) -> Any | None:
 
 
 def has_answers(page: gr.Blocks, session: str) -> bool:
-    """Whether a session has unread or expected answers."""
+    """Return True if a session has unread or expected answers."""
     return session in page._queue.pending_messages_per_session
 
 

@@ -45,7 +45,7 @@ class EventJobs:
 
     @property
     def running(self) -> bool:
-        """Whether any job has not ended yet, stopped or not."""
+        """True until every job has ended, stopped or not."""
         return any(not job.over for job in self._jobs)
 
 
@@ -61,11 +61,11 @@ class Bounded:
 
     @property
     def overran(self) -> bool:
-        """Whether the time limit ended the work."""
+        """True if the time limit ended the work."""
         return time.monotonic() >= self._until and not self._stop.is_set()
 
     def is_set(self) -> bool:
-        """Whether the work should end."""
+        """Return True once the work should end."""
         return self._stop.is_set() or time.monotonic() >= self._until
 
 
@@ -129,7 +129,7 @@ class Job:
 
     @property
     def over(self) -> bool:
-        """Whether the work has ended, or will never start."""
+        """True once the work has ended, or if it never starts."""
         return self._future.done()
 
     def when_over(self, call: Callable[[object], None]) -> None:

@@ -76,7 +76,7 @@ class Plans:
                 )
 
     def measured(self, base: str, finetuned: str, significance: str) -> bool:
-        """Whether that profile is cached; never waits for one."""
+        """Return True if that profile is cached; never waits for one."""
         return self._profiles.find((base, finetuned, significance)) is not None
 
     def table(self, base: str, finetuned: str, parameters: PruningParameters) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def target_choices(session: Session) -> list[tuple[str, str]]:
 
 
 def first_targets(session: Session) -> list[str]:
-    """Those ticked at first: all of the embedded models, which answer in a tenth of a second;
+    """Targets ticked at first: all of the embedded models, which answer in a tenth of a second;
     else the merge alone."""
     if not _is_embedded(session):
         return [MERGED]
@@ -99,7 +99,7 @@ def first_targets(session: Session) -> list[str]:
 
 
 def is_right(prompt: str, answer: str) -> bool | None:
-    """Whether an example is answered correctly; None if `prompt` is none."""
+    """Return True if an example is answered correctly; None if `prompt` is none."""
     item = example_of(prompt)
     return None if item is None else score(item, answer)
 

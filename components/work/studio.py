@@ -172,7 +172,7 @@ class Studio(Plans):
         return self._answerer
 
     def merged(self, recipe: MergeRecipe) -> bool:
-        """Whether that merge is in memory; never waits for one."""
+        """Return True if that merge is in memory; never waits for one."""
         return recipe_hash(recipe) in self.in_memory()[0]
 
     def in_memory(self) -> tuple[tuple[str, ...], int]:
@@ -183,7 +183,7 @@ class Studio(Plans):
         return (*keys, *self._pool.loaded()), nbytes + self._pool.nbytes
 
     def fit_together(self, sizes: Sequence[int]) -> bool:
-        """Whether models of these sizes, in bytes, fit into memory together."""
+        """Return True if models of these sizes, in bytes, fit into memory together."""
         return sum(sizes) <= self._budget
 
     def outcome(self, recipe: MergeRecipe, stop: Stop | None) -> MergeEffect:
@@ -200,7 +200,7 @@ class Studio(Plans):
         return effect
 
     def known_outcome(self, recipe: MergeRecipe) -> MergeEffect | None:
-        """What `outcome` gave before for these models, or None; never waits for a merge."""
+        """Earlier result of `outcome` for these models, or None; never waits for a merge."""
         entry = self._outcomes.find(recipe_hash(recipe))  # first, to open no file: sliders wait
         return entry[1] if entry is not None and entry[0] == self.identity(recipe) else None
 
@@ -225,7 +225,7 @@ class Studio(Plans):
 
     @property
     def ready(self) -> bool:
-        """Whether the warm-up is over, or was never started."""
+        """True if the warm-up is over, or was never started."""
         return self._warm is None or self._warm.done()
 
     def examiner(self) -> Examiner:

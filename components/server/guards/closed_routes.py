@@ -70,7 +70,7 @@ class EventOwner(Guard):
         self._page, self._public = page, public_names(page)
 
     def refusal(self, scope: Scope) -> Response | None:
-        """What to answer instead of calling or cancelling an event."""
+        """Answer that replaces calling or cancelling an event."""
         if scope["method"] != "POST":
             return None
         call = CALL.fullmatch(scope["path"])

@@ -79,13 +79,13 @@ class HeaderLimits(Guard):
 
 
 def is_session_name(value: object) -> bool:
-    """Whether a value has the form of a session or event name."""
+    """Return True if a value has the form of a session or event name."""
     return isinstance(value, str) and _SESSION.fullmatch(value) is not None
 
 
 def _is_sign_in(query: QueryParams) -> bool:
-    """Whether Gradio and authlib can read the query of a sign-in; they fail on others with a trace
-    that repeats it, as on the error of a sign-in that was cancelled."""
+    """Return True if Gradio and authlib can read the query of a sign-in; they fail on others with a
+    trace that repeats it, as on the error of a sign-in that was cancelled."""
     if "error" in query:
         return False
     try:
@@ -100,7 +100,7 @@ def _is_sign_in(query: QueryParams) -> bool:
 
 
 def _are_hosts(headers: Headers) -> bool:
-    """Whether Gradio can read the host in the headers; HTTP/1.0 may name none, as probes do."""
+    """Return True if Gradio can read the host in the headers; probes by HTTP/1.0 name none."""
     forwarded = headers.get("x-forwarded-host", "").partition(",")[0].strip()
     nameless = "host" not in headers and "origin" not in headers
     named = [*(() if nameless else [headers.get("host", "")]), *filter(None, [forwarded])]
@@ -108,7 +108,7 @@ def _are_hosts(headers: Headers) -> bool:
 
 
 def _is_host(text: str) -> bool:
-    """Whether a host is a name or an address, with or without a port."""
+    """Return True if a host is a name or an address, with or without a port."""
     match = _HOST.fullmatch(text)
     if match is None:
         return False

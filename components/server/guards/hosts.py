@@ -92,7 +92,7 @@ def is_foreign(headers: Headers, known_hosts: Iterable[str]) -> bool:
 
 
 def is_from(origin: str, hosts: Iterable[str]) -> bool:
-    """Whether an Origin header names one of `hosts`; one without a port means the usual port."""
+    """Return True if an Origin header names one of `hosts`; without a port it has the usual one."""
     scheme, _, host = origin.partition("://")
     usual = USUAL_PORTS.get(scheme)
     if usual is None:  # also "null"

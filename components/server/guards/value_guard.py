@@ -46,7 +46,7 @@ class GuardedBlocks(ForgetfulBlocks):
 
 
 def plain(value: Any, depth: int = DEEPEST) -> bool:
-    """Whether a value is text, a number or None, or a list of these."""
+    """Return True for text, a number, None, or a list of these."""
     if isinstance(value, list | tuple):
         return depth > 0 and all(plain(item, depth - 1) for item in value)
     return not isinstance(value, dict)

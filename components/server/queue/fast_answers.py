@@ -100,7 +100,7 @@ class FastAnswers:
         await answer(scope, receive, send)
 
     def _admits(self, visitor: Visitor, *, new: bool) -> bool:
-        """Whether a visitor may send one more request now; a `new` one may start a session."""
+        """Return True if a visitor may send one more request; a `new` one may start a session."""
         if self._bucket is None:
             return True
         taken = self._bucket.take(visitor)
