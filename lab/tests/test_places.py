@@ -79,14 +79,16 @@ def test_the_leaderboard_keeps_what_each_place_computed(
     examiner = MergeExaminer(2, 2)
     with fake_cuda(free=0) as computed:
         value = measure(examiner)
-    assert computed.here and not computed.there
+    assert computed.cpu_products and not computed.device_products
     with fake_cuda() as computed:
         assert measure(examiner) == pytest.approx(value)
-    assert computed.there and not computed.here, "the processor's are not taken for the GPU's"
+    assert computed.device_products and not computed.cpu_products, (
+        "the processor's are not taken for the GPU's"
+    )
     for free in (0, 1 << 40):
         with fake_cuda(free=free) as computed:
             assert measure(examiner) == pytest.approx(value)
-        assert not computed.here and not computed.there
+        assert not computed.cpu_products and not computed.device_products
     assert len(list((cache / "leaderboard").iterdir())) == 2
 
 
@@ -98,7 +100,7 @@ def test_what_takes_long_is_taken_from_the_processor_but_never_from_a_gpu(
     with fake_cuda() as computed:
         moved = question.answer(examiner)
         assert question.cached(examiner) == moved
-    assert computed.there and not computed.here
+    assert computed.device_products and not computed.cpu_products
     assert question.cached(examiner) is None
     with fake_cuda(bfloat16=True):  # it keeps float32
         assert question.cached(examiner) == moved
@@ -112,7 +114,7 @@ def test_what_the_processor_computed_for_lack_of_room_is_kept_as_such(
     with fake_cuda(free=0) as computed:
         value = question.answer(examiner)
         assert question.cached(examiner) == value
-    assert computed.here and not computed.there
+    assert computed.cpu_products and not computed.device_products
     assert question.cached(examiner) == value
 
 

@@ -95,9 +95,9 @@ def test_what_another_program_left_out_is_fetched_and_then_nothing(hub: HubServe
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         hf_hub_download(BASE, name)
     assert (open_checkpoint(BASE).folder / "README.md").exists()
-    before = len(hub.asked)
+    before = len(hub.requests)
     assert (open_checkpoint(f"hub:{BASE}@{commit(hub, BASE)}").folder / "README.md").exists()
-    assert len(hub.asked) == before
+    assert len(hub.requests) == before
 
 
 def test_an_index_that_lists_what_is_not_there_is_refused(hub: HubServer) -> None:
@@ -111,19 +111,19 @@ def test_a_card_shows_the_commits_a_merge_would_take(
     recipe = MergeRecipe(BASE, (DomainModel(MATH, (0.8,)),))
     (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe), "utf-8")
     card(tmp_path / "recipe.yaml")
-    shown = capsys.readouterr().out
+    printed = capsys.readouterr().out
     merge_to_folder(recipe, tmp_path / "out")
     merged = (tmp_path / "out" / "README.md").read_text("utf-8")
     start, end = merged.index("## Weights"), merged.index("## Make it again")
-    assert shown == merged[:start] + merged[end:]  # a recipe has no hashes yet
-    assert f"- {BASE}\n- {MATH}\n" in shown and "# tiny-base merged with tiny-math" in shown
+    assert printed == merged[:start] + merged[end:]  # a recipe has no hashes yet
+    assert f"- {BASE}\n- {MATH}\n" in printed and "# tiny-base merged with tiny-math" in printed
 
 
 def test_progress_counts_bytes_and_never_falls(hub: HubServer) -> None:
     heard: list[tuple[int, int, str]] = []
-    open_checkpoint(MATH, progress=lambda done, total, what: heard.append((done, total, what)))
-    done = [entry[0] for entry in heard]
-    assert done == sorted(done) and {entry[1] for entry in heard} == {done[-1]}
+    open_checkpoint(MATH, progress=lambda count, total, step: heard.append((count, total, step)))
+    counts = [entry[0] for entry in heard]
+    assert counts == sorted(counts) and {entry[1] for entry in heard} == {counts[-1]}
     assert {entry[2].rpartition(" ")[2] for entry in heard} >= {"tokenizer.json"}
 
 
@@ -135,7 +135,7 @@ def test_a_stopped_download_goes_on_with_the_files_that_are_missing(hub: HubServ
     with pytest.raises(Cancelled):
         open_checkpoint(MATH, stop=Stop())
     before = set(hub.files())
-    hub.asked.clear()
+    hub.requests.clear()
     open_checkpoint(MATH)
     assert set(hub.files()) & before <= {"model-00002-of-00003.safetensors"}
 
@@ -173,7 +173,7 @@ def test_the_domain_of_emr_is_pinned_with_its_model(hub: HubServer, tmp_path: Pa
 
 def test_a_pinned_reference_asks_nobody(hub: HubServer) -> None:
     text = f"hub:{MATH}@{commit(hub, MATH)}"
-    assert pinned(text) == text and pinned("zoo:base") == "zoo:base" and not hub.asked
+    assert pinned(text) == text and pinned("zoo:base") == "zoo:base" and not hub.requests
 
 
 def test_an_adapter_may_come_from_the_hub(hub: HubServer, tmp_path: Path) -> None:
@@ -252,15 +252,15 @@ def test_quantised_models_are_refused_before_any_download(hub: HubServer) -> Non
 
 def test_a_model_in_bin_files_alone_is_fetched_and_read(hub: HubServer, tmp_path: Path) -> None:
     folder = hub.models[BASE].folder
-    wanted = open_checkpoint(str(folder))
+    expected = open_checkpoint(str(folder))
     for shards in (1, 2):
         name = f"acme/pickled{shards}"
         pickled = save_pickled(random_llama(0), tmp_path / name, shards=shards)
         hub.add(name, pickled)
-        found = open_checkpoint(name)
-        assert found.names() == wanted.names()
-        for tensor in wanted.names():
-            np.testing.assert_array_equal(found.raw(tensor), wanted.raw(tensor))
+        fetched = open_checkpoint(name)
+        assert fetched.names() == expected.names()
+        for tensor in expected.names():
+            np.testing.assert_array_equal(fetched.raw(tensor), expected.raw(tensor))
         assert {path.name for path in pickled.glob("pytorch*")} <= set(hub.files())
         before = len(hub.files())
         open_checkpoint(name)
@@ -293,7 +293,7 @@ def test_what_the_hub_cannot_have_is_never_asked_for(hub: HubServer, text: str) 
         assert ModelRef.parse(text).revision == ""
         return
     fails(text, InvalidValue, "is owner/name|is not a revision")
-    assert not hub.asked
+    assert not hub.requests
 
 
 def test_a_public_page_asks_the_hub_for_nothing(hub: HubServer) -> None:
@@ -302,7 +302,7 @@ def test_a_public_page_asks_the_hub_for_nothing(hub: HubServer) -> None:
             open_checkpoint(text, public=True)
         with pytest.raises(NotAllowed):
             pinned(text, public=True)
-    assert not hub.asked
+    assert not hub.requests
 
 
 @pytest.mark.long
@@ -317,7 +317,7 @@ def test_the_variables_of_the_hub_are_honoured(hub: HubServer, tmp_path: Path) -
         )
         for offline in ("1", "0", "1")
     ]  # fmt: skip
-    assert [done.returncode for done in results] == [1, 0, 0]
+    assert [result.returncode for result in results] == [1, 0, 0]
     assert "offline mode is on" in results[0].stderr and results[0].stderr.count("\n") == 1
     assert results[1].stdout == results[2].stdout and not results[1].stderr
     assert (tmp_path / "home" / "hub").is_dir()

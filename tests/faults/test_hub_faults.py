@@ -86,8 +86,8 @@ def test_a_disk_that_fills_while_weights_come_is_told_and_they_come_later(
         place.empty()
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(place.folder / "hub"))
 
-        def fill(done: int, total: int, what: str) -> None:
-            if what.endswith(WEIGHTS) or done > 30_000:
+        def fill(received: int, total: int, step: str) -> None:
+            if step.endswith(WEIGHTS) or received > 30_000:
                 place.fill()
 
         with pytest.raises(DppaError, match=f"cannot be written: .*{place.full}|room for"):
@@ -108,6 +108,6 @@ def test_files_of_the_cache_that_were_cut_short_are_fetched_again(
         sent = hub.sent[name]
         whole(hub)
         assert hub.sent[name] > sent
-    before = len(hub.asked)
+    before = len(hub.requests)
     open_checkpoint(f"{BASE}@{hub.models[BASE].commit}")
-    assert len(hub.asked) == before
+    assert len(hub.requests) == before

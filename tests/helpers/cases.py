@@ -6,13 +6,13 @@ from collections import defaultdict
 
 import pytest
 
-ONE = os.environ.get("DPPA_CASES") == "one"
+FEW_CASES = os.environ.get("DPPA_CASES") == "one"
 """Whether some cases of a test are enough."""
 
 
 def examples(most: int) -> int:
     """How many examples hypothesis draws: a third of the most where some cases are enough."""
-    return most // 3 if ONE else most
+    return most // 3 if FEW_CASES else most
 
 
 def thinned(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -20,18 +20,18 @@ def thinned(items: list[pytest.Item]) -> list[pytest.Item]:
 
     Cases are evenly spaced, and begin at another place for each test. `make test-all` runs all.
     """
-    if not ONE:
+    if not FEW_CASES:
         return items
     tests: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         if not item.get_closest_marker("long"):
             tests[item.nodeid.partition("[")[0]].append(item)
-    kept = {item for name, found in tests.items() for item in _spread(name, found)}
+    kept = {item for name, cases in tests.items() for item in _spread(name, cases)}
     return [item for item in items if item in kept]
 
 
-def _spread(name: str, found: list[pytest.Item]) -> list[pytest.Item]:
-    marker = found[0].get_closest_marker("cases")
-    most = 1 if "e2e" in found[0].path.parts else marker.args[0] if marker else len(found)
-    count, first = min(most, len(found)), zlib.crc32(name.encode())
-    return [found[(first + number * len(found) // count) % len(found)] for number in range(count)]
+def _spread(name: str, cases: list[pytest.Item]) -> list[pytest.Item]:
+    marker = cases[0].get_closest_marker("cases")
+    most = 1 if "e2e" in cases[0].path.parts else marker.args[0] if marker else len(cases)
+    count, first = min(most, len(cases)), zlib.crc32(name.encode())
+    return [cases[(first + number * len(cases) // count) % len(cases)] for number in range(count)]

@@ -36,8 +36,8 @@ def pages() -> list[Path]:
 
 def blocks(page: Path) -> list[Block]:
     """The blocks of a page, in order."""
-    found = FENCE.finditer(page.read_text("utf-8"))
-    return [Block(m["language"], m["text"], m["title"], m["reason"]) for m in found]
+    matches = FENCE.finditer(page.read_text("utf-8"))
+    return [Block(m["language"], m["text"], m["title"], m["reason"]) for m in matches]
 
 
 def words(page: Path) -> int:

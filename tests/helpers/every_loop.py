@@ -30,10 +30,10 @@ def merge_without_numba() -> None:
 def compiled() -> dict[str, list[Any]]:
     """Every loop, and the kinds of arrays it is compiled for."""
     kernels = [mod for name, mod in sys.modules.items() if name.startswith("dppa_core.kernels.")]
-    found = [loop for module in kernels for loop in vars(module).values()]
+    loops = [loop for module in kernels for loop in vars(module).values()]
     return {
         f"{loop.py_func.__module__}.{loop.py_func.__name__}": list(loop.signatures)
-        for loop in found
+        for loop in loops
         if hasattr(loop, "py_func")
     }
 
@@ -66,12 +66,12 @@ def save_other_dtypes() -> None:
 def merge_other_dtypes() -> None:
 
     texts = [text for about, text in recipes().items() if about not in ("fisher", "regmean")]
-    for number, text in enumerate(one for one in texts if "zoo:finance" not in one):
+    for number, text in enumerate(text for text in texts if "zoo:finance" not in text):
         for dtype in ("F32", "F16"):
             for base, law in ((f"./base-{dtype}", "zoo:law"), ("zoo:base", f"./law-{dtype}")):
-                given = text.replace("zoo:base", base).replace("zoo:law", law)
+                changed_text = text.replace("zoo:base", base).replace("zoo:law", law)
                 merge_to_folder(
-                    parse_recipe(given), f"other-{number}-{law[-3:]}-{dtype}-{base[:3]}"
+                    parse_recipe(changed_text), f"other-{number}-{law[-3:]}-{dtype}-{base[:3]}"
                 )
     tensor_tasks.WHOLE_MIN_NUMEL = 0  # whole tensors
     for number, text in enumerate(texts):
@@ -93,9 +93,9 @@ def analyse() -> None:
         profile = cached_profile(base, law)
         plan = plan_pruning(profile, (0.9, 0.8))
         count_rounded(plan, (1.5, 1.0))
-        chosen = plan.modules[0].levels[0].selection
-        look_closely(base, law, plan.modules[0].name, chosen)
-        own = CALIBRATED_KINDS if law == "zoo:law" else ()  # only it has a text
-        for kind in ("magnitude", "random", *own):
+        selection = plan.modules[0].levels[0].selection
+        look_closely(base, law, plan.modules[0].name, selection)
+        calibrated_kinds = CALIBRATED_KINDS if law == "zoo:law" else ()  # only it has a text
+        for kind in ("magnitude", "random", *calibrated_kinds):
             count_meetings(base, (law, "zoo:math"), PruningParameters(significance=kind))
     output_errors("zoo:base", "zoo:law", module, cached_profile("zoo:base", "zoo:law"), (0.5, 0.9))

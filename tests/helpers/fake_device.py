@@ -50,7 +50,7 @@ class FakeCudaTensor(Tensor):
     @staticmethod
     def __new__(cls, inner: Tensor) -> "FakeCudaTensor":
         with torch.inference_mode(mode=False):  # views of wrappers made in it fail
-            made: FakeCudaTensor = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+            wrapper: FakeCudaTensor = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
                 cls,
                 inner.shape,
                 strides=inner.stride(),
@@ -58,8 +58,8 @@ class FakeCudaTensor(Tensor):
                 dtype=inner.dtype,
                 requires_grad=inner.requires_grad,
             )
-        made.inner = inner
-        return made
+        wrapper.inner = inner
+        return wrapper
 
     @property
     def device(self) -> torch.device:  # type: ignore[override]
@@ -84,11 +84,11 @@ class FakeCudaTensor(Tensor):
         check(func, args, kwargs)
         cls.operations[func] += 1
         plain = tree_map(inner_of, (args, kwargs))
-        found = func(*plain[0], **plain[1])
+        output = func(*plain[0], **plain[1])
         if func in ACROSS and not isinstance(args[0], cls):
             return args[0]
-        given = {id(inner_of(one)): one for one in tree_flatten((args, kwargs))[0]}
-        return tree_map(lambda one: given.get(id(one), there(one)), found)
+        wrappers = {id(inner_of(value)): value for value in tree_flatten((args, kwargs))[0]}
+        return tree_map(lambda value: wrappers.get(id(value), on_device(value)), output)
 
 
 def inner_of(value: Any) -> Any:
@@ -96,7 +96,7 @@ def inner_of(value: Any) -> Any:
     return value.inner if isinstance(value, FakeCudaTensor) else value
 
 
-def there(value: Any) -> Any:
+def on_device(value: Any) -> Any:
     """A tensor of the CPU as one on the device; anything else as it is."""
     plain = isinstance(value, Tensor) and not isinstance(value, FakeCudaTensor)
     return FakeCudaTensor(value) if plain else value
@@ -106,12 +106,12 @@ def check(func: Any, args: Any, kwargs: Any) -> None:
     """Raise RuntimeError, as CUDA does, for an operation on tensors of two devices."""
     if func in ACROSS:
         return
-    given = args[:1] if func in BY_PLACE else (args, kwargs)
-    for one in tree_flatten(given)[0]:
-        if isinstance(one, Tensor) and not isinstance(one, FakeCudaTensor) and one.dim():
+    checked = args[:1] if func in BY_PLACE else (args, kwargs)
+    for value in tree_flatten(checked)[0]:
+        if isinstance(value, Tensor) and not isinstance(value, FakeCudaTensor) and value.dim():
             raise RuntimeError(
                 f"Expected all tensors to be on the same device, but {func} got one of the shape "
-                f"{tuple(one.shape)} on the CPU beside others on {CUDA}."
+                f"{tuple(value.shape)} on the CPU beside others on {CUDA}."
             )
 
 
@@ -132,13 +132,13 @@ def called(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
     on_cuda = "device" in kwargs and torch.device(kwargs["device"] or "cpu").type == "cuda"
     if on_cuda:
         with torch._C.DisableTorchFunctionSubclass():
-            return there(func(*tree_map(inner_of, args), **(kwargs | {"device": None})))
+            return on_device(func(*tree_map(inner_of, args), **(kwargs | {"device": None})))
     if fake and name == "backward":
         with CreatedThere():  # not by `torch.autograd.backward`, whose hooks would be unseen here
-            seed = (there(torch.ones_like(args[0].inner.detach())),)
-            wanted = {"allow_unreachable": True, "accumulate_grad": True}
-            return _engine_run_backward(args[:1], seed, False, False, (), **wanted)
-    if any(isinstance(one, FakeCudaTensor) for one in tree_flatten((args, kwargs))[0]):
+            seed = (on_device(torch.ones_like(args[0].inner.detach())),)
+            options = {"allow_unreachable": True, "accumulate_grad": True}
+            return _engine_run_backward(args[:1], seed, False, False, (), **options)
+    if any(isinstance(value, FakeCudaTensor) for value in tree_flatten((args, kwargs))[0]):
         with torch._C.DisableTorchFunctionSubclass(), CreatedThere():
             return func(*args, **kwargs)
     return func(*args, **kwargs)
@@ -156,19 +156,19 @@ def moved(tensor: Tensor, device: torch.device | None, dtype: Any, copy: bool) -
     with torch._C.DisableTorchFunctionSubclass():
         value = inner_of(tensor.detach()) if fake else tensor
         value = value.to(dtype or tensor.dtype, copy=True)
-        return there(value) if target else value
+        return on_device(value) if target else value
 
 
 def _target(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bool]:
     """Device, dtype and copy of the arguments of `Tensor.to`."""
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
-    for one in args:
-        if isinstance(one, Tensor):
-            device, dtype = one.device, one.dtype
-        elif isinstance(one, torch.dtype):
-            dtype = one
-        elif isinstance(one, str | torch.device):
-            device = one
+    for argument in args:
+        if isinstance(argument, Tensor):
+            device, dtype = argument.device, argument.dtype
+        elif isinstance(argument, torch.dtype):
+            dtype = argument
+        elif isinstance(argument, str | torch.device):
+            device = argument
     return None if device is None else torch.device(device), dtype, kwargs.get("copy", False)
 
 
@@ -176,9 +176,9 @@ class CreatedThere(TorchDispatchMode):
     """Inside an operation on the device, what PyTorch's own C++ creates lies there too."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
-        given = any(isinstance(one, Tensor) for one in tree_flatten((args, kwargs))[0])
-        return found if given else tree_map(there, found)
+        output = func(*args, **(kwargs or {}))
+        has_tensors = any(isinstance(value, Tensor) for value in tree_flatten((args, kwargs))[0])
+        return output if has_tensors else tree_map(on_device, output)
 
 
 class Elsewhere(TorchDispatchMode):
@@ -189,8 +189,8 @@ class Elsewhere(TorchDispatchMode):
         self.products = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = tree_flatten((args, kwargs))[0]
-        if func in PRODUCTS and not any(isinstance(one, FakeCudaTensor) for one in given):
+        values = tree_flatten((args, kwargs))[0]
+        if func in PRODUCTS and not any(isinstance(value, FakeCudaTensor) for value in values):
             self.products += 1
         return func(*args, **(kwargs or {}))
 
@@ -211,8 +211,8 @@ class Computed:
     NumPy and kernels of numba are not seen, but for the steps of `OwnStep`: each counts as one.
     """
 
-    there: int = 0
-    here: int = 0
+    device_products: int = 0
+    cpu_products: int = 0
 
 
 @contextmanager
@@ -222,9 +222,9 @@ def counted(modes: list[Elsewhere], steps: list[None]) -> Iterator[None]:
 
     @contextmanager
     def entered() -> Iterator[None]:
-        mine = Elsewhere()
-        modes.append(mine)
-        with FakeCuda(), mine:
+        counter = Elsewhere()
+        modes.append(counter)
+        with FakeCuda(), counter:
             yield
 
     def run_counted(thread: threading.Thread) -> None:
@@ -251,13 +251,13 @@ def fake_cuda(*, bfloat16: bool = False, free: int = 1 << 40) -> Iterator[Comput
         free: Bytes left there.
     """
     copies = GpuCopies([Gpu(CUDA, CARD, bfloat16)], lambda _: free)
-    found, modes, steps = Computed(), list[Elsewhere](), list[None]()
+    computed, modes, steps = Computed(), list[Elsewhere](), list[None]()
     FakeCudaTensor.operations.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "own_copies", lambda: copies)
         patch.setattr(devices, "unused_bytes", lambda _: free)
         patch.setattr(devices, "MIN_GPU_BYTES", 0)
         with counted(modes, steps):
-            yield found
-    found.there = sum(FakeCudaTensor.operations[one] for one in PRODUCTS)
-    found.here = sum(one.products for one in modes) + len(steps)
+            yield computed
+    computed.device_products = sum(FakeCudaTensor.operations[product] for product in PRODUCTS)
+    computed.cpu_products = sum(mode.products for mode in modes) + len(steps)

@@ -83,7 +83,7 @@ class HubServer:
 
     def __init__(self) -> None:
         self.models: dict[str, Model] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.sent: Counter[str] = Counter()
         """File -> bytes of its content that were sent."""
         self.ranges = True
@@ -103,15 +103,15 @@ class HubServer:
 
     def add(self, name: str, folder: Path, **settings: Any) -> str:
         """Offer a folder under a name; returns its commit."""
-        commit = hashlib.sha1(f"{name}{len(self.asked)}".encode()).hexdigest()
+        commit = hashlib.sha1(f"{name}{len(self.requests)}".encode()).hexdigest()
         self.models[name] = Model(folder, commit, **settings)
         self.models[name].info(name)  # hashes of gigabytes take longer than a client waits
         return commit
 
     def files(self) -> list[str]:
         """Names of sent files, in order."""
-        found = [FILE.search(line[4:]) for line in self.asked if line.startswith("GET ")]
-        return [match[3] for match in found if match]
+        matches = [FILE.search(line[4:]) for line in self.requests if line.startswith("GET ")]
+        return [match[3] for match in matches if match]
 
     def close(self) -> None:
         """Stop answering."""
@@ -147,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.hub.asked.append(f"{self.command} {path}")
+        self.hub.requests.append(f"{self.command} {path}")
         self.hub.answers.wait()
         if self.hub.status is not None:
             self._send(self.hub.status, b"", body=body)
@@ -179,17 +179,17 @@ class Handler(BaseHTTPRequestHandler):
             "X-Repo-Commit": model.commit,
             "Accept-Ranges": "bytes",
         }
-        wanted = self.headers.get("Range", "") if self.hub.ranges else ""
-        asked, first, last = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted), 0, size - 1
-        if asked:
-            first, last = int(asked[1]), min(int(asked[2] or size), size - 1)
+        range_header = self.headers.get("Range", "") if self.hub.ranges else ""
+        byte_range, first, last = re.fullmatch(r"bytes=(\d+)-(\d*)", range_header), 0, size - 1
+        if byte_range:
+            first, last = int(byte_range[1]), min(int(byte_range[2] or size), size - 1)
             headers["Content-Range"] = f"bytes {first}-{last}/{size}"
         with file.open("rb") as opened:
             opened.seek(first)
             data = opened.read(last + 1 - first)
         if body:
             self.hub.sent[name] += len(data)
-        self._send(206 if asked else 200, data, body=body, headers=headers, path=path)
+        self._send(206 if byte_range else 200, data, body=body, headers=headers, path=path)
 
     def _send(
         self,

@@ -35,7 +35,7 @@ class _Writer(Handler):
 
     def do_POST(self) -> None:  # noqa: N802
         path = unquote(urlsplit(self.path).path)
-        self._take(self._chosen(path))
+        self._take(self._handler_of(path))
 
     def do_PUT(self) -> None:  # noqa: N802
         oid = self.path.removeprefix("/lfs/")
@@ -44,7 +44,7 @@ class _Writer(Handler):
     def do_DELETE(self) -> None:  # noqa: N802
         self._take(self._remove)
 
-    def _chosen(self, path: str) -> Callable[[bytes], None]:
+    def _handler_of(self, path: str) -> Callable[[bytes], None]:
         fixed: dict[str, Callable[[bytes], None]] = {
             "/api/repos/create": self._create,
             "/api/validate-yaml": lambda body: self._json({"errors": [], "warnings": []}),
@@ -66,7 +66,7 @@ class _Writer(Handler):
     def _take(self, act: Callable[[bytes], None], *, needs_token: bool = True) -> None:
         body, path = self._body(), unquote(urlsplit(self.path).path)
         line = f"{self.command} {path}"
-        self.hub.asked.append(line)
+        self.hub.requests.append(line)
         for pattern, status in self.hub.refuse.items():
             if re.search(pattern, line):
                 self._refuse(status, f"no, {self.headers.get('Authorization')}, says the test")
@@ -94,19 +94,19 @@ class _Writer(Handler):
         self._send(status, b"{}", body=True, headers={"X-Error-Message": message})
 
     def _create(self, body: bytes) -> None:
-        asked = json.loads(body)
-        name = f"{asked['organization']}/{asked['name']}"
+        request = json.loads(body)
+        name = f"{request['organization']}/{request['name']}"
         if name in self.hub.models:
             self._refuse(409, "You already created this model repo")
             return
         folder = self.hub.root / name
         folder.mkdir(parents=True)
-        self.hub.models[name] = Model(folder, "0" * 40, asked.get("visibility") == "private")
+        self.hub.models[name] = Model(folder, "0" * 40, request.get("visibility") == "private")
         self._json({"url": f"{self.hub.url}/{name}"})
 
     def _remove(self, body: bytes) -> None:
-        asked = json.loads(body)
-        model = self.hub.models.pop(f"{asked['organization']}/{asked['name']}")
+        request = json.loads(body)
+        model = self.hub.models.pop(f"{request['organization']}/{request['name']}")
         shutil.rmtree(model.folder)
         self._json({})
 
@@ -124,8 +124,11 @@ class _Writer(Handler):
     def _batch(self, name: str, body: bytes) -> None:
         actions = {"verify": {"href": f"{self.hub.url}/lfs-verify"}}
         objects = [
-            {**one, "actions": {**actions, "upload": {"href": f"{self.hub.url}/lfs/{one['oid']}"}}}
-            for one in json.loads(body)["objects"]
+            {
+                **item,
+                "actions": {**actions, "upload": {"href": f"{self.hub.url}/lfs/{item['oid']}"}},
+            }
+            for item in json.loads(body)["objects"]
         ]
         self._json({"transfer": "basic", "objects": objects})
 
@@ -137,8 +140,8 @@ class _Writer(Handler):
         self._json({})
 
     def _verify(self, body: bytes) -> None:
-        asked = json.loads(body)
-        if len(self.hub.large.get(asked["oid"], b"")) != asked["size"]:
+        request = json.loads(body)
+        if len(self.hub.large.get(request["oid"], b"")) != request["size"]:
             self._refuse(400, "not here")
             return
         self._json({})
@@ -191,7 +194,7 @@ class WritableHub(HubServer):
         """The requests that change something, in order."""
         return [
             line
-            for line in self.asked
+            for line in self.requests
             if line.startswith(("POST", "PUT", "DELETE")) and "validate-yaml" not in line
         ]
 

@@ -22,10 +22,10 @@ class Service(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer, and record the request."""
-        what = self.path.partition("?")[0]
-        Service.calls = (*Service.calls, what)
+        path = self.path.partition("?")[0]
+        Service.calls = (*Service.calls, path)
         lent = {"idle": False, "nvidiaIndex": 0, "nvidiaUUID": "x", "allowToken": "t"}
-        refused = what == "/schedule" and Service.refuses
+        refused = path == "/schedule" and Service.refuses
         body = json.dumps({"left": 0, "wait": 60} if refused else lent).encode()
         self.send_response(429 if refused else 200)
         self.send_header("Content-Type", "application/json")
@@ -51,10 +51,10 @@ def main() -> None:
 
     assert spaces.GPU
     del sys.modules["torch"]
-    sys.stdout.write(f"\n{json.dumps(asked())}\n")
+    sys.stdout.write(f"\n{json.dumps(try_replies())}\n")
 
 
-def asked() -> dict[str, Any]:
+def try_replies() -> dict[str, Any]:
     """A reply from another process, and replies that are stopped, refused or fail."""
     from components.work.lent_gpu import LentGpu  # noqa: PLC0415
     from dppa_core.errors import Cancelled, DppaError, Unreachable  # noqa: PLC0415
@@ -70,13 +70,13 @@ def asked() -> dict[str, Any]:
     expected = list(stream_tokens(resident, prompt, settings))
     assert on_zero()
     small = LentGpu()
-    told: dict[str, Any] = {
+    outcomes: dict[str, Any] = {
         "small": list(small.replies(resident, prompt, settings, None, steps)) == expected,
         "small_calls": len(Service.calls),
     }
     lent = LentGpu(large=0)
-    told["same"] = list(lent.replies(resident, prompt, settings, None, steps)) == expected
-    told["calls"] = list(Service.calls)
+    outcomes["same"] = list(lent.replies(resident, prompt, settings, None, steps)) == expected
+    outcomes["calls"] = list(Service.calls)
     stop = threading.Event()
     tokens = lent.replies(resident, prompt, settings, stop, steps)
     next(tokens)
@@ -92,17 +92,17 @@ def asked() -> dict[str, Any]:
     ):
         try:
             provoke()
-        except error as found:
-            told[name] = str(found)
-    told["left"] = [path.name for path in Path(os.environ["TMPDIR"]).glob("dppa-handed-*")]
-    return told
+        except error as caught:
+            outcomes[name] = str(caught)
+    outcomes["left"] = [path.name for path in Path(os.environ["TMPDIR"]).glob("dppa-handed-*")]
+    return outcomes
 
 
-def _refused(lent: Any, *asked: Any) -> None:
+def _refused(lent: Any, *arguments: Any) -> None:
     from dppa_core.models.decode import token_steps  # noqa: PLC0415
 
     Service.refuses = True
-    list(lent.replies(*asked, None, token_steps))
+    list(lent.replies(*arguments, None, token_steps))
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ def tensors(
     shapes: Mapping[str, tuple[int, ...]] | None = None, dtype: str = "BF16"
 ) -> dict[str, TensorInfo]:
     """Headers of tensors, one behind the other."""
-    found, start = {}, 0
+    infos, start = {}, 0
     for name, shape in (SHAPE.tensors() if shapes is None else shapes).items():
         size = 2 * math.prod(shape)
-        found[name] = TensorInfo(dtype, shape, start, size)
+        infos[name] = TensorInfo(dtype, shape, start, size)
         start += size
-    return found
+    return infos
 
 
 def model(reference: str = "acme/math", **changes: Any) -> ModelFacts:
@@ -44,11 +44,11 @@ def base(**changes: Any) -> ModelFacts:
     return model("acme/base", **changes)
 
 
-def of(severity: Severity, found: list[Finding]) -> list[Finding]:
+def of_severity(severity: Severity, findings: list[Finding]) -> list[Finding]:
     """The findings of one severity."""
-    return [finding for finding in found if finding.severity is severity]
+    return [finding for finding in findings if finding.severity is severity]
 
 
-def topics(severity: Severity, found: list[Finding]) -> set[str]:
+def topics(severity: Severity, findings: list[Finding]) -> set[str]:
     """The topics of the findings of one severity."""
-    return {finding.topic for finding in of(severity, found)}
+    return {finding.topic for finding in of_severity(severity, findings)}

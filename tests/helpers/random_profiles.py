@@ -40,11 +40,11 @@ def deltas(draw: st.DrawFn, largest: int = 200) -> np.ndarray:
     return values.astype(np.float32)
 
 
-FOUND = st.lists(deltas(), min_size=1, max_size=8)
+DELTA_LISTS = st.lists(deltas(), min_size=1, max_size=8)
 """Deltas of 1 to 8 modules, to be given to `pair`: profiles are made outside of strategies."""
 
 
-def pair(found: list[np.ndarray]) -> DeltaProfile:
+def pair(drawn_deltas: list[np.ndarray]) -> DeltaProfile:
     """A profile of modules of different sizes."""
-    modules = tuple(profile_of(delta, index) for index, delta in enumerate(found))
+    modules = tuple(profile_of(delta, index) for index, delta in enumerate(drawn_deltas))
     return DeltaProfile("base", "tuned", modules, 0)

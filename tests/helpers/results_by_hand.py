@@ -41,7 +41,9 @@ TABLE = Table(
         Row((Cell("math alone"), Cell(0.0), Cell(None, note="${no_items}"))),
     ),
 )
-FOUND = Findings((TABLE,), (LINES, BARS, MAP), "DP keeps 66 %, -6.2 points.", ("72 B: no machine",))
+FINDINGS = Findings(
+    (TABLE,), (LINES, BARS, MAP), "DP keeps 66 %, -6.2 points.", ("72 B: no machine",)
+)
 SETTING = {"title": "By hand", "base": "zoo:base", "test_items": 200, "search_items": 64}
 REPORT = ExperimentsReport(
     "dppa reproduce --all --preset mine.yaml --limit 200",
@@ -50,7 +52,7 @@ REPORT = ExperimentsReport(
     SETTING | {"models": [{"model": "zoo:math", "domain": "math"}]},
     (
         Experiment(
-            *("first", "1", "DP", "Does it keep more?", "Asked.", FOUND, "", Cost(90, 200, 8)),
+            *("first", "1", "DP", "Does it keep more?", "Asked.", FINDINGS, "", Cost(90, 200, 8)),
             made="by `dppa reproduce first --limit 200` on a machine",
         ),
         Experiment(

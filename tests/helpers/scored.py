@@ -15,36 +15,36 @@ RECIPE = MergeRecipe("zoo:base", tuple(DomainModel(f"zoo:{d}", (0.9, 0.8)) for d
 def scored(**tasks: tuple[int, int]) -> DomainScore:
     """A domain's score from right answers and items of each task."""
     right, n = (sum(column) for column in zip(*tasks.values(), strict=True))
-    parts = {name: TaskScore(hits / of, of) for name, (hits, of) in tasks.items()}
+    parts = {name: TaskScore(hits / total, total) for name, (hits, total) in tasks.items()}
     hits = tuple(place < right for place in range(n))
     return DomainScore(right / n, wilson(right, n), n, parts, hits=hits)
 
 
 def by_model(
-    own: Mapping[str, DomainScore], merged: Callable[[MergeRecipe, str], DomainScore]
+    by_reference: Mapping[str, DomainScore], merged: Callable[[MergeRecipe, str], DomainScore]
 ) -> tuple[Callable[[Exam], DomainScore], list[Exam]]:
     """A scorer of models by reference and merges by a function; and the exams it got."""
-    asked: list[Exam] = []
+    exams: list[Exam] = []
 
     def ask(exam: Exam) -> DomainScore:
-        asked.append(exam)
+        exams.append(exam)
         if isinstance(exam.target, MergeRecipe):
             return merged(exam.target, exam.domain)
-        return own[exam.target]
+        return by_reference[exam.target]
 
-    return ask, asked
+    return ask, exams
 
 
 def asked_points(steps: Steps, score: Callable[[Point], float]) -> list[Point]:
     """The points that a search written as a generator asks, one or more at a time."""
-    asked, points = [], next(steps, ())
+    visited, points = [], next(steps, ())
     while points:
-        asked += points
+        visited += points
         try:
             points = steps.send([score(point) for point in points])
         except StopIteration:
             break
-    return asked
+    return visited
 
 
 def factors_of(recipe: MergeRecipe) -> Sequence[float]:

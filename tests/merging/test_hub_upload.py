@@ -65,8 +65,8 @@ def test_the_repository_is_made_after_all_checks_and_before_the_files(
     hub: WritableHub, merged: Path
 ) -> None:
     push_folder(merged, NAME)
-    creation = hub.asked.index("POST /api/repos/create")
-    assert hub.asked[:creation] == ["GET /api/whoami-v2", f"GET /api/models/{NAME}"]
+    creation = hub.requests.index("POST /api/repos/create")
+    assert hub.requests[:creation] == ["GET /api/whoami-v2", f"GET /api/models/{NAME}"]
     assert hub.changes()[0] == "POST /api/repos/create"
     assert hub.changes()[-1] == f"POST /api/models/{NAME}/commit/main"
 
@@ -96,7 +96,7 @@ def test_stopped_while_files_are_sent_the_new_repository_goes(
 ) -> None:
     class WhenMade:
         def is_set(self) -> bool:
-            return "POST /api/repos/create" in hub.asked
+            return "POST /api/repos/create" in hub.requests
 
     with pytest.raises(Cancelled):
         push_folder(merged, NAME, stop=WhenMade())
@@ -139,7 +139,7 @@ def test_a_folder_that_is_not_in_order_is_refused_before_the_hub_is_asked(
     damage(merged)
     with pytest.raises(error, match=message):
         push_folder(merged, NAME)
-    assert not hub.asked
+    assert not hub.requests
 
 
 def test_a_header_that_was_changed_is_found_by_its_file(hub: WritableHub, merged: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_header_that_was_changed_is_found_by_its_file(hub: WritableHub, merged
     path.write_bytes(path.read_bytes().replace(b'"format":"pt"', b'"format":"tf"'))
     with pytest.raises(DamagedCheckpoint, match="differs from the hash in merge.json"):
         push_folder(merged, NAME)
-    assert not hub.asked
+    assert not hub.requests
 
 
 @pytest.mark.parametrize("name", ["merged", "a/b/c", "ada/", "ada/me rged", ""])
@@ -188,7 +188,7 @@ def test_without_a_token_nobody_is_asked(
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(NotAllowed, match="Nobody is logged in.*hf auth login"):
         push_folder(merged, NAME)
-    assert not hub.asked
+    assert not hub.requests
 
 
 def test_a_dry_run_without_a_token_checks_what_is_here(
@@ -196,7 +196,7 @@ def test_a_dry_run_without_a_token_checks_what_is_here(
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
     push = push_folder(merged, NAME, dry_run=True)
-    assert push.files and not push.commit and not hub.asked
+    assert push.files and not push.commit and not hub.requests
     assert push.notes[-1].startswith("Nobody is logged in to the Hub, so one thing is left")
     (merged / "README.md").unlink()
     with pytest.raises(MissingCheckpoint, match="README.md is missing"):
@@ -289,7 +289,7 @@ def test_a_repository_that_was_there_is_not_removed(
     hub.refuse["/commit/"] = 400
     with pytest.raises(InvalidValue):
         push_folder(merged, NAME, overwrite=True)
-    assert NAME in hub.models and "DELETE /api/repos/delete" not in hub.asked
+    assert NAME in hub.models and "DELETE /api/repos/delete" not in hub.requests
 
 
 def test_one_that_cannot_be_removed_is_told(hub: WritableHub, merged: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_name_that_was_taken_meanwhile_is_told(hub: WritableHub, merged: Path)
     hub.refuse["repos/create"] = 409
     with pytest.raises(InvalidValue, match="exists already"):
         push_folder(merged, NAME)
-    assert "DELETE /api/repos/delete" not in hub.asked
+    assert "DELETE /api/repos/delete" not in hub.requests
 
 
 def test_the_token_is_in_no_message_and_no_log(

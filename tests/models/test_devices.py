@@ -73,10 +73,10 @@ def test_work_of_the_processor_is_counted_in_every_thread(resident: Resident, wo
     exam, settings = Exam("zoo:math", "math", "search", 70), GenerationSettings(max_new_tokens=12)
     with fake_cuda(free=0) as computed:
         Examiner(keep=False, workers=workers).marks(exam)
-    assert computed.here > LAYERS * 4 and not computed.there
+    assert computed.cpu_products > LAYERS * 4 and not computed.device_products
     with fake_cuda(free=0) as computed:
         tokens = list(local_reply(resident, "What is 12 + 5?", settings, None))
-    assert computed.here > LAYERS * 4 + len(tokens) - 2 and not computed.there
+    assert computed.cpu_products > LAYERS * 4 + len(tokens) - 2 and not computed.device_products
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_chat_replies(resident: Resident, passes: list[None]) -> None:
     losses = [[token.loss for token in tokens] for tokens in (on_cpu, on_gpu)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     assert len(passes) == len(on_gpu)
-    assert computed.there == len(passes) * (LAYERS * 8 + 1) and not computed.here
+    assert computed.device_products == len(passes) * (LAYERS * 8 + 1) and not computed.cpu_products
 
 
 @pytest.mark.usefixtures("short_replies")
@@ -121,7 +121,7 @@ def test_evaluation(passes: list[None]) -> None:
         on_gpu = Examiner(keep=False, workers=1).marks(exam)
     assert on_gpu.hits == on_cpu.hits and on_gpu.losses == pytest.approx(on_cpu.losses, rel=1e-5)
     assert len(passes) > 2  # one for each of two batches, and one for each step of their replies
-    assert computed.there == len(passes) * (LAYERS * 8 + 1) and not computed.here
+    assert computed.device_products == len(passes) * (LAYERS * 8 + 1) and not computed.cpu_products
 
 
 def test_perplexity(resident: Resident) -> None:
@@ -130,7 +130,9 @@ def test_perplexity(resident: Resident) -> None:
     with fake_cuda() as computed, lend(resident) as copied:
         on_gpu = perplexity(copied, text, window=64)
     assert on_gpu.loss.value == pytest.approx(on_cpu.loss.value, rel=1e-6)
-    assert computed.there == on_cpu.windows * (LAYERS * 8 + 1) and not computed.here
+    assert (
+        computed.device_products == on_cpu.windows * (LAYERS * 8 + 1) and not computed.cpu_products
+    )
 
 
 def test_attribution() -> None:
@@ -141,7 +143,7 @@ def test_attribution() -> None:
     losses = [effect.loss for effect in on_cpu.effects]
     assert [effect.loss for effect in on_gpu.effects] == pytest.approx(losses)
     assert on_gpu.base_loss == pytest.approx(on_cpu.base_loss)
-    assert computed.there == 5 * (LAYERS * 8 + 1) and not computed.here
+    assert computed.device_products == 5 * (LAYERS * 8 + 1) and not computed.cpu_products
 
 
 def test_curvature() -> None:
@@ -151,7 +153,7 @@ def test_curvature() -> None:
     with fake_cuda() as computed:
         on_gpu = curvature(pruned, questions, [1.2])
     assert on_gpu.losses == pytest.approx(on_cpu.losses) and on_gpu.energy == on_cpu.energy
-    assert computed.there == 6 * (LAYERS * 8 + 1) and not computed.here
+    assert computed.device_products == 6 * (LAYERS * 8 + 1) and not computed.cpu_products
 
 
 @pytest.mark.parametrize("kind", ["fisher", "norms", "gram"])
@@ -179,7 +181,7 @@ def test_calibration(tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch)
     for name, array in on_cpu.arrays.items():
         np.testing.assert_allclose(on_gpu.arrays[name], array, rtol=1e-5, atol=1e-9)
     # The sums of Gram matrices lie in memory, their products do not.
-    assert computed.there > LAYERS * 8 and not computed.here
+    assert computed.device_products > LAYERS * 8 and not computed.cpu_products
 
 
 SETTINGS = AdaMergeSettings(
@@ -200,7 +202,7 @@ def test_a_step_and_checkpoints_of_adamerging(
         np.testing.assert_allclose(snapshot.coefficients, expected.coefficients, rtol=1e-6)
         assert snapshot.domains["math"].entropy == pytest.approx(expected.domains["math"].entropy)
     # Forward and backward pass: three products for each of the seven matrices and the head.
-    assert computed.there > 3 * (LAYERS * 7 + 1) and not computed.here
+    assert computed.device_products > 3 * (LAYERS * 7 + 1) and not computed.cpu_products
     with pytest.raises(InvalidValue, match="another"):  # of the processor: other last bits
         adamerge(RECIPE, domains, SETTINGS, state=state)
 
@@ -213,7 +215,7 @@ def test_the_harness(resident: Resident, tmp_path: Path, monkeypatch: pytest.Mon
     on_cpu = harness.ask(resident)
     with fake_cuda() as computed, lend(resident) as copied:
         assert harness.ask(copied) == on_cpu
-    assert computed.there >= LAYERS * 8 and not computed.here
+    assert computed.device_products >= LAYERS * 8 and not computed.cpu_products
 
 
 @pytest.mark.usefixtures("short_replies")

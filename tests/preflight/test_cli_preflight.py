@@ -35,7 +35,7 @@ def test_blockers_exit_with_1_and_are_on_stdout(dppa: Command) -> None:
 
 
 def test_a_recipe_is_looked_at_with_its_method_and_dtype(dppa: Command, tmp_path: Path) -> None:
-    found = {}
+    estimates = {}
     for method, dtype in (("dppa", "bfloat16"), ("ties", "float32")):
         levels = (0.8,) if method == "dppa" else (0.0,)
         models = (DomainModel("zoo:math", levels), DomainModel("zoo:law", levels))
@@ -43,10 +43,10 @@ def test_a_recipe_is_looked_at_with_its_method_and_dtype(dppa: Command, tmp_path
         path = tmp_path / f"{method}.yaml"
         path.write_text(dump_recipe(recipe), "utf-8")
         assert dppa("preflight", "--recipe", path, "--workers", 1, "--json") == 0
-        found[method] = dppa.json["estimate"]
-    assert found["ties"]["written"] == 2 * found["dppa"]["written"]
-    assert found["ties"]["merge_memory"] == found["dppa"]["merge_memory"]
-    assert found["ties"]["merge_seconds"] > found["dppa"]["merge_seconds"]
+        estimates[method] = dppa.json["estimate"]
+    assert estimates["ties"]["written"] == 2 * estimates["dppa"]["written"]
+    assert estimates["ties"]["merge_memory"] == estimates["dppa"]["merge_memory"]
+    assert estimates["ties"]["merge_seconds"] > estimates["dppa"]["merge_seconds"]
 
 
 @pytest.mark.parametrize(

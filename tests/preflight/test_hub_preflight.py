@@ -40,23 +40,23 @@ def tensors_in(folder: Path) -> dict[str, TensorInfo]:
     return {name: info for tensors in files for name, info in tensors.items()}
 
 
-def blockers(found: PreflightReport) -> list[Finding]:
-    return list(found.blockers)
+def blockers(report: PreflightReport) -> list[Finding]:
+    return list(report.blockers)
 
 
-def said(found: PreflightReport, topic: str, model: str = "") -> list[Finding]:
-    return [f for f in found.findings if f.topic == topic and f.model == model]
+def findings_about(report: PreflightReport, topic: str, model: str = "") -> list[Finding]:
+    return [f for f in report.findings if f.topic == topic and f.model == model]
 
 
 def test_headers_are_fetched_to_the_byte_and_no_weight(hub: HubServer) -> None:
-    found = preflight_models(BASE, [MATH])
-    assert not blockers(found), found.blockers
+    report = preflight_models(BASE, [MATH])
+    assert not blockers(report), report.blockers
     folders = [hub.models[name].folder for name in (BASE, MATH)]
     sent = weights_sent(hub)
     assert sent == sum(map(header_bytes, folders))
     stored = [path.stat().st_size for folder in folders for path in folder.glob("*.safetensors")]
     assert sent < sum(stored) / 10
-    for facts, folder in zip(found.facts, folders, strict=True):
+    for facts, folder in zip(report.facts, folders, strict=True):
         assert facts.tensors == tensors_in(folder)
 
 
@@ -65,7 +65,7 @@ def test_bytes_to_fetch_are_those_a_merge_fetches(hub: HubServer, tmp_path: Path
     (hub.models[BASE].folder / "README.md").write_text("---\nlicense: mit\n---\n")
     before = preflight_models(BASE, [MATH])
     assert before.estimate and before.estimate.download > 0
-    (note,) = said(before, "download")
+    (note,) = findings_about(before, "download")
     assert note.severity is Severity.NOTE
     hub.sent.clear()
     recipe = MergeRecipe(BASE, (DomainModel(MATH, (0.8,)),))
@@ -73,23 +73,28 @@ def test_bytes_to_fetch_are_those_a_merge_fetches(hub: HubServer, tmp_path: Path
     assert sum(hub.sent.values()) == before.estimate.download
     after = preflight_models(BASE, [MATH])
     assert after.estimate and after.estimate.download == 0
-    assert said(after, "download")[0].severity is Severity.OK
+    assert findings_about(after, "download")[0].severity is Severity.OK
 
 
 def test_what_the_hub_says_is_told(hub: HubServer) -> None:
-    found = preflight_models(BASE, [MATH])
-    base, math = found.facts
+    report = preflight_models(BASE, [MATH])
+    base, math = report.facts
     assert base.commit == hub.models[BASE].commit and math.licence == "mit"
-    assert said(found, "licence")[0].what == "The merge stands under apache-2.0."
-    assert said(found, "base", MATH)[0].what == f"Its card names {BASE} as its base."
-    assert said(found, "tokenizer", MATH)[0].what == "Its tokenizer is the base's, byte for byte."
-    assert "main is commit" in said(found, "revision", MATH)[0].what
-    assert json.loads(json.dumps(found.to_json()))["ready"] is True
+    assert findings_about(report, "licence")[0].what == "The merge stands under apache-2.0."
+    assert findings_about(report, "base", MATH)[0].what == f"Its card names {BASE} as its base."
+    assert (
+        findings_about(report, "tokenizer", MATH)[0].what
+        == "Its tokenizer is the base's, byte for byte."
+    )
+    assert "main is commit" in findings_about(report, "revision", MATH)[0].what
+    assert json.loads(json.dumps(report.to_json()))["ready"] is True
 
 
 def test_a_pinned_commit_is_not_noted(hub: HubServer) -> None:
-    found = preflight_models(f"{BASE}@{hub.models[BASE].commit}", [MATH])
-    assert not said(found, "revision", found.base) and said(found, "revision", MATH)
+    report = preflight_models(f"{BASE}@{hub.models[BASE].commit}", [MATH])
+    assert not findings_about(report, "revision", report.base) and findings_about(
+        report, "revision", MATH
+    )
 
 
 def test_tokenizers_are_compared_only_where_their_files_differ(hub: HubServer) -> None:
@@ -99,7 +104,7 @@ def test_tokenizers_are_compared_only_where_their_files_differ(hub: HubServer) -
     values = json.loads(path.read_text("utf-8"))
     values["added_tokens"].append({**values["added_tokens"][0], "id": 259, "content": "<|x|>"})
     path.write_text(json.dumps(values), "utf-8")
-    (finding,) = said(preflight_models(BASE, [MATH]), "tokenizer", MATH)
+    (finding,) = findings_about(preflight_models(BASE, [MATH]), "tokenizer", MATH)
     assert "1 more ('<|x|>')" in finding.what and "vocabulary: union" in finding.remedy
     assert hub.files().count("tokenizer.json") == 2
 
@@ -109,7 +114,7 @@ def test_a_tokenizer_the_hub_keeps_outside_git_is_told_apart_from_a_local_one(
 ) -> None:
     hub.models[MATH].large = frozenset({"tokenizer.json"})
     local = str(hub.models[BASE].folder)
-    (finding,) = said(preflight_models(local, [MATH]), "tokenizer", MATH)
+    (finding,) = findings_about(preflight_models(local, [MATH]), "tokenizer", MATH)
     assert "byte for byte" in finding.what
 
 
@@ -118,18 +123,20 @@ def test_weights_that_are_here_are_measured_when_asked(hub: HubServer) -> None:
         open_checkpoint(name)
     quiet = preflight_models(BASE, [MATH])
     assert not quiet.distances
-    assert any("not been measured" in f.what for f in said(quiet, "base", MATH))
-    found = preflight_models(BASE, [MATH], measure=True)
-    ((name, distance),) = found.distances
+    assert any("not been measured" in f.what for f in findings_about(quiet, "base", MATH))
+    report = preflight_models(BASE, [MATH], measure=True)
+    ((name, distance),) = report.distances
     assert name == MATH and 0 < distance.ratio < 1 and len(distance.layers) == 2
-    assert preflight_models(BASE, [MATH]).distances == found.distances  # remembered
+    assert preflight_models(BASE, [MATH]).distances == report.distances  # remembered
 
 
 def test_a_wrong_base_is_warned_of_once_weights_are_there(hub: HubServer, tmp_path: Path) -> None:
-    other = random_llama(9, Shape(hidden=64, intermediate=128)).save(tmp_path / "other")
-    found = preflight_models(str(other), [str(hub.models[BASE].folder)], measure=True)
-    (warning,) = [f for f in found.findings if f.severity is Severity.WARNING and f.topic == "base"]
-    assert "1.4 times as large" in warning.what and not blockers(found)
+    wrong_base = random_llama(9, Shape(hidden=64, intermediate=128)).save(tmp_path / "other")
+    report = preflight_models(str(wrong_base), [str(hub.models[BASE].folder)], measure=True)
+    (warning,) = [
+        f for f in report.findings if f.severity is Severity.WARNING and f.topic == "base"
+    ]
+    assert "1.4 times as large" in warning.what and not blockers(report)
 
 
 @pytest.mark.parametrize(
@@ -147,10 +154,10 @@ def test_weights_in_other_formats_are_blockers(
     (folder / "model.safetensors").unlink()
     for name in files:
         (folder / name).write_bytes(b"x")
-    found = preflight_models(BASE, [MATH])
-    (finding,) = blockers(found)
+    report = preflight_models(BASE, [MATH])
+    (finding,) = blockers(report)
     assert finding.model == BASE and words in finding.why + finding.what
-    assert found.facts[0].config["model_type"] == "llama"  # the rest is reported anyway
+    assert report.facts[0].config["model_type"] == "llama"  # the rest is reported anyway
 
 
 def test_pickles_have_no_header_and_are_seen_once_they_are_here(hub: HubServer) -> None:
@@ -158,33 +165,33 @@ def test_pickles_have_no_header_and_are_seen_once_they_are_here(hub: HubServer) 
     for path in folder.glob("model*"):
         path.unlink()
     save_pickled(random_llama(1, Shape(hidden=64, intermediate=128)), folder)
-    found = preflight_models(BASE, [MATH])
-    assert not blockers(found) and hub.sent["pytorch_model.bin"] == 0
-    assert said(found, "format", MATH)[0].severity is Severity.NOTE
-    assert found.estimate and found.estimate.download > folder.stat().st_size
+    report = preflight_models(BASE, [MATH])
+    assert not blockers(report) and hub.sent["pytorch_model.bin"] == 0
+    assert findings_about(report, "format", MATH)[0].severity is Severity.NOTE
+    assert report.estimate and report.estimate.download > folder.stat().st_size
     open_checkpoint(MATH)
     after = preflight_models(BASE, [MATH])
-    assert said(after, "format", MATH)[0].what.startswith("PyTorch's .bin files in BF16")
-    assert said(after, "tensors", MATH)[0].severity is Severity.OK
+    assert findings_about(after, "format", MATH)[0].what.startswith("PyTorch's .bin files in BF16")
+    assert findings_about(after, "tensors", MATH)[0].severity is Severity.OK
 
 
 def test_a_quantised_model_is_told_from_its_configuration(hub: HubServer) -> None:
     path = hub.models[MATH].folder / "config.json"
     values = json.loads(path.read_text("utf-8")) | {"quantization_config": {"quant_method": "awq"}}
     path.write_text(json.dumps(values), "utf-8")
-    found = preflight_models(BASE, [MATH])
-    assert [f.topic for f in blockers(found)] == ["format"] and "AWQ" in blockers(found)[0].what
+    report = preflight_models(BASE, [MATH])
+    assert [f.topic for f in blockers(report)] == ["format"] and "AWQ" in blockers(report)[0].what
 
 
 def test_errors_of_one_model_hide_nothing_of_the_others(hub: HubServer) -> None:
     hub.models[MATH].gated = True
-    found = preflight_models(BASE, [MATH, "acme/nosuch", "zoo:nosuch", "/no/such/folder", "a b"])
-    stopped = {f.model for f in blockers(found)}
+    report = preflight_models(BASE, [MATH, "acme/nosuch", "zoo:nosuch", "/no/such/folder", "a b"])
+    stopped = {f.model for f in blockers(report)}
     assert stopped == {MATH, "acme/nosuch", "zoo:nosuch", "/no/such/folder", "a b"}
-    assert said(found, "format", BASE)[0].severity is Severity.OK
-    (gated,) = [f for f in blockers(found) if f.model == MATH]
+    assert findings_about(report, "format", BASE)[0].severity is Severity.OK
+    (gated,) = [f for f in blockers(report) if f.model == MATH]
     assert "terms accepted" in gated.what and "hf auth login" in gated.remedy
-    assert found.facts[1].gated == "manual"
+    assert report.facts[1].gated == "manual"
 
 
 @pytest.mark.parametrize("header", [b"\xff" * 8, (2**40).to_bytes(8, "little"), b""])
@@ -206,17 +213,17 @@ def test_a_configuration_of_gigabytes_is_not_fetched(
 
 def test_a_proxy_without_ranges_fetches_no_weights(hub: HubServer) -> None:
     hub.ranges = False
-    found = preflight_models(BASE, [MATH])
-    assert {f.topic for f in blockers(found)} == {"network"}
-    assert "answers no ranges" in blockers(found)[0].why
+    report = preflight_models(BASE, [MATH])
+    assert {f.topic for f in blockers(report)} == {"network"}
+    assert "answers no ranges" in blockers(report)[0].why
 
 
 def test_a_hub_that_is_down_is_asked_once(hub: HubServer) -> None:
     hub.status = 503
-    found = preflight_models(BASE, [MATH, "zoo:nosuch"])
-    assert [f.topic for f in blockers(found)] == ["network", "network", "reference"]
-    assert "not reachable" in blockers(found)[0].what
-    assert len(hub.asked) == 1
+    report = preflight_models(BASE, [MATH, "zoo:nosuch"])
+    assert [f.topic for f in blockers(report)] == ["network", "network", "reference"]
+    assert "not reachable" in blockers(report)[0].what
+    assert len(hub.requests) == 1
 
 
 def test_a_hub_that_says_nothing_is_waited_for_once(
@@ -225,19 +232,19 @@ def test_a_hub_that_says_nothing_is_waited_for_once(
     monkeypatch.setattr(hub_module, "ANSWER_SECONDS", 0.2)
     hub.answers.clear()
     began = time.monotonic()
-    found = preflight_models(BASE, [MATH])
+    report = preflight_models(BASE, [MATH])
     assert time.monotonic() - began < 2
-    assert [f.topic for f in blockers(found)] == ["network"] * 2
+    assert [f.topic for f in blockers(report)] == ["network"] * 2
 
 
 def test_offline_what_is_here_is_looked_at(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     open_checkpoint(BASE)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    found = preflight_models(BASE, [MATH])
-    (finding,) = blockers(found)
+    report = preflight_models(BASE, [MATH])
+    (finding,) = blockers(report)
     assert finding.model == MATH and "offline mode is on" in finding.why
-    assert "looked at what is on this disk" in said(found, "network", BASE)[0].what
-    assert found.facts[0].commit == hub.models[BASE].commit
+    assert "looked at what is on this disk" in findings_about(report, "network", BASE)[0].what
+    assert report.facts[0].commit == hub.models[BASE].commit
 
 
 def test_a_full_disk_is_told_before_the_download(
@@ -263,10 +270,10 @@ def test_an_adapter_of_the_hub_is_counted_and_checked(hub: HubServer, tmp_path: 
     (folder / "adapter_model.safetensors").write_bytes(b"x" * 500)
     hub.add("acme/lora", folder, card={"license": "cc-by-nc-4.0"})
     reference = f"{BASE}+acme/lora"
-    found = preflight_models(BASE, [reference])
-    assert found.facts[1].missing["hub:acme/lora/adapter_model.safetensors"] == 500
-    assert said(found, "base", reference)[0].severity is Severity.WARNING
-    assert "cc-by-nc-4.0 of hub:acme/lora" in said(found, "licence")[0].what
+    report = preflight_models(BASE, [reference])
+    assert report.facts[1].missing["hub:acme/lora/adapter_model.safetensors"] == 500
+    assert findings_about(report, "base", reference)[0].severity is Severity.WARNING
+    assert "cc-by-nc-4.0 of hub:acme/lora" in findings_about(report, "licence")[0].what
     assert hub.sent["adapter_model.safetensors"] == 0
     config["peft_type"] = "LOHA"
     (folder / "adapter_config.json").write_text(json.dumps(config))

@@ -36,7 +36,7 @@ from dppa_core.pruning.module_groups import Module
 from dppa_core.system import machine
 from dppa_core.system.machine import Machine, available_memory, free_disk
 from scripts.size_table import PAGE, table
-from tests.helpers.preflight_facts import base, model, of
+from tests.helpers.preflight_facts import base, model, of_severity
 
 SIZES = Sizes(parameters=1000, stored=(2000, 2000, 4000))
 
@@ -72,8 +72,8 @@ def test_large_models_answer_in_two_bytes_a_parameter() -> None:
 
 
 def test_answers_take_the_products_of_a_prompt_and_a_pass_over_the_weights_for_each_token() -> None:
-    one = answer_seconds(1000, questions=1, tokens=10, reply=5, together=64)
-    assert one == pytest.approx(2000 / MULTIPLY_RATES[4] * 10 + 5 * 4000 / WEIGHT_RATE)
+    single_question = answer_seconds(1000, questions=1, tokens=10, reply=5, together=64)
+    assert single_question == pytest.approx(2000 / MULTIPLY_RATES[4] * 10 + 5 * 4000 / WEIGHT_RATE)
     # 128 questions in two passes: at 64 a pass the products of a step take longer than its reading
     many = answer_seconds(1000, questions=128, tokens=10, reply=5, together=64)
     work = 2000 / MULTIPLY_RATES[4]
@@ -88,15 +88,18 @@ def test_time_is_told_as_people_do(seconds: float, words: str) -> None:
 
 
 def test_sizes_come_from_headers_and_missing_files() -> None:
-    mine, other = base(missing={"model.safetensors": 5}), model(missing={"model.safetensors": 7})
-    got = sizes_of(mine, [other, other], dtype="float32")
+    base_facts, model_facts = (
+        base(missing={"model.safetensors": 5}),
+        model(missing={"model.safetensors": 7}),
+    )
+    got = sizes_of(base_facts, [model_facts, model_facts], dtype="float32")
     assert (got.parameters, got.missing) == (23_808, 12)
     assert got.stored == (2 * 23_808,) * 3
 
 
 def test_embeddings_of_other_tokens_are_put_in_order_in_memory() -> None:
-    other = model(tokenizer=TokenizerFacts("Fast", ("tokenizer.json",), frozenset({"git:2"})))
-    assert sizes_of(base(), [model(), other]).moved == 259 * 32 * 2
+    reordered = model(tokenizer=TokenizerFacts("Fast", ("tokenizer.json",), frozenset({"git:2"})))
+    assert sizes_of(base(), [model(), reordered]).moved == 259 * 32 * 2
     moved = estimate(replace(SIZES, moved=1000)).merge_memory
     assert moved - estimate(SIZES).merge_memory == 1000
 
@@ -106,17 +109,22 @@ def resources(sizes: Sizes, memory: int | None, disk: int) -> dict[str, Finding]
 
 
 def test_a_disk_without_room_for_downloads_blocks() -> None:
-    said = resources(Sizes(1000, (2000, 2000), missing=3000), 10**12, 2999)
-    assert said["download"].severity is Severity.BLOCKER and "HF_HOME" in said["download"].remedy
-    said = resources(Sizes(1000, (2000, 2000), missing=3000), 10**12, 4000)
-    assert said["download"].severity is Severity.NOTE
-    assert said["disk"].severity is Severity.WARNING and "1 kB are left" in said["disk"].what
+    findings = resources(Sizes(1000, (2000, 2000), missing=3000), 10**12, 2999)
+    assert (
+        findings["download"].severity is Severity.BLOCKER
+        and "HF_HOME" in findings["download"].remedy
+    )
+    findings = resources(Sizes(1000, (2000, 2000), missing=3000), 10**12, 4000)
+    assert findings["download"].severity is Severity.NOTE
+    assert (
+        findings["disk"].severity is Severity.WARNING and "1 kB are left" in findings["disk"].what
+    )
 
 
 def test_room_on_the_disk_is_told_where_there_is_enough() -> None:
-    said = resources(Sizes(1000, (2000, 2000)), 10**12, 5000)["disk"]
-    assert said.severity is Severity.OK
-    assert said.what == "The merge takes 2 kB on disk; 5 kB are left here."
+    finding = resources(Sizes(1000, (2000, 2000)), 10**12, 5000)["disk"]
+    assert finding.severity is Severity.OK
+    assert finding.what == "The merge takes 2 kB on disk; 5 kB are left here."
 
 
 @pytest.mark.parametrize(
@@ -130,10 +138,10 @@ def test_memory_is_compared_with_what_is_left(memory: int | None, severity: Seve
 
 def test_licences_of_models_and_adapters_count() -> None:
     adapter = AdapterFacts("hub:acme/lora", licence="llama2")
-    said = list(about_licences([base(), model(adapters=(adapter,), licence="gpl-3.0")]))
-    (conflict,) = of(Severity.WARNING, said)
+    findings = list(about_licences([base(), model(adapters=(adapter,), licence="gpl-3.0")]))
+    (conflict,) = of_severity(Severity.WARNING, findings)
     assert "llama2 of hub:acme/lora" in conflict.what and "gpl-3.0 of acme/math" in conflict.what
-    (silent,) = of(Severity.NOTE, list(about_licences([base(), model(licence=None)])))
+    (silent,) = of_severity(Severity.NOTE, list(about_licences([base(), model(licence=None)])))
     assert silent.model == "acme/math"
     (fine,) = about_licences([base(), model()])
     assert fine.severity is Severity.OK and "under mit" in fine.what
@@ -155,10 +163,10 @@ def profile(*layers: tuple[float, float]) -> DeltaProfile:
 
 
 def test_distance_by_hand() -> None:
-    found = measure_distance(profile((3.0, 100.0), (4.0, 25.0)))
-    assert found.layers == pytest.approx((0.3, 0.8))
-    assert found.ratio == pytest.approx(5 / math.sqrt(125))
-    assert found.least_cosine == pytest.approx(math.sqrt(1 - 25 / 125))
+    distance = measure_distance(profile((3.0, 100.0), (4.0, 25.0)))
+    assert distance.layers == pytest.approx((0.3, 0.8))
+    assert distance.ratio == pytest.approx(5 / math.sqrt(125))
+    assert distance.least_cosine == pytest.approx(math.sqrt(1 - 25 / 125))
     assert measure_distance(profile((1.0, 0.0))).ratio == math.inf
     assert measure_distance(profile((1.0, 0.0))).to_json()["ratio"] is None
     assert measure_distance(profile((0.0, 0.0))).ratio == 0

@@ -22,26 +22,30 @@ from dppa_core.preflight_checks.facts import (
 from dppa_core.preflight_checks.local_facts import look_at_folder
 from dppa_core.preflight_checks.model_findings import about_model
 from dppa_core.preflight_checks.pair_findings import about_pair
-from tests.helpers.preflight_facts import SHAPE, base, model, of, tensors
+from tests.helpers.preflight_facts import SHAPE, base, model, of_severity, tensors
 from tests.helpers.tiny_models import Shape, TinyLlama, random_llama
 
 DOWN = "model.layers.0.mlp.down_proj.weight"
 
 
-def found(mine: ModelFacts, theirs: ModelFacts) -> list[Finding]:
-    return list(about_pair(mine, theirs))
+def findings_of(base_facts: ModelFacts, model_facts: ModelFacts) -> list[Finding]:
+    return list(about_pair(base_facts, model_facts))
 
 
 def test_a_model_of_this_base_has_nothing_but_ok() -> None:
-    every = found(base(), model(stated_bases=("acme/base",)))
+    every = findings_of(base(), model(stated_bases=("acme/base",)))
     assert {f.severity for f in every} == {Severity.OK}
     assert {f.topic for f in every} == {"base", "tensors", "tokenizer"}
 
 
 def test_a_card_that_names_another_base_is_warned_of() -> None:
-    (finding,) = of(Severity.WARNING, found(base(), model(stated_bases=("other/base",))))
+    (finding,) = of_severity(
+        Severity.WARNING, findings_of(base(), model(stated_bases=("other/base",)))
+    )
     assert finding.topic == "base" and "other/base" in finding.what + finding.remedy
-    assert not of(Severity.WARNING, found(base(), model(stated_bases=("acme/math",))))
+    assert not of_severity(
+        Severity.WARNING, findings_of(base(), model(stated_bases=("acme/math",)))
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,21 +57,21 @@ def test_a_card_that_names_another_base_is_warned_of() -> None:
     ],
 )
 def test_a_configuration_that_differs_is_warned_of(key: str, value: object, topic: str) -> None:
-    mine = base(config={**SHAPE.config("BF16"), "rope_theta": 1e4})
-    theirs = model(config={**mine.config, key: value})
-    (finding,) = of(Severity.WARNING, found(mine, theirs))
+    base_facts = base(config={**SHAPE.config("BF16"), "rope_theta": 1e4})
+    model_facts = model(config={**base_facts.config, key: value})
+    (finding,) = of_severity(Severity.WARNING, findings_of(base_facts, model_facts))
     assert finding.topic == topic and str(value) in finding.what
 
 
-@pytest.mark.parametrize(("lacking", "whose"), [("base", "its"), ("model", "the base's")])
-def test_a_model_type_that_only_one_configuration_names_is_noted(lacking: str, whose: str) -> None:
+@pytest.mark.parametrize(("lacking", "owner"), [("base", "its"), ("model", "the base's")])
+def test_a_model_type_that_only_one_configuration_names_is_noted(lacking: str, owner: str) -> None:
     config = SHAPE.config("BF16")
     unnamed = {key: value for key, value in config.items() if key != "model_type"}
-    mine = base(config=unnamed if lacking == "base" else config)
-    theirs = model(config=unnamed if lacking == "model" else config)
-    (finding,) = (f for f in found(mine, theirs) if f.topic == "architecture")
+    base_facts = base(config=unnamed if lacking == "base" else config)
+    model_facts = model(config=unnamed if lacking == "model" else config)
+    (finding,) = (f for f in findings_of(base_facts, model_facts) if f.topic == "architecture")
     assert finding.severity is Severity.NOTE
-    assert f"is llama in {whose} configuration" in finding.what
+    assert f"is llama in {owner} configuration" in finding.what
 
 
 @pytest.mark.parametrize(
@@ -85,14 +89,14 @@ def test_heads_that_differ_stop_a_merge_that_wants_them_to_match(
 
 def test_what_only_one_configuration_says_is_no_difference() -> None:
     theirs = {k: v for k, v in SHAPE.config("BF16").items() if k != "head_dim"}
-    assert not of(Severity.WARNING, found(base(), model(config=theirs)))
+    assert not of_severity(Severity.WARNING, findings_of(base(), model(config=theirs)))
 
 
 def test_unmatched_names_are_counted_and_named() -> None:
     theirs = tensors()
     del theirs[DOWN]
     theirs |= tensors({"model.layers.9.mlp.down_proj.weight": (2, 2)})
-    blockers = of(Severity.BLOCKER, found(base(), model(tensors=theirs)))
+    blockers = of_severity(Severity.BLOCKER, findings_of(base(), model(tensors=theirs)))
     assert [f.what for f in blockers] == [
         f"1 tensor of the base is not in it: {DOWN}.",
         "It has 1 tensor the base lacks: model.layers.9.mlp.down_proj.weight.",
@@ -101,39 +105,41 @@ def test_unmatched_names_are_counted_and_named() -> None:
 
 def test_another_shape_names_both() -> None:
     theirs = tensors() | tensors({DOWN: (32, 50)})
-    (finding,) = of(Severity.BLOCKER, found(base(), model(tensors=theirs)))
+    (finding,) = of_severity(Severity.BLOCKER, findings_of(base(), model(tensors=theirs)))
     assert f"{DOWN} is 32 × 50, in the base 32 × 48" in finding.what
 
 
 def test_other_rows_for_the_same_tokens_are_padding() -> None:
     wider = tensors(Shape(vocab=260).tensors())
-    every = found(base(), model(tensors=wider))
-    (finding,) = of(Severity.NOTE, every)
+    every = findings_of(base(), model(tensors=wider))
+    (finding,) = of_severity(Severity.NOTE, every)
     assert finding.topic == "vocabulary" and "260 rows for the same tokens" in finding.what
-    assert not of(Severity.BLOCKER, every)
+    assert not of_severity(Severity.BLOCKER, every)
 
 
 def test_other_rows_without_a_tokenizer_are_a_blocker() -> None:
     wider = model(tensors=tensors(Shape(vocab=260).tensors()), tokenizer=TokenizerFacts())
-    (finding,) = of(Severity.BLOCKER, found(base(), wider))
+    (finding,) = of_severity(Severity.BLOCKER, findings_of(base(), wider))
     assert finding.topic == "vocabulary" and "260 rows of tokens, the base 259" in finding.what
 
 
 def test_an_embedding_of_another_width_is_another_shape() -> None:
     narrow = tensors() | tensors({"model.embed_tokens.weight": (260, 31)})
-    (finding,) = of(Severity.BLOCKER, found(base(), model(tensors=narrow)))
+    (finding,) = of_severity(Severity.BLOCKER, findings_of(base(), model(tensors=narrow)))
     assert finding.topic == "tensors" and "260 × 31" in finding.what
 
 
 def test_a_wider_embedding_is_another_size_of_model() -> None:
     wide = tensors(Shape(hidden=64).tensors())
-    blockers = of(Severity.BLOCKER, found(base(), model(tensors=wide)))
+    blockers = of_severity(Severity.BLOCKER, findings_of(base(), model(tensors=wide)))
     assert "tensors" in {f.topic for f in blockers}
     assert "vocabulary" not in {f.topic for f in blockers}
 
 
 def test_another_float_is_noted() -> None:
-    (finding,) = of(Severity.NOTE, found(base(), model(tensors=tensors(dtype="F32"))))
+    (finding,) = of_severity(
+        Severity.NOTE, findings_of(base(), model(tensors=tensors(dtype="F32")))
+    )
     assert finding.topic == "dtype" and "F32, the base's BF16" in finding.what
 
 
@@ -156,41 +162,45 @@ def tokenizer(tokens: Mapping[str, int] | None, name: str) -> TokenizerFacts:
 def test_tokenizers_are_compared_token_by_token(
     theirs: Mapping[str, int] | None, severity: Severity, words: str
 ) -> None:
-    mine = base(tokenizer=tokenizer({"a": 0, "b": 1}, "git:1"))
-    every = found(mine, model(tokenizer=tokenizer(theirs, "git:2")))
+    base_facts = base(tokenizer=tokenizer({"a": 0, "b": 1}, "git:1"))
+    every = findings_of(base_facts, model(tokenizer=tokenizer(theirs, "git:2")))
     (finding,) = [f for f in every if f.topic == "tokenizer"]
     assert finding.severity is severity and words in finding.what
 
 
 def test_a_union_needs_tokens_that_were_added() -> None:
-    mine = base(tokenizer=tokenizer({"a": 0, "b": 1}, "git:1"))
+    base_facts = base(tokenizer=tokenizer({"a": 0, "b": 1}, "git:1"))
     plain = tokenizer({"a": 0, "b": 1, "c": 2}, "git:2")
-    (finding,) = of(Severity.BLOCKER, list(about_pair(mine, model(tokenizer=plain), "union")))
+    (finding,) = of_severity(
+        Severity.BLOCKER, list(about_pair(base_facts, model(tokenizer=plain), "union"))
+    )
     assert "decide how text is cut" in finding.what
     added = TokenizerFacts(
         "Fast", ("tokenizer.json",), frozenset({"git:2"}),
         Vocabulary({"a": 0, "b": 1, "c": 2}, frozenset({"c"})),
     )  # fmt: skip
-    assert not of(Severity.BLOCKER, list(about_pair(mine, model(tokenizer=added), "union")))
-    (note,) = of(Severity.NOTE, found(mine, model(tokenizer=added)))
+    assert not of_severity(
+        Severity.BLOCKER, list(about_pair(base_facts, model(tokenizer=added), "union"))
+    )
+    (note,) = of_severity(Severity.NOTE, findings_of(base_facts, model(tokenizer=added)))
     assert "`vocabulary: union` keeps them" in note.remedy
 
 
 def test_a_template_the_base_lacks_is_noted() -> None:
     chatty = TokenizerFacts("Fast", ("tokenizer.json",), frozenset({"git:1"}), template="{{x}}")
-    (finding,) = of(Severity.NOTE, found(base(), model(tokenizer=chatty)))
+    (finding,) = of_severity(Severity.NOTE, findings_of(base(), model(tokenizer=chatty)))
     assert finding.topic == "template" and "the base has none" in finding.what
-    assert not of(Severity.NOTE, found(base(tokenizer=chatty), model()))
-    (other,) = of(
+    assert not of_severity(Severity.NOTE, findings_of(base(tokenizer=chatty), model()))
+    (differing,) = of_severity(
         Severity.NOTE,
-        found(base(tokenizer=replace(chatty, template="{{y}}")), model(tokenizer=chatty)),
+        findings_of(base(tokenizer=replace(chatty, template="{{y}}")), model(tokenizer=chatty)),
     )
-    assert "`chat_template: acme/math`" in other.remedy
+    assert "`chat_template: acme/math`" in differing.remedy
 
 
 def test_a_head_beside_a_tied_base_is_a_warning_as_headers_do_not_tell() -> None:
     untied = model(tensors=tensors(Shape(tied=False).tensors()))
-    (finding,) = of(Severity.WARNING, found(base(), untied))
+    (finding,) = of_severity(Severity.WARNING, findings_of(base(), untied))
     assert finding.topic == "head" and "lm_head.weight" in finding.what
 
 
@@ -232,15 +242,15 @@ CHANGES: dict[str, tuple[Shape, Change]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_preflight_blocks_exactly_what_the_merge_refuses(change: str, tmp_path: Path) -> None:
     shape, edit = CHANGES[change]
-    mine = random_llama(0, Shape() if change == "three layers" else shape)
+    base_model = random_llama(0, Shape() if change == "three layers" else shape)
     arrays = dict(random_llama(1, shape).arrays)
     edit(arrays)
-    mine.save(tmp_path / "base")
+    base_model.save(tmp_path / "base")
     TinyLlama(shape, arrays).save(tmp_path / "tuned")
     sides = [tmp_path / "base", tmp_path / "tuned"]
     looked = [look_at_folder(str(folder), folder).facts for folder in sides]
     assert looked[0] and looked[1]
-    said = [*about_model(looked[1]), *found(looked[0], looked[1])]
+    findings = [*about_model(looked[1]), *findings_of(looked[0], looked[1])]
     opened = [SafetensorsCheckpoint(folder) for folder in sides]
     try:
         put = align(opened[0], opened[1:], ["tuned"])
@@ -248,17 +258,17 @@ def test_preflight_blocks_exactly_what_the_merge_refuses(change: str, tmp_path: 
         refused = False
     except CheckpointError:
         refused = True
-    assert bool(of(Severity.BLOCKER, said)) == refused, [f.what for f in said]
+    assert bool(of_severity(Severity.BLOCKER, findings)) == refused, [f.what for f in findings]
 
 
 def test_counters_on_one_side_and_weights_on_the_other_are_a_blocker() -> None:
     strange = tensors() | tensors({"model.norm.weight": (32,)}, "I64")
-    (finding,) = of(Severity.BLOCKER, found(base(), model(tensors=strange)))
+    (finding,) = of_severity(Severity.BLOCKER, findings_of(base(), model(tensors=strange)))
     assert finding.topic == "dtype" and "model.norm.weight is I64, in the base BF16" in finding.what
 
 
 @pytest.mark.parametrize(
-    ("trained_on", "told"),
+    ("trained_on", "noted"),
     [
         ("meta-llama/Llama-2-7b", True),
         ("acme/My_Base", False),
@@ -266,11 +276,13 @@ def test_counters_on_one_side_and_weights_on_the_other_are_a_blocker() -> None:
         ("", False),
     ],
 )
-def test_an_adapter_of_another_model_is_noted(trained_on: str, told: bool) -> None:
+def test_an_adapter_of_another_model_is_noted(trained_on: str, noted: bool) -> None:
     """Names are compared loosely; the trainer's local folder says nothing."""
     local = model("models/my-base", source="local")
     adapters = (AdapterFacts("./lora", trained_on),)
     tuned = model("models/my-base+./lora", source="local", adapters=adapters)
-    notes = [f for f in of(Severity.NOTE, list(about_pair(local, tuned))) if f.topic == "base"]
-    assert len(notes) == told
+    notes = [
+        f for f in of_severity(Severity.NOTE, list(about_pair(local, tuned))) if f.topic == "base"
+    ]
+    assert len(notes) == noted
     assert all(trained_on in note.what and "models/my-base" in note.what for note in notes)

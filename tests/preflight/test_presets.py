@@ -23,7 +23,7 @@ from tests.helpers.command import Command
 from tests.helpers.hub_server import HubServer
 from tests.preflight.conftest import BASE, MATH
 
-WANTED = {
+EXPECTED_SETS = {
     "meta-llama/Llama-2-7b-hf": ["GAIR/Abel-7B-001", "AdaptLLM/finance-chat", "AdaptLLM/law-chat"],
     "google/gemma-2-2b": [
         f"MergeBench/gemma-2-2b_{domain}"
@@ -37,8 +37,8 @@ WANTED = {
 
 
 def test_the_sets_are_those_and_the_smallest_comes_first() -> None:
-    found = {p.base.model: [m.model for m in p.models] for p in fetchable_sets()}
-    assert found == WANTED
+    sets = {p.base.model: [m.model for m in p.models] for p in fetchable_sets()}
+    assert sets == EXPECTED_SETS
     sizes = [preset.download for preset in fetchable_sets()]
     assert sizes == sorted(sizes)
 
@@ -61,13 +61,13 @@ def test_an_unknown_set_is_answered_with_the_nearest() -> None:
         fetchable_set("llama2-7b")
 
 
-def made(parameters: int = 1000, **settings: object) -> FetchableSet:
-    one = PresetModel(BASE, parameters, **settings)  # type: ignore[arg-type]
-    return FetchableSet("tiny", "Tiny", one, (PresetModel(MATH, parameters, dtype="float32"),))
+def tiny_set(parameters: int = 1000, **settings: object) -> FetchableSet:
+    base = PresetModel(BASE, parameters, **settings)  # type: ignore[arg-type]
+    return FetchableSet("tiny", "Tiny", base, (PresetModel(MATH, parameters, dtype="float32"),))
 
 
 def test_sizes_and_estimates_by_hand() -> None:
-    preset = made(licence="mit")
+    preset = tiny_set(licence="mit")
     assert [model.bytes for model in preset.all] == [2000, 4000]
     assert preset.licences == ("mit", "not stated here")
     needed = preset.estimate(6000)
@@ -87,19 +87,19 @@ def test_sizes_and_estimates_by_hand() -> None:
 def test_what_runs_here_is_reckoned_from_what_is_left(
     memory: int | None, disk: int, word: str, reason: str
 ) -> None:
-    here = runs_here(made().estimate(6000), Machine(memory, disk))
-    assert here.word == word
-    assert here.reason.startswith(reason) if not reason else reason in here.reason
+    verdict = runs_here(tiny_set().estimate(6000), Machine(memory, disk))
+    assert verdict.word == word
+    assert verdict.reason.startswith(reason) if not reason else reason in verdict.reason
 
 
 def test_what_is_here_need_not_be_fetched(hub: HubServer) -> None:
     for revision in ("", hub.models[BASE].commit):
-        assert made(revision=revision).missing() == 6000
+        assert tiny_set(revision=revision).missing() == 6000
     open_checkpoint(BASE)
     for revision in ("", hub.models[BASE].commit):
-        assert made(revision=revision).missing() == 4000
-    asked = len(hub.asked)
-    assert made().missing() == 4000 and len(hub.asked) == asked
+        assert tiny_set(revision=revision).missing() == 4000
+    request_count = len(hub.requests)
+    assert tiny_set().missing() == 4000 and len(hub.requests) == request_count
 
 
 def test_the_list_is_printed_with_what_each_set_takes(
@@ -119,7 +119,7 @@ def test_the_list_is_printed_with_what_each_set_takes(
 def test_preflight_looks_at_a_set(
     hub: HubServer, dppa: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presets, "fetchable_sets", lambda: (made(),))
+    monkeypatch.setattr(presets, "fetchable_sets", lambda: (tiny_set(),))
     assert dppa("preflight", "--preset", "tiny", "--json") == 0
     assert dppa.json["models"] == [f"hub:{MATH}"] and dppa.json["ready"]
     assert dppa("preflight", "--preset", "nosuch") == 1

@@ -64,15 +64,15 @@ def test_preflight_and_plan_say_what_rounding_takes(
 ) -> None:
     base, math = map(str, models)
     assert dppa("preflight", base, math, "--json") == 0
-    (found,) = (one for one in dppa.json["findings"] if one["topic"] == "dtype")
-    assert found["severity"] == Severity.OK and "stored in float32" in found["what"]
+    (finding,) = (item for item in dppa.json["findings"] if item["topic"] == "dtype")
+    assert finding["severity"] == Severity.OK and "stored in float32" in finding["what"]
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(dump_recipe(MergeRecipe(base, (DomainModel(math),), dtype="bfloat16")))
     assert dppa("preflight", recipe, "--json") == 0
-    (found,) = (one for one in dppa.json["findings"] if one["topic"] == "dtype")
-    assert found["severity"] == Severity.WARNING and "dtype: float32" in found["remedy"]
-    assert "Rounding to bfloat16 takes 0." in found["what"]
-    assert dppa("plan", recipe) == 0 and f"{math}: {found['what']}" in dppa.out
+    (finding,) = (item for item in dppa.json["findings"] if item["topic"] == "dtype")
+    assert finding["severity"] == Severity.WARNING and "dtype: float32" in finding["remedy"]
+    assert "Rounding to bfloat16 takes 0." in finding["what"]
+    assert dppa("plan", recipe) == 0 and f"{math}: {finding['what']}" in dppa.out
     assert dppa("plan", recipe, "--json") == 0 and 0.1 < dppa.json["rounding"][math] < 1
 
 
@@ -104,15 +104,15 @@ def test_nan_is_found_without_measuring(
     arrays[NAME].flat[777] = np.nan
     broken = TinyLlama(whole.shape, arrays).save(tmp_path / "broken", dtype="F32")
     assert dppa("preflight", base, broken, "--json") == 1
-    (found,) = (one for one in dppa.json["findings"] if one["severity"] == "blocker")
-    assert found["topic"] == "weights" and f"{NAME} holds nan at element 777" in found["what"]
+    (finding,) = (item for item in dppa.json["findings"] if item["severity"] == "blocker")
+    assert finding["topic"] == "weights" and f"{NAME} holds nan at element 777" in finding["what"]
     recipe = tmp_path / "recipe.yaml"
     for pair in ((base, str(broken)), (str(broken), math)):
-        given = MergeRecipe(pair[0], (DomainModel(pair[1]),), dtype="bfloat16")
-        recipe.write_text(dump_recipe(given))
+        merge_recipe = MergeRecipe(pair[0], (DomainModel(pair[1]),), dtype="bfloat16")
+        recipe.write_text(dump_recipe(merge_recipe))
         assert dppa("preflight", recipe, "--json") == 1
-        rounds = [one for one in dppa.json["findings"] if one["topic"] == "dtype"]
-        assert [one["severity"] for one in rounds] == ["note"] and "nan" not in rounds[0]["what"]
+        rounds = [item for item in dppa.json["findings"] if item["topic"] == "dtype"]
+        assert [item["severity"] for item in rounds] == ["note"] and "nan" not in rounds[0]["what"]
     assert dppa("preflight", base, math) == 0
     assert "None of its 23.8 thousand weights is NaN or infinite." in dppa.out
 

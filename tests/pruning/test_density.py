@@ -9,7 +9,7 @@ from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import densities_at, significance
 from dppa_core.pruning.pruning_parameters import PruningParameters
-from tests.helpers.random_profiles import FOUND, pair, profile_of
+from tests.helpers.random_profiles import DELTA_LISTS, pair, profile_of
 
 rates = st.floats(0, 1)
 weighted = st.lists(
@@ -71,13 +71,13 @@ def test_a_fixed_density_beyond_the_budget_leaves_nothing_to_the_others() -> Non
     np.testing.assert_allclose(density, [1, 0], atol=1e-12)
 
 
-@given(FOUND)
+@given(DELTA_LISTS)
 def test_adjustments_are_bounded_by_twice_the_strength(tensors: list[np.ndarray]) -> None:
     score = significance(pair(tensors), PruningParameters(strength=0.1))
     assert (np.abs(score.adjustment) <= 0.2 + 1e-12).all()
 
 
-@given(FOUND)
+@given(DELTA_LISTS)
 def test_strength_zero_moves_nothing(tensors: list[np.ndarray]) -> None:
     assert not significance(pair(tensors), PruningParameters(strength=0.0)).adjustment.any()
 
@@ -123,7 +123,7 @@ def test_almost_equal_layers_move_fully_by_the_largest_and_hardly_by_the_mean() 
     assert moved["mean"] == pytest.approx(0.1 / 51)
 
 
-@given(FOUND, rates)
+@given(DELTA_LISTS, rates)
 def test_shifts_scaled_by_the_mean_stay_in_the_box_and_on_budget(
     tensors: list[np.ndarray], rate: float
 ) -> None:

@@ -12,10 +12,10 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.recipes.yaml_text import DomainModel
-from tests.helpers.random_profiles import FOUND, LEVELS, pair, profile_of
+from tests.helpers.random_profiles import DELTA_LISTS, LEVELS, pair, profile_of
 
 
-@given(FOUND, LEVELS, st.sampled_from(["exact", "prune"]))
+@given(DELTA_LISTS, LEVELS, st.sampled_from(["exact", "prune"]))
 def test_levels_of_every_module_nest(
     tensors: list[np.ndarray], levels: tuple[float, ...], ties: str
 ) -> None:
@@ -26,7 +26,7 @@ def test_levels_of_every_module_nest(
         assert sum(module.partitions) == module.kept
 
 
-@given(FOUND, st.floats(0, 0.99))
+@given(DELTA_LISTS, st.floats(0, 0.99))
 def test_the_budget_is_met_up_to_rounding_and_zeros(tensors: list[np.ndarray], rate: float) -> None:
     plan = plan_pruning(pair(tensors), (rate,))
     planned = sum(module.density * module.numel for module in plan.modules)
@@ -36,7 +36,7 @@ def test_the_budget_is_met_up_to_rounding_and_zeros(tensors: list[np.ndarray], r
     assert 0 <= plan.energy <= 1 and 0 <= plan.density <= 1
 
 
-@given(FOUND, st.floats(0, 0.99))
+@given(DELTA_LISTS, st.floats(0, 0.99))
 def test_a_plan_does_not_depend_on_the_order_of_modules(
     tensors: list[np.ndarray], rate: float
 ) -> None:

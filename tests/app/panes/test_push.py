@@ -106,7 +106,7 @@ def test_a_stranger_never_pushes_with_the_login_of_the_machine(
         push(exports, public=True, token=None)
     assert str(caught.value) == SIGN_IN
     last = push(exports, public=True, token=login(""))[-1]
-    assert last["state"] == "failed" and hub.asked == []
+    assert last["state"] == "failed" and hub.requests == []
 
 
 def test_a_refused_login_is_told_without_the_token_and_with_what_helps_there(
@@ -146,7 +146,7 @@ def test_stopped_in_the_middle_the_repository_is_taken_back(
 
     class WhenMade:
         def is_set(self) -> bool:
-            return "POST /api/repos/create" in hub.asked
+            return "POST /api/repos/create" in hub.requests
 
     push = read_push(first_session().recipe(), NAME, True, ADA, login(), Studio(public=True))
     with pytest.raises(Exception, match="Stopped"):

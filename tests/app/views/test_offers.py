@@ -89,13 +89,13 @@ def test_choosing_a_set_shows_what_it_takes_and_changes_nothing(
     assert set(out) == {"offer"} and out["offer"]["state"] == "offered"
     assert out["offer"]["lines"][0].startswith("Needs a download: 95.2 kB of 2 models")
     assert out["offer"]["open"] == "Fetch 95.2 kB and open"
-    assert not hub.asked
+    assert not hub.requests
 
 
 def test_checking_asks_the_hub_and_fetches_no_weight(page: gr.Blocks, hub: HubServer) -> None:
     out = press(page, "on_check", offer=card("tiny"))
     assert out["offer"]["findings"]["head"] == "These can be merged."
-    assert hub.asked and hub.sent["model.safetensors"] < 20_000
+    assert hub.requests and hub.sent["model.safetensors"] < 20_000
 
 
 def test_fetching_opens_the_set_with_its_commits(page: gr.Blocks, hub: HubServer) -> None:
@@ -144,7 +144,7 @@ def test_a_public_page_asks_the_hub_for_nothing(
         press(page, handler, offer=card("tiny"))
     with pytest.raises(gr.Error, match="no preset"):
         press(page, "on_preset", preset=json.dumps({"chosen": TINY.title}))
-    assert not hub.asked
+    assert not hub.requests
 
 
 @pytest.mark.parametrize("value", ["null", "{}", '{"name": "nosuch"}', '{"name": 7}'])
@@ -330,7 +330,7 @@ def test_a_link_to_models_of_the_hub_asks_it_nothing_before_a_click(
     """Whoever sends it would learn who opened it, and the Hub gets the login of this computer."""
     session = session_of_hub(revision=revision)
     after = open_at(page, link_of(session))
-    assert not hub.asked, "opening the page is no click"
+    assert not hub.requests, "opening the page is no click"
     assert after["tune"] == {"confirm": state_of(session), "hub": [BASE, MATH]}
     assert after["exact"]["recipe"] == recipe_hash(first_session().recipe())
 
@@ -339,7 +339,7 @@ def test_a_link_to_a_commit_that_is_not_here_is_refused_without_the_hub(
     page: gr.Blocks, hub: HubServer
 ) -> None:
     after = open_at(page, link_of(session_of_hub(revision=f"@{40 * 'a'}")))
-    assert "not on this computer yet" in after["tune"]["notice"] and not hub.asked
+    assert "not on this computer yet" in after["tune"]["notice"] and not hub.requests
 
 
 def test_a_link_to_models_that_are_here_opens_at_once_and_asks_nothing(
@@ -348,13 +348,13 @@ def test_a_link_to_models_that_are_here_opens_at_once_and_asks_nothing(
     for name in (BASE, MATH):
         open_checkpoint(pinned(f"hub:{name}"))
     fetched = with_pins(session_of_hub(), Studio(public=False))
-    hub.asked.clear()
+    hub.requests.clear()
     after = open_at(page, link_of(fetched))
     assert session_from_state(after["tune"]["open"]) == fetched
     restore(page, fetched)
-    assert not hub.asked
+    assert not hub.requests
     shutil.rmtree(
         cache_folder("fetched")
     )  # fetched by another program: the rest would be asked for
     assert open_at(page, link_of(fetched))["tune"]["hub"] == [BASE, MATH]
-    assert not hub.asked
+    assert not hub.requests

@@ -70,12 +70,12 @@ def choose(studio: Studio) -> Locator:
 
 @pytest.mark.long
 def test_a_set_says_what_it_takes_before_anybody_is_asked(tab: Studio, hub: HubServer) -> None:
-    before, asked = tab.recipe, len(hub.asked)
+    before, asked = tab.recipe, len(hub.requests)
     card = choose(tab)
     expect(card).to_contain_text("Needs a download: 538 MB of 2 models")
     expect(card).to_contain_text("Licence: apache-2.0.")
     expect(card).to_contain_text("Runs here:")
-    assert len(hub.asked) == asked and tab.recipe == before
+    assert len(hub.requests) == asked and tab.recipe == before
     assert tab.page.locator("#preset-choice").input_value() != PRESET.title
     card.get_by_role("button", name="Close").click()
     card.wait_for(state="hidden")
@@ -146,16 +146,16 @@ def test_typed_models_are_looked_up_fetched_and_used(tab: Studio, hub: HubServer
 def test_a_link_to_models_of_the_hub_waits_for_a_click(one_tab: Studio, hub: HubServer) -> None:
     base, model = (f"hub:{one.model}" for one in PRESET.all)
     sent = replace(first_session(), base=base, models=(ModelChoice(model),))
-    before = len(hub.asked)
+    before = len(hub.requests)
     one_tab.become_new_visitor(1440, 900, "light", link_of(sent))
     line = one_tab.page.locator(".tune-line")
     expect(line).to_contain_text(PRESET.base.model)
     one_tab.page.wait_for_timeout(500)
-    assert len(hub.asked) == before
+    assert len(hub.requests) == before
     line.get_by_role("button", name="Open the link").click()
     expect(line).not_to_contain_text(PRESET.base.model)
     one_tab.page.get_by_text("not on this computer yet").first.wait_for()
-    assert len(hub.asked) > before
+    assert len(hub.requests) > before
 
 
 @pytest.mark.parametrize(("width", "theme"), SCREENS)
