@@ -43,13 +43,13 @@ def model(folder: Path, words: str, *values: float, added: Sequence[str] = ()) -
 
 
 def recipe(base: str, *models: str, weight: float = 1.0, vocabulary: str = "base") -> MergeRecipe:
-    tuned = tuple(DomainModel(one, (0.0,), coefficient=weight) for one in models)
+    tuned = tuple(DomainModel(reference, (0.0,), coefficient=weight) for reference in models)
     return MergeRecipe(base, tuned, "task_arithmetic", dtype="float32", vocabulary=vocabulary)
 
 
-def merged(given: MergeRecipe) -> list[float]:
+def merged(merge_recipe: MergeRecipe) -> list[float]:
     """The first column of the merged embedding."""
-    merger = open_merger(given)
+    merger = open_merger(merge_recipe)
     code, shape, raw = merger.tensor(EMBEDDING)
     return [float(x) for x in to_float32(raw, code).reshape(shape)[:, 0]]
 
@@ -83,13 +83,13 @@ def test_a_model_s_own_vocabulary_has_its_rows(pair: tuple[str, str]) -> None:
 
 
 def test_a_token_of_two_models_begins_as_their_mean(pair: tuple[str, str], tmp_path: Path) -> None:
-    other = model(tmp_path / "law", "abc", 1, 2, 4, 5, added=["[X]"])
-    both = recipe(*pair, other, vocabulary="union")
+    law = model(tmp_path / "law", "abc", 1, 2, 4, 5, added=["[X]"])
+    both = recipe(*pair, law, vocabulary="union")
     assert merged(both) == [10, 20, 4, 7 + (9 - 7) + (5 - 7)]
     weights = (1.0, 0.25)
     models = tuple(
-        DomainModel(one.model, (0.0,), coefficient=weight)
-        for one, weight in zip(both.models, weights, strict=True)
+        DomainModel(tuned.model, (0.0,), coefficient=weight)
+        for tuned, weight in zip(both.models, weights, strict=True)
     )
     uneven = MergeRecipe(pair[0], models, "task_arithmetic", dtype="float32", vocabulary="union")
     assert merged(uneven) == [10, 20, 3.25, 7 + (9 - 7) + 0.25 * (5 - 7)]
@@ -101,9 +101,9 @@ def test_rows_without_a_token_are_padding_and_stay_the_base_s(tmp_path: Path) ->
     base = model(tmp_path / "base", "abc", 1, 2, 3, 100, 200)
     short = model(tmp_path / "short", "abc", 5, 6, 7)
     long = model(tmp_path / "long", "abc", 5, 6, 7, 300, 400, 500, 600)
-    for other in (short, long):
-        assert merged(recipe(base, other)) == [5, 6, 7, 100, 200]
-        (note,) = open_merger(recipe(base, other)).inputs.alignment.notes
+    for tuned in (short, long):
+        assert merged(recipe(base, tuned)) == [5, 6, 7, 100, 200]
+        (note,) = open_merger(recipe(base, tuned)).inputs.alignment.notes
         assert "the same tokens in" in note and "padding" in note
     assert merged(recipe(base, long, vocabulary=long)) == [5, 6, 7, 300, 400, 500, 600]
 
@@ -131,7 +131,8 @@ def test_models_of_one_vocabulary_are_left_alone(tmp_path: Path) -> None:
     for vocabulary in ("base", "union", math):
         merger = open_merger(recipe(base, math, vocabulary=vocabulary))
         assert not any(
-            isinstance(one, AlignedCheckpoint) for one in (merger.base, *merger.inputs.tuned)
+            isinstance(checkpoint, AlignedCheckpoint)
+            for checkpoint in (merger.base, *merger.inputs.tuned)
         )
         assert merger.inputs.alignment.notes == () or vocabulary == math
 
@@ -189,28 +190,28 @@ def test_the_order_of_a_model_s_tokens_makes_no_difference(
     base = random_llama(0, Shape(tied=tied))
     math, law = tuned_llama(base, 1), tuned_llama(base, 2)
     root = {"base": base, "math": math, "law": law}
-    for name, one in root.items():
-        one.save(tmp_path / "plain" / name)
+    for name, llama in root.items():
+        llama.save(tmp_path / "plain" / name)
     base.save(tmp_path / "other" / "base")
     shuffled(math, tmp_path / "other" / "math", 3)
     shuffled(law, tmp_path / "other" / "law", 4)
 
-    def run(where: str, out: str, **settings: object) -> MergeReport:
-        folder = tmp_path / where
+    def run(folder_name: str, out: str, **settings: object) -> MergeReport:
+        folder = tmp_path / folder_name
         # Random drops are seeded by the reference: both runs must call their models the same.
         models = tuple(DomainModel(name, levels) for name in ("./math", "./law"))
-        given = MergeRecipe("./base", models, method, parameters)
+        merge_recipe = MergeRecipe("./base", models, method, parameters)
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
-            return merge_to_folder(given, tmp_path / out, sync=False, **settings)  # type: ignore[arg-type]
+            return merge_to_folder(merge_recipe, tmp_path / out, sync=False, **settings)  # type: ignore[arg-type]
 
-    wanted = run("plain", "one", workers=1)
+    expected = run("plain", "one", workers=1)
     for number, settings in enumerate(
         ({"workers": 1}, {"workers": 3}, {"backend": "torch", "workers": 2})
     ):
-        found = run("other", f"two{number}", **settings)
-        assert found.sha256 == wanted.sha256
-        assert any("stand in other rows" in warning for warning in found.warnings)
+        report = run("other", f"two{number}", **settings)
+        assert report.sha256 == expected.sha256
+        assert any("stand in other rows" in warning for warning in report.warnings)
     run("other", "shards", workers=2, shard_size=20_000)
     whole, parts = (SafetensorsCheckpoint(tmp_path / name) for name in ("one", "shards"))
     for name in whole.names():
@@ -223,12 +224,12 @@ def test_profiles_of_shuffled_models_are_the_same(tmp_path: Path) -> None:
     base.save(tmp_path / "base")
     math.save(tmp_path / "math")
     shuffled(math, tmp_path / "other", 3)
-    one, other = (
+    ordered, reordered = (
         cached_profile(str(tmp_path / "base"), str(tmp_path / n)) for n in ("math", "other")
     )
-    assert one.other_tensors == other.other_tensors
-    for mine, theirs in zip(one.modules, other.modules, strict=True):
-        np.testing.assert_array_equal(mine.counts, theirs.counts)
+    assert ordered.other_tensors == reordered.other_tensors
+    for profile, other_profile in zip(ordered.modules, reordered.modules, strict=True):
+        np.testing.assert_array_equal(profile.counts, other_profile.counts)
 
 
 @pytest.mark.parametrize("dtypes", [("BF16", "F32"), ("F32", "BF16"), ("F16", "BF16")])
@@ -242,11 +243,13 @@ def test_rows_a_model_lacks_have_no_delta_whatever_the_dtypes(
     save_words(
         with_rows(BASE, {EMBEDDING: 2 * values[:3]}), tmp_path / "math", "cba", dtype=dtypes[1]
     )
-    found = open_merger(recipe(str(tmp_path / "base"), str(tmp_path / "math")))
-    pair = found.base, found.inputs.tuned[0]
-    mine, theirs = (to_float32(one.raw(EMBEDDING), one.dtype(EMBEDDING)) for one in pair)
-    np.testing.assert_array_equal(mine.reshape(5, 4)[3:], theirs.reshape(5, 4)[3:])
-    assert (mine.reshape(5, 4)[:3] != theirs.reshape(5, 4)[:3]).any()
+    merger = open_merger(recipe(str(tmp_path / "base"), str(tmp_path / "math")))
+    pair = merger.base, merger.inputs.tuned[0]
+    base_rows, math_rows = (
+        to_float32(checkpoint.raw(EMBEDDING), checkpoint.dtype(EMBEDDING)) for checkpoint in pair
+    )
+    np.testing.assert_array_equal(base_rows.reshape(5, 4)[3:], math_rows.reshape(5, 4)[3:])
+    assert (base_rows.reshape(5, 4)[:3] != math_rows.reshape(5, 4)[:3]).any()
 
 
 def test_a_head_of_its_own_is_matched_as_the_embedding_is(tmp_path: Path) -> None:
@@ -264,8 +267,8 @@ def test_tied_models_stay_tied_where_one_stores_its_head(tmp_path: Path) -> None
     base = TinyLlama(BASE.shape, {**BASE.arrays, EMBEDDING: rows(1, 2, 3), HEAD: rows(1, 2, 3)})
     save_words(base, tmp_path / "base", "abc")
     model(tmp_path / "math", "ba", 20, 10, 9, added=["[X]"])
-    given = recipe(str(tmp_path / "base"), str(tmp_path / "math"), vocabulary="union")
-    merger = open_merger(given)
+    union_recipe = recipe(str(tmp_path / "base"), str(tmp_path / "math"), vocabulary="union")
+    merger = open_merger(union_recipe)
     assert merger.inputs.twins == {HEAD: EMBEDDING}
     for name in (HEAD, EMBEDDING):
         assert list(merger.tensor(name)[2][::4]) == [10, 20, 3, 9]
@@ -298,8 +301,8 @@ def test_a_union_of_tokenizers_that_cut_text_differently_is_refused(tmp_path: Pa
 def test_rows_that_cannot_be_matched_are_refused(tmp_path: Path) -> None:
     base = model(tmp_path / "base", "abc", 1, 2, 3)
     math = model(tmp_path / "math", "abcd", 1, 2, 3, 4)
-    for one in (math, base):
-        (Path(one) / "tokenizer.json").unlink()
+    for folder in (math, base):
+        (Path(folder) / "tokenizer.json").unlink()
         with pytest.raises(
             IncompatibleCheckpoints, match="4 rows, the base's 3.*no tokenizer files"
         ):
@@ -331,10 +334,15 @@ def test_a_wider_model_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
 def test_a_recipe_names_whose_vocabulary_it_is(pair: tuple[str, str]) -> None:
     text = dump_recipe(recipe(*pair))
     assert "vocabulary" not in text and "chat_template" not in text
-    for given, wanted in (("union", "union"), ("0", pair[1]), (pair[1], pair[1]), ("base", "base")):
-        found = parse_recipe(f"{text}vocabulary: {given}\n")
-        assert found.vocabulary == wanted
-        assert parse_recipe(dump_recipe(found)) == found
+    for vocabulary, expected in (
+        ("union", "union"),
+        ("0", pair[1]),
+        (pair[1], pair[1]),
+        ("base", "base"),
+    ):
+        parsed = parse_recipe(f"{text}vocabulary: {vocabulary}\n")
+        assert parsed.vocabulary == expected
+        assert parse_recipe(dump_recipe(parsed)) == parsed
     for wrong in ("1", "-1", "zoo:else", "[]", "true", "0.5"):
         with pytest.raises(
             InvalidRecipe, match="vocabulary must be base, union, one of the models"
@@ -345,10 +353,10 @@ def test_a_recipe_names_whose_vocabulary_it_is(pair: tuple[str, str]) -> None:
 def test_recipes_from_before_keep_their_hash() -> None:
     math = DomainModel("zoo:math", (0.9, 0.8))
     law = DomainModel("zoo:law", (0.8,), (1.5,), 0.5)
-    given = MergeRecipe("zoo:base", (math, law))
-    assert short_hash(given) == "d20bd81622b0"
+    plain = MergeRecipe("zoo:base", (math, law))
+    assert short_hash(plain) == "d20bd81622b0"
     union = MergeRecipe("zoo:base", (math, law), vocabulary="union")
-    assert recipe_hash(union) != recipe_hash(given)
+    assert recipe_hash(union) != recipe_hash(plain)
 
 
 def test_the_configuration_counts_the_rows_that_were_written(

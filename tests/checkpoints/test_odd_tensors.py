@@ -37,18 +37,18 @@ def test_empty_tensors_and_scalars_pass_through_a_merge(
 ) -> None:
     model = DomainModel(str(root / "math"), (0.5,) if others else (0.0,))
     parameters = {"other_tensors": others} if others else {}
-    given = MergeRecipe(str(root / "base"), (model,), method, parameters)
+    recipe = MergeRecipe(str(root / "base"), (model,), method, parameters)
     for backend in ("numba", "torch"):
-        merged = open_merger(given, backend=backend)
+        merged = open_merger(recipe, backend=backend)
         for name, array in ODD.items():
             assert merged.tensor(name)[1] == array.shape
             assert merged.tensor(name)[2].size == array.size
-    merge_to_folder(given, root / "out")
+    merge_to_folder(recipe, root / "out")
     assert set(SafetensorsCheckpoint(root / "out").names()) >= set(ODD)
 
 
 def test_a_profile_counts_empty_tensors_as_nothing(root: Path) -> None:
     pair = SafetensorsCheckpoint(root / "base"), SafetensorsCheckpoint(root / "math")
-    found = profile_delta(*pair)
-    assert all(module.numel for module in found.modules)
-    assert len(found.modules) == 14
+    profile = profile_delta(*pair)
+    assert all(module.numel for module in profile.modules)
+    assert len(profile.modules) == 14

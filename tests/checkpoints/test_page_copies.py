@@ -29,8 +29,8 @@ def test_a_copy_is_read_once_and_is_what_is_mapped(checkpoint: SafetensorsCheckp
     assert first is not None and again is not None and not first.flags.writeable
     assert first.tobytes() == raw.tobytes() and not np.shares_memory(first, raw)
     assert np.shares_memory(first, again) and sizes == [raw.nbytes]
-    other = near.copy(0, raw[1:])
-    assert other is not None and other.tobytes() == raw[1:].tobytes() and len(sizes) == 2
+    suffix = near.copy(0, raw[1:])
+    assert suffix is not None and suffix.tobytes() == raw[1:].tobytes() and len(sizes) == 2
     assert near.copy(0, raw.copy()) is None and near.copy(0, raw[::2]) is None
 
 
@@ -57,11 +57,11 @@ def test_a_hash_is_the_same_in_any_order_of_reading(
             for part in (raw[start : start + 64], raw[start + 64 : start + 96]):
                 near.copy(0, part)
     hasher.remember()
-    found = known_hash(file.identity)
+    remembered = known_hash(file.identity)
     for note in file_hashes.cache_folder("hashes").iterdir():
         note.unlink()
     assert known_hash(file.identity) is None
-    assert found == file_hashes.file_hash(file) == known_hash(file.identity)
+    assert remembered == file_hashes.file_hash(file) == known_hash(file.identity)
 
 
 def test_what_was_never_profiled_is_hashed_while_it_is(

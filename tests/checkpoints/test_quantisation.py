@@ -22,10 +22,10 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize(("kind", "given"), CONFIGS.items())
-def test_a_configuration_names_its_quantisation(kind: str, given: dict[str, object]) -> None:
-    assert quantised_by({"quantization_config": given}) == kind
-    assert f"({kind})" in str(why_quantised({"quantization_config": given}))
+@pytest.mark.parametrize(("kind", "quantisation"), CONFIGS.items())
+def test_a_configuration_names_its_quantisation(kind: str, quantisation: dict[str, object]) -> None:
+    assert quantised_by({"quantization_config": quantisation}) == kind
+    assert f"({kind})" in str(why_quantised({"quantization_config": quantisation}))
 
 
 @pytest.mark.parametrize("config", [{}, {"quantization_config": None}, {"quantization_config": {}}])

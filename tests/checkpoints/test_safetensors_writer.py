@@ -44,10 +44,10 @@ def write(path: Path, specs: Iterable[TensorSpec], order: Iterable[str]) -> str:
 def test_a_written_file_is_read_by_safetensors(tmp_path: Path) -> None:
     sha256 = write(tmp_path / "x", SPECS, RAW)
     assert sha256 == hashlib.sha256((tmp_path / "x").read_bytes()).hexdigest()
-    found = load_file(tmp_path / "x")
-    assert found["b"].tolist() == [[0, 1, 2], [3, 4, 5]] and found["steps"].item() == 7
-    assert found["a"].dtype == torch.bfloat16 and found["a"].tolist() == VALUES.tolist()
-    assert found["mask"].tolist() == [True, False, True] and found["none"].shape == (0, 4)
+    tensors = load_file(tmp_path / "x")
+    assert tensors["b"].tolist() == [[0, 1, 2], [3, 4, 5]] and tensors["steps"].item() == 7
+    assert tensors["a"].dtype == torch.bfloat16 and tensors["a"].tolist() == VALUES.tolist()
+    assert tensors["mask"].tolist() == [True, False, True] and tensors["none"].shape == (0, 4)
 
 
 def test_the_order_of_specs_and_of_tensors_changes_no_byte(tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_many_threads_and_slices_write_what_one_writes(tmp_path: Path) -> None:
     for path, step in ((tmp_path / "x", 20_000), (tmp_path / "y", 777)):
         pieces = [(s.name, start) for start in range(0, 20_000, step) for s in specs]
         with closing(SafetensorsWriter(path, specs)) as writer, ThreadPoolExecutor(4) as pool:
-            done = [pool.submit(writer.place, n, values[s : s + step], s) for n, s in pieces]
-            for piece in done:
+            futures = [pool.submit(writer.place, n, values[s : s + step], s) for n, s in pieces]
+            for piece in futures:
                 piece.result()
             hashes.add(writer.finish())
             assert writer.digests()["t3"] == hashlib.sha256(values).hexdigest()

@@ -73,10 +73,10 @@ def test_the_hashes_are_those_of_the_files(zoo_env: Path, tmp_path: Path) -> Non
     for name, sha256 in report.files.items():
         assert sha256 == hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest()
     command = "sha256sum model-*.safetensors | sha256sum"
-    said = subprocess.run(
+    checksum = subprocess.run(
         command, shell=True, cwd=tmp_path / "out", capture_output=True, text=True, check=True
     )
-    assert said.stdout.split()[0] == report.sha256
+    assert checksum.stdout.split()[0] == report.sha256
     single = merge_to_folder(RECIPE, tmp_path / "single")
     assert single.files == {"model.safetensors": single.sha256}
 

@@ -23,11 +23,14 @@ MATH = tuned_llama(BASE, 1)
 EMBEDDING = "model.embed_tokens.weight"
 
 
-def assert_same(one: Checkpoint, other: Checkpoint) -> None:
-    assert one.names() == other.names()
-    for name in one.names():
-        assert (one.dtype(name), one.shape(name)) == (other.dtype(name), other.shape(name))
-        np.testing.assert_array_equal(one.raw(name), other.raw(name), err_msg=name)
+def assert_same(actual: Checkpoint, expected: Checkpoint) -> None:
+    assert actual.names() == expected.names()
+    for name in actual.names():
+        assert (actual.dtype(name), actual.shape(name)) == (
+            expected.dtype(name),
+            expected.shape(name),
+        )
+        np.testing.assert_array_equal(actual.raw(name), expected.raw(name), err_msg=name)
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
@@ -38,10 +41,10 @@ def test_every_weight_is_that_of_safetensors(
 ) -> None:
     pickled = save_pickled(BASE, tmp_path / "bin", dtype, shards, legacy=legacy)
     plain = BASE.save(tmp_path / "plain", dtype=dtype)
-    mine = FolderCheckpoint(pickled)
-    assert_same(mine, SafetensorsCheckpoint(plain))
-    mine.release()
-    assert_same(mine, SafetensorsCheckpoint(plain))
+    checkpoint = FolderCheckpoint(pickled)
+    assert_same(checkpoint, SafetensorsCheckpoint(plain))
+    checkpoint.release()
+    assert_same(checkpoint, SafetensorsCheckpoint(plain))
 
 
 def test_views_are_read_in_the_order_of_their_elements(tmp_path: Path) -> None:
@@ -57,10 +60,10 @@ def test_views_are_read_in_the_order_of_their_elements(tmp_path: Path) -> None:
         "parameter": torch.nn.Parameter(torch.tensor([1.0, 2.0])),
     }
     write_pickles(tmp_path, {**state_of(BASE), **odd})
-    mine = FolderCheckpoint(tmp_path)
+    checkpoint = FolderCheckpoint(tmp_path)
     for name, tensor in odd.items():
-        assert mine.shape(name) == tuple(tensor.shape)
-        np.testing.assert_array_equal(mine.raw(name), tensor.detach().numpy().ravel())
+        assert checkpoint.shape(name) == tuple(tensor.shape)
+        np.testing.assert_array_equal(checkpoint.raw(name), tensor.detach().numpy().ravel())
 
 
 def test_a_compressed_file_is_read_as_well(tmp_path: Path) -> None:
@@ -84,10 +87,10 @@ def test_a_head_that_shares_the_storage_of_the_embedding_is_tied(tmp_path: Path)
 
 
 def test_an_array_outlives_the_mapping(tmp_path: Path) -> None:
-    mine = FolderCheckpoint(save_pickled(BASE, tmp_path))
-    held = mine.raw(EMBEDDING)
+    checkpoint = FolderCheckpoint(save_pickled(BASE, tmp_path))
+    held = checkpoint.raw(EMBEDDING)
     before = held.copy()
-    mine.release()
+    checkpoint.release()
     assert not held.flags.writeable
     np.testing.assert_array_equal(held, before)
 
@@ -110,22 +113,22 @@ def test_a_merge_is_the_same_byte_for_byte(tmp_path: Path, backend: str, workers
         recipe = MergeRecipe(
             str(root / "base"), (DomainModel(str(root / "math"), (0.9, 0.8), (1.5, 1.0)),)
         )
-        done = merge_to_folder(
+        report = merge_to_folder(
             recipe, tmp_path / f"out-{kind}", backend=backend, workers=workers, sync=False
         )
-        hashes.add(done.sha256)
+        hashes.add(report.sha256)
     assert len(hashes) == 1
 
 
 def test_a_profile_and_its_plan_are_the_same(tmp_path: Path) -> None:
-    mine = save_pickled(BASE, tmp_path / "base"), save_pickled(MATH, tmp_path / "math", shards=3)
+    pickled = save_pickled(BASE, tmp_path / "base"), save_pickled(MATH, tmp_path / "math", shards=3)
     plain = BASE.save(tmp_path / "one"), MATH.save(tmp_path / "two")
-    found = cached_profile(*map(str, mine))
-    wanted = profile_delta(*(SafetensorsCheckpoint(folder) for folder in plain))
-    for one, other in zip(found.modules, wanted.modules, strict=True):
-        np.testing.assert_array_equal(one.counts, other.counts)
-        np.testing.assert_array_equal(one.magnitudes, other.magnitudes)
-    assert plan_pruning(found, (0.8,)).kept == plan_pruning(wanted, (0.8,)).kept
+    profile = cached_profile(*map(str, pickled))
+    expected = profile_delta(*(SafetensorsCheckpoint(folder) for folder in plain))
+    for module, expected_module in zip(profile.modules, expected.modules, strict=True):
+        np.testing.assert_array_equal(module.counts, expected_module.counts)
+        np.testing.assert_array_equal(module.magnitudes, expected_module.magnitudes)
+    assert plan_pruning(profile, (0.8,)).kept == plan_pruning(expected, (0.8,)).kept
 
 
 def test_content_decides_about_the_hash(tmp_path: Path) -> None:

@@ -23,25 +23,25 @@ def vocabulary(*tokens: str) -> Vocabulary:
 
 
 def test_shared_moved_extra_and_missing_tokens_are_told_apart() -> None:
-    found = compare_vocabularies(vocabulary("a", "b", "c"), vocabulary("a", "c", "d", "e"))
-    assert found.shared == 2
-    assert (found.moved, found.extra, found.missing) == (("c",), ("d", "e"), ("b",))
-    assert not found.same
+    comparison = compare_vocabularies(vocabulary("a", "b", "c"), vocabulary("a", "c", "d", "e"))
+    assert comparison.shared == 2
+    assert (comparison.moved, comparison.extra, comparison.missing) == (("c",), ("d", "e"), ("b",))
+    assert not comparison.same
 
 
 def test_equal_vocabularies_are_the_same() -> None:
-    found = compare_vocabularies(vocabulary("a", "b"), vocabulary("a", "b"))
-    assert found.same and found.shared == 2
+    comparison = compare_vocabularies(vocabulary("a", "b"), vocabulary("a", "b"))
+    assert comparison.same and comparison.shared == 2
 
 
 @given(st.permutations("abcdefg"), st.permutations("cdefghi"), st.integers(0, 7))
-def test_every_token_is_counted_once(one: list[str], other: list[str], size: int) -> None:
-    mine, theirs = vocabulary(*one[:size]), vocabulary(*other)
-    found = compare_vocabularies(mine, theirs)
-    assert found.shared + len(found.missing) == len(mine.ids)
-    assert found.shared + len(found.extra) == len(theirs.ids)
-    assert {*found.moved} <= {*mine.ids} & {*theirs.ids}
-    assert found.same == (mine.ids == theirs.ids)
+def test_every_token_is_counted_once(first: list[str], second: list[str], size: int) -> None:
+    ours, theirs = vocabulary(*first[:size]), vocabulary(*second)
+    comparison = compare_vocabularies(ours, theirs)
+    assert comparison.shared + len(comparison.missing) == len(ours.ids)
+    assert comparison.shared + len(comparison.extra) == len(theirs.ids)
+    assert {*comparison.moved} <= {*ours.ids} & {*theirs.ids}
+    assert comparison.same == (ours.ids == theirs.ids)
 
 
 def test_examples_are_few_and_printable() -> None:
@@ -51,10 +51,10 @@ def test_examples_are_few_and_printable() -> None:
 
 def test_the_fast_tokenizer_of_a_folder_is_read(tmp_path: Path) -> None:
     save_tokenizer(tmp_path)
-    found = read_vocabulary(tmp_path)
-    assert found is not None
-    assert found.rows == len(found.ids) == 259 and found.added == frozenset(SPECIAL)
-    assert found.ids["<|end|>"] == 2
+    stored = read_vocabulary(tmp_path)
+    assert stored is not None
+    assert stored.rows == len(stored.ids) == 259 and stored.added == frozenset(SPECIAL)
+    assert stored.ids["<|end|>"] == 2
 
 
 def test_a_folder_without_tokenizer_has_no_vocabulary(tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_a_folder_without_tokenizer_has_no_vocabulary(tmp_path: Path) -> None:
 
 def test_a_unigram_model_lists_its_tokens_in_order() -> None:
     value = {"model": {"vocab": [["<unk>", 0.0], ["a", -1.0]]}, "added_tokens": [token("b", 7)]}
-    found = vocabulary_of_json(value)
-    assert found.ids == {"<unk>": 0, "a": 1, "b": 7} and found.rows == 8
+    parsed = vocabulary_of_json(value)
+    assert parsed.ids == {"<unk>": 0, "a": 1, "b": 7} and parsed.rows == 8
 
 
 def token(content: object, row: object) -> dict[str, object]:
@@ -76,8 +76,8 @@ def test_a_table_and_added_tokens_make_a_vocabulary(tmp_path: Path) -> None:
     settings = {"added_tokens_decoder": {"0": {"content": "a"}, "3": {"content": "<x>"}}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
     (tmp_path / "added_tokens.json").write_text(json.dumps({"<y>": 2}))
-    found = read_vocabulary(tmp_path)
-    assert found == Vocabulary({"a": 0, "b": 1, "<x>": 3, "<y>": 2}, frozenset(("<x>", "<y>")))
+    stored = read_vocabulary(tmp_path)
+    assert stored == Vocabulary({"a": 0, "b": 1, "<x>": 3, "<y>": 2}, frozenset(("<x>", "<y>")))
 
 
 def test_the_pieces_of_sentencepiece_are_a_vocabulary(tmp_path: Path) -> None:
@@ -89,10 +89,10 @@ def test_the_pieces_of_sentencepiece_are_a_vocabulary(tmp_path: Path) -> None:
             sentence_iterator=lines, model_writer=file, vocab_size=18, minloglevel=2
         )
     (tmp_path / "added_tokens.json").write_text(json.dumps({"[PAD]": 18}))
-    found = read_vocabulary(tmp_path)
-    assert found is not None and found.rows == 19
-    assert found.ids["<unk>"] == 0 and found.ids["[PAD]"] == 18
-    assert found.added == {"[PAD]"}
+    stored = read_vocabulary(tmp_path)
+    assert stored is not None and stored.rows == 19
+    assert stored.ids["<unk>"] == 0 and stored.ids["[PAD]"] == 18
+    assert stored.added == {"[PAD]"}
 
 
 @pytest.mark.parametrize(
