@@ -42,22 +42,22 @@ def read(text: str, layers: int | None = None) -> Imported:
 
 def test_task_arithmetic_has_weights_times_lambda() -> None:
     models = weighted("{weight: 0.5}", "{weight: -0.25}")
-    found = read(mergekit("task_arithmetic", models, "parameters: {lambda: 2}"))
-    assert found.recipe.method == "task_arithmetic"
-    assert [model.coefficient for model in found.recipe.models] == [1.0, -0.5]
-    assert found.recipe.base == "base" and not found.notes
+    imported = read(mergekit("task_arithmetic", models, "parameters: {lambda: 2}"))
+    assert imported.recipe.method == "task_arithmetic"
+    assert [model.coefficient for model in imported.recipe.models] == [1.0, -0.5]
+    assert imported.recipe.base == "base" and not imported.notes
 
 
 def test_a_parameter_for_all_models_yields_to_a_models_own() -> None:
     models = "models: [{model: a, parameters: {weight: 2}}, {model: b}]"
-    found = read(mergekit("task_arithmetic", models, "parameters: {weight: 0.5}"))
-    assert [model.coefficient for model in found.recipe.models] == [2.0, 0.5]
+    imported = read(mergekit("task_arithmetic", models, "parameters: {weight: 0.5}"))
+    assert [model.coefficient for model in imported.recipe.models] == [2.0, 0.5]
 
 
 def test_normalised_weights_are_shares() -> None:
     models = weighted("{weight: 1}", "{weight: 3}")
-    found = read(mergekit("task_arithmetic", models, "parameters: {normalize: true}"))
-    assert [model.coefficient for model in found.recipe.models] == [0.25, 0.75]
+    imported = read(mergekit("task_arithmetic", models, "parameters: {normalize: true}"))
+    assert [model.coefficient for model in imported.recipe.models] == [0.25, 0.75]
 
 
 def test_linear_divides_by_the_sum_of_weights_by_default() -> None:
@@ -71,35 +71,35 @@ def test_linear_divides_by_the_sum_of_weights_by_default() -> None:
 
 def test_ties_is_read_with_mergekits_semantics() -> None:
     models = weighted("{weight: 0.2}", "{weight: 1}")
-    found = read(mergekit("ties", models, "parameters: {density: 0.5, int8_mask: true}"))
-    parameters = found.recipe.parameters
+    imported = read(mergekit("ties", models, "parameters: {density: 0.5, int8_mask: true}"))
+    parameters = imported.recipe.parameters
     assert (parameters["density"], parameters["ranked_in"]) == (0.5, "tensor")
     assert (parameters["semantics"], parameters["divide"]) == ("mergekit", "coefficients")
-    assert not found.notes
+    assert not imported.notes
 
 
 def test_densities_of_single_models_are_a_pruning_before() -> None:
     models = weighted("{weight: 1, density: 0.5}", "{weight: 1, density: 0.25}")
-    found = read(mergekit("ties", models))
-    assert found.recipe.prune == Pruning("magnitude", {"other_tensors": "prune"})
-    assert [model.levels for model in found.recipe.models] == [(0.5,), (0.75,)]
-    assert "rounded to nearest" in found.notes[0]
+    imported = read(mergekit("ties", models))
+    assert imported.recipe.prune == Pruning("magnitude", {"other_tensors": "prune"})
+    assert [model.levels for model in imported.recipe.models] == [(0.5,), (0.75,)]
+    assert "rounded to nearest" in imported.notes[0]
 
 
 def test_random_methods_are_alike_on_average_only() -> None:
     rest = "parameters: {weight: 1, density: 0.5}"
     for method, ours in (("dare_linear", "dare"), ("dare_ties", "dare_ties"), ("della", "della")):
-        found = read(mergekit(method, rest=rest))
-        assert found.recipe.method == ours
-        assert any("at random" in note for note in found.notes)
+        imported = read(mergekit(method, rest=rest))
+        assert imported.recipe.method == ours
+        assert any("at random" in note for note in imported.notes)
     della = read(mergekit("della", rest=rest[:-1] + ", epsilon: 0.1}")).recipe.parameters
     assert (della["drop"], della["window"], della["semantics"]) == (0.5, 0.2, "mergekit")
 
 
 def test_breadcrumbs_gamma_is_what_is_dropped_of_the_largest() -> None:
     rest = "parameters: {weight: 1, density: 0.75, gamma: 0.05}"
-    found = read(mergekit("breadcrumbs", rest=rest))
-    parameters = found.recipe.parameters
+    imported = read(mergekit("breadcrumbs", rest=rest))
+    parameters = imported.recipe.parameters
     assert (parameters["drop_smallest"], parameters["drop_largest"]) == (0.2, 0.05)
     models = weighted("{weight: 1, density: 0.5}", "{weight: 1, density: 0.9}")
     single = read(mergekit("breadcrumbs", models)).recipe
@@ -111,36 +111,36 @@ def test_breadcrumbs_gamma_is_what_is_dropped_of_the_largest() -> None:
 
 
 def test_a_density_of_one_drops_no_outliers_either() -> None:
-    found = read(mergekit("breadcrumbs", rest="parameters: {weight: 1}"))
-    assert [model.levels for model in found.recipe.models] == [(0.0,), (0.0,)]
+    imported = read(mergekit("breadcrumbs", rest="parameters: {weight: 1}"))
+    assert [model.levels for model in imported.recipe.models] == [(0.0,), (0.0,)]
 
 
 def test_slerp_goes_from_its_base() -> None:
     models = "models: [{model: base}, {model: a}]"
-    found = read(mergekit("slerp", models, "parameters: {t: 0.25}"))
-    assert found.recipe.parameters == {"position": 0.25}
-    assert [model.model for model in found.recipe.models] == ["a"]
+    imported = read(mergekit("slerp", models, "parameters: {t: 0.25}"))
+    assert imported.recipe.parameters == {"position": 0.25}
+    assert [model.model for model in imported.recipe.models] == ["a"]
 
 
 def test_slerp_by_layer_is_walked_straight() -> None:
     models = "models: [{model: base}, {model: a}]"
-    found = read(mergekit("slerp", models, "parameters: {t: [0, 1]}"), layers=3)
-    assert found.recipe.method == "task_arithmetic"
-    assert found.recipe.models[0].coefficient == (
+    imported = read(mergekit("slerp", models, "parameters: {t: [0, 1]}"), layers=3)
+    assert imported.recipe.method == "task_arithmetic"
+    assert imported.recipe.models[0].coefficient == (
         PartCoefficient("embed_tokens", 0.0),
         PartCoefficient("norm", 0.0),
         PartCoefficient("lm_head", 0.0),
         PartCoefficient(None, {0: 0.0, 1: 0.5, 2: 1.0}),
     )
-    assert ["straight" in note for note in found.notes] == [True]
+    assert ["straight" in note for note in imported.notes] == [True]
 
 
 def test_slerp_by_attention_and_mlp_as_mergekits_examples_have_it() -> None:
     models = "models: [{model: base}, {model: a}]"
     attention, mlp = "{filter: self_attn, value: [0, 0.5, 1]}", "{filter: mlp, value: [1, 0.5, 0]}"
     rest = f"parameters: {{t: [{attention}, {mlp}, {{value: 0.25}}]}}"
-    found = read(mergekit("slerp", models, rest), layers=3)
-    assert found.recipe.models[0].coefficient == (
+    imported = read(mergekit("slerp", models, rest), layers=3)
+    assert imported.recipe.models[0].coefficient == (
         PartCoefficient("self_attn", {0: 0.0, 1: 0.5, 2: 1.0}),
         PartCoefficient("mlp", {0: 1.0, 1: 0.5, 2: 0.0}),
         PartCoefficient(None, 0.25),
@@ -150,8 +150,8 @@ def test_slerp_by_attention_and_mlp_as_mergekits_examples_have_it() -> None:
 def test_one_slice_of_all_layers_is_the_whole_model() -> None:
     slices = "slices: [{sources: [{model: base, layer_range: [0, 4]}, "
     slices += "{model: a, layer_range: [0, 4]}]}]"
-    found = read(mergekit("task_arithmetic", slices, "parameters: {weight: 1}"))
-    assert [model.model for model in found.recipe.models] == ["a"]
+    imported = read(mergekit("task_arithmetic", slices, "parameters: {weight: 1}"))
+    assert [model.model for model in imported.recipe.models] == ["a"]
     with pytest.raises(NoCounterpart, match="assembled from layer ranges"):
         read(mergekit("task_arithmetic", slices.replace("[0, 4]", "[2, 4]")))
 
@@ -188,12 +188,12 @@ def test_a_value_that_is_the_same_for_all_tensors_is_a_number(
 def test_a_gradient_goes_over_the_layers_and_starts_for_what_is_in_none(
     value: object, beside: float, query: list[float], down: list[float]
 ) -> None:
-    found = read_setting(value, "weight", llama_names(3))
-    assert isinstance(found, dict)
-    assert found["model.embed_tokens.weight"] == beside
-    assert [found[f"model.layers.{i}.self_attn.q_proj.weight"] for i in range(3)] == query
-    assert [found[f"model.layers.{i}.mlp.down_proj.weight"] for i in range(3)] == down
-    assert found["model.norm.weight"] == found["lm_head.weight"] == beside
+    weights = read_setting(value, "weight", llama_names(3))
+    assert isinstance(weights, dict)
+    assert weights["model.embed_tokens.weight"] == beside
+    assert [weights[f"model.layers.{i}.self_attn.q_proj.weight"] for i in range(3)] == query
+    assert [weights[f"model.layers.{i}.mlp.down_proj.weight"] for i in range(3)] == down
+    assert weights["model.norm.weight"] == weights["lm_head.weight"] == beside
 
 
 @pytest.mark.parametrize(
@@ -221,15 +221,15 @@ def test_a_filter_that_leaves_tensors_without_a_value_is_named() -> None:
 def test_what_no_filter_meets_has_the_value_of_all_models_and_then_the_default() -> None:
     embeddings = "[{filter: embed, value: 0.25}]"
     models = f"models: [{{model: a, parameters: {{weight: {embeddings}}}}}, {{model: b}}]"
-    found = read(mergekit("task_arithmetic", models, "parameters: {weight: 0.5}"), layers=2)
-    assert found.recipe.models[0].coefficient == (
+    imported = read(mergekit("task_arithmetic", models, "parameters: {weight: 0.5}"), layers=2)
+    assert imported.recipe.models[0].coefficient == (
         PartCoefficient("embed_tokens", 0.25),
         PartCoefficient(None, 0.5),
     )
     some = "parameters: {weight: 1, density: [{filter: nowhere, value: 0.5}]}"
     assert read(mergekit("ties", rest=some)).recipe.parameters["density"] == 1.0
-    own = weighted("{weight: 0.5}", "{weight: 0.5}")  # the gradient below is unused
-    assert read(mergekit("task_arithmetic", own, "parameters: {weight: [0, 1]}"))
+    both_weighted = weighted("{weight: 0.5}", "{weight: 0.5}")  # the gradient below is unused
+    assert read(mergekit("task_arithmetic", both_weighted, "parameters: {weight: [0, 1]}"))
 
 
 @pytest.mark.parametrize(
@@ -280,26 +280,28 @@ def test_what_is_lost_is_said() -> None:
 
 
 def test_whose_tokens_a_merge_has_is_read_and_written() -> None:
-    def found(rest: str) -> tuple[str, tuple[str, ...]]:
-        given = read(mergekit("task_arithmetic", rest=f"parameters: {{weight: 1}}\n{rest}"))
-        return given.recipe.vocabulary, given.notes
+    def tokens_of(rest: str) -> tuple[str, tuple[str, ...]]:
+        imported = read(mergekit("task_arithmetic", rest=f"parameters: {{weight: 1}}\n{rest}"))
+        return imported.recipe.vocabulary, imported.notes
 
-    assert found("tokenizer_source: base") == found("chat_template: auto") == ("base", ())
-    assert found("tokenizer: {source: union}")[0] == "union"
-    assert found("tokenizer_source: union")[0] == "union"
-    whose = read(mergekit("task_arithmetic", rest="parameters: {weight: 1}")).recipe.models[0].model
-    assert found(f"tokenizer_source: {whose}")[0] == whose
-    vocabulary, notes = found("tokenizer: {source: else, pad_to_multiple_of: 64}")
+    assert tokens_of("tokenizer_source: base") == tokens_of("chat_template: auto") == ("base", ())
+    assert tokens_of("tokenizer: {source: union}")[0] == "union"
+    assert tokens_of("tokenizer_source: union")[0] == "union"
+    math = read(mergekit("task_arithmetic", rest="parameters: {weight: 1}")).recipe.models[0].model
+    assert tokens_of(f"tokenizer_source: {math}")[0] == math
+    vocabulary, notes = tokens_of("tokenizer: {source: else, pad_to_multiple_of: 64}")
     assert vocabulary == "base"
     assert "pad_to_multiple_of left out" in notes[0] and "'else' is left out" in notes[1]
-    assert "chat_template is left out" in found("chat_template: chatml")[1][0]
+    assert "chat_template is left out" in tokens_of("chat_template: chatml")[1][0]
     model = DomainModel("./math")
     for choice in ("union", "./math"):
         recipe = MergeRecipe("base", (model,), "task_arithmetic", vocabulary=choice)
         assert yaml.safe_load(export_mergekit(recipe).text)["tokenizer_source"] == choice
     plain = MergeRecipe("base", (model,), "task_arithmetic", chat_template="./math")
-    told = export_mergekit(plain)
-    assert "tokenizer_source" not in told.text and any("of the base;" in n for n in told.notes)
+    written = export_mergekit(plain)
+    assert "tokenizer_source" not in written.text and any(
+        "of the base;" in n for n in written.notes
+    )
     apart = export_mergekit(MergeRecipe("base", (model,), "task_arithmetic", heads="base"))
     assert any("stops at heads that differ" in note for note in apart.notes)
 
@@ -329,10 +331,10 @@ def test_della_that_drops_nothing_is_written() -> None:
 
 
 def test_sums_are_float32_and_rounded_once() -> None:
-    found = exported("task_arithmetic")
-    assert "dtype" not in found and "out_dtype" not in found, "the base's, which is not here"
-    found = exported("task_arithmetic", dtype="bfloat16")
-    assert (found["dtype"], found["out_dtype"]) == ("float32", "bfloat16")
+    settings = exported("task_arithmetic")
+    assert "dtype" not in settings and "out_dtype" not in settings, "the base's, which is not here"
+    settings = exported("task_arithmetic", dtype="bfloat16")
+    assert (settings["dtype"], settings["out_dtype"]) == ("float32", "bfloat16")
 
 
 def test_coefficients_by_layer_are_a_gradient_with_a_stop_at_every_layer() -> None:
@@ -400,8 +402,8 @@ def test_a_part_by_layer_outside_the_layers_has_no_filter() -> None:
 
 def test_weights_are_written_without_rounding_errors() -> None:
     models = (DomainModel("a", (0.9,)), DomainModel("b", (0.7,), coefficient=0.3))
-    found = exported("darex_q", *models, parameters={"q": 0.6, "other_tensors": "prune"})
-    weights = [model["parameters"]["weight"] for model in found["models"]]  # type: ignore[attr-defined]
+    settings = exported("darex_q", *models, parameters={"q": 0.6, "other_tensors": "prune"})
+    weights = [model["parameters"]["weight"] for model in settings["models"]]  # type: ignore[attr-defined]
     assert weights == [0.166666666667, 0.15]
 
 
@@ -415,10 +417,10 @@ def test_other_tensors_keep_their_whole_delta_only_beside_plain_dare() -> None:
 
 def test_methods_of_chance_are_written_with_a_warning() -> None:
     models = (DomainModel("a", (0.9,), (2.0,)), DomainModel("b", (0.5,)))
-    found = export_mergekit(MergeRecipe("base", models, "dare"))
-    first = yaml.safe_load(found.text)["models"][0]["parameters"]
+    exported_dare = export_mergekit(MergeRecipe("base", models, "dare"))
+    first = yaml.safe_load(exported_dare.text)["models"][0]["parameters"]
     assert first == {"weight": 2.0, "density": 0.1}
-    assert any("at random" in note for note in found.notes)
+    assert any("at random" in note for note in exported_dare.notes)
     less = export_mergekit(MergeRecipe("base", models[:1], "darex_q", {"q": 0.2}))
     assert yaml.safe_load(less.text)["models"][0]["parameters"]["weight"] == pytest.approx(1.0)
     della = export_mergekit(MergeRecipe("base", TWO, "della"))
@@ -479,9 +481,9 @@ def test_recipes_go_out_and_come_back_on_the_command_line(
     zoo_env: Path, dppa: Command, tmp_path: Path
 ) -> None:
     models = (DomainModel("zoo:math", coefficient={0: 0.5, 1: 1.0}), DomainModel("zoo:law"))
-    mine, theirs, back = (tmp_path / name for name in ("mine.yaml", "theirs.yaml", "back.yaml"))
-    mine.write_text(dump_recipe(MergeRecipe("zoo:base", models, "task_arithmetic")))
-    assert dppa("export", mine, "--mergekit", "--out", theirs) == 0
+    ours, theirs, back = (tmp_path / name for name in ("mine.yaml", "theirs.yaml", "back.yaml"))
+    ours.write_text(dump_recipe(MergeRecipe("zoo:base", models, "task_arithmetic")))
+    assert dppa("export", ours, "--mergekit", "--out", theirs) == 0
     assert f"base_model: {zoo_env}/base" in theirs.read_text()
     assert dppa("import", theirs, "--out", back) == 0
     assert [m.coefficient for m in load_recipe(back).models] == [{0: 0.5, 1: 1.0}, 1.0]
@@ -500,9 +502,9 @@ def test_names_of_a_foreign_recipe_are_given_their_places(
     )
     places = [f"acme/{name}={zoo_env / name}" for name in ("base", "math")]
     assert dppa("import", theirs, "--out", out, "--model", places[0], "--model", places[1]) == 0
-    found = load_recipe(out)
-    assert (found.base, found.vocabulary) == (str(zoo_env / "base"), str(zoo_env / "math"))
-    assert [model.model for model in found.models] == [str(zoo_env / "math")]
+    imported = load_recipe(out)
+    assert (imported.base, imported.vocabulary) == (str(zoo_env / "base"), str(zoo_env / "math"))
+    assert [model.model for model in imported.models] == [str(zoo_env / "math")]
     wrong = ("import", theirs, "--model", places[0])
     assert dppa(*wrong, "--model", "acme/law=law") == 1
     assert "names no such model, but acme/base, acme/math" in dppa.err
@@ -520,10 +522,10 @@ def test_a_model_named_as_a_keyword_leaves_the_settings_as_they_are(
     )
     place = f"{keyword}={zoo_env / 'math'}"
     assert dppa("import", theirs, "--out", out, "--model", place) == 0
-    found = load_recipe(out)
-    assert (found.vocabulary, found.chat_template) == (keyword, "auto")
-    assert [model.model for model in found.models] == [str(zoo_env / "math")]
-    auto = renamed(replace(found, base="auto"), {"auto": "zoo:base"})
+    imported = load_recipe(out)
+    assert (imported.vocabulary, imported.chat_template) == (keyword, "auto")
+    assert [model.model for model in imported.models] == [str(zoo_env / "math")]
+    auto = renamed(replace(imported, base="auto"), {"auto": "zoo:base"})
     assert (auto.base, auto.chat_template) == ("zoo:base", "auto")
 
 

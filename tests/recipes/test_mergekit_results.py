@@ -34,11 +34,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tensors(recipe: MergeRecipe) -> dict[str, np.ndarray]:
     merger = open_merger(recipe)
-    found = {}
+    merged = {}
     for name in merger.names():
         dtype, shape, raw = merger.tensor(name)
-        found[name] = to_float32(raw, dtype).reshape(shape)
-    return found
+        merged[name] = to_float32(raw, dtype).reshape(shape)
+    return merged
 
 
 def assert_as_recorded(name: str, merged: dict[str, np.ndarray]) -> None:

@@ -51,9 +51,9 @@ def test_a_recipe_is_read_as_written() -> None:
 def test_a_recipe_without_a_dtype_takes_the_bases_which_is_known_of_embedded_models() -> None:
     text = TEXT.replace("dtype: bfloat16\n", "")
     assert parse_recipe(text) == parse_recipe(TEXT)
-    own = parse_recipe(text.replace("base: zoo:base", "base: models/mine"))
-    assert own.dtype == "base" and parse_recipe(dump_recipe(own)) == own
-    assert recipe_hash(own) != recipe_hash(replace(own, dtype="bfloat16"))
+    local = parse_recipe(text.replace("base: zoo:base", "base: models/mine"))
+    assert local.dtype == "base" and parse_recipe(dump_recipe(local)) == local
+    assert recipe_hash(local) != recipe_hash(replace(local, dtype="bfloat16"))
 
 
 BY_LAYER = st.dictionaries(st.integers(0, 40), st.floats(-2, 2), min_size=1, max_size=4)
@@ -63,10 +63,10 @@ VALUES = st.tuples(
 
 
 @given(st.lists(VALUES, min_size=1, max_size=4), st.integers(0, 2**40))
-def test_a_recipe_survives_its_own_text(found: list[tuple], seed: int) -> None:  # type: ignore[type-arg]
+def test_a_recipe_survives_its_own_text(drawn: list[tuple], seed: int) -> None:  # type: ignore[type-arg]
     models = tuple(
         DomainModel("zoo:math", levels, tuple(factors[: len(levels)]), coefficient)
-        for levels, factors, coefficient in found
+        for levels, factors, coefficient in drawn
     )
     recipe = MergeRecipe("zoo:base", models, seed=seed, dtype="float16")
     again = parse_recipe(dump_recipe(recipe))
@@ -101,9 +101,9 @@ def test_a_setting_newer_than_the_format_is_told_only_where_it_is_set() -> None:
     assert recipe.settings().scaling == "largest" and "scaling" not in dump_recipe(recipe)
     spelled = parse_recipe(TEXT.replace("ties: exact", "ties: exact, scaling: largest"))
     assert spelled == recipe and recipe_hash(spelled) == recipe_hash(recipe)
-    other = parse_recipe(TEXT.replace("ties: exact", "ties: exact, scaling: mean"))
-    assert recipe_hash(other) != recipe_hash(recipe)
-    assert parse_recipe(dump_recipe(other)) == other and other.settings().scaling == "mean"
+    changed = parse_recipe(TEXT.replace("ties: exact", "ties: exact, scaling: mean"))
+    assert recipe_hash(changed) != recipe_hash(recipe)
+    assert parse_recipe(dump_recipe(changed)) == changed and changed.settings().scaling == "mean"
     prune = Pruning("dppa", {"scaling": "largest"})
     staged = replace(recipe, method="ties", parameters={}, prune=prune)
     assert "scaling" not in dump_recipe(staged)

@@ -38,45 +38,52 @@ def way() -> Trace:
 
 
 def step(request: dict[str, object], key: str) -> dict[str, object]:
-    return next(one for one in explain(request)["steps"] if one["key"] == key)
+    return next(entry for entry in explain(request)["steps"] if entry["key"] == key)
 
 
 def test_the_steps_by_hand(way: Trace) -> None:
-    mine = way.models[FIRST]
-    assert mine.delta.ravel().tolist() == DELTA
+    traced = way.models[FIRST]
+    assert traced.delta.ravel().tolist() == DELTA
     assert sum(map(abs, DELTA)) == 278  # so the mean is 7.72, five times that 38.6: one outlier
-    assert [(one.above, one.numel) for one in mine.modules] == [(1, 36), (1, 36), (0, 36), (1, 36)]
-    assert [(one.above, one.numel) for one in mine.layers] == [(4, 72), (3, 72)]
+    assert [(module.above, module.numel) for module in traced.modules] == [
+        (1, 36),
+        (1, 36),
+        (0, 36),
+        (1, 36),
+    ]
+    assert [(layer.above, layer.numel) for layer in traced.layers] == [(4, 72), (3, 72)]
     # S is 4/72 and 3/72: as far above their mean as below. u = (1/36) / (3/144) = 4/3.
-    assert mine.significance.by_layer.tolist() == pytest.approx([0.08, 0.08, -0.08, -0.08])
-    assert mine.centred.tolist() == pytest.approx([1 / 3, 1 / 3, -1, 1 / 3])
-    assert mine.significance.by_module.tolist() == pytest.approx([0.08 / 3] * 2 + [-0.08, 0.08 / 3])
+    assert traced.significance.by_layer.tolist() == pytest.approx([0.08, 0.08, -0.08, -0.08])
+    assert traced.centred.tolist() == pytest.approx([1 / 3, 1 / 3, -1, 1 / 3])
+    assert traced.significance.by_module.tolist() == pytest.approx(
+        [0.08 / 3] * 2 + [-0.08, 0.08 / 3]
+    )
     # At 0.8 no density leaves the box: 0.2 + 0.08 + 0.0267. At 0.9 the third would be -0.06,
     # is set to 0, and the other three share the difference: 0.2067 - 0.02.
-    assert mine.module.density == pytest.approx(0.2 + 0.08 + 0.08 / 3)
-    assert mine.module.levels[0].density == pytest.approx(0.1 + 0.08 + 0.08 / 3 - 0.06 / 3)
+    assert traced.module.density == pytest.approx(0.2 + 0.08 + 0.08 / 3)
+    assert traced.module.levels[0].density == pytest.approx(0.1 + 0.08 + 0.08 / 3 - 0.06 / 3)
     # round(36 * 0.3067) = 11 and round(36 * 0.1867) = 7 of the sorted |d|.
-    assert (mine.module.levels[0].kept, mine.module.kept) == (7, 11)
+    assert (traced.module.levels[0].kept, traced.module.kept) == (7, 11)
     large = [abs(d) in (12, 14, 17, 29, 31, 41) for d in DELTA]
-    assert sum(large) == 6 and (mine.partitions.ravel() == 1).sum() == 7
-    assert all(mine.partitions.ravel()[large] == 1)
-    assert sorted(np.abs(mine.delta[mine.partitions == 2]).tolist()) == [8, 8, 9, 11]
+    assert sum(large) == 6 and (traced.partitions.ravel() == 1).sum() == 7
+    assert all(traced.partitions.ravel()[large] == 1)
+    assert sorted(np.abs(traced.delta[traced.partitions == 2]).tolist()) == [8, 8, 9, 11]
     by_hand = [
-        d * {0: 0, 1: 1.6, 2: 1}[p] for d, p in zip(DELTA, mine.partitions.flat, strict=True)
+        d * {0: 0, 1: 1.6, 2: 1}[p] for d, p in zip(DELTA, traced.partitions.flat, strict=True)
     ]
-    assert mine.amplified.ravel() == pytest.approx(by_hand)
+    assert traced.amplified.ravel() == pytest.approx(by_hand)
 
 
 def test_tied_changes_are_told_apart_as_a_merge_does(way: Trace) -> None:
-    mine = way.models[FIRST]
-    tied = np.flatnonzero(np.abs(mine.delta.ravel()) == 11)
-    assert sorted(mine.partitions.ravel()[tied]) == [1, 2]
+    traced = way.models[FIRST]
+    tied = np.flatnonzero(np.abs(traced.delta.ravel()) == 11)
+    assert sorted(traced.partitions.ravel()[tied]) == [1, 2]
     cells = step({"start": "heavy"}, "partitions")["cells"]
-    told = {mine.partitions.flat[cell]: cells[cell] for cell in tied}
+    texts = {traced.partitions.flat[cell]: cells[cell] for cell in tied}
     tie = "11 is the threshold of the first level, as in 2 cells: 1 of them inside, chosen by a "
-    assert told[1] == f"|d| = 11, inside both levels (t = 11): partition 1. {tie}fixed order"
+    assert texts[1] == f"|d| = 11, inside both levels (t = 11): partition 1. {tie}fixed order"
     assert (
-        told[2] == f"|d| = 11, inside the second level only (t = 7): partition 2. {tie}fixed order"
+        texts[2] == f"|d| = 11, inside the second level only (t = 7): partition 2. {tie}fixed order"
     )
     assert cells[2] == "|d| = 3, outside of both (t = 7): dropped"
 
@@ -91,19 +98,19 @@ def test_everything_is_what_a_merge_of_a_checkpoint_gives(name: str, tmp_path: P
     )
     recipe = MergeRecipe(str(folders[BASE]), models, dtype="float32")
     merge_to_folder(recipe, tmp_path / "merged", workers=1, sync=False)
-    mine = trace(mini, settings)
+    traced = trace(mini, settings)
     merged = slow.read(tmp_path / "merged").arrays[YOURS]
-    assert mine.merged.tobytes() == merged.tobytes()
+    assert traced.merged.tobytes() == merged.tobytes()
     weights = {model: slow.read(folders[model]) for model in MODELS}
     treated = [
         slow.Treated(weights[m], settings.levels, settings.factors, settings.coefficients[m])
         for m in (FIRST, SECOND)
     ]
-    assert mine.merged.tobytes() == slow.merge(weights[BASE], treated).arrays[YOURS].tobytes()
+    assert traced.merged.tobytes() == slow.merge(weights[BASE], treated).arrays[YOURS].tobytes()
     planned = slow.plan(weights[BASE], weights[FIRST], settings.levels)[0]
     inner, outer = (mask.reshape(6, 6) for mask in planned.masks)
-    assert (mine.models[FIRST].partitions == np.where(inner, 1, np.where(outer, 2, 0))).all()
-    assert mine.models[FIRST].module.density == pytest.approx(planned.densities[1], abs=1e-9)
+    assert (traced.models[FIRST].partitions == np.where(inner, 1, np.where(outer, 2, 0))).all()
+    assert traced.models[FIRST].module.density == pytest.approx(planned.densities[1], abs=1e-9)
 
 
 def saved(mini: Mini, model: str, folder: Path) -> Path:
@@ -115,15 +122,15 @@ def saved(mini: Mini, model: str, folder: Path) -> Path:
 
 def test_the_shift_is_that_of_all_four_where_mine_is_held() -> None:
     """Cut out of the models, at 95 %: S is 2/72 and 3/72, so 0.05 - 0.08 is held at 0."""
-    steps = {one["key"]: one for one in explain({"start": "real", "rate": 0.95})["steps"]}
-    found = steps["rate"]
-    assert [row[1:3] + row[4:5] for row in found["table"]["rows"]] == [
+    steps = {entry["key"]: entry for entry in explain({"start": "real", "rate": 0.95})["steps"]}
+    rate_step = steps["rate"]
+    assert [row[1:3] + row[4:5] for row in rate_step["table"]["rows"]] == [
         ("−0.08", "0", "0"),
         ("−0.08", "0", "0"),
         ("+0.08", "0", "0.1"),  # all four keep 0.05, so these two keep 0.1 = 0.05 + 0.08 - 0.03
         ("+0.08", "0", "0.1"),
     ]
-    worked, why = found["lines"][-2:]
+    worked, why = rate_step["lines"][-2:]
     assert worked.startswith("density = 0.05 − 0.08 + 0 − 0.03 = −0.06, held at 0, so the ")
     assert why.startswith("The last −0.03 is the same for all four")
     for key in ("pruned", "partitions"):
@@ -134,10 +141,10 @@ def test_the_shift_is_that_of_all_four_where_mine_is_held() -> None:
 
 def test_the_other_methods_by_hand(way: Trace) -> None:
     """In row 1, column 5, A has 17 and B -23: both are among the largest of their models."""
-    found = {name: way.methods[name].change[0, 4] for name in SIDE_BY_SIDE}
-    assert found["magnitude"] == 17 - 23
-    assert found["ties"] == -23  # 17 - 23 is negative: A does not count
-    assert found["dppa"] == pytest.approx(1.6 * 17 - 23)
+    changes = {name: way.methods[name].change[0, 4] for name in SIDE_BY_SIDE}
+    assert changes["magnitude"] == 17 - 23
+    assert changes["ties"] == -23  # 17 - 23 is negative: A does not count
+    assert changes["dppa"] == pytest.approx(1.6 * 17 - 23)
     dare = way.methods["dare"].parts[FIRST]
     drawn = dare != 0
     assert dare[drawn] == pytest.approx(way.models[FIRST].delta[drawn] / 0.2)
@@ -149,53 +156,53 @@ def test_a_vote_is_told_as_it_was_held() -> None:
     assert "TIES: A −17 (turned round) and B −23 agree, their mean by coefficients = −20" in turned
     base = explain({"start": "heavy"})["weights"]
     equal = {**base, "B": [2 * w - a for w, a in zip(base["base"], base["A"], strict=True)]}
-    told = step({"start": "heavy", "weights": equal}, "methods")["cells"][4]
-    assert "TIES: A 17 and B −17 cancel out, so the sign most cells elected counts = " in told
+    text = step({"start": "heavy", "weights": equal}, "methods")["cells"][4]
+    assert "TIES: A 17 and B −17 cancel out, so the sign most cells elected counts = " in text
 
 
 def test_every_step_says_its_numbers() -> None:
-    said = {one["key"]: one for one in explain({"start": "heavy"})["steps"]}
-    assert said["delta"]["cells"][1] == "d = A − W = 6 − 18 = −12"
-    assert said["significance"]["lines"][2].endswith("s = 1/36 = 2.778\u202f%")
-    assert "0.2 + 0.08 + 0.02667 = 0.3067" in said["rate"]["lines"][-1]
-    assert said["pruned"]["cells"][2] == "|d| = 3 < 7: dropped"
-    assert said["amplified"]["cells"][1] == "partition 1: 1.6 × (−12) = −19.2"
-    assert said["merged"]["cells"][1] == "18 + 1 × (−19.2) + 1 × 0 = −1.2"
-    assert "A 17 and B −23 disagree, the larger side = −23" in said["methods"]["cells"][4]
+    steps = {entry["key"]: entry for entry in explain({"start": "heavy"})["steps"]}
+    assert steps["delta"]["cells"][1] == "d = A − W = 6 − 18 = −12"
+    assert steps["significance"]["lines"][2].endswith("s = 1/36 = 2.778\u202f%")
+    assert "0.2 + 0.08 + 0.02667 = 0.3067" in steps["rate"]["lines"][-1]
+    assert steps["pruned"]["cells"][2] == "|d| = 3 < 7: dropped"
+    assert steps["amplified"]["cells"][1] == "partition 1: 1.6 × (−12) = −19.2"
+    assert steps["merged"]["cells"][1] == "18 + 1 × (−19.2) + 1 × 0 = −1.2"
+    assert "A 17 and B −23 disagree, the larger side = −23" in steps["methods"]["cells"][4]
 
 
 @pytest.mark.parametrize("name", STARTS)
 def test_every_step_asks_one_question_with_one_right_answer(name: str) -> None:
-    for one in explain({"start": name, "rate": 0.6})["steps"]:
-        question = one["question"]
+    for entry in explain({"start": name, "rate": 0.6})["steps"]:
+        question = entry["question"]
         assert question and len(set(question["options"])) == len(question["options"]) >= 2
         assert question["options"][question["answer"]] and question["why"]
         if question["grid"]:  # what is hidden is what is asked
-            shown = next(g for g in one["grids"] if g["name"] == question["grid"])
+            grid = next(g for g in entry["grids"] if g["name"] == question["grid"])
             right = question["options"][question["answer"]]
-            told = {"p1": "partition 1", "p2": "partition 2", "out": "dropped", "far": "yes"}
-            marks = [told.get(m, m or "no") for m in shown["marks"]] or [""] * 36
-            assert right == shown["shown"][question["cell"]] or right.endswith(
+            labels = {"p1": "partition 1", "p2": "partition 2", "out": "dropped", "far": "yes"}
+            marks = [labels.get(m, m or "no") for m in grid["marks"]] or [""] * 36
+            assert right == grid["shown"][question["cell"]] or right.endswith(
                 marks[question["cell"]]
             )
 
 
 def test_an_edited_matrix_with_nothing_to_ask_still_goes_all_the_way() -> None:
     same = [0.0] * 36
-    found = explain({"start": "random", "weights": dict.fromkeys(MODELS, same)})
-    assert found["steps"][-1]["grids"][-1]["values"] == tuple(same)
-    assert found["steps"][3]["lines"][-1] == (
+    explained = explain({"start": "random", "weights": dict.fromkeys(MODELS, same)})
+    assert explained["steps"][-1]["grids"][-1]["values"] == tuple(same)
+    assert explained["steps"][3]["lines"][-1] == (
         "This matrix keeps nothing here: all its changes are 0."
     )
-    asked = {one["key"] for one in found["steps"] if one["question"]}
-    assert asked == {"significance", "rate"}
+    questioned = {entry["key"] for entry in explained["steps"] if entry["question"]}
+    assert questioned == {"significance", "rate"}
     assert step({"start": "random"}, "rate")["lines"][1] == (
         "a(matrix) = 0: all four matrices have the same s."
     )
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("query", "message"),
     [
         ([], "starts from a mapping"),
         ({"start": "/etc"}, "heavy, random, real"),
@@ -207,9 +214,9 @@ def test_an_edited_matrix_with_nothing_to_ask_still_goes_all_the_way() -> None:
         ({"factor": float("nan")}, "factor"),
     ],
 )
-def test_what_cannot_be_explained_is_refused(asked: object, message: str) -> None:
+def test_what_cannot_be_explained_is_refused(request: object, message: str) -> None:
     with pytest.raises(InvalidValue, match=message):
-        explain(asked)
+        explain(request)
 
 
 def test_editing_leaves_the_start_as_it_was() -> None:
