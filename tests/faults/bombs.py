@@ -184,8 +184,8 @@ def main(folder: str) -> None:
         except DppaError as error:
             refusal = str(error)
         size = path.stat().st_size >> 20 if path.is_file() else 0
-        told = {"mib": _peak() - before, "seconds": time.thread_time() - began, "size": size}
-        sys.stdout.write(json.dumps({"name": bomb.__name__, "refusal": refusal, **told}) + "\n")
+        figures = {"mib": _peak() - before, "seconds": time.thread_time() - began, "size": size}
+        sys.stdout.write(json.dumps({"name": bomb.__name__, "refusal": refusal, **figures}) + "\n")
         if path.is_file():
             path.unlink()
 

@@ -55,11 +55,11 @@ def _answer(work: Callable[[], object], reading: int, writing: int) -> None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(SECONDS)
         try:
-            told = pickle.dumps((None, work()))
+            pickled = pickle.dumps((None, work()))
         except BaseException as error:
-            told = _pickled(error)
+            pickled = _pickled(error)
         with os.fdopen(writing, "wb") as pipe:
-            pipe.write(told)
+            pipe.write(pickled)
     finally:
         os._exit(0)
 
@@ -134,7 +134,7 @@ class Disk:
             _system(_libc.mount(b"none", bytes(self.folder), b"tmpfs", flags, None))
             return
         _drop_capabilities()
-        for path in (self.folder, *(one for one in self.folder.rglob("*") if one.is_dir())):
+        for path in (self.folder, *(inner for inner in self.folder.rglob("*") if inner.is_dir())):
             path.chmod(0o555)
 
     def unlock(self) -> None:
@@ -142,7 +142,7 @@ class Disk:
         if self.mounted:
             _system(_libc.mount(b"none", bytes(self.folder), b"tmpfs", _REMOUNT, None))
             return
-        for path in (self.folder, *(one for one in self.folder.rglob("*") if one.is_dir())):
+        for path in (self.folder, *(inner for inner in self.folder.rglob("*") if inner.is_dir())):
             path.chmod(0o755)
 
 

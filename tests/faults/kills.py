@@ -42,16 +42,16 @@ class Scene:
             for rate in (0.8, 0.5)
         ]
         self.whole: list[Contents] = []
-        for which in (0, 1):
-            self.merge(which)
+        for number in (0, 1):
+            self.merge(number)
             self.whole.append(contents(self.out))
         self.seconds = min(timed(lambda: self.merge(1, sync=True)) for _ in range(3))
 
-    def merge(self, which: int, *, sync: bool = False) -> None:
+    def merge(self, number: int, *, sync: bool = False) -> None:
         """Make one of the two, replacing the other if present."""
         sizes = (10**9, 20_000)
         merge_to_folder(
-            self._recipes[which], self.out, overwrite=True, shard_size=sizes[which], sync=sync
+            self._recipes[number], self.out, overwrite=True, shard_size=sizes[number], sync=sync
         )
 
     def start(self, old: bool) -> None:
@@ -64,10 +64,10 @@ class Scene:
         """Which merge is in the target; fails unless it is whole."""
         if not os.path.lexists(self.out):
             return "absent"
-        found = contents(self.out)
-        if found not in self.whole:
-            raise AssertionError(f"half a merge: {sorted(found)}")
-        return "old" if found == self.whole[0] else "new"
+        current = contents(self.out)
+        if current not in self.whole:
+            raise AssertionError(f"half a merge: {sorted(current)}")
+        return "old" if current == self.whole[0] else "new"
 
 
 def contents(folder: Path) -> Contents:
@@ -137,15 +137,15 @@ def check(scene: Scene, old: bool, one_step: bool) -> tuple[str, bool]:
 
 def kill_at_random(scene: Scene, count: int, seed: int) -> Counter[str]:
     """Kill merges at random moments; count the states that the kills left."""
-    rng, seen, kills = random.Random(seed), Counter[str](), 0
+    rng, states, kills = random.Random(seed), Counter[str](), 0
     while kills < count:
         old = kills % 2 == 1
         scene.start(old)
         if run(lambda: scene.merge(1, sync=True), rng.uniform(0, scene.seconds)):
             state, partial = check(scene, old, one_step=True)
-            seen.update([state, "partial"] if partial else [state])
+            states.update([state, "partial"] if partial else [state])
             kills += 1
-    return seen
+    return states
 
 
 def kill_before_steps(scene: Scene, stride: int) -> int:
@@ -155,7 +155,7 @@ def kill_before_steps(scene: Scene, stride: int) -> int:
         The number of kills.
     """
     kills, kernel = 0, atomic.exchange
-    for old, exchange in ((False, kernel), (True, kernel), (True, lambda one, other: False)):
+    for old, exchange in ((False, kernel), (True, kernel), (True, lambda source, target: False)):
         for step in range(0, 10_000, stride):
             scene.start(old)
             atomic.exchange = exchange
@@ -179,16 +179,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100, help="kills at random moments")
     parser.add_argument("--stride", type=int, default=1, help="kill before every so-manieth step")
     parser.add_argument("--seed", type=int, default=0)
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"DPPA_CACHE": str(Path(folder) / "cache"), "DPPA_COMPILE": "0"}
         scene = Scene(Path(folder))
-        seen = kill_at_random(scene, chosen.count, chosen.seed)
-        steps = kill_before_steps(scene, chosen.stride)
+        states = kill_at_random(scene, options.count, options.seed)
+        steps = kill_before_steps(scene, options.stride)
     sys.stdout.write(
-        f"{chosen.count} merges killed at random moments: target absent {seen['absent']}, "
-        f"old {seen['old']}, new {seen['new']}, half-written 0; {seen['partial']} left a partial "
-        f"folder, the next merge none. {steps} killed before a step of their own: the same.\n"
+        f"{options.count} merges killed at random moments: target absent {states['absent']}, "
+        f"old {states['old']}, new {states['new']}, half-written 0; {states['partial']} left "
+        f"a partial folder, the next merge none. "
+        f"{steps} killed before a step of their own: the same.\n"
     )
 
 

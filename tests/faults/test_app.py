@@ -62,10 +62,10 @@ class App:
         finally:
             client.close()
 
-    def fetch(self, made: dict[str, Any]) -> int:
+    def fetch(self, offer: dict[str, Any]) -> int:
         """The bytes of a file on offer, or the error status."""
         try:
-            with urllib.request.urlopen(f"{self.server.url}/{made['address']}") as answer:
+            with urllib.request.urlopen(f"{self.server.url}/{offer['address']}") as answer:
                 return len(answer.read())
         except urllib.error.HTTPError as error:
             return error.code
@@ -88,10 +88,10 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 def test_a_clock_that_jumps_by_years_neither_removes_nor_keeps_anything(app: App) -> None:
     before = app.ask("chat", RECIPE, "1 + 1 = ?"), app.ask("score", RECIPE, "math", "merged", 4)
     (app.folder / "jump").touch()
-    made = app.ask("export", RECIPE, "packs")
-    assert made["seconds"] > 1700 and app.fetch(made) == made["bytes"]
+    offer = app.ask("export", RECIPE, "packs")
+    assert offer["seconds"] > 1700 and app.fetch(offer) == offer["bytes"]
     again = app.ask("chat", RECIPE, "1 + 1 = ?"), app.ask("score", RECIPE, "math", "merged", 4)
-    assert again == before and app.fetch(made) == made["bytes"]
+    assert again == before and app.fetch(offer) == offer["bytes"]
     (app.folder / "jump").unlink()
 
 
@@ -113,18 +113,18 @@ def test_models_that_vanish_under_the_page_are_missed_by_name_and_work_when_they
 
 @pytest.mark.long
 def test_a_cleared_temporary_folder_costs_the_files_that_lay_there(app: App) -> None:
-    made = app.ask("export", RECIPE, "packs")
+    offer = app.ask("export", RECIPE, "packs")
     (folder,) = (app.folder / "tmp").glob("dppa-export-*")
     shutil.rmtree(folder)
-    assert app.fetch(made) == 404
-    assert app.fetch(app.ask("export", RECIPE, "packs")) == made["bytes"]
+    assert app.fetch(offer) == 404
+    assert app.fetch(app.ask("export", RECIPE, "packs")) == offer["bytes"]
 
 
 @pytest.mark.long
 def test_an_app_killed_in_a_merge_and_an_answer_leaves_nothing_and_begins_where_it_was(
     app: App,
 ) -> None:
-    plan, made = app.ask("plan", RECIPE), app.ask("export", RECIPE, "packs")
+    plan, offer = app.ask("plan", RECIPE), app.ask("export", RECIPE, "packs")
     client = Client(app.server.url, verbose=False, download_files=False)
     client.submit(RECIPE, "Tom has 12 apples. " * 20, max_tokens=256, api_name="/chat")
     client.submit(RECIPE, "checkpoint", api_name="/export")
@@ -143,4 +143,4 @@ def test_an_app_killed_in_a_merge_and_an_answer_leaves_nothing_and_begins_where_
     assert not left.exists()
     assert app.ask("plan", RECIPE) == plan and app.ask("chat", RECIPE, "1 + 1 = ?")
     again = app.ask("export", RECIPE, "packs")
-    assert again["sha256"] == made["sha256"]
+    assert again["sha256"] == offer["sha256"]

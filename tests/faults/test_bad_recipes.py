@@ -88,12 +88,12 @@ def test_merge_keys_are_refused_wherever_they_stand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "shown"),
+    ("keys", "key"),
     [("1: 0.5, 0x1: 0.7", "1"), ("1: 0.5, 1.0: 0.7", "1.0"), ("true: 0.5, 1: 0.7", "1")],
 )
-def test_keys_that_are_equal_are_the_same_key(keys: str, shown: str) -> None:
+def test_keys_that_are_equal_are_the_same_key(keys: str, key: str) -> None:
     text = f"{HEAD}models: [{{model: zoo:math, coefficient: {{{keys}}}}}]\n"
-    refused(text, f"the key {shown} appears again in line 3")
+    refused(text, f"the key {key} appears again in line 3")
 
 
 @pytest.mark.parametrize(
@@ -174,19 +174,19 @@ def test_a_recipe_may_come_through_a_pipe_and_begin_with_a_byte_order_mark() -> 
 
 
 def test_the_hash_does_not_see_how_numbers_are_written() -> None:
-    def recipe(zero: float, one: float) -> MergeRecipe:
-        model = DomainModel(" zoo:math ", (0.5, zero), (one, zero), {1: zero})
+    def recipe(zero: float, unit: float) -> MergeRecipe:
+        model = DomainModel(" zoo:math ", (0.5, zero), (unit, zero), {1: zero})
         rates = {"a": Override(zero)}
-        return MergeRecipe("zoo:base", (model,), "dppa", {"k_layer": one}, rates)
+        return MergeRecipe("zoo:base", (model,), "dppa", {"k_layer": unit}, rates)
 
     assert len({recipe_hash(recipe(zero, 1)) for zero in (0, 0.0, -0.0)}) == 1
-    assert len({recipe_hash(recipe(0, one)) for one in (1, 1.0)}) == 1
+    assert len({recipe_hash(recipe(0, unit)) for unit in (1, 1.0)}) == 1
     assert recipe(-0.0, 1).models[0].model == "zoo:math"
-    one, other = (
+    signed, plain = (
         parse_recipe(f"{HEAD}models: [{{model: zoo:math, coefficient: {number}}}]\n")
         for number in ("-0.0", "0")
     )
-    assert recipe_hash(one) == recipe_hash(other) and dump_recipe(one) == dump_recipe(other)
+    assert recipe_hash(signed) == recipe_hash(plain) and dump_recipe(signed) == dump_recipe(plain)
 
 
 WORDS = st.sampled_from(

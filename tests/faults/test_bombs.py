@@ -39,15 +39,15 @@ SAYS = {
 def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("bombs")
     command = [sys.executable, "-m", "tests.faults.bombs", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return {told["name"]: told for told in map(json.loads, done.stdout.splitlines())}
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr[-2000:]
+    return {trial["name"]: trial for trial in map(json.loads, process.stdout.splitlines())}
 
 
 @pytest.mark.parametrize("name", [bomb.__name__ for bomb in BOMBS])
 def test_a_bomb_is_refused_before_memory_is_taken(
     tried: dict[str, dict[str, Any]], name: str
 ) -> None:
-    told = tried[name]
-    assert re.search(SAYS[name], told["refusal"]), told
-    assert told["mib"] <= max(MIB, TIMES * told["size"]) and told["seconds"] < SECONDS, told
+    trial = tried[name]
+    assert re.search(SAYS[name], trial["refusal"]), trial
+    assert trial["mib"] <= max(MIB, TIMES * trial["size"]) and trial["seconds"] < SECONDS, trial

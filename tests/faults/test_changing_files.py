@@ -53,18 +53,18 @@ def truncate(path: Path) -> None:
 
 def overwrite(path: Path) -> None:
     """Other weights of the same size in the same file, as a copy over it leaves them."""
-    other = tuned_llama(random_llama(0), 2).save(path.parent.parent / "other") / path.name
+    replacement = tuned_llama(random_llama(0), 2).save(path.parent.parent / "other") / path.name
     with path.open("r+b") as file:
-        file.write(other.read_bytes())
+        file.write(replacement.read_bytes())
 
 
 def at_first(change: Callable[[Path], object], path: Path) -> Progress:
     """Changes a file at the first progress report."""
     left = iter([change])
 
-    def progress(done: int, total: int, what: str) -> None:
-        for one in left:
-            one(path)
+    def progress(current: int, total: int, step: str) -> None:
+        for pending in left:
+            pending(path)
 
     return progress
 
@@ -103,8 +103,8 @@ def test_weights_that_vanish_under_a_merge_are_read_to_their_end(root: Path) -> 
     merge_to_folder(recipe(root), root / "whole")
     watch = at_first(lambda path: shutil.rmtree(path.parent), root / WEIGHTS)
     merge_to_folder(recipe(root), root / "out", workers=1, progress=watch)
-    one, other = (root / name / "model.safetensors" for name in ("out", "whole"))
-    assert one.read_bytes() == other.read_bytes()
+    merged, whole = (root / name / "model.safetensors" for name in ("out", "whole"))
+    assert merged.read_bytes() == whole.read_bytes()
     with pytest.raises(MissingCheckpoint, match=r"math: no such folder"):
         merge_to_folder(recipe(root), root / "again")
     assert not list(root.glob("*again*"))
@@ -130,10 +130,10 @@ def test_rubbish_in_every_file_of_the_cache_changes_no_byte(root: Path) -> None:
 
 @pytest.fixture
 def exports(tmp_path: Path) -> Iterator[Exports]:
-    made = Exports(OWN, tmp_path / "made")
+    store = Exports(OWN, tmp_path / "made")
     (tmp_path / "made").mkdir()
-    yield made
-    made.close()
+    yield store
+    store.close()
 
 
 def offered(exports: Exports) -> str:
@@ -160,9 +160,9 @@ def test_a_file_on_offer_that_a_system_cleared_away_is_said_to_be_gone(
 def test_a_folder_cleared_away_while_a_file_is_made_is_told(
     exports: Exports, tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidValue, match="folder in which the file was made is gone") as told:
+    with pytest.raises(InvalidValue, match="folder in which the file was made is gone") as caught:
         with exports.room(ADA, 10) as room:
             shutil.rmtree(room.folder.parent)
             (room.folder / "file.zip").write_bytes(b"x")
-    assert str(tmp_path) not in str(told.value) and exports.nbytes == 0
+    assert str(tmp_path) not in str(caught.value) and exports.nbytes == 0
     assert offered(exports)

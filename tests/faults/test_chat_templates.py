@@ -23,10 +23,10 @@ BEGUN = [*TURNS, {"role": "assistant", "content": "The answer"}]
 def process() -> Iterator[TemplateProcess]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", "hf_a_login")
-        found = TemplateProcess(seconds=1)
-        found.ask({"what": "", "cause": "", "template": {}})
-    yield found
-    found.close()
+        template_process = TemplateProcess(seconds=1)
+        template_process.ask({"what": "", "cause": "", "template": {}})
+    yield template_process
+    template_process.close()
 
 
 def speaking(template: str) -> Any:
@@ -44,8 +44,8 @@ def test_a_template_writes_what_transformers_makes_of_it(
     flags = {"add_generation_prompt": not finish, "continue_final_message": finish}
     for template in (CHAT_TEMPLATE, f"{EMBEDDED}{{# another #}}"):
         tokenizer.chat_template = template
-        wanted = tokenizer.apply_chat_template(turns, tokenize=False, **flags)
-        assert rendered_chat(tokenizer, turns, "x", finish=finish, process=process) == wanted
+        expected = tokenizer.apply_chat_template(turns, tokenize=False, **flags)
+        assert rendered_chat(tokenizer, turns, "x", finish=finish, process=process) == expected
 
 
 def test_the_embedded_template_needs_no_process(zoo_env: Path) -> None:

@@ -37,10 +37,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SIZE = 1 << 20
 MakeDisk = Callable[[], Disk]
 WRITERS: dict[str, Callable[[int, Path], object]] = {
-    "merge": lambda which, out: merge_to_folder(RECIPES[which], out, overwrite=True),
-    "pack": lambda which, out: pack_models(RECIPES[which], out, overwrite=True),
-    "convert": lambda which, out: convert_to_folder(
-        ("zoo:math", "zoo:law")[which], out, overwrite=True
+    "merge": lambda number, out: merge_to_folder(RECIPES[number], out, overwrite=True),
+    "pack": lambda number, out: pack_models(RECIPES[number], out, overwrite=True),
+    "convert": lambda number, out: convert_to_folder(
+        ("zoo:math", "zoo:law")[number], out, overwrite=True
     ),
 }
 
@@ -109,25 +109,25 @@ def test_a_cache_that_takes_nothing_costs_time_and_nothing_else(
     disk: MakeDisk, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def profiled() -> bytes:
-        found = cached_profile("zoo:base", "zoo:math")
-        return b"".join(one.magnitudes.tobytes() for one in found.modules)
+        profile = cached_profile("zoo:base", "zoo:math")
+        return b"".join(module.magnitudes.tobytes() for module in profile.modules)
 
     def measured() -> bytes:
         """In a mapped file, like a model's statistics."""
-        with closing(Draft(cache_folder("statistics") / "one", {"gram": (256, 256)})) as made:
-            made.arrays["gram"][:] = np.arange(256)
-            return made.finish({}).arrays["gram"].tobytes()
+        with closing(Draft(cache_folder("statistics") / "one", {"gram": (256, 256)})) as draft:
+            draft.arrays["gram"][:] = np.arange(256)
+            return draft.finish({}).arrays["gram"].tobytes()
 
     def run() -> None:
         place = disk()
         monkeypatch.setenv("DPPA_CACHE", str(place.folder))
         place.fill() if fault == "full" else place.lock()
-        found = profiled(), measured()
+        computed = profiled(), measured()
         assert contents(place.folder) == {}
         place.empty() if fault == "full" else place.unlock()
-        assert (profiled(), measured()) == found and contents(place.folder)
+        assert (profiled(), measured()) == computed and contents(place.folder)
         kept = open_stored(cache_folder("statistics") / "one")
-        assert kept is not None and kept.arrays["gram"].tobytes() == found[1]
+        assert kept is not None and kept.arrays["gram"].tobytes() == computed[1]
 
     forked(run)
 
@@ -141,9 +141,9 @@ def test_a_file_for_a_visitor_goes_and_the_page_makes_the_next(disk: MakeDisk) -
         def make(tell: Callable[[str, float | None], None]) -> None:
             make_file(RECIPES[0], "packs", ADA, exports, ExportWork(True, tell, threading.Event()))
 
-        with pytest.raises(OutOfBudget, match="disk is full|may not grow") as told:
+        with pytest.raises(OutOfBudget, match="disk is full|may not grow") as caught:
             make(lambda step, _share: place.fill() if "Packing: 2 of" in step else None)
-        assert str(place.folder) not in str(told.value)
+        assert str(place.folder) not in str(caught.value)
         assert contents(place.folder) == {} and exports.nbytes == 0
         place.empty()
         make(lambda *_: None)
@@ -158,22 +158,22 @@ def test_a_search_whose_disk_is_full_goes_on_where_it_was(tmp_path: Path, kind: 
         # A small state could reuse its own old page on a full tmpfs.
         place = Disk(tmp_path / "disk", SIZE, mounted=kind == "study")
         place.empty()
-        ask, asked = ask_by_hand()
+        ask, exams = ask_by_hand()
 
         def filling(exam: Exam) -> DomainScore:
-            if len(asked) == 9:
+            if len(exams) == 9:
                 place.fill()
             return ask(exam)
 
-        with pytest.raises(Exception, match=".") as told:
+        with pytest.raises(Exception, match=".") as caught:
             search(kind, place.folder, filling)
-        assert shortage(told.value), repr(told.value)
+        assert shortage(caught.value), repr(caught.value)
         place.empty()
-        known = {one.target for one in asked[:9]}
+        targets = {exam.target for exam in exams[:9]}
         again, asked_again = ask_by_hand()
         search(kind, place.folder, again)
-        merges = [one.target for one in asked_again if isinstance(one.target, MergeRecipe)]
-        assert merges and not known & set(merges)
+        merges = [exam.target for exam in asked_again if isinstance(exam.target, MergeRecipe)]
+        assert merges and not targets & set(merges)
 
     forked(run)
 
@@ -181,6 +181,8 @@ def test_a_search_whose_disk_is_full_goes_on_where_it_was(tmp_path: Path, kind: 
 def test_a_page_that_finds_no_place_for_temporary_files_ends_with_one_line() -> None:
     """No file may grow: as on a full disk, every place is tried and fails."""
     command = f"ulimit -f 0; exec {sys.executable} app.py 2>&1 | cat"
-    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.startswith("There is no folder for temporary files that can be written to.")
-    assert done.stdout.count("\n") == 1
+    process = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert process.stdout.startswith(
+        "There is no folder for temporary files that can be written to."
+    )
+    assert process.stdout.count("\n") == 1

@@ -13,7 +13,7 @@ from dppa_core.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoi
 from dppa_core.pruning.floats import to_float32
 from tests.helpers.tiny_models import random_llama
 
-BASE, OTHER = random_llama(0), random_llama(1)
+BASE, SECOND = random_llama(0), random_llama(1)
 NORM = "model.norm.weight"
 INDEX = "model.safetensors.index.json"
 SHARDS = tuple(f"model-{i:05d}-of-00003.safetensors" for i in (1, 2, 3))
@@ -39,13 +39,14 @@ def test_a_single_file_counts_before_an_index_as_in_transformers(
 ) -> None:
     from transformers import AutoModelForCausalLM  # noqa: PLC0415  (heavy)
 
-    OTHER.save(folder, dtype="F32")
+    SECOND.save(folder, dtype="F32")
     assert (folder / INDEX).is_file()
-    mine = SafetensorsCheckpoint(folder)
+    checkpoint = SafetensorsCheckpoint(folder)
     theirs = AutoModelForCausalLM.from_pretrained(folder)
     for name, parameter in theirs.named_parameters():
         np.testing.assert_array_equal(
-            to_float32(mine.raw(name), mine.dtype(name)), parameter.detach().numpy().ravel()
+            to_float32(checkpoint.raw(name), checkpoint.dtype(name)),
+            parameter.detach().numpy().ravel(),
         )
 
 

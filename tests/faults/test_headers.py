@@ -192,10 +192,10 @@ def test_a_layout_is_read_exactly_where_safetensors_reads_it(
     )
     try:
         with safe_open(path, "np") as official:
-            wanted = {name: official.get_tensor(name).size for name in official.keys()}
+            expected = {name: official.get_tensor(name).size for name in official.keys()}
     except SafetensorError:
         with pytest.raises(DamagedCheckpoint):
             open_file(path)
     else:
-        found = open_file(path)
-        assert {name: found.raw(name).size for name in found.tensors} == wanted
+        weights = open_file(path)
+        assert {name: weights.raw(name).size for name in weights.tensors} == expected

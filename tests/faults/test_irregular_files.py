@@ -37,13 +37,13 @@ def pipe(tmp_path: Path) -> Path:
 
 def outcome(work: Callable[[], object], pipe: Path) -> object:
     """The result or error of work; fails if it waits for a writer of the pipe."""
-    found: list[object] = []
+    outcomes: list[object] = []
 
     def run() -> None:
         try:
-            found.append(work())
+            outcomes.append(work())
         except (DppaError, OSError) as error:
-            found.append(error)
+            outcomes.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -53,7 +53,7 @@ def outcome(work: Callable[[], object], pipe: Path) -> object:
         os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))  # releases a reader
     thread.join()
     assert not waited
-    return found[0]
+    return outcomes[0]
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def outcome(work: Callable[[], object], pipe: Path) -> object:
     ],
 )
 def test_a_pipe_is_refused_and_named(pipe: Path, read: Callable[[Path], object]) -> None:
-    told = str(outcome(lambda: read(pipe), pipe))
-    assert "not a regular file, but a named pipe" in told and str(pipe) in told
+    message = str(outcome(lambda: read(pipe), pipe))
+    assert "not a regular file, but a named pipe" in message and str(pipe) in message
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
@@ -90,8 +90,8 @@ def test_a_pipe_beside_a_model_says_nothing_and_is_not_waited_for(pipe: Path) ->
     assert outcome(lambda: known_sha256(pipe), pipe) == ""
     assert outcome(lambda: front_matter(pipe), pipe) == {}
     pipe.rename(pipe.with_name("config.json"))
-    found = outcome(lambda: read_config(pipe.parent), pipe.with_name("config.json"))
-    assert "config.json: cannot be read (not a regular file" in str(found)
+    refusal = outcome(lambda: read_config(pipe.parent), pipe.with_name("config.json"))
+    assert "config.json: cannot be read (not a regular file" in str(refusal)
 
 
 def test_a_pipe_put_there_after_the_look_is_not_waited_for(

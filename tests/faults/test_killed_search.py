@@ -35,8 +35,8 @@ def test_a_killed_search_asks_again_at_most_what_it_was_asking(kind: str, tmp_pa
     with pytest.raises(AssertionError, match="died of SIGKILL"):
         forked(run)
     answered = set(log.read_text().splitlines())
-    ask, asked = ask_by_hand()
+    ask, exams = ask_by_hand()
     search(kind, tmp_path, ask)
-    merges = [one for one in asked if isinstance(one.target, MergeRecipe)]
-    again = {repr(one.target) for one in merges if repr(one) in answered}
+    merges = [exam for exam in exams if isinstance(exam.target, MergeRecipe)]
+    again = {repr(exam.target) for exam in merges if repr(exam) in answered}
     assert merges and len(again) <= (0 if kind == "climb" else 1)  # a trial is three questions

@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_killed_merge_leaves_nothing_half_written() -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "tests.faults.kills", "--count", "4", "--stride", "9"],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    said = re.match(r"4 merges .* half-written 0; .* none. (\d+) killed", done.stdout)
-    assert said and int(said[1]) > 4, done.stdout
+    assert process.returncode == 0, process.stderr
+    match = re.match(r"4 merges .* half-written 0; .* none. (\d+) killed", process.stdout)
+    assert match and int(match[1]) > 4, process.stdout

@@ -65,9 +65,9 @@ def recipe(base: Path) -> MergeRecipe:
 )
 def test_no_file_elsewhere_gets_into_a_merge(folder: Path, secret: Path, name: str) -> None:
     link(folder / name, secret)
-    given, out = recipe(folder), folder.parent / "out"
+    merge_recipe, out = recipe(folder), folder.parent / "out"
     with pytest.raises(NotAllowed, match=rf"base/{name}: {REFUSED}") as caught:
-        merge_to_folder(given, out)
+        merge_to_folder(merge_recipe, out)
     assert str(secret) not in str(caught.value) and not out.exists()
     with pytest.raises(NotAllowed, match=REFUSED):
         convert_to_folder(str(folder), out)
@@ -81,8 +81,10 @@ def test_a_folder_of_links_to_another_disk_is_refused_and_read_below_the_roots(
     with pytest.raises(NotAllowed, match=f"config.json: {REFUSED}"):
         open_checkpoint(str(folder))
     monkeypatch.setenv("DPPA_ROOTS", f"{tmp_path / 'models'}{os.pathsep}{tmp_path / 'disk'}")
-    found = open_checkpoint(str(folder))
-    assert found.raw(found.names()[0]).size and load_tokenizer(found)("1")["input_ids"]
+    checkpoint = open_checkpoint(str(folder))
+    assert (
+        checkpoint.raw(checkpoint.names()[0]).size and load_tokenizer(checkpoint)("1")["input_ids"]
+    )
     assert merge_to_folder(recipe(folder), tmp_path / "out").sha256
 
 
@@ -105,12 +107,12 @@ def test_a_snapshot_of_the_hubs_cache_is_read_with_the_blobs_of_its_own_model(
     for path in folder.iterdir():
         shutil.copy(path, model / "blobs" / f"of-{path.name}")
         (snapshot / path.name).symlink_to(f"../../blobs/of-{path.name}")
-    found = FolderCheckpoint(snapshot)
-    assert found.names() and load_tokenizer(found)("1")["input_ids"]
-    other = tmp_path / "hub" / "models--owner--other" / "blobs"
-    other.mkdir(parents=True)
-    shutil.copy(secret, other / "abc")
-    link(snapshot / "chat_template.jinja", other / "abc")
+    checkpoint = FolderCheckpoint(snapshot)
+    assert checkpoint.names() and load_tokenizer(checkpoint)("1")["input_ids"]
+    foreign_blobs = tmp_path / "hub" / "models--owner--other" / "blobs"
+    foreign_blobs.mkdir(parents=True)
+    shutil.copy(secret, foreign_blobs / "abc")
+    link(snapshot / "chat_template.jinja", foreign_blobs / "abc")
     with pytest.raises(NotAllowed, match=REFUSED):
         read_file(snapshot / "chat_template.jinja")
 
@@ -128,8 +130,10 @@ def test_links_within_a_folder_and_to_a_folder_are_followed(folder: Path, tmp_pa
     (folder / "model.safetensors").rename(folder / "weights.v2")
     (folder / "model.safetensors").symlink_to("weights.v2")
     (tmp_path / "link").symlink_to(folder)
-    found = open_checkpoint(str(tmp_path / "link"))
-    assert found.raw(found.names()[0]).size and load_tokenizer(found)("1")["input_ids"]
+    checkpoint = open_checkpoint(str(tmp_path / "link"))
+    assert (
+        checkpoint.raw(checkpoint.names()[0]).size and load_tokenizer(checkpoint)("1")["input_ids"]
+    )
 
 
 def _weights(folder: Path, away: Path) -> None:
@@ -203,8 +207,8 @@ def test_every_kind_of_file_of_a_model_is_looked_at(
 def test_a_pack_that_is_named_itself_may_be_a_link(folder: Path, tmp_path: Path) -> None:
     pack_models(recipe(folder), folder.parent / "packs")
     (tmp_path / "link.safetensors").symlink_to(folder.parent / "packs" / "math.safetensors")
-    found = open_checkpoint(f"{folder}+{tmp_path / 'link.safetensors'}")
-    assert found.names() and parent_of("pack", tmp_path / "link.safetensors").made_of
+    checkpoint = open_checkpoint(f"{folder}+{tmp_path / 'link.safetensors'}")
+    assert checkpoint.names() and parent_of("pack", tmp_path / "link.safetensors").made_of
 
 
 @pytest.mark.parametrize("name", ["spiece.model", "additional_chat_templates", "more/vocab.txt"])
@@ -252,8 +256,8 @@ def test_a_link_put_there_after_the_look_is_not_followed(
 def test_a_check_before_a_merge_says_it_too(folder: Path, tmp_path: Path) -> None:
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
     move_out(folder / "README.md", tmp_path / "away")
-    found = preflight_models(str(folder), [recipe(folder).models[0].model])
-    assert "leads out of the folder" in str(found.findings)
+    report = preflight_models(str(folder), [recipe(folder).models[0].model])
+    assert "leads out of the folder" in str(report.findings)
 
 
 def test_a_loop_and_a_link_to_nothing_are_told_as_before(folder: Path) -> None:

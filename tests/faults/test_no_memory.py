@@ -25,7 +25,7 @@ MARGIN = 3 << 20
 """Bytes that stay, so that Python itself can say what is the matter."""
 LARGEST, SMALLEST = 26, 16
 """Powers of two: blocks in which memory is taken."""
-SAID = "There is not enough memory for this now."
+MESSAGE = "There is not enough memory for this now."
 
 
 class Hunger:
@@ -34,7 +34,7 @@ class Hunger:
     def __init__(self) -> None:
         self._eaten: list[bytearray] = []
 
-    def begin(self, *_told: object) -> None:
+    def begin(self, *_progress: object) -> None:
         """Take it, once; usable as a progress callback."""
         if self._eaten:
             return
@@ -72,7 +72,7 @@ def refused(work: Callable[[Callable[..., None]], object], *, at_once: bool) -> 
     finally:
         hunger.end()
     assert error is not None, "there was enough"
-    assert message(error).startswith(SAID), repr(error)
+    assert message(error).startswith(MESSAGE), repr(error)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -93,8 +93,8 @@ def test_a_merge_leaves_the_old_one_and_is_made_later(tmp_path: Path) -> None:
         weights = out / "model.safetensors"
         before = weights.stat().st_ino
 
-        def merge(told: Callable[..., None] | None) -> None:
-            merge_to_folder(RECIPE, out, overwrite=True, workers=1, progress=told)
+        def merge(progress: Callable[..., None] | None) -> None:
+            merge_to_folder(RECIPE, out, overwrite=True, workers=1, progress=progress)
 
         refused(merge, at_once=True)
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -111,7 +111,7 @@ def test_models_in_memory_stay_what_they_are(tmp_path: Path) -> None:
         with pool.lend("zoo:math") as resident:
             before = pool.loaded(), pool.nbytes
             for at_once in (True, False):
-                refused(lambda told: pool.get(RECIPE, progress=told), at_once=at_once)
+                refused(lambda progress: pool.get(RECIPE, progress=progress), at_once=at_once)
                 assert (pool.loaded(), pool.nbytes) == before
             assert pool.get("zoo:math") is resident
         assert pool.get(RECIPE).nbytes == resident.nbytes
@@ -125,22 +125,22 @@ def test_the_command_says_it_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "argv", words)
 
     def run() -> tuple[object, str]:
-        hunger, said = Hunger(), io.StringIO()
-        with redirect_stderr(said), pytest.raises(SystemExit) as ended:
+        hunger, errors = Hunger(), io.StringIO()
+        with redirect_stderr(errors), pytest.raises(SystemExit) as ended:
             monkeypatch.setattr("dppa_core.cli.commands.merge.merge_to_folder", starving(hunger))
             main()
         hunger.end()
-        return ended.value.code, said.getvalue()
+        return ended.value.code, errors.getvalue()
 
     def starving(hunger: Hunger) -> Callable[..., object]:
         """The same merge, started without free memory."""
 
-        def merge(*given: object, **how: object) -> object:
+        def merge(*arguments: object, **how: object) -> object:
             hunger.begin()
-            return merge_to_folder(*given, **how)  # type: ignore[arg-type]
+            return merge_to_folder(*arguments, **how)  # type: ignore[arg-type]
 
         return merge
 
-    code, said = forked(run)
-    assert code == 1 and said.startswith(f"dppa: {SAID}") and said.count("\n") == 1
+    code, errors = forked(run)
+    assert code == 1 and errors.startswith(f"dppa: {MESSAGE}") and errors.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]

@@ -229,10 +229,10 @@ def _without_tokenizer(folder: Path) -> None:
 )
 def test_a_tokenizer_that_cannot_be_read(folder: Path, damage: Callable[[Path], None]) -> None:
     damage(folder)
-    told = (
+    message = (
         "(: its tokenizer cannot|/tokenizer(_config)?.json: (not a JSON object|cannot)) ?(be read)?"
     )
-    with pytest.raises(DamagedCheckpoint, match=f"{folder}{told}") as caught:
+    with pytest.raises(DamagedCheckpoint, match=f"{folder}{message}") as caught:
         load(folder)
     one_line(caught)
 

@@ -75,7 +75,7 @@ def test_a_file_that_is_something_else(folder: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "message"),
+    ("saved", "message"),
     [
         ({"model": {"a": torch.ones(1)}}, "'model' is a dict. A checkpoint of a training run"),
         ({"step": 3}, "'step' is a int"),
@@ -88,8 +88,8 @@ def test_a_file_that_is_something_else(folder: Path, content: bytes) -> None:
         ({"a": torch.ones(1).expand(2**40)}, "needs 4398046511104 bytes"),
     ],
 )
-def test_objects_that_are_no_weights(folder: Path, found: Any, message: str) -> None:
-    torch.save(found, folder / WEIGHTS)
+def test_objects_that_are_no_weights(folder: Path, saved: Any, message: str) -> None:
+    torch.save(saved, folder / WEIGHTS)
     refused(folder, message)
 
 

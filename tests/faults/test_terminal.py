@@ -37,11 +37,11 @@ def recipe(zoo_env: Path, tmp_path: Path) -> Path:
 def dppa(*arguments: object, stdout: int, **more: str) -> tuple[int, str]:
     """Run the command with this standard output; exit code and standard error."""
     command = [sys.executable, "-m", "dppa_core", *map(str, arguments)]
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **more}, text=True, check=False,
         stdout=stdout, stderr=subprocess.PIPE,
     )  # fmt: skip
-    return done.returncode, done.stderr
+    return process.returncode, process.stderr
 
 
 def test_the_line_of_progress_says_how_long_the_rest_takes(
@@ -50,15 +50,15 @@ def test_the_line_of_progress_says_how_long_the_rest_takes(
     now = [0.0]
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    with progress_line() as told:
-        assert told is not None
-        for second, done in ((0, 0), (2, 1), (60, 2)):
+    with progress_line() as report:
+        assert report is not None
+        for second, step in ((0, 0), (2, 1), (60, 2)):
             now[0] = second
-            told(done, 10, "law")
-        for second, done in ((61, 1), (71, 2)):  # another part begins anew
+            report(step, 10, "law")
+        for second, step in ((61, 1), (71, 2)):  # another part begins anew
             now[0] = second
-            told(done, 12, "merge")
-    drawn = [one.strip() for one in capsys.readouterr().err.split("\r\x1b[K")]
+            report(step, 12, "merge")
+    drawn = [line.strip() for line in capsys.readouterr().err.split("\r\x1b[K")]
     law = ["0/10 law", "1/10 law", "2/10 law, 4 min left"]
     assert drawn == ["", *law, "1/12 merge", "2/12 merge, 50 s left", ""]
 
@@ -73,8 +73,8 @@ def test_a_reader_that_has_left_is_no_error_worth_a_word(recipe: Path) -> None:
 @pytest.mark.parametrize("form", [["--json"], []])
 def test_a_full_disk_behind_standard_output_is_one_line(recipe: Path, form: Sequence[str]) -> None:
     with open("/dev/full", "w") as full:
-        code, said = dppa("plan", "--recipe", recipe, *form, stdout=full.fileno())
-    assert (code, said) == (
+        code, errors = dppa("plan", "--recipe", recipe, *form, stdout=full.fileno())
+    assert (code, errors) == (
         1, "dppa: standard output cannot be written: No space left on device.\n"
     )  # fmt: skip
 
@@ -84,11 +84,11 @@ def test_a_closed_standard_output_is_one_line_and_the_merge_is_there(
 ) -> None:
     """No file of the merge may get the closed stream's number."""
     code = f"{sys.executable} -m dppa_core merge {recipe} --out {tmp_path / 'out'} --no-sync >&-"
-    done = subprocess.run(
+    process = subprocess.run(
         code, shell=True, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False
     )
-    assert done.returncode == 1
-    assert done.stderr == "dppa: standard output cannot be written: Bad file descriptor.\n"
+    assert process.returncode == 1
+    assert process.stderr == "dppa: standard output cannot be written: Bad file descriptor.\n"
     assert (tmp_path / "out" / "model.safetensors").is_file()
 
 
@@ -99,27 +99,27 @@ def test_a_closed_standard_error_keeps_the_exit_code() -> None:
 
 
 def test_a_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
-    here = tmp_path / "here"
-    here.mkdir()
-    code = f"import os; os.rmdir({str(here)!r}); from dppa_core.cli.main import main; main()"
-    done = subprocess.run(
+    folder = tmp_path / "here"
+    folder.mkdir()
+    code = f"import os; os.rmdir({str(folder)!r}); from dppa_core.cli.main import main; main()"
+    process = subprocess.run(
         [sys.executable, "-c", code, "methods"],
-        cwd=here,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith("dppa: The folder you are in is gone") and (
-        done.stderr.count("\n") == 1
+    assert process.returncode == 1 and process.stdout == ""
+    assert process.stderr.startswith("dppa: The folder you are in is gone") and (
+        process.stderr.count("\n") == 1
     )
 
 
 def test_a_narrow_encoding_shows_question_marks(zoo_env: Path, tmp_path: Path) -> None:
     with (tmp_path / "said").open("w") as file:
-        done = dppa("profile", "zoo:math", stdout=file.fileno(), PYTHONIOENCODING="cp1252")
-    assert done == (0, "")
+        ended = dppa("profile", "zoo:math", stdout=file.fileno(), PYTHONIOENCODING="cp1252")
+    assert ended == (0, "")
     assert b"?d?/?W?" in (tmp_path / "said").read_bytes()
 
 
@@ -134,8 +134,8 @@ def test_a_signal_ends_a_merge_and_leaves_nothing(
     ) as merge:
         assert merge.stdout and merge.stdout.readline() == "half done\n"
         merge.send_signal(number)
-        _, said = merge.communicate(timeout=60)
-    assert merge.returncode == 128 + number and not said
+        _, errors = merge.communicate(timeout=60)
+    assert merge.returncode == 128 + number and not errors
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
 
 

@@ -26,8 +26,8 @@ def replace(pattern: str, content: str, kind: str = "String") -> dict[str, Any]:
     return {"type": "Replace", "pattern": {kind: pattern}, "content": content}
 
 
-def sequence(*steps: dict[str, Any], of: str = "normalizers") -> dict[str, Any]:
-    return {"type": "Sequence", of: list(steps)}
+def sequence(*steps: dict[str, Any], key: str = "normalizers") -> dict[str, Any]:
+    return {"type": "Sequence", key: list(steps)}
 
 
 def nested(depth: int, *steps: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +76,7 @@ TENFOLD = replace("a", 10 * "a")
             {"normalizer": {"type": "Precompiled", "precompiled_charsmap": charsmap(999)}},
             "read 999 times",
         ),
-        ({"pre_tokenizer": sequence(*4 * [BYTES], of="pretokenizers")}, "read 256 times"),
+        ({"pre_tokenizer": sequence(*4 * [BYTES], key="pretokenizers")}, "read 256 times"),
         ({"post_processor": templated(*101 * [TEXT])}, "read 101 times"),
         (
             {"post_processor": templated(TEXT, *2000 * [PIECE], ids=2000 * [2])},
@@ -86,12 +86,12 @@ TENFOLD = replace("a", 10 * "a")
             {
                 "post_processor": sequence(
                     templated(TEXT, PIECE, ids=9000 * [2]), templated(*99 * [TEXT]),
-                    of="processors",
+                    key="processors",
                 )
             },
             "its post_processor is 1782000 tokens; at most 1000000 are added",
         ),
-        ({"decoder": sequence(*10 * [TENFOLD], of="decoders")}, "written 1e+10 times"),
+        ({"decoder": sequence(*10 * [TENFOLD], key="decoders")}, "written 1e+10 times"),
         (
             {
                 "padding": {
@@ -164,15 +164,15 @@ def test_more_versions_than_are_published_are_refused(tmp_path: Path) -> None:
                     "pattern": {"Regex": r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|\s+(?!\S)|\s+"},
                 },
                 BYTES | {"use_regex": False},
-                of="pretokenizers",
+                key="pretokenizers",
             ),
-            "post_processor": sequence(BYTES, templated(TEXT, PIECE), of="processors"),
+            "post_processor": sequence(BYTES, templated(TEXT, PIECE), key="processors"),
             "decoder": BYTES,
         },
         {
             "decoder": sequence(
                 replace("▁", " "), {"type": "ByteFallback"}, {"type": "Fuse"},
-                {"type": "Strip", "content": " ", "start": 1, "stop": 0}, of="decoders",
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0}, key="decoders",
             )
         },
     ],
