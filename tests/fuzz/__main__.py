@@ -47,67 +47,71 @@ def tried(target: Target, runs: int, seed: int) -> dict[str, Any]:
             stderr=subprocess.STDOUT,
             check=False,
         )
-    return seen(target, folder, told=ended.returncode == -signal.SIGTERM)
+    return results_of(target, folder, stopped=ended.returncode == -signal.SIGTERM)
 
 
-def seen(target: Target, folder: Path, *, told: bool) -> dict[str, Any]:
+def results_of(target: Target, folder: Path, *, stopped: bool) -> dict[str, Any]:
     """What a run has written; one that ended early without SIGTERM is a finding."""
     try:
-        found: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
+        results: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
     except FileNotFoundError:
         sys.exit(f"{target.name} did not begin; {folder / 'log'} says why.")
     for path in (*folder.glob("timeout-*"), *folder.glob("oom-*"), *folder.glob("crash-*")):
-        found["findings"][path.name.partition("-")[0]] = path.name
-    if not found["done"] and not found["findings"] and not told:
-        found["findings"]["ended early"] = "log"
-    return found | {"what": target.what, "largest": target.largest}
+        results["findings"][path.name.partition("-")[0]] = path.name
+    if not results["done"] and not results["findings"] and not stopped:
+        results["findings"]["ended early"] = "log"
+    return results | {"what": target.reads, "largest": target.largest}
 
 
 def main() -> int:
     """The exit code: 1 where there was a finding."""
-    asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     names = [target.name for target in TARGETS]
-    asked.add_argument("targets", nargs="*", choices=[*names, []], metavar="TARGET")
-    asked.add_argument("--runs", type=int, help="inputs of each target, in place of its own")
-    asked.add_argument("--seed", type=int, default=1)
-    asked.add_argument("--write", action="store_true", help="into docs/fuzz.json and its table")
-    asked.add_argument("--add", action="store_true", help="to the figures that are there")
-    asked.add_argument("--collect", action="store_true", help="of a run that was told to end")
-    options = asked.parse_args()
+    parser.add_argument("targets", nargs="*", choices=[*names, []], metavar="TARGET")
+    parser.add_argument("--runs", type=int, help="inputs of each target, in place of its own")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="into docs/fuzz.json and its table")
+    parser.add_argument("--add", action="store_true", help="to the figures that are there")
+    parser.add_argument("--collect", action="store_true", help="of a run that was told to end")
+    options = parser.parse_args()
     sys.path.append(str(PACKAGES))
     bad = 0
     for target in TARGETS:
         if options.targets and target.name not in options.targets:
             continue
         if options.collect:
-            found = seen(target, ROOT / "out" / "fuzz" / target.name, told=True)
+            results = results_of(target, ROOT / "out" / "fuzz" / target.name, stopped=True)
         else:
-            found = tried(target, options.runs or target.runs, options.seed)
-        bad += len(found["findings"])
-        line = {key: found[key] for key in ("inputs", "accepted", "seconds", "findings")}
+            results = tried(target, options.runs or target.runs, options.seed)
+        bad += len(results["findings"])
+        line = {key: results[key] for key in ("inputs", "accepted", "seconds", "findings")}
         sys.stdout.write(f"{target.name}: {json.dumps(line)}\n")
         sys.stdout.flush()
         if options.write:
-            keep(target.name, found, add=options.add)
+            keep(target.name, results, add=options.add)
     return 1 if bad else 0
 
 
-def keep(name: str, found: dict[str, Any], *, add: bool) -> None:
+def keep(name: str, results: dict[str, Any], *, add: bool) -> None:
     """Store the run of one target with the others, or add it to an earlier one."""
-    told = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {"targets": {}}
-    told |= {"machine": machine(load=False), "atheris": version("atheris")}
+    stored = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {"targets": {}}
+    stored |= {"machine": machine(load=False), "atheris": version("atheris")}
     order = [target.name for target in TARGETS]
-    known = told["targets"].get(name) if add else None
-    runs = {**told["targets"], name: found if known is None else together(known, found)}
-    told["targets"] = {key: runs[key] for key in order if key in runs}
-    write(told)
+    earlier = stored["targets"].get(name) if add else None
+    runs = {**stored["targets"], name: results if earlier is None else together(earlier, results)}
+    stored["targets"] = {key: runs[key] for key in order if key in runs}
+    write(stored)
 
 
-def together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+def together(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     """Two runs of a target as one."""
-    counts = {key: one[key] + other[key] for key in ("inputs", "accepted", "blown_up", "seconds")}
-    largest = {key: max(one[key], other[key]) for key in ("slowest", "slowest_blown_up", "memory")}
-    return {**other, **counts, **largest, "findings": one["findings"] | other["findings"]}
+    counts = {
+        key: earlier[key] + later[key] for key in ("inputs", "accepted", "blown_up", "seconds")
+    }
+    largest = {
+        key: max(earlier[key], later[key]) for key in ("slowest", "slowest_blown_up", "memory")
+    }
+    return {**later, **counts, **largest, "findings": earlier["findings"] | later["findings"]}
 
 
 if __name__ == "__main__":

@@ -46,20 +46,20 @@ class Run:
     """KiB of memory at the start."""
     findings: dict[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
-    said: float = 0.0
+    reported: float = 0.0
     files: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="dppa-fuzz-")))
 
-    def one(self, data: bytes) -> None:
+    def try_input(self, data: bytes) -> None:
         """Try an input, and sometimes a large one made of it."""
         self._try(data, SLOW)
         chance = Random(hashlib.sha256(data).digest())
         if chance.random() < 1 / STRETCHED:
             self.blown_up += 1
             self._try(stretched(data, self.target.largest, chance), 5 * SLOW)
-        done = self.inputs >= self.runs
-        if done or time.monotonic() - self.said > _REPORTED:
-            self.said = time.monotonic()
-            self.write(done)
+        finished = self.inputs >= self.runs
+        if finished or time.monotonic() - self.reported > _REPORTED:
+            self.reported = time.monotonic()
+            self.write(finished)
 
     def _try(self, data: bytes, most: float) -> None:
         self.inputs += 1
@@ -70,18 +70,18 @@ class Run:
             self.accepted += accepts(self.target, data, self.files)
         except (Exception, RecursionError) as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
-            self._found(f"{type(error).__name__} in {place.name}", data, traceback.format_exc())
+            self._record(f"{type(error).__name__} in {place.name}", data, traceback.format_exc())
         spent, more = time.thread_time() - began, (_peak() - before) / 1024
         if most == SLOW:
             self.slowest = max(self.slowest, spent)
         else:
             self.slowest_blown_up = max(self.slowest_blown_up, spent)
         if spent > most:
-            self._found("slow", data, f"{spent:.2f} s")
+            self._record("slow", data, f"{spent:.2f} s")
         if more > LARGE and self.inputs > 1:
-            self._found("large", data, f"{more:.0f} MiB")
+            self._record("large", data, f"{more:.0f} MiB")
 
-    def _found(self, kind: str, data: bytes, text: str) -> None:
+    def _record(self, kind: str, data: bytes, text: str) -> None:
         if kind in self.findings:
             return
         name = f"{kind.replace(' ', '-')}-{hashlib.sha256(data).hexdigest()[:8]}"
@@ -89,16 +89,16 @@ class Run:
         (self.folder / name).write_bytes(data)
         (self.folder / f"{name}.txt").write_text(text, "utf-8")
 
-    def write(self, done: bool) -> None:
+    def write(self, finished: bool) -> None:
         """Write the state."""
-        told: dict[str, Any] = {key: getattr(self, key) for key in _TOLD}
-        told |= {"target": self.target.name, "done": done}
-        told |= {"seconds": round(time.monotonic() - self.started, 1)}
-        told |= {"memory": round((_peak() - self.first) / 1024, 1)}
-        (self.folder / "run.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+        state: dict[str, Any] = {key: getattr(self, key) for key in _STATE_KEYS}
+        state |= {"target": self.target.name, "done": finished}
+        state |= {"seconds": round(time.monotonic() - self.started, 1)}
+        state |= {"memory": round((_peak() - self.first) / 1024, 1)}
+        (self.folder / "run.json").write_text(json.dumps(state, indent=1) + "\n", "utf-8")
 
 
-_TOLD = ("inputs", "accepted", "blown_up", "slowest", "slowest_blown_up", "findings")
+_STATE_KEYS = ("inputs", "accepted", "blown_up", "slowest", "slowest_blown_up", "findings")
 
 
 def _peak() -> int:
@@ -114,8 +114,10 @@ def main(name: str, folder: str, runs: str, seed: str) -> None:
 
     def change(data: bytes, most: int, number: int) -> bytes:
         chance = Random(number)
-        made = mutated(data, chance) if chance.random() < 0.7 else None
-        return atheris.Mutate(data, most) if made is None or len(made) > most else made
+        candidate = mutated(data, chance) if chance.random() < 0.7 else None
+        return (
+            atheris.Mutate(data, most) if candidate is None or len(candidate) > most else candidate
+        )
 
     words = run.folder / "words"
     words.write_text("".join(f"{_quoted(word)}\n" for word in target.words), "utf-8")
@@ -125,7 +127,7 @@ def main(name: str, folder: str, runs: str, seed: str) -> None:
         f"-artifact_prefix={folder}/",
     ]
     corpus = run.folder / "corpus"
-    atheris.Setup([sys.argv[0], *options, str(corpus)], run.one, custom_mutator=change)
+    atheris.Setup([sys.argv[0], *options, str(corpus)], run.try_input, custom_mutator=change)
     atheris.Fuzz()
 
 

@@ -41,7 +41,7 @@ def stretched(data: bytes, size: int, chance: Random) -> bytes:
 def _changed(tree: Any, chance: Random) -> Any:
     """A copy of a tree with one of its nodes changed."""
     if chance.random() < 0.25 or not isinstance(tree, (dict, list)) or not tree:
-        return _other(tree, chance)
+        return _varied(tree, chance)
     if isinstance(tree, list):
         place = chance.randrange(len(tree))
         return [*tree[:place], _changed(tree[place], chance), *tree[place + 1 :]]
@@ -64,7 +64,7 @@ def _nested(node: Any, chance: Random) -> Any:
     return node
 
 
-def _other(node: Any, chance: Random) -> Any:
+def _varied(node: Any, chance: Random) -> Any:
     if isinstance(node, (list, dict)) and chance.random() < 0.1:
         return _nested(node, chance)
     if isinstance(node, list) and node and chance.random() < 0.7:

@@ -8,7 +8,7 @@ from benchmarks.engine.write import keep, measured_on, table
 RESULT = ROOT / "docs" / "fuzz.json"
 
 
-def text(found: dict[str, Any]) -> str:
+def text(results: dict[str, Any]) -> str:
     """A row for each target, and the machine."""
     rows = (
         (
@@ -17,12 +17,12 @@ def text(found: dict[str, Any]) -> str:
             len(run["findings"]),
             f"{1000 * run['slowest']:.0f}",
         )
-        for run in found["targets"].values()
+        for run in results["targets"].values()
     )
     head = ("what is read", "inputs", "findings", "slowest, ms")
-    return table(head, rows) + measured_on(found)
+    return table(head, rows) + measured_on(results)
 
 
-def write(found: dict[str, Any]) -> None:
+def write(results: dict[str, Any]) -> None:
     """Save a result, and write its table."""
-    keep("fuzz", found, text(found), "reliability")
+    keep("fuzz", results, text(results), "reliability")

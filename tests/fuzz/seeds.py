@@ -54,7 +54,7 @@ def _recipes() -> list[bytes]:
         {"models": [{"model": "b", "levels": [0.9, 0.8], "amplification": [1.6, 1]}]},
     )
     head = {"dppa": 1, "base": "a", "models": [{"model": "b"}], "dtype": "float32"}
-    return [plain, layers, *(data for one in rest for data in _both(head | one))]
+    return [plain, layers, *(data for recipe in rest for data in _both(head | recipe))]
 
 
 _MERGEKIT: dict[str, dict[str, Any]] = {
@@ -71,10 +71,10 @@ _MERGEKIT: dict[str, dict[str, Any]] = {
 def _mergekit() -> list[bytes]:
     shared = {"base_model": "base", "dtype": "bfloat16", "tokenizer_source": "union"}
     listed: list[bytes] = []
-    for method, own in _MERGEKIT.items():
-        models = [{"model": "base"}, *({"model": name, "parameters": own} for name in "ab")]
+    for method, parameters in _MERGEKIT.items():
+        models = [{"model": "base"}, *({"model": name, "parameters": parameters} for name in "ab")]
         if method == "linear":
-            models[0]["parameters"] = own
+            models[0]["parameters"] = parameters
         listed += _both({"merge_method": method, "models": models, **shared})
     sources = [{"model": name, "layer_range": [0, 2]} for name in ("base", "a")]
     slerp = {"merge_method": "slerp", "slices": [{"sources": sources}]}
@@ -112,9 +112,12 @@ def _tokenizers() -> list[bytes]:
     }
     unigram = {"model": {"type": "Unigram", "vocab": [["a", -1.0], ["b", -2.0]]}}
     named = [{"name": "default", "template": CHAT_TEMPLATE}]
-    other = {"tokenizer.json": unigram, "chat_template.json": {"chat_template": named}}
+    unigram_files = {"tokenizer.json": unigram, "chat_template.json": {"chat_template": named}}
     steps = {**files, "tokenizer.json": stepped}
-    return [json.dumps(one).encode() for one in (files, {**files, **more}, old, other, steps)]
+    return [
+        json.dumps(contents).encode()
+        for contents in (files, {**files, **more}, old, unigram_files, steps)
+    ]
 
 
 _REAL = {

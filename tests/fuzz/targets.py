@@ -22,7 +22,7 @@ from tests.helpers.tiny_models import random_llama
 from tests.helpers.vocabularies import SMALL, save_words
 
 LONGEST_MESSAGE = 2000
-_HERE = Path("weights")
+_PATH = Path("weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Target:
     """One reader of foreign bytes, and how to fuzz it."""
 
     name: str
-    what: str
+    reads: str
     """What it reads, for a table."""
     read: Callable[[bytes, Path], None]
     """Takes the bytes and an empty folder for its files; raises only our errors."""
@@ -70,13 +70,13 @@ def read_header(data: bytes, folder: Path) -> None:
     from dppa_core.checkpoints.safetensors_reader import header_length, parse_header  # noqa: PLC0415
 
     if not data.startswith(b"{"):
-        length = header_length(_HERE, data[:8], len(data))
-        parse_header(_HERE, data[8 : 8 + length], len(data))
+        length = header_length(_PATH, data[:8], len(data))
+        parse_header(_PATH, data[8 : 8 + length], len(data))
         return
     ends = [int(end) for end in re.findall(rb'"data_offsets": ?\[\d+, ?(\d{1,18})\]', data)]
     size = 8 + len(data) + max(ends, default=0)
-    header_length(_HERE, len(data).to_bytes(8, "little"), size)
-    tensors, _ = parse_header(_HERE, data, size)
+    header_length(_PATH, len(data).to_bytes(8, "little"), size)
+    tensors, _ = parse_header(_PATH, data, size)
     spans = sorted((info.start, info.start + info.size) for info in tensors.values())
     begins = [8 + len(data), *(end for _, end in spans)]
     assert [start for start, _ in spans] == begins[:-1] and begins[-1] == size
@@ -98,8 +98,8 @@ def read_mergekit(data: bytes, folder: Path) -> None:
     from dppa_core.recipes.yaml_text import dump_recipe, parse_recipe  # noqa: PLC0415
 
     text = data.decode("utf-8", "replace")
-    found = import_mergekit(text, lambda base: llama_names(2)).recipe
-    assert parse_recipe(dump_recipe(found)) == found
+    recipe = import_mergekit(text, lambda base: llama_names(2)).recipe
+    assert parse_recipe(dump_recipe(recipe)) == recipe
     with suppress(DppaError):  # a value of each tensor needs their names
         import_mergekit(text)
 
@@ -159,13 +159,13 @@ def read_tokenizer(data: bytes, folder: Path) -> None:
     base, theirs = folder / "base", folder / "theirs"
     if not base.exists():
         model = random_llama(0, SMALL)
-        for one in (base, theirs):
-            save_words(model, one, ("a", "b"), ("<|c|>",))
+        for side in (base, theirs):
+            save_words(model, side, ("a", "b"), ("<|c|>",))
     for name in _TOKENIZER:
         (theirs / name).unlink(missing_ok=True)
     for name, content in _files(data).items():
         (theirs / name).write_bytes(content)
-    models, refusals = [FolderCheckpoint(one) for one in (base, theirs)], []
+    models, refusals = [FolderCheckpoint(side) for side in (base, theirs)], []
     for choice in ("base", "union", 0):
         try:
             together = align(models[0], models[1:], ["theirs"], choice)
@@ -190,10 +190,10 @@ def _files(data: bytes) -> dict[str, bytes]:
         return {"tokenizer.json": data}
     if not isinstance(listed, dict) or not set(listed) & set(_TOKENIZER):
         return {"tokenizer.json": data}
-    chosen = {name: listed[name] for name in _TOKENIZER if name in listed}
+    files = {name: listed[name] for name in _TOKENIZER if name in listed}
     return {
         name: (value if isinstance(value, str) else json.dumps(value)).encode("utf-8", "replace")
-        for name, value in chosen.items()
+        for name, value in files.items()
     }
 
 

@@ -27,21 +27,21 @@ def test_what_once_was_a_finding_is_none(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_real_files_are_read(target: Target, tmp_path: Path) -> None:
-    known = len(list((REGRESSIONS / target.name).glob("*")))
-    real = seeds(target.name)[:-known] if known else seeds(target.name)
+    regression_count = len(list((REGRESSIONS / target.name).glob("*")))
+    real = seeds(target.name)[:-regression_count] if regression_count else seeds(target.name)
     assert real and all(accepts(target, data, tmp_path) for data in real)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_changed_file_is_read_or_refused_in_a_line(target: Target, tmp_path: Path) -> None:
-    chance, found = Random(3), seeds(target.name)
+    chance, seed_inputs = Random(3), seeds(target.name)
     tried = [
         data
         for _ in range(min(60, target.runs // 500))
-        if (data := mutated(chance.choice(found), chance))
+        if (data := mutated(chance.choice(seed_inputs), chance))
     ]
     tried += [stretched(data, target.largest, chance) for data in tried[:3]]
-    tried += [data[: chance.randrange(len(data))] for data in found]
+    tried += [data[: chance.randrange(len(data))] for data in seed_inputs]
     began = time.thread_time()
     read = sum(accepts(target, data, tmp_path) for data in tried)
     assert 0 < read < len(tried) and time.thread_time() - began < SLOW

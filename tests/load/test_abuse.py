@@ -16,7 +16,7 @@ from dppa_core.recipes.yaml_text import recipe_hash
 STANDING = {"threads": 20, "bytes": 800 * 2**20, "first_token": 100.0}
 
 
-def found(**changed: Any) -> dict[str, Any]:
+def attack_results(**changed: Any) -> dict[str, Any]:
     """A result by hand, of every attack; the first one's row is changed."""
     row = {
         "seconds": 33.0,
@@ -43,9 +43,9 @@ def found(**changed: Any) -> dict[str, Any]:
 def test_every_attack_is_listed() -> None:
     source = ast.parse(Path(attacks.__file__).read_text("utf-8"))
     rounds = {
-        one.name
-        for one in source.body
-        if isinstance(one, ast.AsyncFunctionDef) and one.args.args[0].arg == "client"
+        node.name
+        for node in source.body
+        if isinstance(node, ast.AsyncFunctionDef) and node.args.args[0].arg == "client"
     }
     assert rounds == set(attacks.ATTACKS) and len(rounds) == 11
 
@@ -69,23 +69,23 @@ def test_every_attack_is_listed() -> None:
 def test_the_worst_of_all_attacks_is_told_with_its_attack(
     changed: dict[str, Any], cells: str
 ) -> None:
-    assert "in 11 attacks" in text(found()) and "✗" not in text(found())
-    told, attack = text(found(**changed)), next(iter(attacks.ATTACKS)).replace("_", " ")
-    assert told.count("✗") == 1 and f"{cells} | {attack} |" in told
+    assert "in 11 attacks" in text(attack_results()) and "✗" not in text(attack_results())
+    table, attack = text(attack_results(**changed)), next(iter(attacks.ATTACKS)).replace("_", " ")
+    assert table.count("✗") == 1 and f"{cells} | {attack} |" in table
 
 
 def test_the_first_token_of_a_question_is_not_one_of_the_question_before() -> None:
     turns = [{"id": "first", "answers": [{"state": "done"}]}]
     tab = Tab("http://127.0.0.1", Layout({}, {}, {"transcript": 1}))
-    one = Visitor(tab, Observations(), 0)
+    visitor = Visitor(tab, Observations(), 0)
     tab.values[1] = json.dumps({"turns": turns})
-    assert one.answered_since(None) and not one.answered_since("first")
+    assert visitor.answered_since(None) and not visitor.answered_since("first")
     turns.append({"id": "second", "answers": [{"state": "waiting", "tokens": 0}]})
     tab.values[1] = json.dumps({"turns": turns})
-    assert not one.answered_since("first")
+    assert not visitor.answered_since("first")
     turns[-1]["answers"][0]["tokens"] = 1
     tab.values[1] = json.dumps({"turns": turns})
-    assert one.answered_since("first")
+    assert visitor.answered_since("first")
 
 
 def test_the_recipes_of_the_attack_collide() -> None:

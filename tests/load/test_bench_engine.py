@@ -34,8 +34,8 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_our_recipes_merge_and_mergekits_say_the_same(models: Path, tmp_path: Path) -> None:
     write_recipes("S", models, tmp_path)
     for method in ("dppa", "ties", "task_arithmetic"):
-        given = load_recipe(tmp_path / f"{method}.yaml")
-        assert merge_to_folder(given, tmp_path / method, sync=False).densities
+        recipe = load_recipe(tmp_path / f"{method}.yaml")
+        assert merge_to_folder(recipe, tmp_path / method, sync=False).densities
     fast = (tmp_path / "mergekit-ties.yaml").read_text("utf-8")
     assert "density: 0.2" in fast and "normalize: true" in fast
     assert fast.endswith("dtype: bfloat16\n") and "float32" not in fast
@@ -46,11 +46,11 @@ def test_weights_that_differ_are_counted(models: Path, tmp_path: Path) -> None:
     same = count(math, math, base)
     assert same["weights"] == sum(spec.numel for spec in TINY.tensors())
     assert same["differing"] == same["by more than a step"] == same["share of the change"] == 0
-    other = count(law, math, base)
-    assert 0 < other["by more than a step"] < other["differing"] <= other["weights"]
+    counts = count(law, math, base)
+    assert 0 < counts["by more than a step"] < counts["differing"] <= counts["weights"]
     steps = np.array([0x0000, 0x8000, 0x3F80, 0x3F81, 0xBF80], np.uint16)  # 0 -0 1 1+ -1
-    found = [int(value) for value in _ordered(steps)]
-    assert found[0] == found[1] and found[3] - found[2] == 1 and found[4] == -found[2]
+    ordered = [int(value) for value in _ordered(steps)]
+    assert ordered[0] == ordered[1] and ordered[3] - ordered[2] == 1 and ordered[4] == -ordered[2]
 
 
 @pytest.mark.usefixtures("one_torch_thread")
@@ -132,34 +132,34 @@ def run_of(seconds: float) -> dict[str, float]:
 def test_figures_divide_within_a_round_and_know_their_targets() -> None:
     rounds = {"S": [{"dppa": run_of(1), "mergekit ties": run_of(10)} for _ in range(2)]}
     rounds["S"][1] = {"dppa": run_of(1), "mergekit ties": run_of(100)}
-    found = {one.name: one for one in figures(lambda part: rounds.get(part, []))}
-    ratio = found["our merge ÷ mergekit ties, S"]
+    by_name = {figure.name: figure for figure in figures(lambda part: rounds.get(part, []))}
+    ratio = by_name["our merge ÷ mergekit ties, S"]
     assert ratio.values == (0.1, 0.01) and ratio.median == pytest.approx(0.055)
-    assert ratio.reached and found["peak memory, S"].median == 300
-    assert found["our merge ÷ mergekit ties, M"].reached is None
+    assert ratio.reached and by_name["peak memory, S"].median == 300
+    assert by_name["our merge ÷ mergekit ties, M"].reached is None
     rounds["S"][0]["dppa"] = {**run_of(1), "cpu": 9.0}  # the clock was lucky
     assert not figures(lambda part: rounds.get(part, []))[0].reached
 
 
 def test_what_is_written_stands_between_the_marks(tmp_path: Path) -> None:
     rounds = {"S": [{"dppa": run_of(1), "mergekit ties": run_of(10)}]}
-    found = to_json(lambda part: rounds.get(part, []), CONDITIONS)
+    results = to_json(lambda part: rounds.get(part, []), CONDITIONS)
     page = tmp_path / "docs" / "page.md"
     page.parent.mkdir()
     page.write_text("a\n<!-- x:start -->\nold\n<!-- x:end -->\nb\n", "utf-8")
-    keep("bench-x", found, text(found), "page", tmp_path)
-    assert json.loads((tmp_path / "docs" / "bench-x.json").read_text("utf-8")) == found
-    assert "| our merge ÷ mergekit ties, S | ✗ 0.1 | 0.06 |" in text(found)
-    assert page.read_text("utf-8") == (f"a\n<!-- x:start -->\n{text(found)}\n<!-- x:end -->\nb\n")
+    keep("bench-x", results, text(results), "page", tmp_path)
+    assert json.loads((tmp_path / "docs" / "bench-x.json").read_text("utf-8")) == results
+    assert "| our merge ÷ mergekit ties, S | ✗ 0.1 | 0.06 |" in text(results)
+    assert page.read_text("utf-8") == (f"a\n<!-- x:start -->\n{text(results)}\n<!-- x:end -->\nb\n")
     with pytest.raises(ValueError, match="each once"):
-        keep("bench-y", found, "", "page", tmp_path)
+        keep("bench-y", results, "", "page", tmp_path)
 
 
 @pytest.mark.parametrize(("name", "page"), TEXTS)
 def test_the_pages_hold_the_tables_of_the_results_that_are_kept(name: str, page: str) -> None:
-    found = json.loads((ROOT / "docs" / f"{name}.json").read_text("utf-8"))
+    results = json.loads((ROOT / "docs" / f"{name}.json").read_text("utf-8"))
     mark = name.removeprefix("bench-")
-    text = f"<!-- {mark}:start -->\n{TEXTS[name, page](found)}\n<!-- {mark}:end -->"
+    text = f"<!-- {mark}:start -->\n{TEXTS[name, page](results)}\n<!-- {mark}:end -->"
     assert text in (ROOT / "docs" / f"{page}.md").read_text("utf-8"), "run scripts.figures"
 
 
@@ -167,6 +167,6 @@ def test_the_parent_stays_too_small_to_be_counted() -> None:
     """A process inherits the peak of the one that started it, as the kernel counts."""
     code = "import benchmarks.engine.__main__; print(open('/proc/self/status').read())"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    peak = next(line for line in done.stdout.splitlines() if line.startswith("VmHWM"))
+    process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    peak = next(line for line in process.stdout.splitlines() if line.startswith("VmHWM"))
     assert int(peak.split()[1]) < 150 * 1024

@@ -18,15 +18,15 @@ def test_every_case_is_timed_beside_reading(
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))  # the benchmark sets it; restored afterwards
     monkeypatch.setattr(Bench, "drop", lambda bench: None)
     bench = Bench(synthetic.make("S", tmp_path))
-    found = measured(bench, 2, lambda text: None)
-    assert list(found) == [case.name for case in CASES]
-    assert all(len(timings) == 2 for timings in found.values())
+    measured_cases = measured(bench, 2, lambda text: None)
+    assert list(measured_cases) == [case.name for case in CASES]
+    assert all(len(timings) == 2 for timings in measured_cases.values())
     assert not (bench.models / "merged").exists()
 
 
 def test_a_row_gives_medians_and_marks_a_missed_target() -> None:
-    one = medians((Timing(1.0, 2.0, 0.5, 0.7), Timing(1.0, 4.0, 0.5, 0.9)))
-    assert one == {
+    row = medians((Timing(1.0, 2.0, 0.5, 0.7), Timing(1.0, 4.0, 0.5, 0.9)))
+    assert row == {
         "reading": 1.0,
         "merging": 3.0,
         "processor": 0.5,
@@ -35,8 +35,8 @@ def test_a_row_gives_medians_and_marks_a_missed_target() -> None:
         "least": 0.25,
         "most": 0.5,
     }
-    found = {"machine": "m", "cases": ["dppa"], "disks": {"disk": {"dppa": one}}}
-    assert "| dppa | ✗ 0.38 |" in text(found)
+    results = {"machine": "m", "cases": ["dppa"], "disks": {"disk": {"dppa": row}}}
+    assert "| dppa | ✗ 0.38 |" in text(results)
 
 
 def test_files_that_stay_in_the_cache_are_refused(

@@ -50,14 +50,14 @@ def seen_by(page: gr.Blocks, doing: Any, count: int = 1) -> Observations:
     """What visitors saw from opening to leaving."""
 
     async def visit() -> Observations:
-        seen = Observations()
-        crowd = [Visitor(Tab(address(page)), seen, number) for number in range(count)]
-        for one in crowd:
-            await one.arrive()
+        observations = Observations()
+        crowd = [Visitor(Tab(address(page)), observations, number) for number in range(count)]
+        for visitor in crowd:
+            await visitor.arrive()
         await doing(crowd)
-        for one in crowd:
-            await one.tab.close()
-        return seen
+        for visitor in crowd:
+            await visitor.tab.close()
+        return observations
 
     return asyncio.run(visit())
 
@@ -67,21 +67,22 @@ def test_a_few_visitors_drag_ask_and_export_and_get_what_is_theirs(
 ) -> None:
     async def everything(crowd: list[Visitor]) -> None:
         until = time.monotonic() + 1.5
-        asks = [one.ask() for one in crowd]
-        drags = [one.drag(until, pause=0.1) for one in crowd[1:]]
+        asks = [visitor.ask() for visitor in crowd]
+        drags = [visitor.drag(until, pause=0.1) for visitor in crowd[1:]]
         await asyncio.gather(*asks, *drags, crowd[0].strengthen(until))
         await crowd[0].take_away()
 
-    seen = seen_by(page, everything, 4)
-    assert not seen.errors and not seen.refused  # the answers' factors and rates are checked
-    counts = {what: len(found) for what, found in seen.milliseconds.items()}
+    observations = seen_by(page, everything, 4)
+    # The answers' factors and rates are checked.
+    assert not observations.errors and not observations.refused
+    counts = {name: len(times) for name, times in observations.milliseconds.items()}
     assert counts["slider answer"] >= 6 and counts["tables of another strength"] >= 2
     assert counts["first token"] == 4 and counts["export"] == 1
     turns, answers = (
-        seen.milliseconds[of] for of in ("question, from its turn on", "whole answer")
+        observations.milliseconds[name] for name in ("question, from its turn on", "whole answer")
     )
     assert len(turns) == 4 and 0 < sum(turns) < sum(answers)
-    assert seen.waited == seen.placed, "who waits is told how many are before them"
+    assert observations.waited == observations.placed, "who waits is told how many are before them"
 
 
 def test_equal_recipes_of_two_visitors_are_one_model(
@@ -168,7 +169,7 @@ def test_sliders_never_wait_for_merges_and_models(
 ) -> None:
     async def drag(crowd: list[Visitor]) -> None:
         with held_up(page.studio, monkeypatch):
-            long = [asyncio.create_task(act) for one in crowd[:4] for act in heavy(one)]
+            long = [asyncio.create_task(act) for visitor in crowd[:4] for act in heavy(visitor)]
             await asyncio.sleep(0.5)
             async with asyncio.timeout(5):
                 await asyncio.gather(crowd[4].moves(5), crowd[5].moves(5))
@@ -176,15 +177,15 @@ def test_sliders_never_wait_for_merges_and_models(
                     await crowd[4].tab.call(name)
         await asyncio.gather(*long)
 
-    def heavy(one: Visitor) -> Iterator[Coroutine[Any, Any, None]]:
+    def heavy(visitor: Visitor) -> Iterator[Coroutine[Any, Any, None]]:
         # In separate tabs: one tab would wait for its first.
         for name in ("ask", "score", "take_away"):
-            tab = Tab(one.tab.url, one.tab.layout)
-            tab.values = dict(one.tab.values)
+            tab = Tab(visitor.tab.url, visitor.tab.layout)
+            tab.values = dict(visitor.tab.values)
             yield getattr(Visitor(tab, Observations(), 0), name)()
 
-    seen = seen_by(page, drag, 6)
-    assert not seen.errors and len(seen.milliseconds["slider answer"]) == 10
+    observations = seen_by(page, drag, 6)
+    assert not observations.errors and len(observations.milliseconds["slider answer"]) == 10
 
 
 def test_there_are_more_threads_than_all_queues_begin_together(page: gr.Blocks) -> None:
@@ -222,8 +223,10 @@ def test_a_visitor_who_left_is_forgotten_and_one_who_comes_back_is_not(page: gr.
 
 def body_of(page: gr.Blocks, name: str, **more: Any) -> dict[str, Any]:
     """A question of the page as it opens."""
-    (event,) = [one for one in page.fns.values() if one.fn and one.fn.__name__ == name]
-    data = [one.value for one in event.inputs]
+    (event,) = [
+        function for function in page.fns.values() if function.fn and function.fn.__name__ == name
+    ]
+    data = [component.value for component in event.inputs]
     return {"data": data, "fn_index": event._id, "session_hash": "short", **more}
 
 
@@ -231,10 +234,10 @@ def body_of(page: gr.Blocks, name: str, **more: Any) -> dict[str, Any]:
 def test_the_short_way_says_what_the_long_one_says(page: gr.Blocks, name: str) -> None:
     body = body_of(page, name)
     long = asyncio.run(page.process_api(body["fn_index"], body["data"]))
-    told = httpx.post(f"{address(page)}/gradio_api/run/predict", json=body).json()
+    reply = httpx.post(f"{address(page)}/gradio_api/run/predict", json=body).json()
     keys = ("data", "is_generating", "render_config", "changed_state_ids")
-    assert told["data"] == long["data"] and set(keys) <= set(told)
-    assert json.loads(told["data"][0]), "something was told at all"
+    assert reply["data"] == long["data"] and set(keys) <= set(reply)
+    assert json.loads(reply["data"][0]), "something was told at all"
 
 
 @pytest.mark.parametrize(
@@ -257,36 +260,36 @@ def test_what_no_slider_asks_goes_the_long_way(
 def test_what_cannot_be_is_told_on_the_short_way_as_well(page: gr.Blocks) -> None:
     strange = body_of(page, "on_settle")
     strange["data"] = ["x"] * len(strange["data"])
-    told = httpx.post(f"{address(page)}/gradio_api/run/predict", json=strange)
-    assert told.status_code == 200 and "trouble" in json.loads(told.json()["data"][0])
+    reply = httpx.post(f"{address(page)}/gradio_api/run/predict", json=strange)
+    assert reply.status_code == 200 and "trouble" in json.loads(reply.json()["data"][0])
     strange = body_of(page, "on_strength") | {"data": strange["data"]}
-    told = httpx.post(f"{address(page)}/gradio_api/run/predict", json=strange)
-    assert told.status_code == 500 and "Traceback" not in told.text
+    reply = httpx.post(f"{address(page)}/gradio_api/run/predict", json=strange)
+    assert reply.status_code == 500 and "Traceback" not in reply.text
 
 
 def test_a_slider_measures_no_significance_of_strangers(page: gr.Blocks) -> None:
     body = body_of(page, "on_settle")
-    body["data"] = ["fisher" if one == "magnitude" else one for one in body["data"]]
-    told = httpx.post(f"{address(page)}/gradio_api/run/predict", json=body).json()
-    assert "fisher of zoo:math is not measured yet" in json.loads(told["data"][0])["trouble"]
+    body["data"] = ["fisher" if value == "magnitude" else value for value in body["data"]]
+    reply = httpx.post(f"{address(page)}/gradio_api/run/predict", json=body).json()
+    assert "fisher of zoo:math is not measured yet" in json.loads(reply["data"][0])["trouble"]
 
 
 def test_who_asks_without_end_is_told_to_wait(
     page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Requests that bypass the queue; more often than any page does."""
-    where, asked = f"{address(page)}/gradio_api/run/predict", list[Asker]()
-    monkeypatch.setattr(Bucket, "take", lambda _, who: asked.append(who))
+    url, askers = f"{address(page)}/gradio_api/run/predict", list[Asker]()
+    monkeypatch.setattr(Bucket, "take", lambda _, who: askers.append(who))
     for name in ("on_settle", "on_strength", "on_status"):
-        told = httpx.post(where, json=body_of(page, name))
-        assert told.status_code == 429 and "a moment" in told.json()["error"], name
-    assert {one.session for one in asked} == {"short"}
+        reply = httpx.post(url, json=body_of(page, name))
+        assert reply.status_code == 429 and "a moment" in reply.json()["error"], name
+    assert {asker.session for asker in askers} == {"short"}
 
 
 def test_there_is_one_way_beside_the_queue(page: gr.Blocks) -> None:
     for path in ("run/predict/", "run/x", "api/predict", "api/x/"):
-        told = httpx.post(f"{address(page)}/gradio_api/{path}", json=body_of(page, "on_settle"))
-        assert told.status_code == 404, path
+        reply = httpx.post(f"{address(page)}/gradio_api/{path}", json=body_of(page, "on_settle"))
+        assert reply.status_code == 404, path
 
 
 def test_an_event_that_is_refused_says_so(page: gr.Blocks) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from benchmarks.load.report import text
 
 
-def found(**changed: Any) -> dict[str, Any]:
+def load_run(**changed: Any) -> dict[str, Any]:
     """A result by hand."""
     times = {"count": 1234, "p50": 12.0, "p95": 240.0, "p99": 1500.0}
     phase = {
@@ -35,24 +35,24 @@ def found(**changed: Any) -> dict[str, Any]:
 
 
 def test_figures_stand_beside_their_targets_and_missed_ones_are_marked() -> None:
-    told = text(found())
-    assert "| 50 drag, sliders (95 %) | 240 ms | 250 ms |" in told
-    assert "| 50 drag, memory | 1.05 GB | 1.50 GB |" in told
-    assert "| memory of the server | 0.70 GB | 4.00 GB |" in told and "✗" not in told
-    assert told.endswith("\n\na machine.")
-    assert "| 50 drag, sliders (95 %) | ✗ 240 ms, 1 errors |" in text(found(errors=1))
-    assert "| 50 drag, memory | ✗ 1.60 GB |" in text(found(together=16 * 10**8))
-    assert "| memory of the server | ✗ 4.10 GB |" in text(found(peak=4.1e9))
-    assert "| memory that a long run adds | 0 MiB | 100 MiB |" in text(found(name="long"))
+    table = text(load_run())
+    assert "| 50 drag, sliders (95 %) | 240 ms | 250 ms |" in table
+    assert "| 50 drag, memory | 1.05 GB | 1.50 GB |" in table
+    assert "| memory of the server | 0.70 GB | 4.00 GB |" in table and "✗" not in table
+    assert table.endswith("\n\na machine.")
+    assert "| 50 drag, sliders (95 %) | ✗ 240 ms, 1 errors |" in text(load_run(errors=1))
+    assert "| 50 drag, memory | ✗ 1.60 GB |" in text(load_run(together=16 * 10**8))
+    assert "| memory of the server | ✗ 4.10 GB |" in text(load_run(peak=4.1e9))
+    assert "| memory that a long run adds | 0 MiB | 100 MiB |" in text(load_run(name="long"))
     greedy = {"asked_at_once": 20, "before_the_others": 3}
-    assert "who asks 20 gets before others | ✗ 3 | 2 |" in text(found(name="greedy", **greedy))
+    assert "who asks 20 gets before others | ✗ 3 | 2 |" in text(load_run(name="greedy", **greedy))
 
 
 def test_crowds_who_come_and_go_leave_the_memory_of_both_processes_flat() -> None:
     course = [[700 * 2**20, 300 * 2**20], [720 * 2**20, 310 * 2**20], [710 * 2**20, 305 * 2**20]]
     soak = {"name": "soak", "visitors": 10, "crowds": 3, "seconds": 1200, "errors": 0}
-    told = found()
-    told["phases"].append(soak | {"course": course})
-    assert "| memory that coming and going adds | 10 MiB | 100 MiB |" in text(told)
+    results = load_run()
+    results["phases"].append(soak | {"course": course})
+    assert "| memory that coming and going adds | 10 MiB | 100 MiB |" in text(results)
     course[2][1] = 500 * 2**20
-    assert "| ✗ 200 MiB | 100 MiB |" in text(told)
+    assert "| ✗ 200 MiB | 100 MiB |" in text(results)
