@@ -214,9 +214,9 @@ def test_an_edited_matrix_with_nothing_to_ask_still_goes_all_the_way() -> None:
         ({"factor": float("nan")}, "factor"),
     ],
 )
-def test_what_cannot_be_explained_is_refused(request: object, message: str) -> None:
+def test_what_cannot_be_explained_is_refused(query: object, message: str) -> None:
     with pytest.raises(InvalidValue, match=message):
-        explain(request)
+        explain(query)
 
 
 def test_editing_leaves_the_start_as_it_was() -> None:
