@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from components.work.downloads.files import Exports
-from components.work.downloads.limits import OWN
+from components.work.downloads.limits import LOCAL
 from components.work.downloads.route import address_of, download_route
 from components.work.visitor import Visitor
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
@@ -130,7 +130,7 @@ def test_rubbish_in_every_file_of_the_cache_changes_no_byte(root: Path) -> None:
 
 @pytest.fixture
 def exports(tmp_path: Path) -> Iterator[Exports]:
-    store = Exports(OWN, tmp_path / "made")
+    store = Exports(LOCAL, tmp_path / "made")
     (tmp_path / "made").mkdir()
     yield store
     store.close()
