@@ -6,9 +6,9 @@ const LEFT = 52, RIGHT = 14, TOP = 12, FOOT = 40, HEIGHT = 260;
 let figureCount = 0;
 
 const decades = (low, high) => {
-  const found = [];
-  for (let p = Math.ceil(Math.log10(low) - 1e-9); p <= Math.log10(high) + 1e-9; p++) found.push(10 ** p);
-  return found.length > 1 ? found : [low, high];
+  const values = [];
+  for (let p = Math.ceil(Math.log10(low) - 1e-9); p <= Math.log10(high) + 1e-9; p++) values.push(10 ** p);
+  return values.length > 1 ? values : [low, high];
 };
 // The value of a curve at x, between its points; null outside them.
 export function valueAt(points, x) {
@@ -92,56 +92,57 @@ export const lines = (host, spec) => {
     const clip = svg("clipPath", { id: `${root.id}-clip` }, svg("defs", {}, root)); // a curve may leave above
     svg("rect", { x: LEFT - 3, y: TOP - 3, width: Math.max(inside() + 6, 1), height: HEIGHT - TOP - FOOT + 6 }, clip);
     const curves = svg("g", { "clip-path": `url(#${root.id}-clip)` }, root);
-    for (const one of spec.series) {
+    for (const series of spec.series) {
       svg("path",
-        { d: path(one.points), class: "curve-line-path", style: `stroke:${one.colour}`,
-          "stroke-dasharray": one.dash ?? "none" }, curves);
-      for (const [x, from, to] of one.spans ?? [])
+        { d: path(series.points), class: "curve-line-path", style: `stroke:${series.colour}`,
+          "stroke-dasharray": series.dash ?? "none" }, curves);
+      for (const [x, from, to] of series.spans ?? [])
         if (from !== null)
         svg("line",
           { x1: px(xOf(x)), x2: px(xOf(x)), y1: px(yOf(from)), y2: px(yOf(to)),
-            style: `stroke:${one.colour};stroke-width:1.5;stroke-opacity:0.6` }, curves);
-      if (one.marks)
-        for (const [x, y] of one.points)
-        if (y !== null) svg("circle", { cx: px(xOf(x)), cy: px(yOf(y)), r: 3.5, style: `fill:${one.colour}` }, root);
+            style: `stroke:${series.colour};stroke-width:1.5;stroke-opacity:0.6` }, curves);
+      if (series.marks)
+        for (const [x, y] of series.points)
+        if (y !== null) svg("circle", { cx: px(xOf(x)), cy: px(yOf(y)), r: 3.5, style: `fill:${series.colour}` }, root);
     }
     cursor = svg("line", { y1: TOP, y2: HEIGHT - FOOT, class: "cursor" }, root);
-    dots = spec.series.map((one) => svg("circle", { r: 5, class: "cursor-dot", style: `fill:${one.colour}` }, root));
+    dots = spec.series.map((series) =>
+      svg("circle", { r: 5, class: "cursor-dot", style: `fill:${series.colour}` }, root));
     follow();
   }
   function rows() {
     legend.replaceChildren();
-    return spec.series.map((one) => {
+    return spec.series.map((series) => {
       const row = html("li", {}, legend);
       const mark = svg("svg", { width: 26, height: 10, class: "legend-mark", "aria-hidden": "true" }, row);
       svg("line",
-        { x1: 1, x2: 25, y1: 5, y2: 5, style: `stroke:${one.colour};stroke-width:3`,
-          "stroke-dasharray": one.dash ?? "none" }, mark);
-      html("span", {}, row, one.label);
+        { x1: 1, x2: 25, y1: 5, y2: 5, style: `stroke:${series.colour};stroke-width:3`,
+          "stroke-dasharray": series.dash ?? "none" }, mark);
+      html("span", {}, row, series.label);
       return html("output", {}, row);
     });
   }
   let values = rows();
   function follow() {
     say(read, textOf(spec.x, at));
-    spec.series.forEach((one, i) => {
-      const y = valueAt(one.points, at);
+    spec.series.forEach((series, i) => {
+      const y = valueAt(series.points, at);
       say(values[i], y === null ? "–" : textOf(spec.y, y));
       if (!cursor) return;
-      const seen = y !== null && y <= spec.y.high * 1.01;
-      put(dots[i], "visibility", seen ? "visible" : "hidden");
-      if (seen) { put(dots[i], "cx", px(xOf(at))); put(dots[i], "cy", px(yOf(y))); }
+      const visible = y !== null && y <= spec.y.high * 1.01;
+      put(dots[i], "visibility", visible ? "visible" : "hidden");
+      if (visible) { put(dots[i], "cx", px(xOf(at))); put(dots[i], "cy", px(yOf(y))); }
     });
     if (cursor) { put(cursor, "x1", px(xOf(at))); put(cursor, "x2", px(xOf(at))); }
   }
-  function go(x, told = true) {
+  function go(x, announce = true) {
     at = Math.min(Math.max(x, spec.x.low), spec.x.high);
     range.value = at;
     if (spec.x.step) at = +range.value;
     put(range, "aria-valuetext", textOf(spec.x, at));
     range.style.setProperty("--filled", `${(100 * (at - spec.x.low)) / (spec.x.high - spec.x.low)}%`);
     follow();
-    if (told) spec.onAt?.(at);
+    if (announce) spec.onAt?.(at);
   }
   range.addEventListener("input", () => go(+range.value));
   const point = (event) => {
@@ -160,7 +161,7 @@ export const lines = (host, spec) => {
   go(at, false);
   saveable(box, spec.name, () => ({
     columns: ["curve", spec.x.label, spec.y.label],
-    rows: spec.series.flatMap((one) => one.points.map(([x, y]) => [one.label, x, y])),
+    rows: spec.series.flatMap((series) => series.points.map(([x, y]) => [series.label, x, y])),
   }), () => root);
   new ResizeObserver(() => {
     const next = Math.floor(box.clientWidth);
@@ -181,12 +182,12 @@ export const lines = (host, spec) => {
 };
 
 // A row of choices, as a select with its label.
-export const select = (host, label, options, chosen, act) => {
+export const select = (host, label, options, initial, act) => {
   const wrap = html("label", { class: "choice" }, host);
   html("span", {}, wrap, label);
   const select = html("select", {}, wrap);
   for (const [value, text] of options)
-    html("option", { value, ...(value === chosen && { selected: "" }) }, select, text);
+    html("option", { value, ...(value === initial && { selected: "" }) }, select, text);
   select.addEventListener("change", () => act(select.value));
   return select;
 };

@@ -8,7 +8,7 @@ import { numbered, tied, fill } from "./prose.js";
 const WORKBENCH = "workbench";
 
 export const listed = (lessons) => {
-  const kept = lessons.filter((one) => ofClass().includes(one.name));
+  const kept = lessons.filter((lesson) => ofClass().includes(lesson.name));
   return kept.length ? kept : lessons; // a link of lessons that are gone shows what there is
 };
 
@@ -39,33 +39,33 @@ export const forClass = (parent, lessons) => {
   });
   bench.addEventListener("change", () => { inside.hidden = !bench.checked; });
   const copy = html("button", { type: "button", class: "small" }, fold, "Copy link");
-  const told = html("p", { class: "how", role: "status" }, fold);
+  const status = html("p", { class: "how", role: "status" }, fold);
   copy.addEventListener("click", async () => {
-    const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
-    const first = chosen.find((name) => name !== WORKBENCH);
-    if (!first) { say(told, "Tick at least one lesson."); return; }
+    const names = boxes.filter((box) => box.checked).map((box) => box.value);
+    const first = names.find((name) => name !== WORKBENCH);
+    if (!first) { say(status, "Tick at least one lesson."); return; }
     const url = new URL(window.location.href);
     url.searchParams.delete("__theme");
     url.searchParams.set("learn", first);
-    url.searchParams.set("class", chosen.join("."));
+    url.searchParams.set("class", names.join("."));
     const hidden = parts.filter((box) => !box.checked).map((box) => box.value);
     url.searchParams.delete("hide");
     if (bench.checked && hidden.length) url.searchParams.set("hide", hidden.join("."));
     try {
       await navigator.clipboard.writeText(url.href);
-      say(told, "Link copied.");
-    } catch { say(told, url.href); }
+      say(status, "Link copied.");
+    } catch { say(status, url.href); }
   });
 };
 export const forSave = (parent, lessons, progress) => {
   const print = html("button", { type: "button", class: "small" }, parent, "Save what I did");
-  const told = html("p", { class: "how", role: "status" }, parent);
+  const status = html("p", { class: "how", role: "status" }, parent);
   print.addEventListener("click", async () => {
-    say(told, "Gathering …");
+    say(status, "Gathering …");
     try {
       give(await report(lessons, progress()));
-      say(told, "Saved as a page that can be printed.");
-    } catch (error) { say(told, error.message); }
+      say(status, "Saved as a page that can be printed.");
+    } catch (error) { say(status, error.message); }
   });
 };
 
@@ -89,18 +89,18 @@ async function report(lessons, { answers, tried, done, acts, numbers = {} }) {
   for (const lesson of read) {
     html("h2", {}, page.body, `${numbered(lesson)}${done[lesson.name] ? " ✓" : ""}`);
     for (const text of byCase(acts[lesson.name] ?? {})) html("p", {}, page.body, tied(text));
-    lesson.segments.filter((one) => one.kind === "quiz").forEach((quiz, i) => {
+    lesson.segments.filter((segment) => segment.kind === "quiz").forEach((quiz, i) => {
       const choice = quiz.choices[answers[`${lesson.name}/${i}`]];
       if (!choice) return;
       const box = html("section", {}, page.body);
       // the lesson's own, safe
-      const said = (tag, text, kind = "") => { html(tag, { class: kind }, box).innerHTML = text; };
-      said("p", quiz.html);
+      const append = (tag, text, kind = "") => { html(tag, { class: kind }, box).innerHTML = text; };
+      append("p", quiz.html);
       const before = (tried[`${lesson.name}/${i}`] ?? []).map((k) => quiz.choices[k])
-        .filter((one) => one && one !== choice);
-      for (const one of before) said("p", `Tried first: ${one.html}`, "wrong");
-      said("p", `${choice.right ? "Right: " : "Not quite: "}${choice.html}`, choice.right ? "right" : "wrong");
-      said("p", choice.why);
+        .filter((option) => option && option !== choice);
+      for (const option of before) append("p", `Tried first: ${option.html}`, "wrong");
+      append("p", `${choice.right ? "Right: " : "Not quite: "}${choice.html}`, choice.right ? "right" : "wrong");
+      append("p", choice.why);
     });
   }
   fill(page.body, numbers); // as they were when the question was answered
@@ -110,7 +110,7 @@ async function report(lessons, { answers, tried, done, acts, numbers = {} }) {
 function byCase(acts) {
   const keys = Object.keys(acts), caseOf = (key) => key.split("/")[0];
   const cases = [...new Set(keys.map(caseOf))];
-  return cases.flatMap((one) => keys.filter((key) => caseOf(key) === one).map((key) => acts[key]));
+  return cases.flatMap((caseName) => keys.filter((key) => caseOf(key) === caseName).map((key) => acts[key]));
 }
 function give(text) {
   const link = html("a",

@@ -9,17 +9,17 @@ export const learn = { open: "" };
 
 // --- requests: those made at the same moment are sent together, one bundle at a time ------------
 let /** @type {any} */ send = null, bundles = 0, keys = 0, waiting = [], /** @type {any} */ flying = null, timer = 0;
-// what: "catalogue", "lesson" or "block". options: {progress(done, total, what, shown), signal}; shown is
-// the partial answer, or null. A request whose signal is aborted is not repeated, and never answered.
+// kind: "catalogue", "lesson" or "block". options: {progress(completed, total, stage, partial), signal}; partial
+// is the partial answer, or null. A request whose signal is aborted is not repeated, and never answered.
 /**
- * @param {string} what
+ * @param {string} kind
  * @param {string} [name]
  * @param {object} [args]
  * @param {{progress?: Function, signal?: AbortSignal}} [options]
  * @returns {Promise<any>}
  */
-export const ask = (what, name = "", args = {}, options = {}) => new Promise((resolve, reject) => {
-  queue({ key: `k${(keys += 1)}`, what, name, arguments: args, resolve, reject, ...options });
+export const ask = (kind, name = "", args = {}, options = {}) => new Promise((resolve, reject) => {
+  queue({ key: `k${(keys += 1)}`, what: kind, name, arguments: args, resolve, reject, ...options });
 });
 function queue(question) {
   if (question.signal?.aborted) return;

@@ -18,10 +18,10 @@ export const block = (name, build) => { builders[name] = build; };
 export const awaiting = (host) => {
   const line = html("p", { class: "awaits", role: "status", hidden: "" }), text = html("span", {}, line);
   host.querySelector(".plot-bar").after(line);
-  return (what) => {
-    say(text, what);
-    line.hidden = !what;
-    put(host, "data-awaits", Boolean(what));
+  return (message) => {
+    say(text, message);
+    line.hidden = !message;
+    put(host, "data-awaits", Boolean(message));
   };
 };
 export const COMPUTING = "Computing what you chose";
@@ -35,7 +35,7 @@ export const byChoice = (host, ask, first, draw, fail) => {
     const current = (act) => { if (count === newest) act(); };
     awaits(`${COMPUTING} …`);
     try {
-      const result = await ask(choices, (_done, _total, what) => current(() => awaits(`${COMPUTING}: ${what} …`)));
+      const result = await ask(choices, (_step, _total, stage) => current(() => awaits(`${COMPUTING}: ${stage} …`)));
       current(() => { awaits(""); draw(result); });
     } catch (error) { current(() => { awaits(""); fail(error.message); }); }
   };
@@ -44,8 +44,8 @@ export const byChoice = (host, ask, first, draw, fail) => {
 // --- progress ----------------------------------------------------------------------------------------
 function progress() {
   try {
-    const found = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
-    return { answers: {}, tried: {}, done: {}, acts: {}, ...found };
+    const stored = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
+    return { answers: {}, tried: {}, done: {}, acts: {}, ...stored };
   } catch { return { answers: {}, tried: {}, done: {}, acts: {} }; }
 }
 function keep(change) {
@@ -92,14 +92,14 @@ async function open(name, focus) {
   if (!place.main.firstChild) html("p", { class: "muted", role: "status" }, place.main, "Fetching the lessons …");
   try {
     if (!catalogue) {
-      const found = await ask("catalogue");
-      catalogue = { ...found, lessons: listed(found.lessons) };
+      const reply = await ask("catalogue");
+      catalogue = { ...reply, lessons: listed(reply.lessons) };
     }
     if (signal.aborted) return;
-    const known = new Set([...catalogue.lessons.map((one) => one.name), GLOSSARY]);
-    const unknown = name !== "start" && !known.has(name);
+    const names = new Set([...catalogue.lessons.map((lesson) => lesson.name), GLOSSARY]);
+    const unknown = name !== "start" && !names.has(name);
     if (name === "start" || unknown) {
-      name = (catalogue.lessons.find((one) => !progress().done[one.name]) ?? catalogue.lessons[0]).name;
+      name = (catalogue.lessons.find((lesson) => !progress().done[lesson.name]) ?? catalogue.lessons[0]).name;
       rename(name);
     }
     drawList(name);
@@ -130,7 +130,7 @@ function retryButton(after, act) {
 // --- the list ----------------------------------------------------------------------------------------
 function drawList(current) {
   const { done } = progress(), { lessons } = catalogue;
-  const finished = lessons.filter((one) => done[one.name]).length;
+  const finished = lessons.filter((lesson) => done[lesson.name]).length;
   say(place.fold, `Lessons · ${finished} of ${lessons.length} done`);
   place.list.replaceChildren();
   const item = (parent, name, title, about, ready) => {
@@ -142,11 +142,12 @@ function drawList(current) {
     if (ready) html("span", { class: "sr" }, link, " (done)");
     if (about) html("span", { class: "learn-about" }, link, about);
   };
-  for (const part of new Set(lessons.map((one) => one.part))) {
+  for (const part of new Set(lessons.map((lesson) => lesson.part))) {
     html("h2", { class: "learn-part" }, place.list, part);
     const list = html("ol", {}, place.list);
-    for (const one of lessons)
-      if (one.part === part) item(list, one.name, numbered(one), `${one.minutes}${THIN}min`, done[one.name]);
+    for (const lesson of lessons)
+      if (lesson.part === part)
+        item(list, lesson.name, numbered(lesson), `${lesson.minutes}${THIN}min`, done[lesson.name]);
   }
   html("h2", { class: "learn-part" }, place.list, "To look up");
   item(html("ol", {}, place.list), GLOSSARY, "Glossary", "", false);
@@ -169,7 +170,7 @@ function drawLesson(lesson, signal) {
   const { main } = place;
   main.replaceChildren();
   figures.now = {};
-  const index = catalogue.lessons.findIndex((one) => one.name === lesson.name);
+  const index = catalogue.lessons.findIndex((entry) => entry.name === lesson.name);
   const { part, about, number } = catalogue.lessons[index];
   html("p", { class: "eyebrow" }, main, `${number ? `Lesson ${number}` : part} · ${lesson.minutes}${THIN}min`);
   html("h2", { class: "lesson-title", tabindex: "-1" }, main, lesson.title);
@@ -184,9 +185,9 @@ function drawLesson(lesson, signal) {
   end(lesson, index, main, quizzes);
 }
 function blockBox(segment, main, signal) {
-  const { name, arguments: args, seen } = segment;
+  const { name, arguments: args, seen: visible } = segment;
   const box = html("section",
-    { class: "block-box", "data-block": name, "data-state": "loading", ...(!seen && { hidden: "" }) }, main);
+    { class: "block-box", "data-block": name, "data-state": "loading", ...(!visible && { hidden: "" }) }, main);
   const again = (others, news) => ask("block", name, others, { signal, progress: news });
   const write = (result) => {
     for (const [key, value] of Object.entries(result.figures ?? {})) figures.now[`${name}.${key}`] = value;
@@ -198,15 +199,15 @@ function blockBox(segment, main, signal) {
     const wait = html("p", { class: "block-wait", role: "status" }, box, "Computing …");
     let /** @type {any} */ more = null; // draws further parts, if a part is drawn already
     const draw = (result, state) => {
-      if (!seen) return;
+      if (!visible) return;
       if (more) more(result);
       else more = builders[name]({ host: box, args, result, ask: again, write });
       put(box, "data-state", state);
     };
     try {
-      const result = await again(args, (done, total, what, shown) => {
-        say(wait, total ? `${what}: ${done} of ${total}` : `${what} …`);
-        if (shown) draw(shown, "partial");
+      const result = await again(args, (completed, total, stage, partial) => {
+        say(wait, total ? `${stage}: ${completed} of ${total}` : `${stage} …`);
+        if (partial) draw(partial, "partial");
       });
       wait.remove();
       write(result);
@@ -231,26 +232,26 @@ function attempt(segment, main) {
 }
 function question(lesson, segment, number, main) {
   const key = `${lesson.name}/${number}`;
-  quiz(main, segment, number, progress().answers[key], (chosen) => {
-    const all = lesson.segments.filter((one) => one.kind === "quiz");
+  quiz(main, segment, number, progress().answers[key], (choice) => {
+    const all = lesson.segments.filter((part) => part.kind === "quiz");
     const rightly = (answers, i) => all[i].choices[answers[`${lesson.name}/${i}`]]?.right;
     keep((now) => {
       now.numbers = { ...now.numbers, ...figures.now };
       if (rightly(now.answers, number)) return; // a right answer stays right while the others are read
-      now.answers[key] = chosen;
-      now.tried[key] = [...new Set([...(now.tried[key] ?? []), chosen])];
+      now.answers[key] = choice;
+      now.tried[key] = [...new Set([...(now.tried[key] ?? []), choice])];
     });
     offer(lesson.name);
     const { answers } = progress();
     const right = all.every((_, i) => rightly(answers, i));
-    if (right) done(lesson.name);
+    if (right) markDone(lesson.name);
   });
 }
 // What was done can be saved and forgotten from the first answer on.
 function offer(name) {
   if (!place.list.querySelector(".did")) drawList(name);
 }
-function done(name) {
+function markDone(name) {
   keep((now) => { now.done[name] = true; });
   drawList(name);
   for (const line of place.main.querySelectorAll(".lesson-done")) line.hidden = false;
@@ -269,13 +270,14 @@ function end(lesson, index, main, quizzes) {
     }
   }
   const bar = html("div", { class: "lesson-end" }, main);
-  const step = (one, text) => {
-    if (!one) return;
-    html("a", { href: `?learn=${one.name}`, "data-lesson": one.name, class: "step" }, bar, `${text}: ${numbered(one)}`);
+  const step = (target, text) => {
+    if (!target) return;
+    html("a", { href: `?learn=${target.name}`, "data-lesson": target.name, class: "step" }, bar,
+      `${text}: ${numbered(target)}`);
   };
   if (!quizzes && !progress().done[lesson.name]) {
     const button = html("button", { type: "button", class: "small" }, bar, "I have read this");
-    button.addEventListener("click", () => { done(lesson.name); button.remove(); });
+    button.addEventListener("click", () => { markDone(lesson.name); button.remove(); });
   }
   step(catalogue.lessons[index - 1], "Before");
   step(catalogue.lessons[index + 1], "Next");

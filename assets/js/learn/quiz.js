@@ -3,11 +3,11 @@
 import { html, say, put } from "../base/shapes.js";
 import { prose } from "./prose.js";
 
-// chosen: the answer given before, if any. tell(number): what is given now.
-export const quiz = (parent, { html: question, choices }, number, chosen, tell) => {
+// earlier: the answer given before, if any. tell(number): what is given now.
+export const quiz = (parent, { html: question, choices }, number, earlier, tell) => {
   const box = html("fieldset", { class: "quiz", "data-quiz": number }, parent);
   prose(question, html("legend", {}, box), "span");
-  const said = html("p", { class: "quiz-said", role: "status" });
+  const verdict = html("p", { class: "quiz-said", role: "status" });
   const buttons = choices.map((choice, i) => {
     const button = html("button", { type: "button", class: "choice-button", "aria-pressed": "false", "data-choice": i },
       box);
@@ -15,20 +15,20 @@ export const quiz = (parent, { html: question, choices }, number, chosen, tell) 
     button.addEventListener("click", () => { show(i); tell(i); });
     return button;
   });
-  box.append(said);
-  let found = false;
+  box.append(verdict);
+  let solved = false;
   function show(i) {
     const { right, why } = choices[i];
-    found ||= right;
+    solved ||= right;
     buttons.forEach((button, k) => {
       put(button, "aria-pressed", k === i);
-      put(button, "data-verdict", found && choices[k].right ? "right" : k === i ? "wrong" : "");
+      put(button, "data-verdict", solved && choices[k].right ? "right" : k === i ? "wrong" : "");
     });
     put(box, "data-verdict", right ? "right" : "wrong");
-    said.replaceChildren();
-    html("strong", {}, said, right ? "Right. " : "Not quite. ");
-    prose(why, said, "span");
+    verdict.replaceChildren();
+    html("strong", {}, verdict, right ? "Right. " : "Not quite. ");
+    prose(why, verdict, "span");
   }
-  if (choices[chosen]) show(chosen);
-  else say(said, "");
+  if (choices[earlier]) show(earlier);
+  else say(verdict, "");
 };

@@ -11,33 +11,33 @@ const LARGEST = 4, STEP = 0.01;
 const FACTORS = Array.from({ length: LARGEST / STEP + 1 }, (_, i) => +(i * STEP).toFixed(2));
 
 block("partitions-by-hand", ({ host, result, ask }) => {
-  let shown = result, first = 1, second = 1;
+  let data = result, first = 1, second = 1;
   const bar = html("div", { class: "plot-bar" }, host);
-  const fresh = byChoice(host, ask, { model: shown.model, levels: shown.levels }, (next) => {
-    shown = next;
+  const fresh = byChoice(host, ask, { model: data.model, levels: data.levels }, (next) => {
+    data = next;
     say(note, "");
     draw();
   }, (problem) => say(note, problem));
-  select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => fresh({ model }));
+  select(bar, "Model", result.models.map((row) => [row.model, row.label]), result.model, (model) => fresh({ model }));
   select(bar, "Levels", CHOICES, JSON.stringify(result.levels), (levels) => fresh({ levels: JSON.parse(levels) }));
   const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Partitions as a table" },
     host);
   const table = html("table", {}, scroll);
-  const squareOf = (k, factor) => factor ** 2 * shown.partitions[k].energy;
+  const squareOf = (k, factor) => factor ** 2 * data.partitions[k].energy;
   // The factor of every partition after the first is that of the lower slider.
-  const length = (one, others) =>
-    Math.sqrt(shown.partitions.reduce((sum, _, k) => sum + squareOf(k, k ? others : one), 0));
+  const length = (strongest, others) =>
+    Math.sqrt(data.partitions.reduce((sum, _, k) => sum + squareOf(k, k ? others : strongest), 0));
   const spec = () => ({
     title: `With ${times(first)} for the `
-    + `strongest${shown.partitions.length > 1 ? ` and ${times(second)} for the rest` : ""} the delta is `
+    + `strongest${data.partitions.length > 1 ? ` and ${times(second)} for the rest` : ""} the delta is `
     + `${percent(length(first, second))} as long as before`,
     series: [
-      { label: shown.partitions.length > 1 ? `rest at ${times(second)}` : "strongest alone", colour: "#0072B2",
-        points: FACTORS.map((one) => [one, length(one, second)]) },
-      ...(shown.partitions.length > 1
+      { label: data.partitions.length > 1 ? `rest at ${times(second)}` : "strongest alone", colour: "#0072B2",
+        points: FACTORS.map((factor) => [factor, length(factor, second)]) },
+      ...(data.partitions.length > 1
         ? [
           { label: "all with the same factor", colour: "#009E73", dash: "7 4",
-            points: FACTORS.map((one) => [one, length(one, one)]) }] : []),
+            points: FACTORS.map((factor) => [factor, length(factor, factor)]) }] : []),
       { label: "as long as the whole delta", colour: "var(--d-edge)", dash: "4 4", points: [[0, 1], [LARGEST, 1]] },
     ],
     how: "Length is ‖D’‖ / ‖d‖, over all matrices. It is no score: a delta may be as long as before and answer worse.",
@@ -69,10 +69,10 @@ block("partitions-by-hand", ({ host, result, ask }) => {
       cells.forEach((text, i) => html(i ? "td" : "th", i ? {} : { scope: "row" }, line, text));
     };
     let sum = 0;
-    shown.partitions.forEach(({ level, count, energy }, k) => {
+    data.partitions.forEach(({ level, count, energy }, k) => {
       const factor = k ? second : first, square = squareOf(k, factor);
       sum += square;
-      const from = k ? percent(1 - shown.levels[k - 1]) : "0";
+      const from = k ? percent(1 - data.levels[k - 1]) : "0";
       row(
         [`P${k + 1}: ${from} to ${percent(1 - level)}`, count.toLocaleString("en-US"), percent1(energy), times(factor),
           three(square)]);
@@ -80,7 +80,7 @@ block("partitions-by-hand", ({ host, result, ask }) => {
     row(["together", "", "", "", `${three(sum)}, root ${three(Math.sqrt(sum))}`]);
   }
   function draw() {
-    const many = shown.partitions.length > 1;
+    const many = data.partitions.length > 1;
     slide.hidden = !many;
     say(read, times(second));
     range.style.setProperty("--filled", `${(100 * second) / LARGEST}%`);

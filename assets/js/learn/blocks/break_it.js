@@ -7,31 +7,34 @@ import { block, did } from "../frame.js";
 const KINDS = { refusal: "The library refuses", warning: "The library warns", note: "The library says" };
 
 block("break-it", ({ host, result, ask }) => {
-  for (const one of result.cases) card(host, one, ask);
+  for (const scenario of result.cases) card(host, scenario, ask);
 });
-function card(host, one, ask) {
-  const box = html("section", { class: "break-case", "data-case": one.name, "data-state": "whole" }, host);
-  html("h3", {}, box, one.title);
-  html("p", {}, box, one.setting);
+function card(host, scenario, ask) {
+  const box = html("section", { class: "break-case", "data-case": scenario.name, "data-state": "whole" }, host);
+  html("h3", {}, box, scenario.title);
+  html("p", {}, box, scenario.setting);
   const bar = html("div", { class: "hand-go" }, box);
   const breaks = html("button", { type: "button", class: "small", "data-act": "break" }, bar, "Break it");
-  const repairs = html("button", { type: "button", class: "small", "data-act": "repair", hidden: "" }, bar, one.repair);
+  const repairs = html("button", { type: "button", class: "small", "data-act": "repair", hidden: "" }, bar,
+    scenario.repair);
   const news = html("p", { class: "how", role: "status" }, box);
   const both = html("div", { class: "break-both" }, box); // to compare: broken beside repaired
   const sides = ["broken", "repaired"].map((side) => html("div", { class: "break-shown", "data-side": side }, both));
   const buttons = [breaks, repairs];
   async function run(repaired, button) {
-    for (const each of buttons) each.disabled = true;
+    for (const control of buttons) control.disabled = true;
     put(box, "data-state", "running");
     say(news, "Working …");
     try {
-      const told = (done, total, what) => say(news, total ? `${what} (${done + 1} of ${total}) …` : `${what} …`);
-      const found = await ask({ case: one.name, repaired }, told);
+      const progress = (completed, total, stage) =>
+        say(news, total ? `${stage} (${completed + 1} of ${total}) …` : `${stage} …`);
+      const outcome = await ask({ case: scenario.name, repaired }, progress);
       const place = sides[Number(repaired)];
       place.replaceChildren();
-      draw(place, one, found);
+      draw(place, scenario, outcome);
       put(box, "data-state", repaired ? "repaired" : "broken");
-      did(`${one.name}/${repaired}`, `${one.title}${repaired ? `, repaired (${one.repair})` : ""}: ${found.said}`);
+      did(`${scenario.name}/${repaired}`,
+        `${scenario.title}${repaired ? `, repaired (${scenario.repair})` : ""}: ${outcome.said}`);
       say(news, "");
       repairs.hidden = false;
       say(breaks, "Break it again");
@@ -39,25 +42,25 @@ function card(host, one, ask) {
       say(news, error.message);
       put(box, "data-state", "failed");
     }
-    for (const each of buttons) each.disabled = false;
+    for (const control of buttons) control.disabled = false;
     if (document.activeElement === document.body) (button.hidden ? breaks : button).focus();
   }
   breaks.addEventListener("click", () => run(false, breaks));
   repairs.addEventListener("click", () => run(true, repairs));
 }
-function draw(place, one, found) {
-  html("h4", {}, place, found.repaired ? `Repaired: ${one.repair}` : one.fault);
-  html("p", { class: "break-said" }, place, found.said);
+function draw(place, scenario, outcome) {
+  html("h4", {}, place, outcome.repaired ? `Repaired: ${scenario.repair}` : scenario.fault);
+  html("p", { class: "break-said" }, place, outcome.said);
   const plots = html("div", { class: "break-plots" }, place);
-  for (const bars of found.bars) drawBars(plots, bars);
-  for (const { kind, text } of found.messages) {
+  for (const bars of outcome.bars) drawBars(plots, bars);
+  for (const { kind, text } of outcome.messages) {
     const box = html("p", { class: "break-message", "data-kind": kind }, place);
     html("strong", {}, box, `${KINDS[kind]}: `);
     html("span", {}, box, text);
   }
-  if (found.answers.length) drawAnswers(place, found);
-  if (found.rows.length) table(place, found, one.title);
-  html("p", {}, place, found.repaired ? one.repaired : one.why);
+  if (outcome.answers.length) drawAnswers(place, outcome);
+  if (outcome.rows.length) table(place, outcome, scenario.title);
+  html("p", {}, place, outcome.repaired ? scenario.repaired : scenario.why);
 }
 function drawBars(place, { title, high, bars, mark, mark_label: label }) {
   const box = html("figure", { class: "break-bars" }, place);

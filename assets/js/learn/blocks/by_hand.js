@@ -42,11 +42,11 @@ block("by-hand", ({ host, result, ask }) => {
     const args = { start, ...settings, weights: editor.dirty ? weights : {}, ...extra };
     clearTimeout(state.timer);
     state.timer = setTimeout(async () => {
-      const mine = (state.asked += 1);
+      const serial = (state.asked += 1);
       put(host, "data-busy", true);
       try {
         const value = await ask(args);
-        if (mine !== state.asked) return;
+        if (serial !== state.asked) return;
         if (extra.start) state.open.clear();
         state.value = value;
         state.seen.clear();
@@ -54,9 +54,9 @@ block("by-hand", ({ host, result, ask }) => {
         editor.draw();
         draw();
       } catch (error) {
-        if (mine === state.asked) { keep(null); say(note, error.message); note.hidden = false; }
+        if (serial === state.asked) { keep(null); say(note, error.message); note.hidden = false; }
       }
-      if (mine === state.asked) put(host, "data-busy", false);
+      if (serial === state.asked) put(host, "data-busy", false);
     }, soon);
   }
   function draw() {
@@ -196,12 +196,12 @@ export const table = drawTable;
 function ask(panel, step, state, reveal) {
   const { text, options, answer, why } = step.question;
   const choices = options.map((option, i) => ({ html: escaped(option), right: i === answer, why: escaped(why) }));
-  const given = []; // up to the right one: the others may be read afterwards
+  const picks = []; // up to the right one: the others may be read afterwards
   quiz(panel, { html: escaped(text), choices }, step.key, undefined, (i) => {
-    if (!given.includes(answer)) given.push(i);
+    if (!picks.includes(answer)) picks.push(i);
     did(step.key,
       `${step.title}. ${text} `
-      + `${given.map((k) => `${options[k]}: ${k === answer ? "right" : "not quite"}.`).join(" ")}`);
+      + `${picks.map((k) => `${options[k]}: ${k === answer ? "right" : "not quite"}.`).join(" ")}`);
     state.seen.add(step.key);
     reveal();
   });

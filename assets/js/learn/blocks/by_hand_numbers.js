@@ -70,7 +70,7 @@ export function buildEditor(host, state, change) {
   const problem = html("p", { class: "problem", role: "alert", hidden: "" }, box);
   const unit = html("p", { class: "how" }, box);
   const sliders = html("div", { class: "hand-settings" }, columns);
-  const rows = SETTINGS.map((one) => slider(sliders, one, state, change));
+  const rows = SETTINGS.map((setting) => slider(sliders, setting, state, change));
   function take(i, input) {
     const typed = Number(input.value.trim().replace("−", "-").replace(",", "."));
     const good = input.value.trim() !== "" && Number.isFinite(typed) && Math.abs(typed) <= 9999;
@@ -86,19 +86,19 @@ export function buildEditor(host, state, change) {
     change({}, WAIT_MS);
   }
   function draw() {
-    const { weights, shown, unit: one } = state.value;
+    const { weights, shown: texts, unit: scaleUnit } = state.value;
     buttons.forEach((button, i) => put(button, "aria-pressed", SIDES[i][0] === editor.side));
     const label = SIDES.find(([name]) => name === editor.side)?.[1];
     put(grid, "aria-label", label);
     const top = Math.max(...weights[editor.side].map(Math.abs)) || 1;
     inputs.forEach((input, i) => {
       put(input, "aria-label", `${label}, ${place(i)}`);
-      if (input !== document.activeElement) { input.value = shown[editor.side][i]; put(input, "aria-invalid", false); }
+      if (input !== document.activeElement) { input.value = texts[editor.side][i]; put(input, "aria-invalid", false); }
       tint(input, weights[editor.side][i], top);
     });
-    const scale = one === 1
+    const scale = scaleUnit === 1
       ? "Whole numbers to begin with, so that they can be followed by hand; yours may have decimals, such as 1.5."
-      : `In units of ${one}.`;
+      : `In units of ${scaleUnit}.`;
     undo.hidden = !editor.dirty;
     say(unit, `${scale} Arrow keys go from cell to cell. Numbers from −9999 to 9999.`);
     rows.forEach((row) => row());

@@ -7,41 +7,41 @@ import { awaiting, block, COMPUTING } from "../frame.js";
 const LEFT = 56, TOP = 8, FOOT = 42, RIGHT = 12, LARGEST = 460;
 
 block("entropy-surface", ({ host, result, ask }) => {
-  let shown = result, step = result.path.length - 1, width = 0, wanted = 0; // wanted: times other models were chosen
+  let data = result, step = result.path.length - 1, width = 0, requests = 0; // requests: times other models were chosen
   // The partial result. A step chosen by the reader stays; otherwise the newest is shown.
-  function take(known) {
-    if (step === shown.path.length - 1) step = known.path.length - 1;
-    shown = known;
+  function take(partial) {
+    if (step === data.path.length - 1) step = partial.path.length - 1;
+    data = partial;
     draw();
   }
   const bar = html("div", { class: "plot-bar" }, host);
   const awaits = awaiting(host);
-  const said = html("p", { class: "how", role: "status" }, host);
-  let [first, second] = shown.names.map((name) => `zoo:${name}`);
+  const status = html("p", { class: "how", role: "status" }, host);
+  let [first, second] = data.names.map((name) => `zoo:${name}`);
   const fresh = async (changes) => {
     first = changes.first ?? first;
     second = changes.second ?? second;
-    say(said, "");
+    say(status, "");
     awaits(`${COMPUTING} …`);
-    const mine = (wanted += 1), late = () => mine !== wanted;
-    step = shown.path.length - 1;
+    const serial = (requests += 1), late = () => serial !== requests;
+    step = data.path.length - 1;
     try {
-      const whole = await ask({ first, second }, (done, total, what, known) => {
+      const whole = await ask({ first, second }, (completed, total, stage, partial) => {
         if (late()) return;
-        say(said, `${what}: ${done} of ${total}`);
-        if (!known) return;
+        say(status, `${stage}: ${completed} of ${total}`);
+        if (!partial) return;
         awaits("");
-        take(known);
+        take(partial);
       });
       if (late()) return;
       awaits("");
       take(whole);
-      say(said, "");
-    } catch (error) { if (!late()) { awaits(""); say(said, error.message); } }
+      say(status, "");
+    } catch (error) { if (!late()) { awaits(""); say(status, error.message); } }
   };
-  const options = shown.models.map((name) => [`zoo:${name}`, name]);
-  select(bar, "Across", options, first, (one) => fresh({ first: one }));
-  select(bar, "Up", options, second, (one) => fresh({ second: one }));
+  const options = data.models.map((name) => [`zoo:${name}`, name]);
+  select(bar, "Across", options, first, (reference) => fresh({ first: reference }));
+  select(bar, "Up", options, second, (reference) => fresh({ second: reference }));
   const box = html("div", { class: "plot learn-plot" }, host);
   const title = html("h3", { class: "plot-title" }, box);
   const root = svg("svg", { role: "img", "aria-label": "Entropy over two coefficients, and the way of the optimiser" },
@@ -53,23 +53,23 @@ block("entropy-surface", ({ host, result, ask }) => {
   range.addEventListener("input", () => { step = +range.value; draw(); });
   const how = html("p", { class: "how" }, box);
   saveable(box, "entropy-surface", () => ({
-    columns: [`coefficient of ${shown.names[0]}`, `coefficient of ${shown.names[1]}`, "entropy (nats)"],
-    rows: shown.axis.flatMap((a, i) => shown.axis.map((b, k) => [a, b, shown.mean[i][k] ?? ""])),
+    columns: [`coefficient of ${data.names[0]}`, `coefficient of ${data.names[1]}`, "entropy (nats)"],
+    rows: data.axis.flatMap((a, i) => data.axis.map((b, k) => [a, b, data.mean[i][k] ?? ""])),
   }), () => root);
 
   // For a point not computed yet, the nearest computed one.
   function filled({ axis, mean }) {
-    const known = axis.flatMap((_, i) => axis.map((_, k) => [i, k])).filter(([i, k]) => mean[i][k] !== null);
+    const computed = axis.flatMap((_, i) => axis.map((_, k) => [i, k])).filter(([i, k]) => mean[i][k] !== null);
     return mean.map((row, i) => row.map((value, k) => {
       if (value !== null) return value;
       const far = ([x, y]) => Math.hypot(x - i, y - k);
-      const [x, y] = known.reduce((best, one) => (far(one) < far(best) ? one : best));
+      const [x, y] = computed.reduce((best, point) => (far(point) < far(best) ? point : best));
       return mean[x][y];
     }));
   }
   // The surface between grid points, by linear interpolation.
   function at([first, second], surface) {
-    const { axis } = shown, gap = axis[1] - axis[0], last = axis.length - 2;
+    const { axis } = data, gap = axis[1] - axis[0], last = axis.length - 2;
     const place = (value) => Math.min(Math.max(value / gap, 0), last + 1);
     const [x, y] = [place(first), place(second)],
       [i, k] = [Math.min(Math.floor(x), last), Math.min(Math.floor(y), last)];
@@ -77,8 +77,8 @@ block("entropy-surface", ({ host, result, ask }) => {
     return across(i) + (x - i) * (across(i + 1) - across(i));
   }
   function draw() {
-    const { axis, mean, path, names, lowest, settings } = shown;
-    const now = path[step], surface = filled(shown), numbers = mean.flat().filter((value) => value !== null);
+    const { axis, mean, path, names, lowest, settings } = data;
+    const now = path[step], surface = filled(data), numbers = mean.flat().filter((value) => value !== null);
     const whole = numbers.length === axis.length ** 2;
     range.max = path.length - 1;
     range.value = step;
@@ -133,5 +133,5 @@ block("entropy-surface", ({ host, result, ask }) => {
     if (next !== width) { width = next; draw(); }
   }).observe(box);
   draw();
-  return (known) => { if (!wanted) take(known); };
+  return (partial) => { if (!requests) take(partial); };
 });

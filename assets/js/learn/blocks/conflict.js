@@ -15,9 +15,9 @@ block("conflict-rates", ({ host, result }) => {
   const { pairs } = result;
   const x = { label: "pruning rate p", low: 0, high: 0.99, step: 0.01, ticks: [0, 0.2, 0.4, 0.6, 0.8, 0.99],
     text: percent };
-  const series = (name) => pairs.map((one, i) => ({
-    label: `${one.first} and ${one.second}`, colour: COLOURS[i % 3], dash: DASHES[i % 3],
-    points: one[name].slice(0, 100).map((y, k) => [k / 100, y]),
+  const series = (name) => pairs.map((pair, i) => ({
+    label: `${pair.first} and ${pair.second}`, colour: COLOURS[i % 3], dash: DASHES[i % 3],
+    points: pair[name].slice(0, 100).map((y, k) => [k / 100, y]),
   }));
   let at = 0.8;
   const value = (name, rate) => pairs[0][name][Math.round(100 * rate)];
@@ -27,12 +27,12 @@ block("conflict-rates", ({ host, result }) => {
     + `${pairs[0].second} keeps too`,
     conflict: `Where ${names} meet, ${percent(value("conflict", rate))} change in opposite directions`,
   });
-  function moved(rate, other) { // both plots are read at one rate
+  function moved(rate, sibling) { // both plots are read at one rate
     if (rate === at) return;
     at = rate;
     overlap.update({ title: titles(rate).overlap });
     conflict.update({ title: titles(rate).conflict });
-    other.at(rate);
+    sibling.at(rate);
   }
   const overlap = lines(host, {
     name: "overlap", label: "Overlap over the pruning rate", x, title: titles(at).overlap, at, slider: "Pruning rate",
@@ -55,34 +55,34 @@ block("conflict-rates", ({ host, result }) => {
 });
 
 block("sign-election", ({ host, result, ask, write }) => {
-  let shown = result, at = [0, 0];
+  let data = result, at = [0, 0];
   const bar = html("div", { class: "plot-bar" }, host);
   const grid = html("div", { class: "cells-row" }, host);
-  const said = html("p", { class: "how", role: "status" }, host);
-  const change = byChoice(host, ask, {}, draw, (problem) => say(said, problem));
+  const status = html("p", { class: "how", role: "status" }, host);
+  const change = byChoice(host, ask, {}, draw, (problem) => say(status, problem));
   select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));
   const specs = () => {
-    const all = [...shown.deltas, shown.mean, shown.elected];
-    const top = Math.max(...shown.deltas.flat(2).map(Math.abs)) || 1;
-    const titles = [...shown.models.map((name) => `d of ${name}`), "mean of all", "mean of who agrees"];
+    const all = [...data.deltas, data.mean, data.elected];
+    const top = Math.max(...data.deltas.flat(2).map(Math.abs)) || 1;
+    const titles = [...data.models.map((name) => `d of ${name}`), "mean of all", "mean of who agrees"];
     return all.map((values, i) => ({ name: "votes", title: titles[i], values, top, text: four }));
   };
   const tables = specs().map((spec) => cells(grid, spec));
   function tell() {
     const [r, c] = at;
     tables.forEach((table) => table.update({ marked: (row, column) => row === r && column === c }));
-    const votes = shown.deltas.map((delta) => delta[r][c]), sum = votes.reduce((a, b) => a + b, 0);
-    const sign = Math.sign(sum), agree = shown.models.filter((_, i) => Math.sign(votes[i]) === sign);
-    const texts = shown.models.map((name, i) => `${name} ${signed(votes[i])}`);
-    say(said,
+    const votes = data.deltas.map((delta) => delta[r][c]), sum = votes.reduce((a, b) => a + b, 0);
+    const sign = Math.sign(sum), agree = data.models.filter((_, i) => Math.sign(votes[i]) === sign);
+    const texts = data.models.map((name, i) => `${name} ${signed(votes[i])}`);
+    say(status,
         `Row ${r + 1}, column ${c + 1}: ${texts.join(", ")}. The sum is ${signed(sum)}, so `
         + `${sign > 0 ? "plus" : sign < 0 ? "minus" : "nobody"} is elected`
       + `${agree.length ? ` and ${and.format(agree)} agree${agree.length === 1 ? "s" : ""}` : ""}: `
-        + `${signed(shown.elected[r][c])}. The mean of all is ${signed(shown.mean[r][c])}.`);
+        + `${signed(data.elected[r][c])}. The mean of all is ${signed(data.mean[r][c])}.`);
   }
   function draw(next) {
-    shown = next;
-    write(shown);
+    data = next;
+    write(data);
     specs().forEach((spec, i) => tables[i].update(spec));
     tell();
   }

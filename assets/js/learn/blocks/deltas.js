@@ -10,19 +10,19 @@ const four = (x) =>
     .replace("-", Math.abs(x) < 0.0005 ? "" : "−"));
 
 block("delta-excerpt", ({ host, result, ask, write }) => {
-  let shown = result;
+  let data = result;
   const bar = html("div", { class: "plot-bar" }, host);
   const grid = html("div", { class: "cells-row" }, host);
-  const said = html("p", { class: "how", role: "status" }, host);
-  const change = byChoice(host, ask, { model: shown.model, module: shown.module }, draw, (problem) => {
-    said.textContent = problem;
+  const status = html("p", { class: "how", role: "status" }, host);
+  const change = byChoice(host, ask, { model: data.model, module: data.module }, draw, (problem) => {
+    status.textContent = problem;
   });
-  select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => change({ model }));
+  select(bar, "Model", result.models.map((row) => [row.model, row.label]), result.model, (model) => change({ model }));
   select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));
-  const label = () => result.models.find((one) => one.model === shown.model).label;
+  const label = () => result.models.find((row) => row.model === data.model).label;
   const specs = () => {
-    const top = Math.max(...[shown.base, shown.finetuned].flat(2).map(Math.abs)) || 1;
-    return [["W: the base", shown.base], [`Wₜ: ${label()}`, shown.finetuned], ["d = Wₜ − W: the delta", shown.delta]]
+    const top = Math.max(...[data.base, data.finetuned].flat(2).map(Math.abs)) || 1;
+    return [["W: the base", data.base], [`Wₜ: ${label()}`, data.finetuned], ["d = Wₜ − W: the delta", data.delta]]
       .map(([title, values]) => ({ name: "corner", title, values, top, text: four }));
   };
   const tables = specs().map((spec, i) => {
@@ -33,14 +33,14 @@ block("delta-excerpt", ({ host, result, ask, write }) => {
   function tell() {
     const [r, c] = at;
     tables.forEach((table) => table.update({ marked: (row, column) => row === r && column === c }));
-    const [rows, columns] = shown.shape;
-    said.textContent = `Row ${r + 1}, column ${c + 1}: ${shown.sums[r][c]}. `
-      + `These are ${shown.base.length}${THIN}×${THIN}${shown.base[0].length} of the ${rows}${THIN}×${THIN}${columns} `
-        + `entries of the matrix ${shown.module}. All three share one colour scale; the palest is 0.`;
+    const [rows, columns] = data.shape;
+    status.textContent = `Row ${r + 1}, column ${c + 1}: ${data.sums[r][c]}. `
+      + `These are ${data.base.length}${THIN}×${THIN}${data.base[0].length} of the ${rows}${THIN}×${THIN}${columns} `
+        + `entries of the matrix ${data.module}. All three share one colour scale; the palest is 0.`;
   }
   function draw(next) {
-    shown = next;
-    write(shown);
+    data = next;
+    write(data);
     specs().forEach((spec, i) => tables[i].update(spec));
     tell();
   }
@@ -50,8 +50,9 @@ block("delta-excerpt", ({ host, result, ask, write }) => {
 
 block("delta-sizes", ({ host, result }) => {
   const { models } = result;
-  const largest = Math.max(...models.flatMap((one) => one.layers.map(([, size]) => size)));
-  const top = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1].find((one) => one >= largest) ?? Math.ceil(largest);
+  const largest = Math.max(...models.flatMap((model) => model.layers.map(([, size]) => size)));
+  const top = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1].find((limit) => limit >= largest)
+    ?? Math.ceil(largest);
   const layers = models[0].layers.map(([layer]) => layer);
   const order = [...models].sort((a, b) => b.relative - a.relative);
   lines(host, {
@@ -70,13 +71,13 @@ block("delta-sizes", ({ host, result }) => {
 
 block("delta-energy", ({ host, result }) => {
   const { models } = result;
-  const told = (share) =>
+  const titleOf = (share) =>
     `The largest ${percent(share)} of math's changes hold ${percent(models[0].energy[Math.round(100 * share)])} of the `
     + `squared change`;
   const plot = lines(host, {
     name: "delta-energy",
     label: "Share of the squared change held by the largest changes",
-    title: told(0.2),
+    title: titleOf(0.2),
     x: { label: "share of the weights, largest |d| first", low: 0, high: 1, step: 0.01, text: percent },
     y: { label: "share of Σ d²", low: 0, high: 1, text: percent1, tick: percent },
     series: [
@@ -87,7 +88,7 @@ block("delta-energy", ({ host, result }) => {
     ],
     slider: "Weights kept",
     at: 0.2,
-    onAt: (share) => plot.update({ title: told(share) }),
+    onAt: (share) => plot.update({ title: titleOf(share) }),
     how: "If every change were as large as every other, the curve would be the dashed diagonal.",
   });
 });

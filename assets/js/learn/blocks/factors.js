@@ -8,12 +8,13 @@ const HEADROOM = 1.25, FIRST_RATE = 0.9, STEP = 0.05;
 
 block("loss-by-factor", ({ host, result }) => {
   const { factors, places } = result, low = factors[0], high = factors.at(-1);
-  const named = (key) => [...new Set(places.map((one) => one[key]))];
+  const named = (key) => [...new Set(places.map((place) => place[key]))];
   let domain = "law", rate = FIRST_RATE;
   const bar = html("div", { class: "plot-bar" }, host);
-  select(bar, "Model", named("domain").map((one) => [one, one]), domain, (name) => { domain = name; draw(); });
-  select(bar, "Pruned", named("rate").map((one) => [one, percent(one)]), rate, (one) => { rate = +one; draw(); });
-  const at = () => places.find((one) => one.domain === domain && one.rate === rate);
+  select(bar, "Model", named("domain").map((name) => [name, name]), domain, (name) => { domain = name; draw(); });
+  select(bar, "Pruned", named("rate").map((share) => [share, percent(share)]), rate,
+    (value) => { rate = +value; draw(); });
+  const at = () => places.find((place) => place.domain === domain && place.rate === rate);
   function spec() {
     const place = at(), { unpruned, foretold, measured, cost, best, left } = place, plain = factors.indexOf(1);
     const top = Math.max(measured[plain], measured[0], foretold[plain], 2 * unpruned) * HEADROOM;
@@ -50,12 +51,12 @@ block("loss-by-factor", ({ host, result }) => {
       const text of ["pruned", "Σ d² kept", "cost, foretold", "cost, measured", "best factor, foretold",
         "best factor, measured", "cost left with it", "accuracy without it",
         "accuracy with it"]) html("th", { scope: "col" }, head, text);
-    for (const one of places.filter((place) => place.domain === domain)) {
+    for (const entry of places.filter((place) => place.domain === domain)) {
       const line = html("tr", {}, body);
-      put(line, "aria-current", one.rate === rate);
-      html("th", { scope: "row" }, line, percent(one.rate));
-      const cells = [percent(one.energy), two(one["foretold-cost"]), two(one.cost), times(one["foretold-best"]),
-        times(one.best), two(one.left), percent1(one.without), percent1(one.with)];
+      put(line, "aria-current", entry.rate === rate);
+      html("th", { scope: "row" }, line, percent(entry.rate));
+      const cells = [percent(entry.energy), two(entry["foretold-cost"]), two(entry.cost), times(entry["foretold-best"]),
+        times(entry.best), two(entry.left), percent1(entry.without), percent1(entry.with)];
       for (const text of cells) html("td", {}, line, text);
     }
   }

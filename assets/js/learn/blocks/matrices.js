@@ -15,13 +15,13 @@ block("matrix-counts", ({ host, result, ask }) => {
     problem.textContent = text;
     problem.hidden = false;
   });
-  select(bar, "Model", result.names.map((name) => [name, name]), result.of, (of) => fresh({ of }));
+  select(bar, "Model", result.names.map((name) => [name, name]), result.of, (model) => fresh({ of: model }));
 });
-function specOf({ of, rows, layers, others, figures }) {
+function specOf({ of: model, rows, layers, others, figures }) {
   const total = figures.weights;
   return {
     name: "matrices",
-    title: `${of}: the MLP holds ${percent(figures.mlp)} of the weights in matrices, attention `
+    title: `${model}: the MLP holds ${percent(figures.mlp)} of the weights in matrices, attention `
     + `${percent(figures.attention)}`,
     label: "Weights by kind of matrix",
     rows: rows.map(({ kind, part, shape, numel }) => ({

@@ -7,57 +7,58 @@ const KEPT = "#0072B2", DRAWN = "#D55E00", BANDS = "#009E73";
 const times = (x) => `×${THIN}${three(x)}`;
 
 block("output-error", ({ host, result, ask }) => {
-  let shown = result, at = 0.9;
+  let data = result, at = 0.9;
   const bar = html("div", { class: "plot-bar" }, host);
-  const said = html("p", { class: "how", role: "status" }, host);
-  const tell = (text) => { said.textContent = text; };
-  const change = byChoice(host, ask, { model: shown.model, module: shown.module }, (next) => {
-    shown = next;
+  const status = html("p", { class: "how", role: "status" }, host);
+  const tell = (text) => { status.textContent = text; };
+  const change = byChoice(host, ask, { model: data.model, module: data.module }, (next) => {
+    data = next;
     tell("");
     overRate.update(rateSpec());
     overFactor.update(factorSpec());
   }, tell);
-  select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => change({ model }));
+  select(bar, "Model", result.models.map((row) => [row.model, row.label]), result.model, (model) => change({ model }));
   select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));
 
-  const curve = (pick) => shown.rates.map((one) => [one.rate, pick(one)]);
+  const curve = (pick) => data.rates.map((row) => [row.rate, pick(row)]);
   function rateSpec() {
-    const here = (pick) => percent(valueAt(curve(pick), at));
+    const errorOf = (pick) => percent(valueAt(curve(pick), at));
     return {
-      title: `At ${percent(at)} pruned, the largest changes lose ${here((one) => one.largest.plain)} of the effect; a `
-      + `rescaled draw misses by ${here((one) => one.dare)}`,
+      title: `At ${percent(at)} pruned, the largest changes lose ${errorOf((row) => row.largest.plain)} of the effect; `
+      + `a rescaled draw misses by ${errorOf((row) => row.dare)}`,
       series: [
-        { label: "largest kept", colour: KEPT, points: curve((one) => one.largest.plain) },
+        { label: "largest kept", colour: KEPT, points: curve((row) => row.largest.plain) },
         { label: "largest kept, two best factors (as DPPA)", colour: BANDS, dash: "8 3 2 3",
-          points: curve((one) => one.halved) },
-        { label: "drawn at random", colour: DRAWN, dash: "2 4", points: curve((one) => one.drawn.plain) },
-        { label: "drawn, × 1/(1−p) (DARE)", colour: DRAWN, points: curve((one) => one.dare) },
+          points: curve((row) => row.halved) },
+        { label: "drawn at random", colour: DRAWN, dash: "2 4", points: curve((row) => row.drawn.plain) },
+        { label: "drawn, × 1/(1−p) (DARE)", colour: DRAWN, points: curve((row) => row.dare) },
         { label: "drawn, best factor (DAREx’s 1/q)", colour: "#CC79A7", dash: "7 4",
-          points: curve((one) => one.drawn.best) },
+          points: curve((row) => row.drawn.best) },
         { label: "weights instead of delta, largest kept", colour: "var(--d-ink)", dash: "2 6",
-          points: curve((one) => one.weights) },
+          points: curve((row) => row.weights) },
       ],
-      how: `0: the outputs of ${shown.module} are those of the domain model. 100${THIN}%: as far off as without the `
-      + `delta, which makes ${percent1(shown.effect)} of the output. Measured on questions of the model's own domain. `
+      how: `0: the outputs of ${data.module} are those of the domain model. 100${THIN}%: as far off as without the `
+      + `delta, which makes ${percent1(data.effect)} of the output. Measured on questions of the model's own domain. `
       + `A curve that leaves the plot above is still read below it.`,
     };
   }
   function factorSpec() {
-    const one = shown.rates.reduce((best, next) => (Math.abs(next.rate - at) < Math.abs(best.rate - at) ? next : best));
-    const points = (fit) => shown.factors.map((factor, i) => [factor, fit.over[i]]);
-    const dare = 1 / (1 - one.rate), last = shown.factors[shown.factors.length - 1];
+    const nearest = data.rates.reduce((best, next) =>
+      (Math.abs(next.rate - at) < Math.abs(best.rate - at) ? next : best));
+    const points = (fit) => data.factors.map((factor, i) => [factor, fit.over[i]]);
+    const dare = 1 / (1 - nearest.rate), last = data.factors[data.factors.length - 1];
     return {
-      title: `At ${percent(one.rate)} pruned, the best factor is ${times(one.largest.factor)} for the largest, `
-      + `${times(one.drawn.factor)} for a draw`,
+      title: `At ${percent(nearest.rate)} pruned, the best factor is ${times(nearest.largest.factor)} for the largest, `
+      + `${times(nearest.drawn.factor)} for a draw`,
       series: [
-        { label: "largest kept", colour: KEPT, points: points(one.largest) },
-        { label: "drawn at random", colour: DRAWN, dash: "2 4", points: points(one.drawn) },
+        { label: "largest kept", colour: KEPT, points: points(nearest.largest) },
+        { label: "drawn at random", colour: DRAWN, dash: "2 4", points: points(nearest.drawn) },
       ],
       notes: [
         { x: Math.min(dare, last), text: dare <= last ? "1/(1−p)" : `1/(1−p) = ${times(dare)}: beyond this edge` },
-        { x: Math.min(one.drawn.factor, last), text: "1/q", row: 1 },
-        { x: Math.min(one.halves[0], last), text: "α₁", row: 2 },
-        { x: Math.min(one.halves[1], last), text: "α₂", row: 3 },
+        { x: Math.min(nearest.drawn.factor, last), text: "1/q", row: 1 },
+        { x: Math.min(nearest.halves[0], last), text: "α₁", row: 2 },
+        { x: Math.min(nearest.halves[1], last), text: "α₂", row: 3 },
       ],
       how: "1/(1−p): DARE. 1/q: the best factor of the draw, as DAREx looks for it. α₁, α₂: the best two for the "
       + "larger and the smaller half of the largest, as DPPA looks for them. Follows the rate chosen above, at the "

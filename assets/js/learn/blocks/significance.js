@@ -15,29 +15,29 @@ function written(a, b) {
 const share = (x) => `${three(100 * x)}${THIN}%`;
 
 block("significance-by-hand", ({ host, args, result, ask }) => {
-  let shown = result, at = 0.8;
-  const end = (pick) => shown.modules.reduce((best, next) => (pick(next.density[80], best.density[80]) ? next : best));
-  let chosen = shown.modules[Math.floor(shown.modules.length / 2)].name;
+  let data = result, at = 0.8;
+  const end = (pick) => data.modules.reduce((best, next) => (pick(next.density[80], best.density[80]) ? next : best));
+  let selected = data.modules[Math.floor(data.modules.length / 2)].name;
   const bar = html("div", { class: "plot-bar" }, host);
-  const fresh = byChoice(host, ask, { ...args, model: shown.model, strength: shown.strength }, (next) => {
-    shown = next;
+  const fresh = byChoice(host, ask, { ...args, model: data.model, strength: data.strength }, (next) => {
+    data = next;
     draw();
   }, (problem) => say(note, problem));
-  select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => fresh({ model }));
-  const pick = select(bar, "Matrix", shown.modules.map(({ name }) => [name, name]), chosen, (name) => {
-    chosen = name;
+  select(bar, "Model", result.models.map((row) => [row.model, row.label]), result.model, (model) => fresh({ model }));
+  const pick = select(bar, "Matrix", data.modules.map(({ name }) => [name, name]), selected, (name) => {
+    selected = name;
     draw();
   });
   select(bar, "Strength λ", [[0, "0"], [0.04, "0.04"], [0.08, "0.08 (paper)"], [0.16, "0.16"]], result.strength,
     (strength) => fresh({ strength: +strength }));
-  const curve = (one) => one.density.map((density, i) => [shown.rates[i], density]);
-  const mine = () => shown.modules.find(({ name }) => name === chosen) ?? shown.modules[0];
+  const curve = (module) => module.density.map((density, i) => [data.rates[i], density]);
+  const selectedModule = () => data.modules.find(({ name }) => name === selected) ?? data.modules[0];
   function spec() {
-    const most = end((a, b) => a > b), least = end((a, b) => a < b), one = mine();
+    const most = end((a, b) => a > b), least = end((a, b) => a < b), module = selectedModule();
     return {
-      title: `At ${percent(at)} pruned, ${one.name} keeps ${percent1(one.density[Math.round(100 * at)])}`,
+      title: `At ${percent(at)} pruned, ${module.name} keeps ${percent1(module.density[Math.round(100 * at)])}`,
       series: [
-        { label: `chosen: ${one.name}`, colour: "#0072B2", points: curve(one) },
+        { label: `chosen: ${module.name}`, colour: "#0072B2", points: curve(module) },
         ...(least.density[80] < most.density[80] ? [ // at strength 0 all keep the same
           { label: `most: ${most.name}`, colour: "#D55E00", dash: "7 4", points: curve(most) },
           { label: `least: ${least.name}`, colour: "#009E73", dash: "2 4", points: curve(least) },
@@ -62,32 +62,33 @@ block("significance-by-hand", ({ host, args, result, ask }) => {
   const rows = Array.from({ length: 5 }, () => html("li", {}, list));
   const note = html("p", { class: "how", role: "status" }, host);
   function steps() {
-    const one = mine(), layer = shown.layers.find((row) => row.layer === one.layer);
-    const farthest = Math.max(...shown.layers.map((row) => Math.abs(row.share - shown.mean_layer)));
-    const plain = 1 - at + one.by_layer + one.by_module, given = one.density[Math.round(100 * at)];
-    const [ofLayer, ofAll, apart] = written(100 * layer.share, 100 * shown.mean_layer),
-      [u, mean, c] = written(one.ratio, one.ratio - one.centred);
+    const module = selectedModule(), layer = data.layers.find((row) => row.layer === module.layer);
+    const farthest = Math.max(...data.layers.map((row) => Math.abs(row.share - data.mean_layer)));
+    const plain = 1 - at + module.by_layer + module.by_module, density = module.density[Math.round(100 * at)];
+    const [ofLayer, ofAll, apart] = written(100 * layer.share, 100 * data.mean_layer),
+      [u, mean, c] = written(module.ratio, module.ratio - module.centred);
     const far = (100 * farthest).toFixed(apart.split(".")[1].length);
     const texts = [
-      `Layer ${one.layer}: ${count(layer.above)} of ${count(layer.of)} entries lie above `
-        + `${shown.k_layer}${THIN}×${THIN}its mean |d| of ${three(layer.mean)}. S = ${share(layer.share)}`,
-      `Beside the mean of all layers, ${share(shown.mean_layer)}: a(layer) = ${shown.strength} × (${ofLayer} − `
-        + `${ofAll}) / ${far} = ${signed(one.by_layer)}. ${far} is the largest such distance of any layer`,
-      `The matrix: ${count(one.above)} of ${count(one.of)} entries lie above ${shown.k_module}${THIN}×${THIN}its own `
-        + `mean of ${three(one.mean)}. s = ${share(one.share)}, that is u = ${three(one.ratio)} times the mean of all `
-        + `matrices, ${share(shown.mean_module)}`,
+      `Layer ${module.layer}: ${count(layer.above)} of ${count(layer.of)} entries lie above `
+        + `${data.k_layer}${THIN}×${THIN}its mean |d| of ${three(layer.mean)}. S = ${share(layer.share)}`,
+      `Beside the mean of all layers, ${share(data.mean_layer)}: a(layer) = ${data.strength} × (${ofLayer} − `
+        + `${ofAll}) / ${far} = ${signed(module.by_layer)}. ${far} is the largest such distance of any layer`,
+      `The matrix: ${count(module.above)} of ${count(module.of)} entries lie above ${data.k_module}${THIN}×${THIN}its `
+        + `own mean of ${three(module.mean)}. s = ${share(module.share)}, that is u = ${three(module.ratio)} times the `
+        + `mean of all matrices, ${share(data.mean_module)}`,
       `Minus the mean of all u: c = ${u} − ${mean} = ${c}. In this mean larger matrices count more, so it is not 1. `
-        + `a(matrix) = ${shown.strength} × ${one.centred < 0 ? `(${c})` : c} / ${three(shown.largest_centred)} = `
-        + `${signed(one.by_module)}. ${three(shown.largest_centred)} is the largest |c| of any matrix`,
-      `Density = (1 − ${three(at)}) ${added(one.by_layer)} ${added(one.by_module)} = ${three(plain)}. Kept from 0 to `
-        + `1, and the mean of all at 1 − p: ${three(given)}. Its own pruning rate: ${percent1(1 - given)}`,
+        + `a(matrix) = ${data.strength} × ${module.centred < 0 ? `(${c})` : c} / ${three(data.largest_centred)} = `
+        + `${signed(module.by_module)}. ${three(data.largest_centred)} is the largest |c| of any matrix`,
+      `Density = (1 − ${three(at)}) ${added(module.by_layer)} ${added(module.by_module)} = ${three(plain)}. Kept `
+        + `from 0 to 1, and the mean of all at 1 − p: ${three(density)}. Its own `
+        + `pruning rate: ${percent1(1 - density)}`,
     ];
     texts.forEach((text, i) => say(rows[i], text.replaceAll(THIN, "\u202f"))); // a number and its % stay in one line
   }
   function draw() {
-    if (!shown.modules.some(({ name }) => name === chosen)) {
-      chosen = shown.modules[0].name;
-      pick.replaceChildren(...shown.modules.map(({ name }) => html("option", { value: name }, null, name)));
+    if (!data.modules.some(({ name }) => name === selected)) {
+      selected = data.modules[0].name;
+      pick.replaceChildren(...data.modules.map(({ name }) => html("option", { value: name }, null, name)));
     }
     plot.update(spec());
     steps();
