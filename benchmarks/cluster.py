@@ -87,7 +87,7 @@ def cluster_of(nodes: int) -> Iterator[str]:
 def measure(recipe: MergeRecipe, nodes: int, shard_size: int, folder: Path) -> tuple[float, ...]:
     """Wall seconds of all weight files, and then each one's own."""
     with cluster_of(nodes) as address, joined(address) as cluster:
-        facts = prepared(cluster, recipe, 1, None, None)
+        facts = prepared(cluster, recipe, 1, {})
         items = list(shards_of(opened(facts), shard_size).items())
         for part in ("warm", "timed"):  # the first time compiles and opens models
             target = folder / part

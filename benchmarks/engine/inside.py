@@ -71,7 +71,7 @@ def profile_all(loaded: Resident, loader: Loader, model: int = 0) -> list[Module
     counter, profiles = Counter(loader), []
     for module in loaded.modules:
         pair = loaded.pairs[model][module.tensor]
-        parts = [counter.count(pair, *part) for part in slices(pair.numel)]
+        parts = [counter.count((pair,), *part, (None,))[0] for part in slices(pair.numel)]
         profiles.append(profile_of_bins(module, pair, joined(parts), (BASE, DOMAINS[model])))
     return profiles
 
