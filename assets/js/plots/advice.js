@@ -28,17 +28,18 @@ function verdict(parent, { model, size, by, advice, why }) {
   fold(root, "Figures", why);
 }
 /** @param {any} options */
-const about = ({ name, model, found, why }) => `${name}${model ? `, ${named(model)}` : ""}: ${found}; ${why}`;
+const about = ({ name, model, found: finding, why }) =>
+  `${name}${model ? `, ${named(model)}` : ""}: ${finding}; ${why}`;
 /** @param {Element} parent @param {any} all */
 function signs(parent, all) {
   if (!all.length) return;
-  const seen = all.filter((/** @type {any} */ { found }) => found === "yes");
-  const root = html("div", { class: "signs", "data-signs": seen.length }, parent);
-  html("p", {}, root, seen.length ? `${seen.length} of ${all.length} failure signs of this merge show:`
+  const symptoms = all.filter((/** @type {any} */ { found: finding }) => finding === "yes");
+  const root = html("div", { class: "signs", "data-signs": symptoms.length }, parent);
+  html("p", {}, root, symptoms.length ? `${symptoms.length} of ${all.length} failure signs of this merge show:`
     : `None of ${all.length} failure signs of this merge shows.`);
-  for (const sign of seen) html("p", { class: "sign" }, root, resultText(about(sign)));
-  const rest = all.filter((/** @type {any} */ sign) => !seen.includes(sign));
-  if (rest.length) fold(root, seen.length ? "The others" : "What was checked", rest.map(about));
+  for (const sign of symptoms) html("p", { class: "sign" }, root, resultText(about(sign)));
+  const rest = all.filter((/** @type {any} */ sign) => !symptoms.includes(sign));
+  if (rest.length) fold(root, symptoms.length ? "The others" : "What was checked", rest.map(about));
 }
 
 part("advice", ({ host, get, watch }) => {
@@ -48,7 +49,7 @@ part("advice", ({ host, get, watch }) => {
       changed: (recipe) => `Asked with recipe ${recipe}; the merge has changed since, and its failure signs may `
       + `have.` });
   const box = html("div", { class: "advised" }, host);
-  const told = html("p", { class: "said", role: "status" }, host);
+  const announcement = html("p", { class: "said", role: "status" }, host);
   let /** @type {any} */ result = null, taken = "";
 
   function tries(/** @type {Element} */ parent, /** @type {any} */ all) {
@@ -59,22 +60,22 @@ part("advice", ({ host, get, watch }) => {
       html("button", { type: "button", class: "small" }, row, label).addEventListener("click", () => {
         taken = stateText(take);
         history.goTo(take);
-        say(told, `Set to ${label}. Undo brings back what was there.`);
+        say(announcement, `Set to ${label}. Undo brings back what was there.`);
       });
     }
   }
   history.onSettled(() => {
     if (!taken || stateText(history.history().state) === taken) return;
     taken = "";
-    say(told, "");
+    say(announcement, "");
   });
   function accept(/** @type {any} */ next) {
     if (!runs.take(next) || !next.result) return;
     result = next.result;
     taken = "";
-    say(told, "");
+    say(announcement, "");
     box.replaceChildren();
-    for (const one of result.models) verdict(box, one);
+    for (const model of result.models) verdict(box, model);
     tries(box, result.tries);
     signs(box, result.signs);
   }

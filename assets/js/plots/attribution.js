@@ -95,21 +95,21 @@ part("attribution", ({ host, get, watch }) => {
   const runs = watchRuns(host, "attribution", { label: "Measuring", idle: IDLE });
   const box = html("section", { class: "plot plot-attribution" }, host);
   const heading = html("h3", { class: "plot-title" }, box);
-  const one = svg("svg", { id: "attribution-bars", role: "img", "aria-label": "Change of the answer's loss by layer." },
-    box);
-  const two = svg("svg",
+  const barsRoot = svg("svg",
+    { id: "attribution-bars", role: "img", "aria-label": "Change of the answer's loss by layer." }, box);
+  const mapRoot = svg("svg",
     { id: "attribution-map", role: "img", tabindex: "0",
       "aria-label": "Change of the answer's loss by layer and module. Arrow keys move from cell to cell." }, box);
   const how = html("p", { class: "how" }, box);
   const sentence = html("p", { class: "said" }, box);
   const about = html("p", { class: "how" }, box);
   const tip = html("div", { class: "tip", hidden: "" }, box);
-  const told = html("output", { class: "sr", "aria-live": "polite" }, host);
+  const announcement = html("output", { class: "sr", "aria-live": "polite" }, host);
   const twin = twinTable(host);
   let /** @type {any} */ result = null, /** @type {any} */ pointed = null, drawn = "";
-  saveable(box, "attribution", rows, () => (result?.by === "module" ? two : one));
+  saveable(box, "attribution", rows, () => (result?.by === "module" ? mapRoot : barsRoot));
 
-  const map = heatmapPlot(two, (index) => { pointed = index; showTip(); }, signs);
+  const map = heatmapPlot(mapRoot, (index) => { pointed = index; showTip(); }, signs);
   function showTip() {
     const effect = pointed === null || !result ? null : result.effects[pointed];
     tip.hidden = !effect;
@@ -117,10 +117,10 @@ part("attribution", ({ host, get, watch }) => {
     const text = `${nameOf(effect)}: ${signed(effect.change)}\u202f${UNIT}, to a loss of ${three(effect.loss)}`;
     say(tip, text);
     const { x, y, width, height } = map.boxOf(pointed);
-    const left = Math.min(Math.max(x + width / 2 - 130, 0), Math.max(two.clientWidth - 260, 0));
-    tip.style.top = `${px(two.getBoundingClientRect().top - box.getBoundingClientRect().top + y + height + 6)}px`;
+    const left = Math.min(Math.max(x + width / 2 - 130, 0), Math.max(mapRoot.clientWidth - 260, 0));
+    tip.style.top = `${px(mapRoot.getBoundingClientRect().top - box.getBoundingClientRect().top + y + height + 6)}px`;
     tip.style.transform = `translate(${px(left)}px, 0)`;
-    if (document.activeElement === two) say(told, text);
+    if (document.activeElement === mapRoot) say(announcement, text);
   }
   function draw() {
     if (!result) return;
@@ -129,9 +129,9 @@ part("attribution", ({ host, get, watch }) => {
     if (!width || key === drawn) return;
     drawn = key;
     const layered = result.by === "layer";
-    one.style.display = layered ? "" : "none";
-    two.style.display = layered ? "none" : "";
-    if (layered) bars(one, result, width); else map.draw(viewOf(result), width);
+    barsRoot.style.display = layered ? "" : "none";
+    mapRoot.style.display = layered ? "none" : "";
+    if (layered) bars(barsRoot, result, width); else map.draw(viewOf(result), width);
     say(heading, title(result));
     say(how, HOW[result.by]);
     say(sentence, result.sentence);

@@ -13,14 +13,14 @@ import * as words from "./plot_sentences.js";
 part("compare-choice", ({ host, put: send }) => {
   host.replaceChildren();
   /** @type {Record<string, string>} */
-  const chosen = { first: "merged", second: "" };
+  const sides = { first: "merged", second: "" };
   const boxes = Object.fromEntries(
       [["first", "Compare", "The model everything is measured from"],
           ["second", "with", "The model it is compared with"]].map(([key, label, title]) => {
     const wrap = html("label", { class: "choice", title }, host);
     html("span", {}, wrap, label);
     const box = html("select", { id: `compare-${key}` }, wrap);
-    box.addEventListener("change", () => { chosen[key] = box.value; tell(); });
+    box.addEventListener("change", () => { sides[key] = box.value; tell(); });
     return [key, box];
   }));
   // Send the slot that is not shown: only the browser knows it.
@@ -29,28 +29,28 @@ part("compare-choice", ({ host, put: send }) => {
     const name = slot === "A" ? "B" : "A";
     return { slot: name, other: slots[name] };
   };
-  const tell = () => send({ ...chosen, ...(Object.values(chosen).includes("other") && others()) });
+  const tell = () => send({ ...sides, ...(Object.values(sides).includes("other") && others()) });
   history.onSettled(() => tell());
   let offered = "";
   paint(() => {
-    const hash = tables.recipe(), { slot, other } = others();
+    const hash = tables.recipe(), { slot, other: slotState } = others();
     const models = controls.state.models.map((model) => model.ref);
     const options = [
       ["merged", `the merge${hash ? ` (${hash.slice(0, 6)})` : ""}`],
-        ["other", `the merge in slot ${slot}${other ? "" : " (empty yet)"}`],
+        ["other", `the merge in slot ${slot}${slotState ? "" : " (empty yet)"}`],
       ...[controls.state.base, ...models].filter(Boolean).map((name) => [name, words.label(name)]),
     ];
     const key = JSON.stringify(options);
     if (key === offered) return;
     offered = key;
     const names = options.map(([name]) => name);
-    if (!names.includes(chosen.first)) chosen.first = "merged";
-    if (!names.includes(chosen.second)) chosen.second = models[0] ?? controls.state.base;
+    if (!names.includes(sides.first)) sides.first = "merged";
+    if (!names.includes(sides.second)) sides.second = models[0] ?? controls.state.base;
     for (const [side, box] of Object.entries(boxes)) {
       box.replaceChildren();
       for (const [name, text] of options)
-        html("option", { value: name, ...(name === "other" && !other && { disabled: "" }) }, box, text);
-      box.value = chosen[side];
+        html("option", { value: name, ...(name === "other" && !slotState && { disabled: "" }) }, box, text);
+      box.value = sides[side];
     }
     tell();
   });
@@ -79,6 +79,8 @@ const MEASURES = [
 ];
 /** @param {any} result @param {any} options */
 const hasValues = (result, { name }) => result.cells.some((/** @type {MatrixCell} */ cell) => cell[name] !== null);
+/** @param {string} name */
+const isMeasure = (name) => MEASURES.some((quantity) => quantity.name === name);
 /** @param {any} result */
 const names = (result) => result.sides.map((/** @type {any} */ { label }) => label);
 /** @param {any} options @param {any} result */
@@ -92,16 +94,16 @@ function sentence(result, measure) {
   const all = result.modules[measure.name];
   const best = cells.reduce((/** @type {any} */ a, /** @type {any} */ b) =>
     (b[measure.name] > a[measure.name] ? b : a));
-  const where = `layer ${best.layer}, ${best.kind} (${measure.text(best[measure.name])})`;
+  const place = `layer ${best.layer}, ${best.kind} (${measure.text(best[measure.name])})`;
   if (result.modules.changed === 0) return `No matrix of ${x} and ${y} differs`;
   if (measure.name === "over_base")
-    return `${first(x)} and ${y} differ by ${measure.text(all)} of the base, most in ${where}`;
+    return `${first(x)} and ${y} differ by ${measure.text(all)} of the base, most in ${place}`;
   if (measure.name === "delta_cosine")
-    return `The changes of ${x} and ${y} have a cosine of ${measure.text(all)}, most in ${where}`;
+    return `The changes of ${x} and ${y} have a cosine of ${measure.text(all)}, most in ${place}`;
   if (measure.name === "sign_agreement")
-    return `${first(x)} and ${y} agree in ${measure.text(all)} of the signs, most in ${where}`;
+    return `${first(x)} and ${y} agree in ${measure.text(all)} of the signs, most in ${place}`;
   return `${measure.text(all)} of the weights are changed by ${measure.name === "first_only" ? x : y} only, most in `
-    + `${where}`;
+    + `${place}`;
 }
 /** @param {string} text */
 const first = (text) => text[0].toUpperCase() + text.slice(1);
@@ -118,7 +120,7 @@ part("compare", ({ host, get, watch }) => {
   html("span", {}, wrap, "Show");
   const select = html("select", { id: "compare-measure" }, wrap);
   const heading = html("h3", { class: "plot-title" }, box);
-  let /** @type {any} */ result = null, measure = MEASURES[0], /** @type {any} */ shown = [],
+  let /** @type {any} */ result = null, measure = MEASURES[0], /** @type {any} */ cells = [],
     /** @type {any} */ pointed = null,
     drawn = "";
   const drawing = (/** @type {string} */ id, /** @type {any} */ colours) => {
@@ -130,42 +132,42 @@ part("compare", ({ host, get, watch }) => {
   const maps = [drawing("compare-amounts", amounts), drawing("compare-signs", signs)];
   const how = html("p", { class: "how" }, box);
   const tip = html("div", { class: "tip", hidden: "" }, box);
-  const told = html("output", { class: "sr", "aria-live": "polite" }, host);
+  const announcement = html("output", { class: "sr", "aria-live": "polite" }, host);
   const settings = html("div", { class: "compared" }, host);
   const table = tableOf(host);
   let map = maps[0];
   saveable(box, "compare", () => table.rows(), () => map.root);
 
   function showTip() {
-    const cell = pointed === null ? null : shown[pointed];
+    const cell = pointed === null ? null : cells[pointed];
     tip.hidden = !cell;
     if (!cell) return;
     const text = [`layer ${cell.layer}, ${cell.kind}`,
-      ...MEASURES.filter((one) => cell[one.name] !== null)
-      .map((one) => `${titled(one, result)} ${one.text(cell[one.name])}`)].join(" · ");
+      ...MEASURES.filter((quantity) => cell[quantity.name] !== null)
+      .map((quantity) => `${titled(quantity, result)} ${quantity.text(cell[quantity.name])}`)].join(" · ");
     say(tip, text);
     const { root } = map, { x, y, width, height } = map.boxOf(pointed);
     const left = Math.min(Math.max(x + width / 2 - 130, 0), Math.max(root.clientWidth - 260, 0));
     tip.style.top = `${px(root.getBoundingClientRect().top - box.getBoundingClientRect().top + y + height + 6)}px`;
     tip.style.transform = `translate(${px(left)}px, 0)`;
-    if (document.activeElement === root) say(told, text);
+    if (document.activeElement === root) say(announcement, text);
   }
   function draw() {
     if (!result) return;
-    if (!hasValues(result, measure)) measure = MEASURES.find((one) => hasValues(result, one)) ?? MEASURES[0];
+    if (!hasValues(result, measure)) measure = MEASURES.find((quantity) => hasValues(result, quantity)) ?? MEASURES[0];
     const width = Math.floor(host.clientWidth);
     const key = `${width}/${result.id}/${measure.name}`;
     if (!width || key === drawn) return;
     drawn = key;
     const layers = [...new Set(result.cells.map((/** @type {any} */ { layer }) => layer))],
       kinds = [...new Set(result.cells.map((/** @type {any} */ { kind }) => kind))];
-    shown = result.cells.filter((/** @type {MatrixCell} */ cell) => cell[measure.name] !== null);
-    const high = measure.high ?? (Math.max(...shown.map((/** @type {MatrixCell} */ cell) => cell[measure.name])) || 1);
+    cells = result.cells.filter((/** @type {MatrixCell} */ cell) => cell[measure.name] !== null);
+    const high = measure.high ?? (Math.max(...cells.map((/** @type {MatrixCell} */ cell) => cell[measure.name])) || 1);
     map = maps.find(({ colours }) => colours === measure.map) ?? maps[0];
-    for (const one of maps) one.root.style.display = one === map ? "" : "none";
+    for (const heatmap of maps) heatmap.root.style.display = heatmap === map ? "" : "none";
     map.draw({
       table: { layers, kinds }, key: `${result.id}/${measure.name}`,
-      cells: shown.map((/** @type {MatrixCell} */ cell) =>
+      cells: cells.map((/** @type {MatrixCell} */ cell) =>
         ({ layer: cell.layer, kind: cell.kind, l: layers.indexOf(cell.layer), value: cell[measure.name], kept: null })),
       scale: { low: measure.low, high, text: measure.text, cell: measure.text, unit: measure.unit },
     }, width);
@@ -178,13 +180,13 @@ part("compare", ({ host, get, watch }) => {
   }
   function offer() {
     select.replaceChildren();
-    for (const one of MEASURES)
-      html("option", { value: one.name, ...(!hasValues(result, one) && { disabled: "" }) }, select,
-        titled(one, result));
+    for (const quantity of MEASURES)
+      html("option", { value: quantity.name, ...(!hasValues(result, quantity) && { disabled: "" }) }, select,
+        titled(quantity, result));
     select.value = measure.name;
   }
   select.addEventListener("change", () => {
-    measure = MEASURES.find((one) => one.name === select.value) ?? measure;
+    measure = MEASURES.find((quantity) => quantity.name === select.value) ?? measure;
     draw();
   });
   function tell() {
@@ -221,7 +223,7 @@ function tableOf(host) {
   const columns = () => [
     { name: "layer", title: "layer", text: String }, { name: "kind", title: "module", text: String },
       { name: "numel", title: "weights", unit: "count", text: count },
-    ...MEASURES.map((one) => ({ ...one, title: titled(one, result) })),
+    ...MEASURES.map((quantity) => ({ ...quantity, title: titled(quantity, result) })),
   ];
   function sorted() {
     const rows = [...result.cells];
@@ -261,7 +263,7 @@ function tableOf(host) {
     rows: () => result && {
       columns: columns()
       .map(({ title, unit, name }) =>
-        (unit ? `${title} (${MEASURES.some((one) => one.name === name) ? unit.replace(", %", " as a share") : unit})`
+        (unit ? `${title} (${isMeasure(name) ? unit.replace(", %", " as a share") : unit})`
           : title)),
       rows: sorted().map((cell) => columns().map(({ name }) => cell[name])),
     },

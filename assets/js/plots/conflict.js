@@ -42,11 +42,11 @@ function take(value) {
 const ARRAYS = ["kept_first", "kept_second", "both", "opposed"];
 /** @param {any} pair */
 const unpacked = (pair) => Object.fromEntries(ARRAYS.map((name) => [name, tables.unpack(pair[name])]));
-/** @param {any} one @param {any} other */
-function between(one, other) {
-  const found = countedPairs.pairs.get(`${one}|${other}`);
-  if (found) return { kept: found.kept_first, both: found.both, opposed: found.opposed };
-  const turned = countedPairs.pairs.get(`${other}|${one}`);
+/** @param {any} first @param {any} second */
+function between(first, second) {
+  const counts = countedPairs.pairs.get(`${first}|${second}`);
+  if (counts) return { kept: counts.kept_first, both: counts.both, opposed: counts.opposed };
+  const turned = countedPairs.pairs.get(`${second}|${first}`);
   return turned ? { kept: turned.kept_second, both: turned.both, opposed: turned.opposed } : null;
 }
 // A negative coefficient flips the signs of a model's changes: those that agreed become opposed.
@@ -59,8 +59,8 @@ function turnedRound(name, layer) {
 // Weights that the drawn model and a partner both keep: a function of (cell, rate), or null while not
 // counted. Shares of the cell's elements, summed over the pairs.
 export const meetingNow = () => {
-  const { focus } = controls.state, table = tables.table(), one = partner();
-  const others = one ? [one] : partners();
+  const { focus } = controls.state, table = tables.table(), partnerRef = partner();
+  const others = partnerRef ? [partnerRef] : partners();
   if (!table || !others.length || countedPairs.key !== controls.settingsKey()) return null;
   const turned = (/** @type {string} */ name) =>
     table.layers.map((/** @type {number} */ layer) => turnedRound(focus, layer) !== turnedRound(name, layer));

@@ -46,8 +46,8 @@ const DASHES = ["none", "6 3", "2 3", "8 3 2 3"];
 const mark = (place) => MARKS[place % MARKS.length];
 /** @param {string} name @param {any} place */
 const colourOf = (name, place) => {
-  const known = Object.entries(server.names).find(([ref, { label }]) => ref.startsWith("zoo:") && label === name);
-  return known ? known[1].colour : `var(--series-${place % SERIES})`;
+  const zooEntry = Object.entries(server.names).find(([ref, { label }]) => ref.startsWith("zoo:") && label === name);
+  return zooEntry ? zooEntry[1].colour : `var(--series-${place % SERIES})`;
 };
 // The marks and names of all series, in the form of `saveable`.
 /** @param {any} list @param {any} chart */
@@ -79,14 +79,14 @@ function xAxis(root, chart, width, names, at) {
   const foot = TOP + HEIGHT, tilted = tilts(names, width);
   const labels = (names ?? marksOf(chart))
     .map((/** @type {any} */ value) => ({ x: at(value), text: names ? String(value) : number(value) }));
-  const apart = (/** @type {any} */ one, /** @type {any} */ next) =>
-    next.x - one.x >= ((one.text.length + next.text.length) * LETTER) / 2 + 4;
-  const shown = [];
-  for (const one of labels) {
-    if (names || !shown.length || apart(shown.at(-1), one)) shown.push(one);
-    else if (one === labels.at(-1) && shown.length > 1) shown.splice(-1, 1, one);
+  const apart = (/** @type {any} */ label, /** @type {any} */ next) =>
+    next.x - label.x >= ((label.text.length + next.text.length) * LETTER) / 2 + 4;
+  const spacedLabels = [];
+  for (const label of labels) {
+    if (names || !spacedLabels.length || apart(spacedLabels.at(-1), label)) spacedLabels.push(label);
+    else if (label === labels.at(-1) && spacedLabels.length > 1) spacedLabels.splice(-1, 1, label);
   }
-  for (const { x, text } of shown) {
+  for (const { x, text } of spacedLabels) {
     svg("text",
       { x: px(x), y: foot + 16, class: `tick ${tilted ? "end" : "middle"}`,
         ...(tilted ? { transform: `rotate(-32 ${px(x)} ${foot + 12})` } : {}) }, root, text);
@@ -97,9 +97,9 @@ function xAxis(root, chart, width, names, at) {
 // The measured values if they are few; else round ones within the plot.
 /** @param {any} chart */
 function marksOf(chart) {
-  const own = [...new Set(chart.series.flatMap((/** @type {any} */ one) => one.x))].sort((a, b) => a - b),
-    [low, high] = [own[0], own[own.length - 1]];
-  return own.length <= FEW ? own : ticks(low, high);
+  const values = [...new Set(chart.series.flatMap((/** @type {any} */ series) => series.x))].sort((a, b) => a - b),
+    [low, high] = [values[0], values[values.length - 1]];
+  return values.length <= FEW ? values : ticks(low, high);
 }
 /** @param {any} names */
 const longest = (names) => Math.max(0, ...(names ?? []).map((/** @type {string} */ name) => String(name).length));
@@ -158,18 +158,18 @@ export const resultBounds = (charts) => {
   const all =
     numeric(
       charts.flatMap((/** @type {any} */ chart) =>
-        chart.series.flatMap((/** @type {any} */ one) => [...one.y, ...one.low, ...one.high])));
+        chart.series.flatMap((/** @type {any} */ series) => [...series.y, ...series.low, ...series.high])));
   return all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
 };
 /** @param {any} root @param {any} chart @param {number} width @param {any} bounds */
 function drawChart(root, chart, width, bounds) {
-  const named = chart.series.some((/** @type {any} */ one) =>
-    one.x.some((/** @type {number} */ x) => typeof x === "string"));
-  const names = named ? [...new Set(chart.series.flatMap((/** @type {any} */ one) => one.x))] : null;
+  const named = chart.series.some((/** @type {any} */ series) =>
+    series.x.some((/** @type {number} */ x) => typeof x === "string"));
+  const names = named ? [...new Set(chart.series.flatMap((/** @type {any} */ series) => series.x))] : null;
   const [least, most] = bounds ?? resultBounds([chart]);
   const { low: bottom, high: top, marks } = chart.kind === "bars" ? axis(Math.min(least, 0), Math.max(most, 0))
     : axis(least, most);
-  const all = names ? [] : numeric(chart.series.flatMap((/** @type {any} */ one) => one.x));
+  const all = names ? [] : numeric(chart.series.flatMap((/** @type {any} */ series) => series.x));
   const [low, high] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
   const inner = width - LEFT - RIGHT, edge = 10; // so that whiskers at the ends are whole
   const at = {
@@ -191,7 +191,8 @@ const SIGNS = { "▲": "wins", "△": "wins, but not against magnitude as pruned
 // `pick` gives what a click on a cell does, by its place (table and row), or nothing.
 /** @param {any} root @param {any} map @param {number} width @param {any} pick */
 function drawHeatmap(root, map, width, pick) {
-  const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((/** @type {any} */ one) => one.length)), width * 0.48);
+  const longest = Math.max(...map.rows.map((/** @type {any} */ rowName) => rowName.length));
+  const left = Math.min(12 + 6.6 * longest, width * 0.48);
   const row = 28, step = (width - left - RIGHT) / map.columns.length, top = 54, foot = top + row * map.rows.length;
   const values = numeric(map.cells.flat()), [low, high] = [Math.min(...values), Math.max(...values)];
   const reach = map.middle === null ? 0
@@ -208,35 +209,33 @@ function drawHeatmap(root, map, width, pick) {
     svg("text", { x: px(left - 6), y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, name);
     map.cells[i].forEach((/** @type {any} */ value, /** @type {any} */ j) => {
       const sign = map.marks?.[i]?.[j] ?? ""; // files of earlier versions have none
-      const told = value === null || sign === "×" ? null : value; // the colour of one that tells nothing would
+      const colourValue = value === null || sign === "×" ? null : value; // the colour of one that tells nothing would
       const g = svg("g",
         { class: "point", "data-row": name, "data-column": map.columns[j],
           ...(value === null ? {} : { "data-value": value }) }, root);
       svg("rect",
         { x: px(left + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2,
-          fill: told === null ? "var(--d-sunk)" : ramp.colour(share(told)) }, g);
+          fill: colourValue === null ? "var(--d-sunk)" : ramp.colour(share(colourValue)) }, g);
       svg("text",
         { class: "number", x: px(left + step * (j + 0.5)), y: px(top + row * (i + 0.5)),
-          fill: told === null ? "var(--d-ink)" : ramp.ink(share(told)) }, g,
+          fill: colourValue === null ? "var(--d-ink)" : ramp.ink(share(colourValue)) }, g,
           value === null ? "–" : `${number(value)} ${sign}`.trim());
-      const said = `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: `
+      const sentence = `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: `
         + `${value === null ? "not measured" : `${number(value)} ${map.z.unit}${sign && `, ${SIGNS[sign]}`}`}`;
       const place = map.places?.[i]?.[j], go = place && pick?.(place, `${name}, ${map.columns[j]} pruned`);
-      svg("title", {}, g, go ? `${said}. A click, or Enter, sets the controls to this merge.` : said);
-      if (go) clickable(g, said, go);
+      svg("title", {}, g, go ? `${sentence}. A click, or Enter, sets the controls to this merge.` : sentence);
+      if (go) clickable(g, sentence, go);
     });
   });
   scale(root, map, { left, width, foot }, map.middle === null ? [low, high] : [map.middle - reach, map.middle + reach],
     ramp);
 }
-/** @param {any} g @param {string} told @param {any} go */
-function clickable(g, told, go) {
-  for (
-    const [name,
-      value] of Object.entries(
-        { tabindex: 0, role: "button", "aria-label": `Set the controls to this merge. ${told}` })) put(g, name, value);
+/** @param {any} g @param {string} sentence @param {any} go */
+function clickable(g, sentence, go) {
+  const attributes = { tabindex: 0, role: "button", "aria-label": `Set the controls to this merge. ${sentence}` };
+  for (const [name, value] of Object.entries(attributes)) put(g, name, value);
   g.addEventListener("click", () => {
-    for (const other of g.parentNode.querySelectorAll("[data-chosen]")) other.removeAttribute("data-chosen");
+    for (const sibling of g.parentNode.querySelectorAll("[data-chosen]")) sibling.removeAttribute("data-chosen");
     put(g, "data-chosen", "true");
     go();
   });
@@ -280,8 +279,8 @@ export const resultRows = (plot) => {
   }
   return {
     columns: ["series", axisText(plot.x), axisText(plot.y), "95 % interval from", "to", "label"],
-    rows: plot.series.flatMap((/** @type {any} */ one) =>
-      one.x.map((/** @type {number} */ x, /** @type {number} */ i) =>
-        [one.name, x, one.y[i], one.low[i] ?? null, one.high[i] ?? null, one.labels[i] ?? ""])),
+    rows: plot.series.flatMap((/** @type {any} */ series) =>
+      series.x.map((/** @type {number} */ x, /** @type {number} */ i) =>
+        [series.name, x, series.y[i], series.low[i] ?? null, series.high[i] ?? null, series.labels[i] ?? ""])),
   };
 };

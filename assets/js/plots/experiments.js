@@ -47,7 +47,7 @@ function findingLines(parent, text, plain) {
 /** @param {Element} parent @param {any} others */
 function list(parent, others) {
   const root = html("ul", { class: "findings-more" }, parent);
-  for (const one of others) prose(html("li", {}, root), "", one);
+  for (const sentence of others) prose(html("li", {}, root), "", sentence);
 }
 /** @param {any} value @param {any} unit */
 const worded = (value, unit) => (typeof value === "number" ? number(value, unit) : tidy(value ?? "–"));
@@ -55,8 +55,8 @@ const worded = (value, unit) => (typeof value === "number" ? number(value, unit)
 // Adjacent plots of one measure share one scale.
 /** @param {any} plots @param {any} plot */
 function scaleOf(plots, plot) {
-  const alike = plots.filter((/** @type {any} */ one) => one.kind === plot.kind && one.kind !== "heatmap"
-    && axis(one.y) === axis(plot.y));
+  const alike = plots.filter((/** @type {any} */ { kind, y }) =>
+    kind === plot.kind && kind !== "heatmap" && axis(y) === axis(plot.y));
   return alike.length > 1 ? resultBounds(alike) : null;
 }
 /** @param {Element} parent @param {any} plot @param {string} name @param {any} bounds @param {any} pick */
@@ -68,7 +68,7 @@ function plotOf(parent, plot, name, bounds, pick) {
     { role: plot.places?.length ? "group" : "img", "aria-label": `${plot.title}. The table below holds the numbers.` },
     box);
   if (plot.kind !== "heatmap"
-    && plot.series.some((/** @type {any} */ one) => one.low.some((/** @type {any} */ end) => end !== null)))
+    && plot.series.some((/** @type {any} */ series) => series.low.some((/** @type {any} */ end) => end !== null)))
     html("p", { class: "how" }, box, "Whiskers: 95\u202f% intervals.");
   if (plot.how) prose(box, "how", plot.how);
   if (plot.places?.flat().some((/** @type {any} */ place) => place && pick(place, "")))
@@ -133,28 +133,28 @@ function tableOf(parent, table, place, name, set) {
     });
   });
   saveable(box, name, () => ({
-    columns: table.columns.flatMap((/** @type {any} */ one) =>
-      [axis(one), `${one.title}: from`, `${one.title}: to`, `${one.title}: items`, `${one.title}: note`]),
+    columns: table.columns.flatMap((/** @type {any} */ column) =>
+      [axis(column), ...["from", "to", "items", "note"].map((part) => `${column.title}: ${part}`)]),
     rows: table.rows.map((/** @type {any} */ row) =>
       row.cells.flatMap((/** @type {any} */ { value, low, high, n, note }) => [value, low, high, n, note])),
   }));
 }
-/** @param {any} td @param {any} row @param {any} what @param {any} set */
-function setter(td, row, what, set) {
+/** @param {any} td @param {any} row @param {any} mergeName @param {any} set */
+function setter(td, row, mergeName, set) {
   if (!row.recipe) return;
   const fixed = history.refusal();
   html("button",
     { type: "button", class: "small",
       title: fixed || "Set the controls to this merge: its models, method, rates and coefficients",
-      "aria-label": `Set the controls to the merge of ${what}`, ...(fixed && { disabled: "" }) }, td,
+      "aria-label": `Set the controls to the merge of ${mergeName}`, ...(fixed && { disabled: "" }) }, td,
       "Set").addEventListener("click", set);
 }
-/** @param {Element} parent @param {any} one @param {any} about */
-function howOf(parent, one, about) {
+/** @param {Element} parent @param {any} run @param {any} about */
+function howOf(parent, run, about) {
   const box = html("details", { class: "result-how" }, parent);
   html("summary", {}, box, "How it was measured, and the command");
-  prose(box, "", one.measured);
-  if (!one.answers) { html("pre", {}, box, one.made); return; }
+  prose(box, "", run.measured);
+  if (!run.answers) { html("pre", {}, box, run.made); return; }
   const { title, base, models, test_items: test, search_items: search } = about.setting;
   html("p", {}, box,
     `${title}: ${models.map((/** @type {any} */ { model, domain }) => `${model} (${domain})`).join(", ")} on ${base}; `
@@ -165,11 +165,11 @@ function howOf(parent, one, about) {
       "Not run: the sets of the Hub, the paper's Llama 2 7B among them (dppa presets; dppa reproduce --preset).");
   const versions = Object.entries(about.versions).map(([name, version]) => `${name} ${version}`).join(", ");
   prose(box, "",
-      `This one: ${one.answers} answers, ${minutes(one.seconds.processor)} of processor, ${minutes(one.seconds.wall)} `
-      + `by the clock, ${one.made || `on ${about.machine}`} (${versions})`
-    + `${one.known ? `; ${one.known} answers were known before` : ""}.`);
+      `This one: ${run.answers} answers, ${minutes(run.seconds.processor)} of processor, ${minutes(run.seconds.wall)} `
+      + `by the clock, ${run.made || `on ${about.machine}`} (${versions})`
+    + `${run.known ? `; ${run.known} answers were known before` : ""}.`);
   const options = about.command.match(/ --(?!(?:all|out) )[\w-]+ (?:'[^']*'|"[^"]*"|\S+)/g) ?? []; // each has one value
-  html("pre", {}, box, `${about.command}\ndppa reproduce ${one.key}${options.join("")}   # this one alone`);
+  html("pre", {}, box, `${about.command}\ndppa reproduce ${run.key}${options.join("")}   # this one alone`);
 }
 
 part("experiments", ({ host, get, put: send, watch, trigger }) => {
@@ -182,61 +182,64 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
   const models = chooser("Models", "experiment-models"), select = chooser("Experiment", "experiment-choice");
   const line = html("p", { class: "standing", role: "status" }, host, "Reading the results …");
   const body = html("div", { class: "result" }, host);
-  let asked = false, /** @type {any} */ draws = [], /** @type {any} */ shown = null, chosen = 0, wanted = "",
-    taken = "";
-  const ask = (/** @type {any} */ event, /** @type {any} */ what) => { send(what); trigger(event); };
-  select.addEventListener("change", () => { sayProse(line, ""); ask("look", { models: chosen, key: select.value }); });
+  let requested = false, /** @type {any} */ draws = [], /** @type {any} */ shownKey = null, modelSet = 0,
+    mergeName = "", taken = "";
+  const ask = (/** @type {any} */ event, /** @type {any} */ request) => { send(request); trigger(event); };
+  select.addEventListener("change", () => {
+    sayProse(line, "");
+    ask("look", { models: modelSet, key: select.value });
+  });
   models.addEventListener("change", () => {
     sayProse(line, "");
-    ask("look", { models: Number(models.value), key: shown, or_first: true });
+    ask("look", { models: Number(models.value), key: shownKey, or_first: true });
   });
-  function set(/** @type {any} */ place, /** @type {any} */ what) {
-    wanted = what;
+  function set(/** @type {any} */ place, /** @type {any} */ name) {
+    mergeName = name;
     sayProse(line, "");
-    ask("take", { models: chosen, key: shown, ...place });
+    ask("take", { models: modelSet, key: shownKey, ...place });
   }
-  function fill(/** @type {any} */ { list, about, shown: one, models: sets, chosen: place }) {
-    chosen = place;
+  function fill(/** @type {any} */ { list, about, shown: run, models: sets, chosen: place }) {
+    modelSet = place;
     models.replaceChildren();
     for (const { title, place: value } of sets) html("option", { value }, models, title);
-    models.value = String(chosen);
+    models.value = String(modelSet);
     select.parentElement.hidden = false;
     models.parentElement.hidden = sets.length < 2;
     select.replaceChildren();
     for (const { key, number: place, title, not_run: why } of list)
       html("option", { value: key }, select, `${place}  ${title}${why ? " (not run)" : ""}`);
-    shown = select.value = one.key;
+    shownKey = select.value = run.key;
     body.replaceChildren();
-    put(host, "data-shown", one.key);
-    html("p", { class: "question" }, body, tidy(one.question));
-    const map = Boolean(one.plots[0]?.marks?.length); // which says it at a glance: the other sentences follow it
-    if (one.not_run) prose(body, "problem", `Not run: ${one.not_run}`);
-    const rest = one.not_run ? () => {} : findingLines(body, one.finding, one.key === "overview" ? one.short : "");
+    put(host, "data-shown", run.key);
+    html("p", { class: "question" }, body, tidy(run.question));
+    const map = Boolean(run.plots[0]?.marks?.length); // which says it at a glance: the other sentences follow it
+    if (run.not_run) prose(body, "problem", `Not run: ${run.not_run}`);
+    const rest = run.not_run ? () => {} : findingLines(body, run.finding, run.key === "overview" ? run.short : "");
     if (!map) rest();
     const plots = html("div", { class: "result-plots" }, body);
-    const pick = (/** @type {any} */ title) => (/** @type {any} */ [table, row], /** @type {any} */ what) =>
-      (one.tables[table].rows[row].recipe && !history.refusal()
-        ? () => set({ table, row }, `${title.split(" minus ")[0]}, ${what}`) : null);
-    draws = one.plots.map((/** @type {any} */ plot, /** @type {number} */ i) =>
-      plotOf(plots, plot, `experiment-${one.number}-${i + 1}`, scaleOf(one.plots, plot), pick(plot.title)));
+    const pick = (/** @type {any} */ title) => (/** @type {any} */ [table, row], /** @type {any} */ cellName) =>
+      (run.tables[table].rows[row].recipe && !history.refusal()
+        ? () => set({ table, row }, `${title.split(" minus ")[0]}, ${cellName}`) : null);
+    draws = run.plots.map((/** @type {any} */ plot, /** @type {number} */ i) =>
+      plotOf(plots, plot, `experiment-${run.number}-${i + 1}`, scaleOf(run.plots, plot), pick(plot.title)));
     if (map) rest();
-    one.tables.forEach((/** @type {RateTable} */ table, /** @type {number} */ i) =>
-      tableOf(body, table, i, `experiment-${one.number}-table-${i + 1}`, set));
-    for (const what of one.missing) prose(body, "how", `Left out. ${what}`);
-    howOf(body, one, about);
+    run.tables.forEach((/** @type {RateTable} */ table, /** @type {number} */ i) =>
+      tableOf(body, table, i, `experiment-${run.number}-table-${i + 1}`, set));
+    for (const omission of run.missing) prose(body, "how", `Left out. ${omission}`);
+    howOf(body, run, about);
     for (const draw of draws) draw();
   }
   function take(/** @type {any} */ value) {
     if (!value) return;
-    if (value.refused) { sayProse(line, value.refused); models.value = String(chosen); return; }
+    if (value.refused) { sayProse(line, value.refused); models.value = String(modelSet); return; }
     if (value.list) { sayProse(line, ""); fill(value); }
     if (value.take) {
       taken = stateText(value.take);
       history.goTo(value.take);
       sayProse(line,
-        `The controls are set to the merge of ${wanted}, its models included. Undo brings back what was there.`);
-      const told = line.textContent;
-      setTimeout(() => { if (line.textContent === told) sayProse(line, ""); }, TOLD_MS); // it covers what lies below
+        `The controls are set to the merge of ${mergeName}, its models included. Undo brings back what was there.`);
+      const notice = line.textContent;
+      setTimeout(() => { if (line.textContent === notice) sayProse(line, ""); }, TOLD_MS); // it covers what lies below
     }
   }
   // No longer true once the controls change, by Undo or by hand.
@@ -249,8 +252,8 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
   take(get());
   new ResizeObserver(() => { for (const draw of draws) draw(); }).observe(host);
   paint(() => {
-    if (asked || document.body.dataset.view !== "experiments") return;
-    asked = true;
+    if (requested || document.body.dataset.view !== "experiments") return;
+    requested = true;
     ask("look", { key: "" });
   });
 });

@@ -11,16 +11,16 @@ import * as words from "./plot_sentences.js";
 const BEFORE = { whole: ["significance", "mean", "relative"] };
 const AFTER = ["along", "changed"];
 export const quantities = () => {
-  const known = BEFORE[controls.shows()] ?? ["significance", "density", "rate", "mean", "relative", "energy"];
+  const tableQuantities = BEFORE[controls.shows()] ?? ["significance", "density", "rate", "mean", "relative", "energy"];
   const both = partners().length ? PAIRS : [];
-  return [...known, ...both, ...(controls.shows() === "plan" && !controls.staged() ? [] : AFTER)];
+  return [...tableQuantities, ...both, ...(controls.shows() === "plan" && !controls.staged() ? [] : AFTER)];
 };
 /** @param {any} quantity */
 export const isAfter = (quantity) => AFTER.includes(quantity);
 export const quantity = () => {
-  const wanted = controls.state.quantity;
-  const there = quantities().includes(wanted) && (tables.outcome() || !AFTER.includes(wanted));
-  return there ? wanted : "mean";
+  const choice = controls.state.quantity;
+  const available = quantities().includes(choice) && (tables.outcome() || !AFTER.includes(choice));
+  return available ? choice : "mean";
 };
 
 /** @type {any} */
@@ -36,18 +36,18 @@ function viewNow() {
   const plan = shows === "plan" ? tables.exactPlan() : null;
   const outcome = outcomeOf(tables.outcome());
   const cells = cellsOf(table);
-  const shown = quantity();
-  const meeting = isPair(shown) ? meetingNow() : null;
+  const drawnQuantity = quantity();
+  const meeting = isPair(drawnQuantity) ? meetingNow() : null;
   const pruned = shows === "plan" ? rate : 0; // other methods do not say which elements stay
   const hold = holdOn(table, cells, controls.held());
   const numel = hold.all;
-  const rates = levels.map((one) => makesUp(hold, one, rate));
-  const known = plan ? new Map(plan.cells.map((/** @type {any} */ [layer, kind, k, e]) => [`${layer}/${kind}`, [k, e]]))
+  const rates = levels.map((level) => makesUp(hold, level, rate));
+  const exact = plan ? new Map(plan.cells.map((/** @type {any} */ [layer, kind, k, e]) => [`${layer}/${kind}`, [k, e]]))
     : null;
   let kept = 0, energy = 0, weight = 0;
   for (const cell of cells) {
     const [changed, , along] = outcome?.get(`${cell.layer}/${cell.kind}`) ?? [null, null, null];
-    const pair = known?.get(`${cell.layer}/${cell.kind}`)
+    const pair = exact?.get(`${cell.layer}/${cell.kind}`)
       ?? (shows === "plan" ? lookUp(table, cell, rate, rate, rates[rates.length - 1])
         : [drawn(cell, rate), drawn(cell, rate)]);
     cell.kept = shows === "whole" ? changed : pair[0];
@@ -59,23 +59,23 @@ function viewNow() {
       significance: cell.significance, density: pair[0], rate: 1 - pair[0], mean: cell.mean,
       relative: cell.relative, energy: cell.energy, changed, along,
       overlap: cell.meets?.overlap ?? null, conflict: cell.meets?.conflict ?? null,
-    })[shown];
+    })[drawnQuantity];
     kept += pair[0] * cell.numel; energy += cell.energy * cell.squares; weight += cell.squares;
   }
   const changed = outcome ? cells.reduce((sum, cell) => sum + cell.changed * cell.numel, 0) / numel : null;
   const share = plan ? plan.kept / plan.numel : kept / numel;
   return {
-    table, levels, rates, rate, cells, numel, shows, share, changed, quantity: shown, pruned,
+    table, levels, rates, rate, cells, numel, shows, share, changed, quantity: drawnQuantity, pruned,
       picked: controls.state.picked,
-    counting: isPair(shown) && !meeting, met: meeting && totalOf(cells),
+    counting: isPair(drawnQuantity) && !meeting, met: meeting && totalOf(cells),
     exact: shows === "plan" ? plan !== null : tables.isCurrent(),
     key: `${table.layers}/${table.kinds}`,
     pair: `${controls.state.base}|${controls.state.focus}|${controls.state.significance}|${table.edges[0]}`,
     kept: plan ? plan.kept : kept,
     energy: plan ? plan.energy : weight ? energy / weight : 1,
     thresholds: plan ? plan.thresholds : shows !== "plan" ? []
-      : rates.map((one) => [0, 1, 2].map((row) => atRate(table.thresholds, row, table.count, one))),
-    scale: scaleOf(cells, shown),
+      : rates.map((levelRate) => [0, 1, 2].map((row) => atRate(table.thresholds, row, table.count, levelRate))),
+    scale: scaleOf(cells, drawnQuantity),
     ...barsOf({ table, shows, cells, levels, rates, plan, share, changed }),
   };
 }

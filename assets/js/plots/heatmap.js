@@ -29,7 +29,7 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
   let built = "";
   let /** @type {any} */ cells = [];
   let /** @type {any} */ bar = null;
-  let chosen = -1;
+  let cursor = -1;
 
   function build(/** @type {any} */ view, /** @type {number} */ width) {
     const { layers, kinds } = view.table;
@@ -60,7 +60,7 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
       return { g, value, kept, text, mark, full: step - 6, box: { x, y, width: step, height: row } };
     });
     bar = colourbar(width, TOP + row * layers.length + 14);
-    chosen = -1;
+    cursor = -1;
   }
 
   function axes(/** @type {any} */ view, /** @type {any} */ step, /** @type {any} */ row) {
@@ -105,25 +105,25 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
     put(root, "data-bars", view.cells.some((/** @type {MatrixCell} */ cell) => cell.kept !== null));
     view.cells.forEach((/** @type {MatrixCell} */ cell, /** @type {number} */ i) => {
       const part = cells[i];
-      const known = cell.value !== null;
+      const hasValue = cell.value !== null;
       const share = high > low ? (cell.value - low) / (high - low) : 0.5;
       put(part.g, "data-own", cell.marked === true);
       put(part.g, "data-picked", cell.layer === view.picked?.layer && cell.kind === view.picked?.kind);
-      put(part.g, "data-value", known ? +cell.value.toPrecision(4) : "");
-      put(part.value, "fill", known ? viridis(share) : "var(--d-sunk)");
+      put(part.g, "data-value", hasValue ? +cell.value.toPrecision(4) : "");
+      put(part.value, "fill", hasValue ? viridis(share) : "var(--d-sunk)");
       put(part.kept, "width", px(part.full * (cell.kept ?? 0)));
       if (part.text) {
-        say(part.text, known ? inCell(cell.value) : none);
-        put(part.text, "fill", known ? inkOn(share) : "var(--d-ink)");
+        say(part.text, hasValue ? inCell(cell.value) : none);
+        put(part.text, "fill", hasValue ? inkOn(share) : "var(--d-ink)");
       }
     });
     say(bar.low, text(low)); say(bar.high, text(high)); say(bar.unit, unit);
   }
 
   function choose(/** @type {number} */ index) {
-    if (index === chosen) return;
-    cells[chosen]?.g.classList.remove("chosen");
-    chosen = index;
+    if (index === cursor) return;
+    cells[cursor]?.g.classList.remove("chosen");
+    cursor = index;
     if (cells[index]) {
       cells[index].g.classList.add("chosen");
       root.appendChild(cells[index].g); // its outline lies over its neighbours
@@ -137,20 +137,20 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
   root.addEventListener("pointerleave", () => { if (document.activeElement !== root) choose(-1); });
   root.addEventListener("click", (/** @type {any} */ event) => {
     choose(indexOf(event));
-    if (chosen >= 0) onPick(chosen);
+    if (cursor >= 0) onPick(cursor);
   });
   root.addEventListener("blur", () => choose(-1));
   root.addEventListener("focus", () => {
-    if (chosen < 0 && root.matches(":focus-visible")) choose(Math.max(pickedNow(), 0));
+    if (cursor < 0 && root.matches(":focus-visible")) choose(Math.max(pickedNow(), 0));
   });
   root.addEventListener("keydown", (/** @type {any} */ event) => {
     const by = /** @type {Record<string, number[]>} */ (
       { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] })[event.key];
     if (event.key === "Escape") choose(-1);
-    if ((event.key === "Enter" || event.key === " ") && chosen >= 0) { event.preventDefault(); onPick(chosen, true); }
+    if ((event.key === "Enter" || event.key === " ") && cursor >= 0) { event.preventDefault(); onPick(cursor, true); }
     if (!by || !cells.length) return;
     event.preventDefault();
-    choose(neighbour(Math.max(chosen, 0), by));
+    choose(neighbour(Math.max(cursor, 0), by));
   });
   function neighbour(/** @type {number} */ index, /** @type {any} */ [dx, dy]) {
     const from = cells[index].box;

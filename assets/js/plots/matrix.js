@@ -33,8 +33,8 @@ function tableOf(value) {
 }
 
 part("drill", ({ get, put: send, watch, trigger }) => {
-  let /** @type {any} */ value = null, /** @type {any} */ table = null, /** @type {any} */ panel = null, asked = "",
-    timer = 0;
+  let /** @type {any} */ value = null, /** @type {any} */ table = null, /** @type {any} */ panel = null,
+    lastQuestion = "", timer = 0;
   function take(/** @type {any} */ next) {
     if (!next || !next.edges) return;
     if (!value || value.model !== next.model || value.layer !== next.layer || value.kind !== next.kind) table = null;
@@ -50,8 +50,8 @@ part("drill", ({ get, put: send, watch, trigger }) => {
   function askSoon() {
     const { focus, picked } = controls.state;
     const question = JSON.stringify([focus, picked, controls.settingsKey(), controls.levels()]);
-    if (question === asked) return;
-    asked = question;
+    if (question === lastQuestion) return;
+    lastQuestion = question;
     clearTimeout(timer);
     timer = setTimeout(() => {
       send({ model: focus, ...picked });
@@ -67,7 +67,7 @@ part("drill", ({ get, put: send, watch, trigger }) => {
     if (!place || !view) return;
     const { picked } = controls.state;
     const cell = picked
-      && view.cells.find((/** @type {any} */ one) => one.layer === picked.layer && one.kind === picked.kind);
+      && view.cells.find((/** @type {any} */ { layer, kind }) => layer === picked.layer && kind === picked.kind);
     place.hidden = !cell;
     if (!cell) return;
     panel ??= build(place);
@@ -110,12 +110,12 @@ function build(place) {
   const how = html("p", { class: "how" }, left);
   const right = html("div", { class: "drill-facts" }, grid);
   const facts = html("dl", {}, right);
-  const own = buildOwn(right);
+  const inputs = buildOwn(right);
   const lines = html("div", { class: "drill-lines" }, place);
   const note = html("p", { class: "how", role: "status" }, place);
   saveable(place, "matrix", () => rowsOf(panel), () => root);
   /** @type {any} */
-  const panel = { title, root, distribution, how, facts, own, lines, note, left, width: 0 };
+  const panel = { title, root, distribution, how, facts, inputs, lines, note, left, width: 0 };
   const measure = () => { panel.width = Math.floor(left.clientWidth); redraw(); };
   new ResizeObserver(measure).observe(left);
   measure();
@@ -141,20 +141,20 @@ function buildOwn(parent) {
     { type: "number", min: "0", max: "99", step: "1", "aria-label": "Its own pruning rate in percent" }, row);
   const follow = html("button", { type: "button", class: "small", id: "own-follow" }, box, "Follow the plan");
   const text = html("p", { class: "how" }, box);
-  const own = { box, range, number, follow, text, modules: [], shown: "", parts: [label, row, follow] };
+  const inputs = { box, range, number, follow, text, modules: [], shown: "", parts: [label, row, follow] };
   const move = (/** @type {any} */ input) => {
     const rate = Number(input.value);
-    if (input.value.trim() !== "" && rate >= 0 && rate <= 99) override(own.modules, rate / 100);
+    if (input.value.trim() !== "" && rate >= 0 && rate <= 99) override(inputs.modules, rate / 100);
   };
   range.addEventListener("input", () => move(range));
   number.addEventListener("input", () => move(number));
   number.addEventListener("change", () => { // Enter, or left: only what the slider allows stays
     const typed = number.value.trim();
-    number.value = typed === "" ? own.shown : Math.min(Math.max(+typed, +number.min), +number.max);
+    number.value = typed === "" ? inputs.shown : Math.min(Math.max(+typed, +number.min), +number.max);
     if (typed !== "") move(number);
   });
-  follow.addEventListener("click", () => override(own.modules, null));
-  return own;
+  follow.addEventListener("click", () => override(inputs.modules, null));
+  return inputs;
 }
 
 // --- one frame ---------------------------------------------------------------------------------
@@ -177,28 +177,28 @@ function draw(panel, view, cell, value, table, fresh) {
       { table, levels: rates, thresholds: cuts, numel: value?.numel ?? cell.numel, pair, shows: view.shows,
         axisTitle: `${words.score().short} (logarithmic)` }, panel.width);
   }
-  drawOwn(panel.own, view, cell);
+  drawOwn(panel.inputs, view, cell);
   drawLines(panel, value, fresh, who);
 }
 // [name, value] pairs.
 /** @param {any} view @param {MatrixCell} cell @param {string} who */
 function factsOf(view, cell, who) {
   const factors = controls.factorsOf(controls.state.focus);
-  const changeOf = (/** @type {any} */ one) => partitionsOf(view, one)
+  const changeOf = (/** @type {any} */ matrix) => partitionsOf(view, matrix)
     .reduce((/** @type {number} */ sum, /** @type {any} */ [, energy], /** @type {number} */ k) => sum
       + energy * (factors[k] ?? 1) ** 2, 0);
   const about = view.exact ? "" : "≈ ";
   const size = [["size of its change, ‖d‖/‖W‖", percent1(cell.relative)]];
   if (view.shows === "whole") return [["weights", count(cell.numel)], ...size];
-  const mine = changeOf(cell),
-    all = view.cells.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + changeOf(one) * one.squares,
-      0);
+  const change = changeOf(cell), add = (/** @type {number} */ sum, /** @type {any} */ matrix) =>
+    sum + changeOf(matrix) * matrix.squares;
+  const all = view.cells.reduce(add, 0);
   return [
     ["kept", `${about}${percent1(cell.kept)}, ${count(Math.round(cell.kept * cell.numel))} of ${count(cell.numel)}`],
     [`of all that ${who} keeps`, `${about}${percent1(view.kept ? (cell.kept * cell.numel) / view.kept : 0)}`],
-    [`of ${who}'s squared change, amplified`, `${about}${percent1(all ? (mine * cell.squares) / all : 0)}`],
+    [`of ${who}'s squared change, amplified`, `${about}${percent1(all ? (change * cell.squares) / all : 0)}`],
     ["its squared change kept", `${about}${percent1(cell.energy)}`],
-    ["its change after ÷ before, ‖D'‖/‖d‖", `${about}${percent1(Math.sqrt(mine))}`],
+    ["its change after ÷ before, ‖D'‖/‖d‖", `${about}${percent1(Math.sqrt(change))}`],
     ...size,
   ];
 }
@@ -211,54 +211,54 @@ function fill(list, pairs) {
     say(list.children[2 * i + 1], text);
   });
 }
-/** @param {any} own @param {any} view @param {MatrixCell} cell */
-function drawOwn(own, view, cell) {
-  own.modules = cell.modules;
+/** @param {any} inputs @param {any} view @param {MatrixCell} cell */
+function drawOwn(inputs, view, cell) {
+  inputs.modules = cell.modules;
   const possible = controls.pruner() !== null && cell.modules.length > 0;
   const rate = 100 * (cell.own ?? 1 - cell.kept);
-  const text = own.shown = String(cell.own === null ? Math.round(rate) : +rate.toFixed(2));
-  for (const part of own.parts) part.hidden = !possible;
-  for (const input of [own.range, own.number]) {
-    if (input.value !== text && !(input === own.number && document.activeElement === input)) input.value = text;
+  const text = inputs.shown = String(cell.own === null ? Math.round(rate) : +rate.toFixed(2));
+  for (const part of inputs.parts) part.hidden = !possible;
+  for (const input of [inputs.range, inputs.number]) {
+    if (input.value !== text && !(input === inputs.number && document.activeElement === input)) input.value = text;
   }
-  put(own.range, "aria-valuetext", `${text}${THIN}%`);
-  own.range.style.setProperty("--filled", `${(100 * rate) / 99}%`);
-  put(own.box, "data-own", cell.own !== null);
-  own.follow.disabled = cell.own === null;
-  say(own.text, ownWords(view, cell, possible));
+  put(inputs.range, "aria-valuetext", `${text}${THIN}%`);
+  inputs.range.style.setProperty("--filled", `${(100 * rate) / 99}%`);
+  put(inputs.box, "data-own", cell.own !== null);
+  inputs.follow.disabled = cell.own === null;
+  say(inputs.text, ownWords(view, cell, possible));
 }
 
 // --- rows and columns ---------------------------------------------------------------------------
-let /** @type {any} */ shown = null;
+let /** @type {any} */ drawnLines = null;
 /** @param {any} panel @param {any} value @param {any} fresh @param {string} who */
 function drawLines(panel, value, fresh, who) {
   const lines = value?.lines ?? null;
   put(panel.lines, "data-fresh", Boolean(fresh));
   say(panel.note, linesWords(value, fresh, who));
-  if (lines === shown) return;
+  if (lines === drawnLines) return;
   if (lines === null && value) return; // earlier ones stay, dimmed, until the new ones arrive
-  shown = lines;
+  drawnLines = lines;
   panel.lines.replaceChildren();
-  for (const one of lines ?? []) {
+  for (const moduleLines of lines ?? []) {
     for (const [name, place] of /** @type {[string, number][]} */ ([["row", 0], ["column", 1]]))
-      list(panel.lines, one, name, place, lines.length > 1);
+      list(panel.lines, moduleLines, name, place, lines.length > 1);
   }
 }
 /** @param {Element} parent @param {any} options @param {string} name @param {any} place @param {any} several */
 function list(parent, { module, shape, rows, columns }, name, place, several) {
-  const found = place ? columns : rows;
+  const strongest = place ? columns : rows;
   const box = html("div", { class: "drill-list" }, parent);
   html("h4", {}, box, `Strongest ${name}s of ${shape[place]}${several ? ` in ${module}` : ""}`);
   const items = html("ol", {}, box);
-  const top = Math.max(...found.map((/** @type {any} */ [, share]) => share), 1e-9);
-  for (const [index, share, kept] of found) {
+  const top = Math.max(...strongest.map((/** @type {any} */ [, share]) => share), 1e-9);
+  for (const [index, share, kept] of strongest) {
     const item = html("li", { title: `${kept} of ${shape[1 - place]} kept` }, items);
     html("span", {}, item, `${name} ${index}`);
     const bar = html("span", { class: "drill-bar" }, item);
     html("i", {}, bar).style.width = `${(100 * share) / top}%`;
     html("span", { class: "drill-share" }, item, percent1(share));
   }
-  if (!found.length) html("li", {}, items, "nothing is kept");
+  if (!strongest.length) html("li", {}, items, "nothing is kept");
   else html("p", { class: "how" }, box, `If all were alike: ${percent1(1 / shape[place])} each.`);
 }
 

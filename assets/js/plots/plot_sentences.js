@@ -11,7 +11,7 @@ const mean = (numbers) =>
 /** @param {string} reference */
 export const label = (reference) => server.names[reference]?.label ?? reference;
 /** @type {Record<string, any>} */
-const WHERE = { q: "query", k: "key", v: "value", o: "output", gate: "gate", up: "up", down: "down" };
+const KIND_NAMES = { q: "query", k: "key", v: "value", o: "output", gate: "gate", up: "up", down: "down" };
 
 /** @param {any} names */
 const list = (names) => (names.length < 2 ? names.join("")
@@ -31,9 +31,9 @@ function leader(cells, pick, text) {
     name, value: mean(inside.map((/** @type {MatrixCell} */ cell) => cell.value)),
       kept: mean(inside.map((/** @type {MatrixCell} */ cell) => cell.kept)),
   })).sort((a, b) => b.value - a.value);
-  const like = (/** @type {any} */ one) => ranked.filter((other) => text(other.value) === text(one.value));
-  const end = (/** @type {any} */ one) =>
-    ({ ...one, names: like(one).map((other) => other.name), kept: mean(like(one).map((o) => o.kept)) });
+  const like = (/** @type {any} */ group) => ranked.filter((peer) => text(peer.value) === text(group.value));
+  const end = (/** @type {any} */ group) =>
+    ({ ...group, names: like(group).map((peer) => peer.name), kept: mean(like(group).map((o) => o.kept)) });
   return { best: end(ranked[0]), worst: end(ranked[ranked.length - 1]) };
 }
 /** @param {any} cells @param {(x: number) => string} text */
@@ -51,10 +51,10 @@ const spread = ({ best, worst }) => (best.value > 0 ? (best.value - worst.value)
 /** @param {any} options */
 const kinds = ({ names }) =>
   (names.length > 2 ? `${names.length} kinds of`
-    : list(names.map((/** @type {string} */ kind) => WHERE[kind] ?? kind)));
+    : list(names.map((/** @type {string} */ kind) => KIND_NAMES[kind] ?? kind)));
 /** @param {any} those */
 const matrices = (those) =>
-  (those.names.length > 1 || WHERE[those.names[0]] ? `${kinds(those)} matrices` : those.names[0]);
+  (those.names.length > 1 || KIND_NAMES[those.names[0]] ? `${kinds(those)} matrices` : those.names[0]);
 /** @param {string} text */
 const first = (text) => text[0].toUpperCase() + text.slice(1);
 /** @param {any} options */
@@ -77,15 +77,15 @@ export function heatmap(view, focus) {
     const [has, most] = quantity === "significance" ? ["has outliers", "has most outliers"]
       : [changed, `${changed} most`];
     const late = !same(byThird) && spread(byThird) > spread(byKind);
-    const and = (/** @type {any} */ share, whose = "they") => (planned ? `; ${whose} keep ${percent(share)}` : "");
+    const and = (/** @type {any} */ share, subject = "they") => (planned ? `; ${subject} keep ${percent(share)}` : "");
     const everywhere = mean(cells.map((/** @type {MatrixCell} */ cell) => cell.kept));
     if (quantity === "significance" && cells.every((/** @type {any} */ { value }) => value === 0))
       return `${first(who)} has no outliers${and(everywhere, "its matrices")}`;
     if (quantity === "significance" && !late && text(best.value) === text(0))
       return `${first(who)} has hardly any outliers, ${text(0)} in every kind of matrix${and(everywhere)}`;
     if (!late && alike) return `${first(who)} ${has} alike in all matrices${and(everywhere)}`;
-    const [what, kept] = late ? [layersOf(byThird.best), byThird.best.kept] : [matrices(best), best.kept];
-    return `${first(who)} ${most} in its ${what}${and(kept)}`;
+    const [place, kept] = late ? [layersOf(byThird.best), byThird.best.kept] : [matrices(best), best.kept];
+    return `${first(who)} ${most} in its ${place}${and(kept)}`;
   }
   if (quantity === "relative") {
     if (alike) return `All matrices of ${who} moved ${percent(best.value)} of their size`;
@@ -121,14 +121,14 @@ function pairs({ quantity, counting, met, pruned }, who, { best, worst }) {
   if (counting) {
     return `What ${who} and ${others()} both ${keep} ${countFailed() ? "could not be" : "is being"} counted`;
   }
-  const where = best.value - worst.value < 0.01 ? "alike everywhere" : `${kinds(best).replace(/ of$/, "")} most`;
+  const place = best.value - worst.value < 0.01 ? "alike everywhere" : `${kinds(best).replace(/ of$/, "")} most`;
   if (quantity === "overlap") {
     if (met.overlap === null) return `${who} ${keeps} nothing`;
     const they = partner() ? `${others()} ${keeps}` : `${first(others())} each ${keep}`;
-    return `${they} ${percent(met.overlap)} of what ${who} ${keeps}, ${where}`;
+    return `${they} ${percent(met.overlap)} of what ${who} ${keeps}, ${place}`;
   }
   if (met.conflict === null) return `${who} and ${others()} ${keep} nothing in common`;
-  return `${who} opposes ${others()} in ${percent(met.conflict)} of what both ${keep}, ${where}`;
+  return `${who} opposes ${others()} in ${percent(met.conflict)} of what both ${keep}, ${place}`;
 }
 // Two lines of the tip.
 /** @param {any} options @param {any} pruned */
@@ -149,9 +149,9 @@ export function layers(view) {
   const names = view.table.layers, shares = view.bands[view.bands.length - 1];
   const high = percent(Math.max(...shares)), low = percent(Math.min(...shares));
   const those = (/** @type {string} */ text) => {
-    const found = names.filter((/** @type {any} */ _, /** @type {number} */ i) => percent(shares[i]) === text);
-    if (found.length > 3) return `${found.length} layers`;
-    return `${found.length > 1 ? "layers" : "layer"} ${list(found)}`;
+    const matches = names.filter((/** @type {any} */ _, /** @type {number} */ i) => percent(shares[i]) === text);
+    if (matches.length > 3) return `${matches.length} layers`;
+    return `${matches.length > 1 ? "layers" : "layer"} ${list(matches)}`;
   };
   if (view.shows !== "whole") {
     if (high === low)

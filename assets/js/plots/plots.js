@@ -45,8 +45,8 @@ part("plots", ({ host, outer, get, watch }) => {
   focus.before(html("span", { class: "swatch", "aria-hidden": "true" }));
   const partner = select(bar, "partner", "with", "Whom it is compared with, element by element.");
   partner.addEventListener("change", () => controls.set({ partner: partner.value }));
-  const own = html("button", { type: "button", class: "small", id: "own-clear", hidden: "" }, bar);
-  own.addEventListener("click", () => override(Object.keys(controls.state.overrides), null));
+  const clearButton = html("button", { type: "button", class: "small", id: "own-clear", hidden: "" }, bar);
+  clearButton.addEventListener("click", () => override(Object.keys(controls.state.overrides), null));
   const modules = html("div", {}, host);
   const sparsity = buildSparsity(html("div", { id: "panel-sparsity", hidden: "" }, host));
   const pair = html("div", { class: "pair" }, modules);
@@ -60,7 +60,7 @@ part("plots", ({ host, outer, get, watch }) => {
   third.root.setAttribute("tabindex", "0");
   const reset = html("button", { type: "button", class: "zoom-reset", hidden: "" }, third.box, "Reset zoom");
   const tip = html("div", { class: "tip", hidden: "" }, first.box);
-  const told = html("output", { class: "sr", "aria-live": "polite" }, host);
+  const announcement = html("output", { class: "sr", "aria-live": "polite" }, host);
   const twin = twinTable(modules, () => { const view = frame.view(); if (view) fill(view); });
   const fill = (/** @type {any} */ view) => fillTwin(twin, view, captionOf(view));
 
@@ -98,7 +98,7 @@ part("plots", ({ host, outer, get, watch }) => {
     const box = heatmap.boxOf(pointed);
     const left = Math.min(Math.max(box.x + box.width / 2 - 105, 0), first.root.clientWidth - 210);
     tip.style.transform = `translate(${left}px, ${box.y + box.height + 6}px)`;
-    if (aloud && document.activeElement === first.root) say(told, lines.join("; "));
+    if (aloud && document.activeElement === first.root) say(announcement, lines.join("; "));
   }
 
   // Sizes are measured when the page changes, never in a frame that draws.
@@ -120,8 +120,8 @@ part("plots", ({ host, outer, get, watch }) => {
     syncChoices(quantity, focus);
     syncPartner(partner);
     const overridden = Object.keys(controls.state.overrides).length;
-    own.hidden = overridden === 0;
-    say(own, `◆ ${overridden} overridden${controls.pruner() ? "" : ", not used by this method"} · clear`);
+    clearButton.hidden = overridden === 0;
+    say(clearButton, `◆ ${overridden} overridden${controls.pruner() ? "" : ", not used by this method"} · clear`);
     if (!sizes || !tables.table()) return;
     view = frame.makeView();
     const colour = server.names[controls.state.focus]?.colour ?? "var(--d-accent)";
@@ -130,12 +130,12 @@ part("plots", ({ host, outer, get, watch }) => {
       host.style.setProperty("--focus", colour);
       host.style.setProperty("--model", colour);
     }
-    const other = document.body.dataset.view === "sparsity";
-    modules.hidden = quantity.parentElement.hidden = other;
-    sparsity.panel.hidden = !other;
-    say(focus.parentElement.querySelector("span:not(.swatch)"), other ? "Model" : "of");
-    if (other) partner.parentElement.hidden = true;
-    if (other) sparsity.draw(view, sizes.distribution); else drawModules();
+    const isSparsity = document.body.dataset.view === "sparsity";
+    modules.hidden = quantity.parentElement.hidden = isSparsity;
+    sparsity.panel.hidden = !isSparsity;
+    say(focus.parentElement.querySelector("span:not(.swatch)"), isSparsity ? "Model" : "of");
+    if (isSparsity) partner.parentElement.hidden = true;
+    if (isSparsity) sparsity.draw(view, sizes.distribution); else drawModules();
     report(input);
   });
   function drawModules() {
@@ -276,8 +276,8 @@ function syncPartner(choice) {
     if (names.length > 1) html("option", { value: "" }, choice, "all others");
     names.forEach((name, i) => html("option", { value: name }, choice, texts[i]));
   }
-  const chosen = names.length === 1 ? names[0] : partner();
-  if (choice.value !== chosen) choice.value = chosen;
+  const reference = names.length === 1 ? names[0] : partner();
+  if (choice.value !== reference) choice.value = reference;
 }
 
 // The caption of the heatmap as a table.
@@ -285,6 +285,6 @@ function syncPartner(choice) {
 function captionOf(view) {
   const { title } = words.QUANTITIES[view.quantity];
   const at = view.shows === "whole" ? "" : ` at a pruning rate of ${level(view.rate)}`;
-  const own = view.cells.some((/** @type {MatrixCell} */ cell) => cell.marked) ? "; ◆ has a rate of its own" : "";
-  return `${title} of ${words.label(controls.state.focus)}${at}${own}`;
+  const rateNote = view.cells.some((/** @type {MatrixCell} */ cell) => cell.marked) ? "; ◆ has a rate of its own" : "";
+  return `${title} of ${words.label(controls.state.focus)}${at}${rateNote}`;
 }

@@ -62,12 +62,12 @@ function countSoon(view) {
 /** @param {any} view */
 export const sparsityOf = (view) => {
   const factors = controls.factorsOf(controls.state.focus);
-  const found = view.shows === "plan" ? lossesNow() : null;
+  const loss = view.shows === "plan" ? lossesNow() : null;
   const rows = view.table.layers.map((/** @type {number | null} */ layer, /** @type {number} */ l) =>
     rowOf(view, `${layer}`, view.cells.filter((/** @type {MatrixCell} */ cell) => cell.l === l), factors,
-      found?.layers?.[l]));
-  const all = found?.layers?.length
-    ? factors.map((_, k) => found.layers.reduce((/** @type {number} */ sum, /** @type {any} */ row) => sum + row[k], 0))
+      loss?.layers?.[l]));
+  const all = loss?.layers?.length
+    ? factors.map((_, k) => loss.layers.reduce((/** @type {number} */ sum, /** @type {any} */ row) => sum + row[k], 0))
     : undefined;
   return [rowOf(view, "all", view.cells, factors, all), ...rows];
 };
@@ -104,7 +104,7 @@ function rowOf(view, name, cells, factors, lost) {
 }
 
 // --- the panel ---------------------------------------------------------------------------------------
-let /** @type {any} */ shown = null;
+let /** @type {any} */ elements = null;
 /** @param {any} panel */
 export const buildSparsity = (panel) => {
   const box = html("section", { class: "plot plot-sparsity" }, panel);
@@ -123,7 +123,7 @@ export const buildSparsity = (panel) => {
     details);
   const table = html("table", { class: "twin", id: "sparsity-table" }, scroll);
   details.addEventListener("toggle", redraw);
-  shown = { title, legend, root, how, text, button, details, table, built: "", rows: [] };
+  elements = { title, legend, root, how, text, button, details, table, built: "", rows: [] };
   saveable(box, "sparsity", rowsOf, () => root);
   return { panel, draw };
 };
@@ -139,7 +139,7 @@ function segments(row) {
 }
 /** @param {any} rows @param {number} width @param {any} count */
 function framed(rows, width, count) {
-  const { root } = shown;
+  const { root } = elements;
   const height = TOP + GAP + ROW * rows.length + BOTTOM;
   const ratio = ratioOf(width), span = width - LEFT - ratio, steps = span < 300 ? 2 : 4;
   root.replaceChildren();
@@ -161,7 +161,7 @@ function framed(rows, width, count) {
   const ticks = [0, 1,
     2].map((i) => svg("text", { x: px(from + (room * i) / 2), y: height - BOTTOM + 16, class: "tick middle" }, root));
   const whole = svg("line", { class: "mean", y1: TOP - 4, y2: height - BOTTOM }, root);
-  shown.rows = rows.map((/** @type {any} */ row, /** @type {number} */ i) => {
+  elements.rows = rows.map((/** @type {any} */ row, /** @type {number} */ i) => {
     const y = TOP + ROW * i + (i ? GAP : 0);
     svg("text", { x: LEFT - 8, y: y + ROW / 2 + 4, class: "tick end" }, root, row.name);
     const rects = Array.from({ length: count + 3 },
@@ -175,23 +175,23 @@ function framed(rows, width, count) {
 }
 /** @param {any} defs @param {string} id @param {any} path @param {any} ground @param {any} ink */
 function pattern(defs, id, path, ground, ink) {
-  const made = svg("pattern", { id, width: 6, height: 6, patternUnits: "userSpaceOnUse" }, defs);
-  svg("rect", { width: 6, height: 6, style: `fill:${ground}` }, made);
-  svg("path", { d: path, style: `stroke:${ink};stroke-width:1` }, made);
+  const tile = svg("pattern", { id, width: 6, height: 6, patternUnits: "userSpaceOnUse" }, defs);
+  svg("rect", { width: 6, height: 6, style: `fill:${ground}` }, tile);
+  svg("path", { d: path, style: `stroke:${ink};stroke-width:1` }, tile);
 }
 /** @param {any} view @param {number} width */
 function draw(view, width) {
   const rows = sparsityOf(view);
   const shape = `${width}/${view.key}/${rows[0].bands.length}`;
-  if (shape !== shown.built) { shown.built = shape; shown.frame = framed(rows, width, rows[0].bands.length); }
-  const { from, room, ticks, whole } = shown.frame;
+  if (shape !== elements.built) { elements.built = shape; elements.frame = framed(rows, width, rows[0].bands.length); }
+  const { from, room, ticks, whole } = elements.frame;
   const top = Math.max(1, Math.ceil(2 * Math.max(...rows.map((row) => Math.max(row.before, row.after)))) / 2);
   ticks.forEach((/** @type {any} */ tick, /** @type {number} */ i) => say(tick, three((top * i) / 2)));
   const at = (/** @type {any} */ ratio) => px(from + (room * ratio) / top);
   put(whole, "x1", at(1)); put(whole, "x2", at(1));
   const span = width - LEFT - ratioOf(width);
   rows.forEach((row, i) => {
-    const marks = shown.rows[i];
+    const marks = elements.rows[i];
     let x = LEFT;
     segments(row).forEach(([key, share, fill], k) => {
       const rect = marks.rects[k];
@@ -214,24 +214,24 @@ function draw(view, width) {
 function fillWords(view, rows) {
   const who = words.label(controls.state.focus), [all] = rows;
   const amplified = Math.abs(all.after - all.before) < 0.005 ? "" : ` (amplified ${percent(all.after)})`;
-  say(shown.title, view.shows === "whole" ? `${who} changed ${percent(all.kept)} of its weights, and all of it stays`
+  say(elements.title, view.shows === "whole" ? `${who} changed ${percent(all.kept)} of its weights, and all of it stays`
     : `${percent(all.kept)} of ${who}'s weights keep a change, ${percent(all.before)} as long as the whole `
       + `one${amplified}`);
-  explain(shown.how,
+  explain(elements.how,
     "One bar per layer, all matrices together above. Circle: [length] of what is left, ‖D'‖, by that of the whole "
     + "change, ‖D‖, before (open) and after factors (filled); dashed: as long as the whole change.");
-  const found = lossesNow(), staged = controls.staged() || view.shows !== "plan";
+  const loss = lossesNow(), staged = controls.staged() || view.shows !== "plan";
   const counting = server.activity.losses === "counting";
-  shown.button.hidden = staged || found !== null || counting || view.numel <= AT_ONCE;
-  say(shown.text,
+  elements.button.hidden = staged || loss !== null || counting || view.numel <= AT_ONCE;
+  say(elements.text,
       staged ? "Which changes are written is known after the merge: see \u201cchanged by the merge\u201d under Modules."
-    : found?.layers
+    : loss?.layers
       ? `Lost to the dtype: ${all.lost > 0 ? percent(all.lost) : "none"} of the weights, counted in the weights. They `
-      + `are added to the base alone, in float32, and rounded to ${found.dtype}.`
+      + `are added to the base alone, in float32, and rounded to ${loss.dtype}.`
       : counting ? "Lost to the dtype: being counted in the weights …"
         : "Lost to the dtype: counted in the weights when the sliders rest.");
-  legend(rows[0], found?.layers);
-  if (shown.details.open) fill(rows);
+  legend(rows[0], loss?.layers);
+  if (elements.details.open) fill(rows);
 }
 /** @param {any} row */
 const names = (row) => [
@@ -242,7 +242,7 @@ const names = (row) => [
 /** @param {any} row @param {any} counted */
 function legend(row, counted) {
   const parts = segments(row), titles = names(row);
-  const list = shown.legend;
+  const list = elements.legend;
   while (list.children.length > parts.length) list.lastChild.remove();
   while (list.children.length < parts.length) {
     const item = html("li", {}, list);
@@ -270,7 +270,7 @@ function rowsOf() { // the drawn values, for a file
 /** @param {any} rows */
 function fill(rows) {
   const head = ["layer", ...names(rows[0]), "‖D'‖ ÷ ‖D‖ before", "after"];
-  const { table } = shown;
+  const { table } = elements;
   const key = JSON.stringify(head) + rows.length;
   if (table.key !== key) {
     table.key = key;
