@@ -34,6 +34,9 @@ def parse_json(data: bytes, *, constants: bool = False) -> Any:
         )
         if _SURROGATE.search(data):  # half a pair cannot be encoded
             json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if b"\n" in data else ""
+        raise ValueError(f"{error.msg} at {line}character {error.colno}") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except UnicodeEncodeError:

@@ -116,7 +116,7 @@ def test_a_phone_has_the_four_merges_in_one_row(visit: Visit) -> None:
     boxes = [button.bounding_box() for button in buttons.all()]
     assert len({box["y"] for box in boxes if box}) == 1
     label = studio.page.locator(".shown-what")
-    expect(label).to_have_text(f"Kept, whole or {shown_at()} pruned:")
+    expect(label).to_have_text(f"Accuracy kept, whole or {shown_at()} pruned:")
     expect(label).to_be_visible()
     assert [" ".join(text.split()) for text in buttons.all_inner_texts()] == [
         f"{merge['name']} {merge['kept']}".replace("\u202f", " ") for merge in shown_merges()

@@ -59,7 +59,7 @@ def test_the_name_is_that_of_the_file_or_given(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "b.jsonl: holds no question. A line is"),
-        ("\n\nnothing", "b.jsonl: line 3: no JSON"),
+        ("\n\nnothing", "b.jsonl: line 3: no JSON (Expecting value at character 1)."),
         ("[1]", "line 1: no object, got [1]"),
         (Q + ', "choise": 1}', "no key 'choise' is known here. Did you mean 'choices'? A line is"),
         ('{"question": "q"}', "answer is missing. A line is"),

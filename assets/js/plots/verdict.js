@@ -29,7 +29,7 @@ part("verdict", ({ host, get }) => {
   html("button", { type: "button", class: "link", "data-opens": RANKED }, more, "All methods, ranked");
   const row = html("div",
     { class: "shown-merges", role: "group", "aria-label": "Set the merge, and see what it keeps" }, host);
-  html("span", { class: "shown-what" }, row, `Kept, whole or ${get()?.at ?? ""} pruned:`);
+  html("span", { class: "shown-what" }, row, `Accuracy kept, whole or ${get()?.at ?? ""} pruned:`);
   const shows = (get()?.shows ?? [])
       .map((/** @type {any} */ { name, kept, how, recipe, state }, /** @type {any} */ place) => {
     if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");
