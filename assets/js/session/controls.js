@@ -135,8 +135,8 @@ function pruningChoice() {
 }
 function methodChoice() {
   const merges = method();
-  const own = merges.parameters.filter((/** @type {Record<string, any>} */ item) => !item.elsewhere);
-  return [merges.name, staged(), ...own.map((/** @type {Record<string, any>} */ item) => setting(merges, item))];
+  const parameters = merges.parameters.filter((/** @type {Record<string, any>} */ item) => !item.elsewhere);
+  return [merges.name, staged(), ...parameters.map((/** @type {Record<string, any>} */ item) => setting(merges, item))];
 }
 export const levels = () => {
   const prunes = pruner();
@@ -145,13 +145,13 @@ export const levels = () => {
 };
 /** @param {string} reference */
 export const factorsOf = (reference) => {
-  const { linked, factors, own } = state;
-  const chosen = linked ? factors : own[reference] || factors;
+  const { linked, factors, own: ownFactors } = state;
+  const row = linked ? factors : ownFactors[reference] || factors;
   if (!pruner()) return [1];
-  return factorsFor(chosen);
+  return factorsFor(row);
 };
-/** @param {any} chosen */
-export const factorsFor = (chosen) => levels().map((_, k) => (k < chosen.length ? chosen[k] : 1));
+/** @param {any} row */
+export const factorsFor = (row) => levels().map((_, k) => (k < row.length ? row[k] : 1));
 export const choices = () => {
   const s = state;
   const active = s.models.filter((model) => model.on);

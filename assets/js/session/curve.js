@@ -48,13 +48,13 @@ export const curvesOf = (modelOf, update) => {
 // The button that switches between number and curve.
 /** @param {Element} parent @param {string} who */
 export const curveButton = (parent, who) => {
-  const one = html("button",
+  const button = html("button",
     { type: "button", class: "by-layer", "aria-pressed": "false", "aria-label": `Coefficient of ${who} by layer`,
       title: "Coefficient by layer: a curve to draw; again for one number" }, parent);
-  const icon = svg("svg", { width: 20, height: 14, viewBox: "0 0 20 14", "aria-hidden": "true" }, one);
+  const icon = svg("svg", { width: 20, height: 14, viewBox: "0 0 20 14", "aria-hidden": "true" }, button);
   svg("polyline", { points: "2,11 8,4 13,8 18,3" }, icon);
   svg("circle", { cx: 8, cy: 4, r: 2.2 }, icon);
-  return one;
+  return button;
 };
 
 // name: of the coefficient; onMove(curve) at every move.
@@ -63,7 +63,7 @@ export const curveEditor = (parent, { name, onMove }) => {
   const box = html("div", { class: "curve", hidden: "" }, parent);
   const root = svg("svg", { height: HEIGHT, role: "group", "aria-label": `${name}, layer by layer` }, box);
   const line = html("div", { class: "curve-line" }, box);
-  const told = html("span", { class: "how" }, line);
+  const readout = html("span", { class: "how" }, line);
   const add = html("button",
     { type: "button", class: "small", "aria-label": "Add point", title: "A point in the middle of the widest gap" },
     line, "Add");
@@ -72,7 +72,7 @@ export const curveEditor = (parent, { name, onMove }) => {
     line, "Remove");
   /** @type {Curve} */
   let curve = [];
-  let last = 0, width = 0, chosen = 0, dragged = false, built = "";
+  let last = 0, width = 0, current = 0, dragged = false, built = "";
   /** @type {any[]} */
   let dots = [];
   let /** @type {any} */ path = null;
@@ -87,7 +87,7 @@ export const curveEditor = (parent, { name, onMove }) => {
 
   function change(/** @type {any} */ next, /** @type {number} */ k) {
     curve = next;
-    chosen = k;
+    current = k;
     draw();
     onMove(curve.map((/** @type {[number, number]} */ point) => [...point]));
   }
@@ -97,15 +97,15 @@ export const curveEditor = (parent, { name, onMove }) => {
     change(curve.map((point, i) => (i === k ? [place, tidy(value)] : point)), k);
   }
   function insert(/** @type {number} */ layer, /** @type {any} */ value) {
-    const there = curve.findIndex(([l]) => l === layer);
-    if (there >= 0) { move(there, layer, value); return; }
+    const index = curve.findIndex(([l]) => l === layer);
+    if (index >= 0) { move(index, layer, value); return; }
     const k = curve.findIndex(([l]) => l > layer);
     change([...curve.slice(0, k), [layer, tidy(value)], ...curve.slice(k)], k);
   }
   function remove(/** @type {number} */ k) {
     if (isEnd(k)) return;
     change(curve.filter((_, i) => i !== k), k - 1);
-    dots[chosen].focus();
+    dots[current].focus();
   }
   add.addEventListener("click", () => {
     const gaps = curve.slice(1).map(([l], i) => l - curve[i][0]);
@@ -113,9 +113,9 @@ export const curveEditor = (parent, { name, onMove }) => {
     if (gaps[k] < 2) return;
     const layer = curve[k][0] + Math.floor(gaps[k] / 2);
     insert(layer, at(curve, layer));
-    dots[chosen].focus();
+    dots[current].focus();
   });
-  drop.addEventListener("click", () => remove(chosen));
+  drop.addEventListener("click", () => remove(current));
 
   // --- pointer: a press on a point grabs it, a press elsewhere adds one ------------------------------
   const placeOf = (/** @type {any} */ event) => {
@@ -127,13 +127,13 @@ export const curveEditor = (parent, { name, onMove }) => {
     const [px0, py0] = placeOf(event), k = dots.indexOf(event.target);
     dragged = true;
     root.setPointerCapture(event.pointerId);
-    if (k >= 0) { chosen = k; draw(); } else insert(layerAt(px0), valueAt(py0));
-    dots[chosen].focus();
+    if (k >= 0) { current = k; draw(); } else insert(layerAt(px0), valueAt(py0));
+    dots[current].focus();
   });
   root.addEventListener("pointermove", (/** @type {any} */ event) => {
     if (!dragged) return;
     const [left, top] = placeOf(event);
-    move(chosen, layerAt(left), valueAt(top));
+    move(current, layerAt(left), valueAt(top));
   });
   for (const end of ["pointerup", "pointercancel"]) root.addEventListener(end, () => { dragged = false; });
 
@@ -175,7 +175,7 @@ export const curveEditor = (parent, { name, onMove }) => {
       const dot = svg("circle",
         { class: "curve-dot", r: 7, tabindex: 0, role: "slider", "aria-valuemin": LOW, "aria-valuemax": HIGH,
           "aria-orientation": "vertical" }, root);
-      dot.addEventListener("focus", () => { chosen = k; draw(); });
+      dot.addEventListener("focus", () => { current = k; draw(); });
       return dot;
     });
   }
@@ -187,14 +187,14 @@ export const curveEditor = (parent, { name, onMove }) => {
       const [layer, value] = curve[k];
       put(dot, "cx", px(x(layer)));
       put(dot, "cy", px(y(value)));
-      put(dot, "class", k === chosen ? "curve-dot chosen" : "curve-dot");
+      put(dot, "class", k === current ? "curve-dot chosen" : "curve-dot");
       put(dot, "aria-label", `${name} at layer ${layer}`);
       put(dot, "aria-valuenow", value);
       put(dot, "aria-valuetext", `${value.toFixed(2)} at layer ${layer}`);
     });
-    const [layer, value] = curve[chosen] ?? curve[0];
-    say(told, `layer ${layer}: ${value.toFixed(2)} ×`);
-    put(drop, "aria-disabled", isEnd(chosen));
+    const [layer, value] = curve[current] ?? curve[0];
+    say(readout, `layer ${layer}: ${value.toFixed(2)} ×`);
+    put(drop, "aria-disabled", isEnd(current));
   }
   new ResizeObserver(() => { width = Math.max(Math.floor(box.clientWidth) - 4, 0); if (width && curve.length) draw(); })
     .observe(box);
@@ -205,7 +205,7 @@ export const curveEditor = (parent, { name, onMove }) => {
       if (last === layers && JSON.stringify(next) === JSON.stringify(curve)) return;
       last = layers;
       curve = next.map((/** @type {[number, number]} */ point) => [...point]);
-      chosen = Math.min(chosen, curve.length - 1);
+      current = Math.min(current, curve.length - 1);
       width ||= Math.max(Math.floor(box.clientWidth) - 4, 0);
       if (width) draw();
     },

@@ -33,8 +33,8 @@ export function cellsOf(table) {
   return cells;
 }
 // --- rates of single matrices: these are fixed, and the others compensate ---------------------
-/** @type {{table: RateTable | null, which: string, kept: number[]}} */
-let free = { table: null, which: "", kept: [] }; // kept shares of cells that are not held, at every rate
+/** @type {{table: RateTable | null, pattern: string, kept: number[]}} */
+let free = { table: null, pattern: "", kept: [] }; // kept shares of cells that are not held, at every rate
 /**
  * A cell is held if all its matrices have the same own rate; marked if any has one.
  * @param {RateTable} table @param {MatrixCell[]} cells @param {[string, number][]} overrides Module -> its own rate, a
@@ -45,17 +45,18 @@ export function holdOn(table, cells, overrides) {
   let all = 0, held = 0;
   for (const cell of cells) {
     cell.rates = cell.modules.map((/** @type {string} */ name) => rates.get(name));
-    const own = cell.rates.filter((/** @type {number} */ rate) => rate !== undefined);
-    cell.marked = own.length > 0;
-    cell.own = cell.marked && own.length === cell.modules.length
-      && own.every((/** @type {number} */ rate) => rate === own[0]) ? own[0]
+    const ownRates = cell.rates.filter((/** @type {number} */ rate) => rate !== undefined);
+    cell.marked = ownRates.length > 0;
+    cell.own = cell.marked && ownRates.length === cell.modules.length
+      && ownRates.every((/** @type {number} */ rate) => rate === ownRates[0]) ? ownRates[0]
       : null;
     all += cell.numel;
     if (cell.own !== null) held += cell.numel * (1 - cell.own);
   }
   const any = cells.some((cell) => cell.own !== null);
-  const which = any ? cells.map((cell) => +(cell.own !== null)).join("") : "";
-  if (any && (free.table !== table || free.which !== which)) free = { table, which, kept: freeKept(table, cells) };
+  const pattern = any ? cells.map((cell) => +(cell.own !== null)).join("") : "";
+  if (any && (free.table !== table || free.pattern !== pattern))
+    free = { table, pattern, kept: freeKept(table, cells) };
   return { all, held, any, kept: free.kept };
 }
 /** @param {RateTable} table @param {MatrixCell[]} cells */
@@ -69,10 +70,10 @@ function freeKept(table, cells) {
 /** @param {any} options @param {number} level @param {number} last */
 export function makesUp({ any, all, held, kept }, level, last) {
   if (!any) return level;
-  const wanted = (1 - level) * all - held * ((1 - level) / (1 - last));
-  const r = kept.findIndex((/** @type {any} */ value) => value <= wanted);
+  const keptCount = (1 - level) * all - held * ((1 - level) / (1 - last));
+  const r = kept.findIndex((/** @type {any} */ value) => value <= keptCount);
   if (r <= 0) return r < 0 ? 1 : 0;
-  return (r - 1 + (kept[r - 1] - wanted) / (kept[r - 1] - kept[r])) / (kept.length - 1);
+  return (r - 1 + (kept[r - 1] - keptCount) / (kept[r - 1] - kept[r])) / (kept.length - 1);
 }
 // Kept share and energy of a cell at one level: held cells by their own rate, others by the level's.
 /**
@@ -105,22 +106,22 @@ function rateOf(table, cell, density) {
 /** @param {MatrixCell} cell @param {number} level */
 export const drawn = (cell, level) => {
   const all = cell.rates.length || 1;
-  const own = cell.rates.filter((/** @type {number} */ rate) => rate !== undefined);
-  return 1 - (own.reduce((/** @type {number} */ sum, /** @type {number} */ rate) => sum + rate, 0)
-    + (all - own.length) * level) / all;
+  const ownRates = cell.rates.filter((/** @type {number} */ rate) => rate !== undefined);
+  return 1 - (ownRates.reduce((/** @type {number} */ sum, /** @type {number} */ rate) => sum + rate, 0)
+    + (all - ownRates.length) * level) / all;
 };
 // For every level of a view: [kept share, energy] of a cell, cumulative over the levels.
 /** @param {any} options @param {MatrixCell} cell */
 export const levelsOf = ({ table, levels, rates, shows }, cell) =>
-    levels.map((/** @type {any} */ one, /** @type {number} */ k) => (shows === "random"
-  ? [drawn(cell, one), drawn(cell, one)] : lookUp(table, cell, one, levels[levels.length - 1], rates[k])));
+    levels.map((/** @type {any} */ level, /** @type {number} */ k) => (shows === "random"
+  ? [drawn(cell, level), drawn(cell, level)] : lookUp(table, cell, level, levels[levels.length - 1], rates[k])));
 // For every partition of a cell: [kept share, energy] between its level and the one before.
 /** @param {PlotView} view @param {MatrixCell} cell */
 export const partitionsOf = (view, cell) => {
-  const found = levelsOf(view, cell);
-  if (found.length) found[found.length - 1] = [cell.kept, cell.energy]; // exact if the plan is
-  return found.map((/** @type {any} */ [kept, energy], /** @type {number} */ k) =>
-    (k ? [Math.max(kept - found[k - 1][0], 0), Math.max(energy - found[k - 1][1], 0)] : [kept, energy]));
+  const pairs = levelsOf(view, cell);
+  if (pairs.length) pairs[pairs.length - 1] = [cell.kept, cell.energy]; // exact if the plan is
+  return pairs.map((/** @type {any} */ [kept, energy], /** @type {number} */ k) =>
+    (k ? [Math.max(kept - pairs[k - 1][0], 0), Math.max(energy - pairs[k - 1][1], 0)] : [kept, energy]));
 };
 /** @param {RateTable} table @param {MatrixCell} cell @param {number} rate */
 const keptAt = (table, cell, rate) =>

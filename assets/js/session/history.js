@@ -17,7 +17,7 @@ let /** @type {any} */ now = null; // {state, text, slot}
 /** @type {Record<string, SessionState | null>} */
 let slots = { A: null, B: null };
 let /** @type {any} */ before = null; // copy of all of the above until the server confirms
-let held = false, timer = 0, seen = "";
+let held = false, timer = 0, lastText = "";
 /** @type {(() => void)[]} */
 const listeners = [];
 
@@ -69,7 +69,7 @@ function begin() {
 paint(() => {
   if (!now && !server.restoring && server.activity.see === "idle" && begun()) begin();
   const text = stateText(stateNow());
-  if (text !== seen) { seen = text; rest(); }
+  if (text !== lastText) { lastText = text; rest(); }
 });
 // An unfinished change becomes a step before any other action.
 function hasten() {

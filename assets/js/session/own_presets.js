@@ -47,18 +47,18 @@ export const savedPresets = (parent, tell, close) => {
   const list = html("ul", { class: "saved-list", id: "saved-list" }, parent);
   form.addEventListener("submit", (/** @type {any} */ event) => {
     event.preventDefault();
-    const rows = read(), wanted = cleaned(name.value);
-    const problem = objection(wanted, rows)
+    const rows = read(), title = cleaned(name.value);
+    const problem = objection(title, rows)
       || (rows.length >= MOST ? `${MOST} presets are kept at most. Remove one first.` : "");
     if (problem) { tell(problem, true); return; }
-    const kept = write([...rows, { name: wanted, state: stateNow() }]);
+    const kept = write([...rows, { name: title, state: stateNow() }]);
     if (kept) name.value = "";
-    tell(kept ? `Saved as ${wanted}.`
+    tell(kept ? `Saved as ${title}.`
       : "This browser does not let the page keep anything. Use the link or the recipe file.", !kept);
     fill();
   });
-  function change(/** @type {any[]} */ rows, /** @type {string} */ told) {
-    if (write(rows)) tell(told);
+  function change(/** @type {any[]} */ rows, /** @type {string} */ notice) {
+    if (write(rows)) tell(notice);
     fill();
   }
   function row(/** @type {any} */ { name: called, state }) {
@@ -69,23 +69,23 @@ export const savedPresets = (parent, tell, close) => {
     const remove = html("button", { type: "button", class: "small", "aria-label": `Remove ${called}` }, item, "Remove");
     use.addEventListener("click", () => { history.goTo(state); close(); });
     remove.addEventListener("click",
-      () => change(read().filter((/** @type {any} */ one) => one.name !== called), `Removed ${called}.`));
+      () => change(read().filter((/** @type {any} */ preset) => preset.name !== called), `Removed ${called}.`));
     rename.addEventListener("click", () => renaming(item, called));
   }
   function renaming(/** @type {Element} */ item, /** @type {string} */ called) {
     item.replaceChildren();
     const box = html("input", { type: "text", maxlength: LONGEST, "aria-label": `New name of ${called}` }, item);
     box.value = called;
-    const done = html("button", { type: "button", class: "small" }, item, "Rename");
+    const button = html("button", { type: "button", class: "small" }, item, "Rename");
     const apply = () => {
-      const wanted = cleaned(box.value), rows = read();
-      if (wanted === called) { fill(); return; }
-      const problem = objection(wanted, rows);
+      const title = cleaned(box.value), rows = read();
+      if (title === called) { fill(); return; }
+      const problem = objection(title, rows);
       if (problem) { tell(problem, true); return; }
-      change(rows.map((/** @type {any} */ one) => (one.name === called ? { ...one, name: wanted } : one)),
-        `${called} is called ${wanted} now.`);
+      change(rows.map((/** @type {any} */ preset) => (preset.name === called ? { ...preset, name: title } : preset)),
+        `${called} is called ${title} now.`);
     };
-    done.addEventListener("click", apply);
+    button.addEventListener("click", apply);
     box.addEventListener("keydown", (/** @type {any} */ event) => {
       if (event.key === "Enter") { event.preventDefault(); apply(); }
       if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); fill(); }
@@ -94,7 +94,7 @@ export const savedPresets = (parent, tell, close) => {
   }
   function fill() {
     list.replaceChildren();
-    for (const one of read()) row(one);
+    for (const preset of read()) row(preset);
   }
   fill();
   // Another tab saved or removed a preset; text being typed here stays.
@@ -128,27 +128,27 @@ export const recipeFile = (parent, tell, ask, longest) => {
     { id: "recipe-text", rows: 3, "aria-label": "A recipe, pasted", placeholder: "… or paste a recipe here",
       spellcheck: "false" }, parent);
   const use = html("button", { type: "button", class: "small", id: "recipe-use" }, parent, "Open this recipe");
-  function open(/** @type {string} */ text, told = tell) {
-    if (!text.trim()) { told("There is no recipe in it.", true); return; }
+  function open(/** @type {string} */ text, announce = tell) {
+    if (!text.trim()) { announce("There is no recipe in it.", true); return; }
     if (text.length > longest) {
-      told(`This has ${text.length} characters, and a recipe at most ${longest}. Another kind of file is the usual `
+      announce(`This has ${text.length} characters, and a recipe at most ${longest}. Another kind of file is the usual `
         + `cause.`, true);
       return;
     }
-    told("Opening the recipe …");
+    announce("Opening the recipe …");
     ask("read", { recipe: text });
   }
-  openFile = async (chosen, told = tell) => {
+  openFile = async (upload, announce = tell) => {
     // Larger than any recipe: not read.
-    if (chosen.size > 4 * longest) told(`${chosen.name} has ${chosen.size} bytes, too many for a recipe.`, true);
-    else open(await chosen.text(), told);
+    if (upload.size > 4 * longest) announce(`${upload.name} has ${upload.size} bytes, too many for a recipe.`, true);
+    else open(await upload.text(), announce);
   };
   save.addEventListener("click", () => ask("write", {}));
   pick.addEventListener("click", () => file.click());
   use.addEventListener("click", () => open(box.value));
   file.addEventListener("change", async () => {
-    const [chosen] = file.files;
-    if (chosen) await openFile(chosen);
+    const [upload] = file.files;
+    if (upload) await openFile(upload);
     file.value = "";
   });
   return () => { box.value = ""; };

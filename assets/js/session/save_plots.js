@@ -58,13 +58,13 @@ function dress(source, copy) {
 /** @param {string} text @param {string} font @param {number} width */
 function lines(text, font, width) {
   brush.font = font;
-  const found = [""];
+  const rows = [""];
   for (const word of text.split(/\s+/)) {
-    const longer = `${found[found.length - 1]} ${word}`.trim();
-    if (brush.measureText(longer).width <= width || !found[found.length - 1]) found[found.length - 1] = longer;
-    else found.push(word);
+    const longer = `${rows[rows.length - 1]} ${word}`.trim();
+    if (brush.measureText(longer).width <= width || !rows[rows.length - 1]) rows[rows.length - 1] = longer;
+    else rows.push(word);
   }
-  return found.filter(Boolean);
+  return rows.filter(Boolean);
 }
 // The visible text without the glossary bubbles.
 /** @param {any} element */
@@ -86,13 +86,13 @@ function legend(svg, list, top, width) {
     dress(mark, copy);
     Object.entries({ x: EDGE + x, y: y + 2 }).forEach(([name, value]) => copy.setAttribute(name, value));
     svg.appendChild(copy);
-    const said = document.createElementNS(SPACE, "text");
+    const label = document.createElementNS(SPACE, "text");
     Object.entries(
       { x: EDGE + x + MARK, y: y + size, fill: plain(style.color)[0], "font-size": `${size}px`,
         "font-family": style.fontFamily })
-      .forEach(([name, value]) => said.setAttribute(name, value));
-    said.textContent = text.textContent;
-    svg.appendChild(said);
+      .forEach(([name, value]) => label.setAttribute(name, value));
+    label.textContent = text.textContent;
+    svg.appendChild(label);
     x += room;
     if (item === list?.lastElementChild) y += Math.round(size * 1.5) + 4;
   }
@@ -104,10 +104,10 @@ function picture(box, root) {
   const svg = document.createElementNS(SPACE, "svg");
   let y = EDGE;
   const write = (/** @type {any} */ element, /** @type {any} */ gap) => {
-    const said = element ? wordsOf(element) : "";
-    if (!said) return;
+    const words = element ? wordsOf(element) : "";
+    if (!words) return;
     const style = getComputedStyle(element), size = parseFloat(style.fontSize);
-    for (const line of lines(said, `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`, width)) {
+    for (const line of lines(words, `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`, width)) {
       y += Math.round(size * 1.3);
       const text = document.createElementNS(SPACE, "text");
       Object.entries({ x: EDGE, y: y - Math.round(size * 0.3), fill: plain(style.color)[0], "font-size": `${size}px`,
@@ -124,8 +124,8 @@ function picture(box, root) {
   dress(root, copy);
   const patterns = copy.querySelectorAll("pattern");
   root.querySelectorAll("pattern")
-    .forEach((/** @type {any} */ one, /** @type {number} */ i) =>
-      [...one.children].forEach((child, k) => dress(child, patterns[i].children[k])));
+    .forEach((/** @type {any} */ pattern, /** @type {number} */ i) =>
+      [...pattern.children].forEach((child, k) => dress(child, patterns[i].children[k])));
   for (const name of ["id", "role", "aria-label"]) copy.removeAttribute(name);
   Object.entries({ x: EDGE, y, width, height, overflow: "visible" })
     .forEach(([name, value]) => copy.setAttribute(name, value));
@@ -155,7 +155,7 @@ async function pixels({ text, width, height }) {
   canvas.width = width * SCALE;
   canvas.height = height * SCALE;
   canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
-  return new Promise((done) => canvas.toBlob(done, "image/png"));
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
 // --- the numbers: RFC 4180; a text that a spreadsheet would run as a formula is marked as text ----
@@ -180,21 +180,21 @@ function give(blob, name) {
 // box: what holds .plot-title, the svg and the sentences on how to read it. shown(): the svg, or null where
 // only a table is; rows(): {columns: names with units, rows} of what is shown, or null where nothing is yet. A
 // table with a `recipe` was measured on that one: its file is named so, whatever the controls say now.
-/** @param {any} box @param {string} name @param {() => any} rows @param {() => any} [shown] */
-export const saveable = (box, name, rows, shown = () => null) => {
+/** @param {any} box @param {string} name @param {() => any} rows @param {() => any} [root] */
+export const saveable = (box, name, rows, root = () => null) => {
   const bar = html("div", { class: "saves", role: "group", "aria-label": "Save" }, box);
   const file = (/** @type {string} */ kind, /** @type {string} */ recipe = "") =>
     `dppa-${name}-${(recipe || tables.recipe() || "recipe").slice(0, 6)}.${kind}`;
   const button = (/** @type {string} */ kind, /** @type {any} */ title, /** @type {any} */ save) => {
-    const one = html("button", { type: "button", class: "save", "data-save": kind, title, "aria-label": title }, bar,
-      kind.toUpperCase());
-    one.addEventListener("click", save);
+    const control = html("button",
+      { type: "button", class: "save", "data-save": kind, title, "aria-label": title }, bar, kind.toUpperCase());
+    control.addEventListener("click", save);
   };
-  if (shown()) {
+  if (root()) {
     button("png", "Save this plot as a picture (PNG)",
-      async () => give(await pixels(picture(box, shown())), file("png")));
+      async () => give(await pixels(picture(box, root())), file("png")));
     button("svg", "Save this plot as a drawing (SVG)",
-      () => give(new Blob([picture(box, shown()).text], { type: "image/svg+xml" }), file("svg")));
+      () => give(new Blob([picture(box, root()).text], { type: "image/svg+xml" }), file("svg")));
   }
   button("csv", "Save the numbers as a table (CSV)", () => {
     const table = rows();

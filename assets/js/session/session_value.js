@@ -12,7 +12,7 @@ const filled = (value) => value && Object.keys(value).length > 0;
 export const stateNow = () => {
   const s = controls.state;
   const listed = new Set(s.models.map((model) => model.ref));
-  const own = Object.fromEntries(Object.entries(s.own).filter(([ref]) => listed.has(ref)));
+  const ownFactors = Object.fromEntries(Object.entries(s.own).filter(([ref]) => listed.has(ref)));
   const values = s.values[s.method] ?? {};
   const plain = s.method === "dppa" && !filled(values) && !s.first;
   return {
@@ -21,7 +21,7 @@ export const stateNow = () => {
       ({ ref, on, coefficient, ...(filled(curve) && { curve }) })),
     ...controls.slidersToJson(), partitions: controls.bands().length, ...(s.shares.length && { shares: s.shares }),
     significance: s.chosen,
-    amplify: { linked: s.linked, factors: s.factors, own },
+    amplify: { linked: s.linked, factors: s.factors, own: ownFactors },
     ...(!plain && { method: { method: s.method, values, prune_first: s.first } }),
     ...(filled(s.overrides) && { overrides: s.overrides }),
     ...controls.ownChoices(),
@@ -62,17 +62,18 @@ const differs = (a, b) => stateText(a ?? null) !== stateText(b ?? null);
 /** @param {SessionState} before @param {SessionState} after */
 export const changeOf = (before, after) => {
   const refs = (/** @type {SessionState} */ state) => state.models.map((/** @type {any} */ { ref }) => ref);
-  const found = controls.schema.controls.filter(({ key }) => key !== "models" && differs(before[key], after[key]))
+  const changes = controls.schema.controls.filter(({ key }) => key !== "models" && differs(before[key], after[key]))
     .map(({ title }) => title.toLowerCase());
-  if (differs(refs(before), refs(after))) found.push("list of models");
+  if (differs(refs(before), refs(after))) changes.push("list of models");
   else {
     before.models.forEach((/** @type {DomainModel} */ model, /** @type {number} */ i) => {
       const next = after.models[i];
-      if (model.on !== next.on) found.push(`${label(model.ref)} on or off`);
-      else if (differs(controls.weight(model), controls.weight(next))) found.push(`coefficient of ${label(model.ref)}`);
+      if (model.on !== next.on) changes.push(`${label(model.ref)} on or off`);
+      else if (differs(controls.weight(model), controls.weight(next)))
+        changes.push(`coefficient of ${label(model.ref)}`);
     });
   }
-  return found.length > 2 ? `${found[0]} and ${found.length - 1} more` : found.join(" and ");
+  return changes.length > 2 ? `${changes[0]} and ${changes.length - 1} more` : changes.join(" and ");
 };
 
 // --- the address ---------------------------------------------------------------------------------
