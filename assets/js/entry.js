@@ -25,11 +25,11 @@ const PATIENCE_MS = 1000; // from the page's parts to the rest, where no plot is
 let rest = {}, /** @type {any} */ fetched = null;
 const fetchRest = () => (fetched ??= import("./later.js").then((all) => (rest = all)));
 window.addEventListener("dppa:paint", fetchRest, { once: true });
-const later = (name) => async (...given) => { (await fetchRest())[name](...given); };
+const later = (name) => async (...values) => { (await fetchRest())[name](...values); };
 
 /** @type {any} */ (window).dppa = {
   // Called by name from `js=` of events in components/.
-  mount: /** @type {typeof mount} */ ((...given) => { mount(...given); setTimeout(fetchRest, PATIENCE_MS); }),
+  mount: /** @type {typeof mount} */ ((...values) => { mount(...values); setTimeout(fetchRest, PATIENCE_MS); }),
   redraw,
   busy: setActivity,
   activity: server.activity,

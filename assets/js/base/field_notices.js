@@ -26,14 +26,14 @@ const rowOf = (part) => {
   const button = document.getElementById(STARTS[part]);
   return button?.closest(".buttons") ?? button;
 };
-const close = () => { for (const one of document.querySelectorAll(".toast-close")) one.click(); };
+const close = () => { for (const button of document.querySelectorAll(".toast-close")) button.click(); };
 // A run failed: show the notice beside its start button.
 /** @param {string} part */
 export const failed = (part) => {
-  const told = newest;
+  const notice = newest;
   newest = { text: "", at: -Infinity };
-  if (!rowOf(part) || performance.now() - told.at > CLAIMED_MS) return; // it was stopped: no error
-  noteAt(rowOf(part), told.text);
+  if (!rowOf(part) || performance.now() - notice.at > CLAIMED_MS) return; // it was stopped: no error
+  noteAt(rowOf(part), notice.text);
   close();
 };
 // The next press removes the notices.

@@ -78,7 +78,7 @@ export const explain = (element, text) => {
   element.replaceChildren();
   text.split(/\[(.+?)\]/).forEach((/** @type {any} */ piece, /** @type {number} */ i) => {
     if (i % 2 === 0) { element.append(piece); return; }
-    const term = MEANINGS[piece] ? piece : BY_LENGTH.find((known) => piece.includes(known));
+    const term = MEANINGS[piece] ? piece : BY_LENGTH.find((entry) => piece.includes(entry));
     meaning(html("button", { type: "button" }, element, piece), term);
   });
 };

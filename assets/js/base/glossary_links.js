@@ -37,40 +37,40 @@ const termOf = (word) => {
 // Every term in a text: [{at, word, term}].
 /** @param {string} text */
 const termsIn = (text) =>
-  [...text.matchAll(FORM)].map((found) => ({ at: found.index, word: found[0], term: termOf(found[0]) }))
+  [...text.matchAll(FORM)].map((match) => ({ at: match.index, word: match[0], term: termOf(match[0]) }))
   .filter(({ term }) => term);
 
 let /** @type {any} */ holder = null; // element with the meanings, outside the page's labels
-/** @param {Text} node @param {any} known */
-function wrap(node, known) {
-  const found = termsIn(node.data).find(({ term }) => !known.has(term));
-  if (!found) return;
-  const rest = node.splitText(found.at), after = rest.splitText(found.word.length);
-  const link = html("span", {}, null, found.word);
+/** @param {Text} node @param {any} linked */
+function wrap(node, linked) {
+  const match = termsIn(node.data).find(({ term }) => !linked.has(term));
+  if (!match) return;
+  const rest = node.splitText(match.at), after = rest.splitText(match.word.length);
+  const link = html("span", {}, null, match.word);
   rest.replaceWith(link);
-  meaning(link, found.term ?? "", holder);
+  meaning(link, match.term ?? "", holder);
   link.addEventListener("click", (/** @type {any} */ event) => { // inside a label, a tap would activate its control
     event.preventDefault();
     link.focus();
   });
-  known.add(found.term);
-  wrap(after, known);
+  linked.add(match.term);
+  wrap(after, linked);
 }
-/** @param {any} element @param {any} known */
-function link(element, known) {
+/** @param {any} element @param {any} linked */
+function link(element, linked) {
   const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
   const whole = element.textContent;
-  for (const node of texts) wrap(node, known);
+  for (const node of texts) wrap(node, linked);
   if (element.childNodes.length > 1 && !element.explained) element.linked = whole;
 }
 function pass() {
   holder ??= html("div", { class: "meanings" }, document.body);
   for (const bubble of holder.children) if (!bubble.of.isConnected) bubble.remove();
   for (const box of document.querySelectorAll(BOXES)) {
-    const own = (/** @type {any} */ element) => element.closest(BOXES) === box;
-    const known = new Set([...box.querySelectorAll(".term")].filter(own).map((one) => one.dataset.term));
+    const isInBox = (/** @type {any} */ element) => element.closest(BOXES) === box;
+    const linked = new Set([...box.querySelectorAll(".term")].filter(isInBox).map((element) => element.dataset.term));
     for (const element of box.querySelectorAll(WORDS)) {
-      if (own(element) && !element.closest("button, summary, table, a, .term, .meaning")) link(element, known);
+      if (isInBox(element) && !element.closest("button, summary, table, a, .term, .meaning")) link(element, linked);
     }
   }
 }

@@ -51,7 +51,7 @@ export const valueText = (name, value) => {
 // --- colours: perceptually uniform, and distinguishable with colour blindness -----------------
 /** @param {...any} hex */
 const stops = (...hex) => (hex.join("").match(/.{6}/g) ?? [])
-  .map((one) => [0, 2, 4].map((i) => parseInt(one.slice(i, i + 2), 16)));
+  .map((stop) => [0, 2, 4].map((i) => parseInt(stop.slice(i, i + 2), 16)));
 // For amounts: viridis. For differences, the middle at zero and close to the page's background: vik on a light page,
 // berlin on a dark one (Crameri, 2018).
 const VIRIDIS = stops("440154481567482677453781404788", "39568c33638d2d708e287d8e238a8d",
@@ -132,24 +132,24 @@ export function sayProse(element, text) {
     ...pieces.map((piece) => (/^`.+`$/.test(piece) ? html("code", {}, null, piece.slice(1, -1)) : piece)));
 }
 // Round numbers.
-/** @param {number} low @param {number} high @param {number} wanted */
-function step(low, high, wanted) {
-  const rough = (high > low ? high - low : 1) / wanted, power = 10 ** Math.floor(Math.log10(rough));
+/** @param {number} low @param {number} high @param {number} steps */
+function step(low, high, steps) {
+  const rough = (high > low ? high - low : 1) / steps, power = 10 ** Math.floor(Math.log10(rough));
   return [1, 2, 2.5, 5].map((x) => x * power).find((x) => x >= rough * 0.999) ?? 10 * power;
 }
 /** @param {number} first @param {number} last @param {number} size */
 const multiples = (first, last, size) =>
   Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => +((first + i) * size).toPrecision(10));
-// Those from `low` to `high`, about `wanted`.
-/** @param {number} low @param {number} high @param {number} [wanted] */
-export function ticks(low, high, wanted = 5) {
-  const size = step(low, high, wanted);
+// Those from `low` to `high`, about `steps`.
+/** @param {number} low @param {number} high @param {number} [steps] */
+export function ticks(low, high, steps = 5) {
+  const size = step(low, high, steps);
   return multiples(Math.ceil(low / size - 1e-9), Math.floor(high / size + 1e-9), size);
 }
 // An axis that holds both: {low, high, marks}. Its ends are marks too, unless one is only just missed.
-/** @param {number} low @param {number} high @param {number} [wanted] */
-export function axis(low, high, wanted = 5) {
-  const size = step(low, high, wanted), just = 0.3;
+/** @param {number} low @param {number} high @param {number} [steps] */
+export function axis(low, high, steps = 5) {
+  const size = step(low, high, steps), just = 0.3;
   const first = Math.ceil(low / size - just), last = Math.max(Math.floor(high / size + just), first + 1);
   const marks = multiples(first, last, size);
   return { low: Math.min(low, marks[0]), high: Math.max(high, marks[marks.length - 1]), marks };
@@ -161,12 +161,12 @@ export const niceTop = (x) => [0.1, 0.25, 0.5].find((top) => x <= top) ?? 1;
 /** @param {number[]} places @param {number} width @param {number} apart */
 export function spread(places, width, apart) {
   /** @type {number[]} */
-  const found = [];
+  const spots = [];
   places.forEach((/** @type {number} */ place, /** @type {number} */ i) =>
-    found.push(i ? Math.max(place, found[i - 1] + apart) : place));
-  for (let i = found.length - 1, most = width; i >= 0; i--, most = found[i + 1] - apart)
-    found[i] = Math.min(found[i], most);
-  return found;
+    spots.push(i ? Math.max(place, spots[i - 1] + apart) : place));
+  for (let i = spots.length - 1, most = width; i >= 0; i--, most = spots[i + 1] - apart)
+    spots[i] = Math.min(spots[i], most);
+  return spots;
 }
 /** @param {number} x */
 export const px = (x) => (Math.round(x * 100) / 100).toString();
