@@ -65,7 +65,7 @@ function leaveOut() {
 }
 // The open pane or view must be a visible one; panes and views are built at different times.
 const first = (box, attribute) =>
-  [...document.querySelectorAll(`${box} button[${attribute}]`)].find((one) => one.offsetParent);
+  [...document.querySelectorAll(`${box} button[${attribute}]`)].find((button) => button.offsetParent);
 function showOthers() {
   const { view, pane } = document.body.dataset;
   if (left(view)) first("#views", "data-view")?.click();

@@ -19,14 +19,14 @@ export function slider(parent,
   const box = html("div", { class: "slide" }, parent);
   const range = html("input", { type: "range", "aria-label": name, min: low, max: high, step }, box);
   const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits, step }, box);
-  let shown = null;
+  let current = null;
   const text = (x) => { // as many digits as it takes, up to four
     const short = x.toFixed(digits);
     return digits > 2 || Math.abs(+short - x) > 5e-5 ? String(+x.toFixed(Math.max(digits, 4))) : short;
   };
   const show = (x) => {
-    if (x === shown) return;
-    shown = x;
+    if (x === current) return;
+    current = x;
     range.value = x;
     write(range, "aria-valuetext", valueText(name, text(x)));
     range.style.setProperty("--filled", `${Math.min(Math.max((100 * (x - low)) / (high - low), 0), 100)}%`);
@@ -41,10 +41,10 @@ export function slider(parent,
   });
   number.addEventListener("blur", () => {
     const typed = number.value.trim();
-    number.value = text(shown);
+    number.value = text(current);
     if (!typed || clamp(+typed) === +typed) return;
-    const told = `${name}: ${limits.min} to ${limits.max}. ${typed} became ${number.value}.`;
-    box.dispatchEvent(new CustomEvent("corrected", { bubbles: true, detail: told })); // base/number_boxes.js shows it
+    const notice = `${name}: ${limits.min} to ${limits.max}. ${typed} became ${number.value}.`;
+    box.dispatchEvent(new CustomEvent("corrected", { bubbles: true, detail: notice })); // base/number_boxes.js shows it
   });
   show(value);
   return { box, show };
@@ -164,17 +164,17 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
   let rows = [], built = "";
 
   function send() {
-    const { linked: all, factors, own, models } = controls.state;
-    const listed = Object.entries(own).filter(([ref]) => models.some((model) => model.ref === ref));
+    const { linked: all, factors, own: ownFactors, models } = controls.state;
+    const listed = Object.entries(ownFactors).filter(([ref]) => models.some((model) => model.ref === ref));
     put({ linked: all, factors, own: Object.fromEntries(listed) });
     trigger("change");
   }
   // Every list of factors at once, where bands come or go; lists shorter than the levels are filled with 1 first.
   changeFactors = (change) => {
-    const { own } = controls.state;
+    const { own: ownFactors } = controls.state;
     controls.set({
       factors: change(controls.factorsFor(controls.state.factors)),
-      own: Object.fromEntries(Object.entries(own).map(([ref, row]) => [ref, change(controls.factorsFor(row))])),
+      own: Object.fromEntries(Object.entries(ownFactors).map(([ref, row]) => [ref, change(controls.factorsFor(row))])),
     });
     send();
   };
@@ -227,10 +227,10 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
     controls.set({ linked: value.linked, factors: value.factors, own: value.own });
   }
   linked.addEventListener("change", () => {
-    const own = { ...controls.state.own };
+    const ownFactors = { ...controls.state.own };
     // Unlinking starts from the shared factors and changes nothing.
-    for (const model of controls.state.models) own[model.ref] = [...controls.factorsOf("*")];
-    controls.set(linked.checked ? { linked: true } : { linked: false, own });
+    for (const model of controls.state.models) ownFactors[model.ref] = [...controls.factorsOf("*")];
+    controls.set(linked.checked ? { linked: true } : { linked: false, own: ownFactors });
     send();
   });
   watch(take);
@@ -242,7 +242,7 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
 part("preset", ({ host, get, put, watch, trigger }) => {
   host.replaceChildren();
   const { hub } = get();
-  let { chosen, wholes } = get();
+  let { chosen: preset, wholes } = get();
   html("label", { for: "preset-choice" }, host, "Preset");
   const note = html("span", { class: "preset-note", role: "status" }, host);
   const choice = html("select", { id: "preset-choice", "aria-describedby": "preset-how" }, host);
@@ -258,26 +258,27 @@ part("preset", ({ host, get, put, watch, trigger }) => {
   html("p", { class: "how", id: "preset-how" }, host, "A starting point; it sets every slider.");
   choice.addEventListener("change", () => {
     if (!choice.value) return;
-    const asked = choice.value;
+    const presetTitle = choice.value;
     // For a set of Hub models a card first shows its needs; the page stays unchanged.
-    if (!hub.rows.some(({ title }) => title === asked)) chosen = asked;
-    put({ chosen: asked });
+    if (!hub.rows.some(({ title }) => title === presetTitle)) preset = presetTitle;
+    put({ chosen: presetTitle });
     redraw();
     trigger("choose");
   });
   watch((value) => {
     if (!value?.wholes) return; // a value put by the choice itself
-    ({ chosen } = value);
+    ({ chosen: preset } = value);
     wholes = { ...wholes, ...value.wholes };
     redraw();
   });
   paint(() => {
-    const changed = Boolean(server.exact) && !controls.isWhole(wholes[chosen]);
+    const changed = Boolean(server.exact) && !controls.isWhole(wholes[preset]);
     write(host, "data-changed", changed);
-    const mine = controls.state.models.every(({ ref }) => !wholes[chosen].models.some(([own]) => own === ref));
-    say(moved, mine ? "Own models" : `${chosen} *`);
-    const shown = changed ? "" : chosen;
-    if (choice.value !== shown) choice.value = shown;
-    say(note, !changed ? "" : mine ? "Choose a preset to go back." : "(changed) Choose it again to go back.");
+    const presetModels = wholes[preset].models.map(([reference]) => reference);
+    const hasOwnModels = controls.state.models.every(({ ref }) => !presetModels.includes(ref));
+    say(moved, hasOwnModels ? "Own models" : `${preset} *`);
+    const title = changed ? "" : preset;
+    if (choice.value !== title) choice.value = title;
+    say(note, !changed ? "" : hasOwnModels ? "Choose a preset to go back." : "(changed) Choose it again to go back.");
   });
 });

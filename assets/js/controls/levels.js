@@ -17,23 +17,23 @@ part("levels-editor", ({ host, get, put, watch, trigger }) => {
   const track = html("div", { class: "levels-track", role: "group", "aria-labelledby": title.id }, host);
   const line = html("div", { class: "line" }, host);
   const button = (id, text, hint, act) => {
-    const one = html("button", { type: "button", class: "small", id, title: hint }, line, text);
-    one.addEventListener("click", act);
-    return one;
+    const element = html("button", { type: "button", class: "small", id, title: hint }, line, text);
+    element.addEventListener("click", act);
+    return element;
   };
   const add = button("level-add", "Add level", "Splits the widest band", () => insert(middleOfWidest()));
-  const drop = button("level-drop", "Remove level", "The level chosen last", () => remove(chosen));
+  const drop = button("level-drop", "Remove level", "The level chosen last", () => remove(current));
   const even = button("level-even", "Evenly", "All bands equally wide", () => apply([], controls.bands().length, true));
   html("p", { class: "how" }, host,
     "What is kept, the strongest changes first. A click makes a level; drag it, or move it with the arrow keys; Delete "
     + "removes it.");
-  let bands = [], handles = [], chosen = 0, dragged = false, width = 0;
+  let bands = [], handles = [], current = 0, dragged = false, width = 0;
   new ResizeObserver(() => { width = track.clientWidth; redraw(); }).observe(track);
 
   // The ends of the inner bands, also if split evenly.
   const ends = () => {
     const levels = controls.bands(), kept = 1 - levels[levels.length - 1];
-    return levels.slice(0, -1).map((one) => (1 - one) / kept);
+    return levels.slice(0, -1).map((rate) => (1 - rate) / kept);
   };
   function apply(shares, partitions, settled) {
     controls.set({ shares, partitions });
@@ -44,33 +44,33 @@ part("levels-editor", ({ host, get, put, watch, trigger }) => {
     const now = ends();
     const low = (now[k - 1] ?? 0) + GAP, high = (now[k + 1] ?? 1) - GAP;
     if (low > high) return;
-    apply(now.map((one, i) => (i === k ? two(Math.min(Math.max(share, low), high)) : one)), now.length + 1, settled);
+    apply(now.map((end, i) => (i === k ? two(Math.min(Math.max(share, low), high)) : end)), now.length + 1, settled);
   }
   // A new level splits a band: both halves keep its factor; a removed one gives its band to the stronger.
   function insert(share) {
-    const now = ends(), wanted = two(share);
-    if (now.length >= MOST || [0, ...now, 1].some((one) => Math.abs(one - wanted) < GAP - 1e-9)) return;
-    const k = now.filter((one) => one < wanted).length;
+    const now = ends(), split = two(share);
+    if (now.length >= MOST || [0, ...now, 1].some((end) => Math.abs(end - split) < GAP - 1e-9)) return;
+    const k = now.filter((end) => end < split).length;
     changeFactors((factors) => [...factors.slice(0, k + 1), ...factors.slice(k)]);
-    chosen = k;
-    apply([...now.slice(0, k), wanted, ...now.slice(k)], now.length + 2, true);
+    current = k;
+    apply([...now.slice(0, k), split, ...now.slice(k)], now.length + 2, true);
     focusSoon();
   }
   function remove(k) {
     const now = ends();
     if (!now.length || k >= now.length) return;
     changeFactors((factors) => factors.filter((_, i) => i !== k + 1));
-    chosen = Math.max(k - 1, 0);
+    current = Math.max(k - 1, 0);
     apply(now.filter((_, i) => i !== k), now.length, true);
     focusSoon();
   }
   function middleOfWidest() {
     const all = [0, ...ends(), 1];
-    const widths = all.slice(1).map((one, i) => one - all[i]);
+    const widths = all.slice(1).map((end, i) => end - all[i]);
     const k = widths.indexOf(Math.max(...widths));
     return all[k] + widths[k] / 2;
   }
-  const focusSoon = () => requestAnimationFrame(() => requestAnimationFrame(() => (handles[chosen] ?? add).focus()));
+  const focusSoon = () => requestAnimationFrame(() => requestAnimationFrame(() => (handles[current] ?? add).focus()));
 
   // --- pointer and keys ----------------------------------------------------------------------------
   const shareAt = (event) => {
@@ -81,12 +81,12 @@ part("levels-editor", ({ host, get, put, watch, trigger }) => {
     const k = handles.indexOf(event.target.closest(".level-handle"));
     if (k < 0) { insert(shareAt(event)); return; }
     event.preventDefault();
-    chosen = k;
+    current = k;
     dragged = true;
     handles[k].focus();
     track.setPointerCapture(event.pointerId);
   });
-  track.addEventListener("pointermove", (event) => { if (dragged) move(chosen, shareAt(event)); });
+  track.addEventListener("pointermove", (event) => { if (dragged) move(current, shareAt(event)); });
   for (const name of ["pointerup", "pointercancel"]) {
     track.addEventListener(name, () => { if (dragged) { dragged = false; trigger("settle"); } });
   }
@@ -109,7 +109,7 @@ part("levels-editor", ({ host, get, put, watch, trigger }) => {
       const handle = html("button",
         { type: "button", class: "level-handle", role: "slider", "aria-valuemin": 1, "aria-valuemax": 99 }, track);
       html("span", {}, handle);
-      handle.addEventListener("focus", () => { chosen = k; });
+      handle.addEventListener("focus", () => { current = k; });
       return handle;
     });
   }
@@ -119,7 +119,7 @@ part("levels-editor", ({ host, get, put, watch, trigger }) => {
     const levels = controls.bands(), now = ends();
     if (bands.length !== levels.length) build(levels.length);
     const all = [0, ...now, 1];
-    const labels = spread(now.map((one) => one * width), width, LABEL);
+    const labels = spread(now.map((end) => end * width), width, LABEL);
     bands.forEach((band, k) => {
       band.style.left = `${100 * all[k]}%`;
       band.style.width = `${100 * (all[k + 1] - all[k])}%`;

@@ -30,7 +30,7 @@ part("method", ({ host, get, put, watch, trigger }) => {
   const choice = html("select", { id: "method-choice", "aria-describedby": "method-does" }, head);
   for (const [title, combines] of [["Each model by itself", false], ["All models together", true]]) {
     const group = html("optgroup", { label: title }, choice);
-    for (const method of server.methods.filter((one) => one.combines === combines)) {
+    for (const method of server.methods.filter((candidate) => candidate.combines === combines)) {
       html("option", { value: method.name, title: method.summary }, group, method.title);
     }
   }
@@ -46,7 +46,7 @@ part("method", ({ host, get, put, watch, trigger }) => {
   let rows = [], built = "";
 
   // Request new tables if the pruning changes; all else when the controls rest.
-  let asked = "";
+  let lastPruning = "";
   const pruning = () =>
     JSON.stringify(
       [controls.pruner()?.name, controls.pruner() === controls.method() ? controls.state.values[controls.state.method]
@@ -54,7 +54,7 @@ part("method", ({ host, get, put, watch, trigger }) => {
   function send() {
     const { method, values, first: prune_first } = controls.state;
     put({ method, values: values[method] ?? {}, prune_first });
-    if (pruning() !== asked) { asked = pruning(); trigger("choose"); }
+    if (pruning() !== lastPruning) { lastPruning = pruning(); trigger("choose"); }
   }
   function set(item, value) {
     const { method, values } = controls.state;
@@ -89,11 +89,12 @@ part("method", ({ host, get, put, watch, trigger }) => {
       options.addEventListener("change", () => set(item, options.value));
       show = (value) => {
         const names = item.model ? controls.state.models.filter(controls.decides).map((m) => m.ref) : item.choices;
-        const key = names.map((one) => (item.model ? label(one) : one)).join("\n");
+        const key = names.map((option) => (item.model ? label(option) : option)).join("\n");
         if (options.dataset.key !== key) {
           options.dataset.key = key;
           options.replaceChildren();
-          names.forEach((one) => html("option", { value: one }, options, item.model ? label(one) : one));
+          names.forEach((option) =>
+            html("option", { value: option }, options, item.model ? label(option) : option));
         }
         if (options.value !== value) options.value = value;
       };
@@ -103,13 +104,13 @@ part("method", ({ host, get, put, watch, trigger }) => {
   }
   function build(method) {
     form.replaceChildren();
-    const own = method.parameters.filter((item) => !item.elsewhere);
-    rows = own.map((item) => row(item, method));
-    say(summary, own.length ? `About ${method.title}, and its settings` : `About ${method.title}`);
+    const parameters = method.parameters.filter((item) => !item.elsewhere);
+    rows = parameters.map((item) => row(item, method));
+    say(summary, parameters.length ? `About ${method.title}, and its settings` : `About ${method.title}`);
     say(does, method.summary);
     paper.hidden = !method.address;
     if (method.address) { write(paper, "href", method.address); say(paper, `Paper: ${method.paper}`); }
-    elsewhere.hidden = own.length === method.parameters.length;
+    elsewhere.hidden = parameters.length === method.parameters.length;
   }
   function fill() {
     const method = controls.method();
@@ -127,7 +128,7 @@ part("method", ({ host, get, put, watch, trigger }) => {
     if (!value || !value.method) return;
     const { method, values, prune_first } = value;
     controls.set({ method, first: prune_first, values: { ...controls.state.values, [method]: values } });
-    asked = pruning();
+    lastPruning = pruning();
   }
   watch(take);
   take(get());
@@ -165,9 +166,9 @@ part("beforehand", ({ host, trigger }) => {
     const plain = controls.shows() === "plan" && !controls.staged();
     write(document.body, "data-beforehand", !plain);
     if (plain) return;
-    const done = outcome ? `Merged: "in the merge" and "changed by the merge" show what ${method.title} did.`
+    const outcomeText = outcome ? `Merged: "in the merge" and "changed by the merge" show what ${method.title} did.`
       : words(method);
-    say(line, done + only(method));
+    say(line, outcomeText + only(method));
     button.hidden = outcome !== null && frame.quantity() === controls.state.quantity
       && ["along", "changed"].includes(controls.state.quantity);
     button.disabled = server.activity.merge !== "idle" || tables.recipe() === "";

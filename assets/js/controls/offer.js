@@ -44,7 +44,7 @@ part("offer", ({ host, outer, get, put, watch, trigger }) => {
   const models = html("p", { class: "how" }, card);
   const lines = html("ul", { class: "offer-lines" }, card);
   const note = html("p", { class: "offer-note" }, card);
-  const found = html("div", { class: "findings", role: "status" }, card);
+  const findingsBox = html("div", { class: "findings", role: "status" }, card);
   const trouble = html("p", { class: "problem", role: "status" }, card);
   const bar = html("div",
     { class: "offer-bar", role: "progressbar", "aria-label": "Fetched", "aria-valuemin": 0, "aria-valuemax": 100 },
@@ -53,9 +53,9 @@ part("offer", ({ host, outer, get, put, watch, trigger }) => {
   const now = html("p", { class: "how", role: "status" }, card);
   const buttons = html("div", { class: "offer-buttons" }, card);
   const button = (id, text, act) => {
-    const made = html("button", { type: "button", id, class: "offer-button" }, buttons, text);
-    made.addEventListener("click", act);
-    return made;
+    const element = html("button", { type: "button", id, class: "offer-button" }, buttons, text);
+    element.addEventListener("click", act);
+    return element;
   };
   let /** @type {any} */ value = null, busy = "";
   const ask = (event, words) => () => {
@@ -92,7 +92,7 @@ part("offer", ({ host, outer, get, put, watch, trigger }) => {
     for (const line of value.lines) sayProse(html("li", {}, lines), line);
     note.hidden = !value.note;
     sayProse(note, value.note ?? "");
-    findings(found, value.findings);
+    findings(findingsBox, value.findings);
     sayProse(trouble, value.trouble ?? "");
     bar.hidden = !fetching;
     write(bar, "data-moving", fetching && value.share === null);

@@ -27,7 +27,7 @@ const CHOICES = [
 
 /** @param {Element} parent @param {(reference: string) => string} label @param {() => void} send */
 export function ownChoices(parent, label, send) {
-  const shows = CHOICES.map((one) => choice(parent, one, label, send));
+  const shows = CHOICES.map((options) => choice(parent, options, label, send));
   return () => shows.forEach((show) => show());
 }
 
@@ -41,7 +41,7 @@ function choice(parent, { key, name, title, now, offered }, label, send) {
   const box = html("label", { class: "choice template", hidden: "" }, parent);
   html("span", {}, box, name);
   const choose = html("select", { "aria-label": name, title }, box);
-  let shown = "";
+  let drawnText = "";
   choose.addEventListener("change", () => {
     controls.set({ [key]: choose.value });
     send();
@@ -50,8 +50,8 @@ function choice(parent, { key, name, title, now, offered }, label, send) {
     box.hidden = controls.state.models.every(({ ref }) => ref.startsWith("zoo:"));
     const options = offered(label);
     const text = JSON.stringify(options);
-    if (text !== shown) choose.replaceChildren(...options.map(([value, words]) => new Option(words, value)));
-    shown = text;
+    if (text !== drawnText) choose.replaceChildren(...options.map(([value, words]) => new Option(words, value)));
+    drawnText = text;
     if (choose.value !== now()) choose.value = now();
   };
 }

@@ -13,7 +13,7 @@ const TOLD_MS = 5000, GAP = 6, EDGE = 8;
 part("tune", ({ host, get, put, watch, trigger }) => {
   const { start, address, longest } = get();
   let count = 0;
-  let wanted = null; // the state to request next, after the pending answer
+  let nextState = null; // the state to request next, after the pending answer
   const ask = (event, payload) => {
     count += 1;
     if (event !== "write") server.restoring = count;
@@ -22,14 +22,14 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   };
   const restore = (state) => {
     adoptState(state);
-    if (server.restoring) wanted = state;
+    if (server.restoring) nextState = state;
     else ask("restore", { state });
   };
   history.restoreBy(restore);
   // One request at a time; of those made meanwhile, only the last counts.
   function answered() {
-    const next = wanted;
-    wanted = null;
+    const next = nextState;
+    nextState = null;
     server.restoring = 0;
     if (next) restore(next);
     else history.agreed();
@@ -39,9 +39,9 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   host.replaceChildren();
   const bar = html("div", { class: "tune-bar", role: "group", "aria-label": "History and sharing" }, host);
   const button = (id, text, title, act) => {
-    const one = html("button", { type: "button", class: "small", id, title }, bar, text);
-    one.addEventListener("click", () => { if (one.getAttribute("aria-disabled") !== "true") act(one); });
-    return one;
+    const element = html("button", { type: "button", class: "small", id, title }, bar, text);
+    element.addEventListener("click", () => { if (element.getAttribute("aria-disabled") !== "true") act(element); });
+    return element;
   };
   const undo = button("undo", "Undo", "", history.undo);
   const redo = button("redo", "Redo", "", history.redo);
@@ -52,14 +52,14 @@ part("tune", ({ host, get, put, watch, trigger }) => {
       title: "Two settings to switch between and to compare" }, bar);
   html("span", { class: "slots-name" }, both, "settings");
   const slotButtons = ["A", "B"].map((name) => {
-    const one = html("button", { type: "button", class: "small", id: `slot-${name}`, "aria-pressed": "false" }, both,
-      name);
-    one.addEventListener("click", () => {
+    const slotButton = html("button",
+      { type: "button", class: "small", id: `slot-${name}`, "aria-pressed": "false" }, both, name);
+    slotButton.addEventListener("click", () => {
       const { slot, slots } = history.history(), begins = name !== slot && !slots[name];
       history.showSlot(name);
       if (begins) tell(`${name} begins as a copy of ${slot}. What you change now stays in ${name}.`);
     });
-    return [name, one];
+    return [name, slotButton];
   });
   const keep = html("button",
     { type: "button", class: "small", id: "keep", title: "Presets of your own, and the recipe as a file" }, bar,
@@ -82,10 +82,10 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     else history.goTo(state); // taken back if the server refuses
   });
   let fade = 0;
-  function tell(what, wrong = false, link = "") {
+  function tell(notice, wrong = false, link = "") {
     clearTimeout(fade);
-    sayProse(text, what);
-    line.hidden = !what;
+    sayProse(text, notice);
+    line.hidden = !notice;
     line.classList.toggle("wrong", wrong);
     openLink.hidden = true;
     box.hidden = !link;
@@ -101,7 +101,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   keep.popoverTargetElement = panel;
   const close = () => panel.hidePopover();
   const inside = html("p", { class: "keep-told", role: "status" });
-  const tellInside = (what, wrong = false) => { sayProse(inside, what); inside.classList.toggle("wrong", wrong); };
+  const tellInside = (notice, wrong = false) => { sayProse(inside, notice); inside.classList.toggle("wrong", wrong); };
   const refill = savedPresets(panel, tellInside, close);
   const emptied = recipeFile(panel, tellInside, ask, longest.recipe);
   panel.append(inside);
@@ -156,10 +156,10 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   let newest = 0;
   async function follow() {
     if (linked) return; // a reload offers the link again
-    const mine = (newest += 1), { state } = history.history();
+    const serial = (newest += 1), { state } = history.history();
     const plain = stateText(state) === stateText(start);
     const link = plain ? "" : await linkText(state);
-    if (mine !== newest) return; // another state has come to rest meanwhile
+    if (serial !== newest) return; // another state has come to rest meanwhile
     const fits = link !== null && link.length <= longest.link;
     window.history.replaceState(window.history.state, "", addressWith(fits ? link : ""));
   }
@@ -168,7 +168,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   // --- the server's answers ------------------------------------------------------------------------
   tuneFailed = () => {
     server.restoring = 0;
-    wanted = null;
+    nextState = null;
     setActivity("see", "idle");
     history.takeBack();
     tellInside("");
@@ -180,7 +180,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
       dropped = false;
       if (panel.matches(":popover-open")) { emptied(); close(); }
       if (read)
-        tell(["The recipe is open.", ...(value.notes ?? []).map((one) => `Differs from mergekit: ${one}`)].join(" "));
+        tell(["The recipe is open.", ...(value.notes ?? []).map((note) => `Differs from mergekit: ${note}`)].join(" "));
       redraw();
     }
     if (value?.refused && value.id === server.restoring) { // not of a request that another one followed
@@ -209,9 +209,9 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     write(undo, "title", back === null ? "Nothing to undo" : `Undo: ${back} (Ctrl+Z)`);
     write(redo, "title", forth === null ? "Nothing to redo" : `Redo: ${forth} (Ctrl+Shift+Z)`);
     write(reset, "aria-disabled", !ready || stateText(state) === stateText(start));
-    for (const [name, one] of slotButtons) {
-      write(one, "aria-pressed", name === slot);
-      write(one, "title", name === slot ? `Settings ${name}: shown now`
+    for (const [name, slotButton] of slotButtons) {
+      write(slotButton, "aria-pressed", name === slot);
+      write(slotButton, "title", name === slot ? `Settings ${name}: shown now`
         : `Show settings ${name}; ${slot} stays as it is`);
     }
     write(host, "data-slot", slot);

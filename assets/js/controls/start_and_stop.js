@@ -63,8 +63,8 @@ function rest(part) {
 // A Stop too early for Gradio has no effect: that run ends by itself.
 paint(() => {
   for (const part of ending) {
-    const what = server.activity[part];
-    if (busy(part) && what !== "waiting") goesOn.add(part);
+    const activity = server.activity[part];
+    if (busy(part) && activity !== "waiting") goesOn.add(part);
     else if (!busy(part) && goesOn.has(part)) ended(part);
   }
 });
@@ -72,8 +72,8 @@ paint(() => {
 // In the capture phase, before Gradio's handlers.
 window.addEventListener("click", (event) => {
   const id = event.target?.closest?.("button")?.id;
-  const found = id && RUNS.find((one) => one.includes(id, 1));
-  if (found) (id === found[1] ? start : stop)(found[0], event);
+  const run = id && RUNS.find((row) => row.includes(id, 1));
+  if (run) (id === run[1] ? start : stop)(run[0], event);
 }, true);
 window.addEventListener("keypress", (event) => {
   if (event.key === "Enter" && event.shiftKey && event.target?.matches?.("#prompt textarea")) start("chat", event);

@@ -15,15 +15,16 @@ const WORDS = {
 const STOPS = { stop: "chat", "score-stop": "score" }, STARTS = { send: "chat", "score-run": "score" };
 const TICK_MS = 1000;
 const short = (recipe) => recipe.slice(0, 6);
-const freshness = (recipe, known) => (recipe === null ? "none" : recipe === known ? "fresh" : "stale");
+const freshness = (recipe, current) => (recipe === null ? "none" : recipe === current ? "fresh" : "stale");
 // The recipe that answered or was scored, and whether the controls still describe it.
-function answerNote(what, recipe, known) {
-  const state = freshness(recipe, known);
-  return state === "fresh" ? `${what} matches the settings` : `${what} of ${short(recipe)} is older than the settings`;
+function answerNote(subject, recipe, current) {
+  const state = freshness(recipe, current);
+  return state === "fresh" ? `${subject} matches the settings`
+    : `${subject} of ${short(recipe)} is older than the settings`;
 }
 function loadedWords({ models, merges, bytes }) {
   const many = [[models.length, "model"], [merges, "merge"]].filter(([number]) => number)
-    .map(([number, what]) => `${number} ${what}${number === 1 ? "" : "s"}`);
+    .map(([number, noun]) => `${number} ${noun}${number === 1 ? "" : "s"}`);
   if (!many.length) return ["nothing loaded yet", "Models are loaded when they are first asked."];
   const names = models.map((ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, ""));
   return [`${many.join(", ")} loaded`,
@@ -36,22 +37,22 @@ const size = (bytes) =>
 
 // --- remaining time: the server's estimate, or the previous duration ---------------------------------
 export const left = {}; // part -> seconds, if the server sends them
-const begun = {}, took = {}; // part -> {what, at}; activity -> seconds
+const begun = {}, took = {}; // part -> {activity, at}; activity -> seconds
 function follow() {
   const now = performance.now();
-  for (const [part, what] of Object.entries(server.activity)) {
+  for (const [part, activity] of Object.entries(server.activity)) {
     const before = begun[part];
-    if (before?.what === what) continue;
-    if (before && before.what !== "waiting") took[before.what] = (now - before.at) / 1000;
-    if (what === "idle") delete begun[part];
-    else begun[part] = { what, at: now };
+    if (before?.activity === activity) continue;
+    if (before && before.activity !== "waiting") took[before.activity] = (now - before.at) / 1000;
+    if (activity === "idle") delete begun[part];
+    else begun[part] = { activity, at: now };
   }
 }
 function guess(part) {
-  const { what, at } = begun[part] ?? {};
-  if (!what || what === "waiting") return "";
+  const { activity, at } = begun[part] ?? {};
+  if (!activity || activity === "waiting") return "";
   const passed = (performance.now() - at) / 1000,
-    rest = left[part] ?? (took[what] === undefined ? null : took[what] - passed);
+    rest = left[part] ?? (took[activity] === undefined ? null : took[activity] - passed);
   if (rest !== null && rest !== undefined && rest > 0.5) return `, ${about(rest)}`;
   return passed >= 2 ? `, for ${Math.floor(passed)}${THIN}s` : "";
 }
@@ -82,18 +83,18 @@ part("status", ({ host, get, watch, trigger }) => {
   watch(take);
   take(get());
   paint(() => {
-    const known = tables.recipe();
+    const current = tables.recipe();
     follow();
-    const [part, running] = Object.entries(server.activity).find(([, what]) => what !== "idle") ?? [];
-    const what = running ?? (server.service.models === "ready" ? "idle" : "starting");
-    const state = freshness(server.answered, known);
-    put(host, "data-recipe", known ?? "");
+    const [part, running] = Object.entries(server.activity).find(([, value]) => value !== "idle") ?? [];
+    const activityName = running ?? (server.service.models === "ready" ? "idle" : "starting");
+    const state = freshness(server.answered, current);
+    put(host, "data-recipe", current ?? "");
     put(host, "data-fresh", state);
-    put(host, "data-activity", what);
+    put(host, "data-activity", activityName);
     put(host, "data-models", server.service.models);
-    put(host, "data-scored", freshness(server.scored, known));
-    say(recipe, known === null ? "recipe …" : known ? `recipe ${short(known)}` : "no recipe");
-    say(merged, tables.isMerged(known) ? "merged" : "not merged yet");
+    put(host, "data-scored", freshness(server.scored, current));
+    say(recipe, current === null ? "recipe …" : current ? `recipe ${short(current)}` : "no recipe");
+    say(merged, tables.isMerged(current) ? "merged" : "not merged yet");
     loaded.hidden = !server.service.loaded; // a public page does not say what others asked
     if (server.service.loaded) {
       const [inMemory, names] = loadedWords(server.service.loaded);
@@ -101,15 +102,16 @@ part("status", ({ host, get, watch, trigger }) => {
       put(loaded, "title", names);
     }
     fresh.hidden = server.answered === null;
-    if (server.answered !== null) say(fresh, answerNote("chat answer", server.answered, known));
+    if (server.answered !== null) say(fresh, answerNote("chat answer", server.answered, current));
     scored.hidden = server.scored === null;
-    if (server.scored !== null) say(scored, answerNote("score", server.scored, known));
+    if (server.scored !== null) say(scored, answerNote("score", server.scored, current));
     const turn = waits();
-    say(activity, what === "waiting" ? turn : `${WORDS[what] ?? `${what} …`}${running ? guess(part) : ""}`);
+    say(activity, activityName === "waiting" ? turn
+      : `${WORDS[activityName] ?? `${activityName} …`}${running ? guess(part) : ""}`);
     clearTimeout(tick);
     if (running) tick = setTimeout(redraw, TICK_MS);
-    else if (before && before !== what) trigger("look"); // something ended: other models are in memory
-    before = what;
+    else if (before && before !== activityName) trigger("look"); // something ended: other models are in memory
+    before = activityName;
   });
 });
 // --- Stop buttons are muted while nothing runs, start buttons while something runs. Only their look
