@@ -129,14 +129,14 @@ export const answerOf = (grid, turn) => {
   meaning(fast, "speed");
   meaning(surprise, "sureness");
   const note = html("p", { class: "note" }, root);
-  let /** @type {any} */ shown = null, key = "";
+  let /** @type {any} */ latest = null, key = "";
   const tokens = tokensIn(text, line, (i) => {
-    const { from, piece } = pieces(shown)[i];
+    const { from, piece } = pieces(latest)[i];
     showNext(stats,
-      { prompt: turn.prompt, turn: turn.id, text: [...shown.text].slice(0, from).join(""), recipe: shown.recipe,
+      { prompt: turn.prompt, turn: turn.id, text: [...latest.text].slice(0, from).join(""), recipe: latest.recipe,
         token: piece });
   });
-  copy.addEventListener("click", () => copyText(shown.text, copy));
+  copy.addEventListener("click", () => copyText(latest.text, copy));
 
   function write(answer, plain) {
     const whole = answer.ends.length > 0 && plain === answer.text, coloured = talk.coloured && whole;
@@ -153,7 +153,7 @@ export const answerOf = (grid, turn) => {
   }
   // secret: left or right, of an answer whose author is hidden; held: its text is hidden as well
   function fill(answer, current, secret, held) {
-    shown = answer;
+    latest = answer;
     const stale = !secret && answer.target === "merged" && answer.recipe !== current;
     put(root, "data-state", answer.state);
     put(root, "data-target", secret || answer.target);

@@ -39,16 +39,16 @@ const anecdote = (n) => (n < FEW ? `n = ${n}: an anecdote, no measurement` : `n 
 const tallied = (row) => `${row.better} better, ${row.same} no difference, ${row.worse} worse `
   + `(${anecdote(total(row))})`;
 function count(turn, choice) {
-  const mine = turn.answers.findIndex((answer) => answer.target === "merged");
-  const other = turn.answers[1 - mine];
-  const recipe = turn.answers[mine].recipe;
-  const against = other.recipe ? `recipe ${other.recipe.slice(0, 6)}` : other.label.slice(0, 200);
+  const position = turn.answers.findIndex((answer) => answer.target === "merged");
+  const rival = turn.answers[1 - position];
+  const recipe = turn.answers[position].recipe;
+  const against = rival.recipe ? `recipe ${rival.recipe.slice(0, 6)}` : rival.label.slice(0, 200);
   const old = rows.find((row) => row.recipe === recipe && row.against === against)
     ?? { recipe, against, better: 0, same: 0, worse: 0 };
-  const which = choice === "same" ? "same" : choice === SIDES[mine] ? "better" : "worse";
-  const row = { ...old, [which]: old[which] + 1, at: Date.now() };
+  const column = choice === "same" ? "same" : choice === SIDES[position] ? "better" : "worse";
+  const row = { ...old, [column]: old[column] + 1, at: Date.now() };
   rows = load(); // another tab may have voted
-  keep([row, ...rows.filter((one) => one.recipe !== recipe || one.against !== against)].slice(0, MOST_ROWS));
+  keep([row, ...rows.filter((entry) => entry.recipe !== recipe || entry.against !== against)].slice(0, MOST_ROWS));
   return row;
 }
 
@@ -88,9 +88,10 @@ export const ballotOf = (root, redraw) => {
     verdict.hidden = !vote && (!over(turn) || countable(turn));
     if (!vote) { say(verdict, verdict.hidden ? "" : "No vote: not both answers are complete."); return; }
     const { choice, row } = vote;
-    const said = choice === "same" ? "no difference"
+    const phrase = choice === "same" ? "no difference"
       : `the ${choice} one, ${turn.answers[SIDES.indexOf(choice)].label}`;
-    say(verdict, `You said: ${said}. Recipe ${row.recipe.slice(0, 6)} against ${row.against} so far: ${tallied(row)}.`);
+    say(verdict,
+      `You said: ${phrase}. Recipe ${row.recipe.slice(0, 6)} against ${row.against} so far: ${tallied(row)}.`);
   };
 };
 

@@ -32,7 +32,7 @@ part("transcript", ({ host, get, watch, trigger }) => {
   const list = html("div", { class: "turns" }, host);
   const queue = html("p", { class: "note waits", hidden: "" }, host);
   const stage = host.closest("#chat-stage");
-  const told = html("output", { class: "sr", "aria-live": "polite" }, host);
+  const announcement = html("output", { class: "sr", "aria-live": "polite" }, host);
   let turns = [];
   let value = { turns: recall() }; // asked before this page was loaded anew
 
@@ -84,8 +84,8 @@ part("transcript", ({ host, get, watch, trigger }) => {
   // While a turn is written, only that one is sent. Turns that the server has forgotten stay: it knows
   // none from before a reload, and stores only the latest visitors.
   function whole(next) {
-    const here = new Map([...value.turns, ...next.turns].map((turn) => [turn.id, turn]));
-    const now = next.order.filter((id) => here.has(id) && !forgotten.has(id)).map((id) => here.get(id));
+    const turnsById = new Map([...value.turns, ...next.turns].map((turn) => [turn.id, turn]));
+    const now = next.order.filter((id) => turnsById.has(id) && !forgotten.has(id)).map((id) => turnsById.get(id));
     const rest = value.turns.filter(({ id }) => !next.order.includes(id) && !forgotten.has(id));
     return [...rest.map((turn) => endTurn(turn, "stopped")), ...now].slice(-MOST_TURNS);
   }
@@ -96,12 +96,12 @@ part("transcript", ({ host, get, watch, trigger }) => {
   for (const name of ["pointerdown", "keydown"])
     host.addEventListener(name, () => { pinned = null; }, { passive: true });
   function reveal(element) {
-    const own = getComputedStyle(column).overflowY === "auto"; // else the page scrolls
-    const top = (own ? column.getBoundingClientRect().top : 0) + (parseFloat(getComputedStyle(bar).top) || 0)
+    const scrolls = getComputedStyle(column).overflowY === "auto"; // else the page scrolls
+    const top = (scrolls ? column.getBoundingClientRect().top : 0) + (parseFloat(getComputedStyle(bar).top) || 0)
       + bar.offsetHeight;
     const box = element.getBoundingClientRect(), hidden = box.bottom - ask.getBoundingClientRect().top;
     const by = box.top < top ? box.top - top : Math.min(hidden, box.top - top);
-    if (by > 0 || box.top < top) (own ? column : document.documentElement).scrollTop += by;
+    if (by > 0 || box.top < top) (scrolls ? column : document.documentElement).scrollTop += by;
   }
   function follow() {
     const turn = turns.find(({ id }) => id === pinned);
@@ -119,7 +119,7 @@ part("transcript", ({ host, get, watch, trigger }) => {
     turns = value.turns.map((turn) => kept.get(turn.id) ?? turnOf(turn));
     const newest = turns[turns.length - 1];
     if (newest && !kept.has(newest.id)) pinned = newest.id;
-    for (const [id, turn] of kept) if (!turns.some((one) => one.id === id)) {
+    for (const [id, turn] of kept) if (!turns.some((view) => view.id === id)) {
       turn.root.remove();
       ended.delete(id);
       votes.delete(id);
@@ -129,7 +129,7 @@ part("transcript", ({ host, get, watch, trigger }) => {
     talk.earlier =
       [...new Set(merged.filter((answer) => !answer.before).map((answer) => answer.recipe).reverse())].slice(0, 8);
     if (server.activity.chat !== value.activity && value.activity === "idle") {
-      say(told, "The answers are complete.");
+      say(announcement, "The answers are complete.");
     }
     server.activity.chat = value.activity || "idle";
     if (server.activity.chat === "idle") remember(value.turns);
@@ -191,7 +191,7 @@ part("examples", ({ host, get, trigger }) => {
   host.replaceChildren();
   if (typed && !document.querySelector("#prompt textarea")?.value) { server.picked = typed; trigger("pick"); }
   const long = [];
-  let own = server.own;
+  let ownLists = server.own;
   function show({ domain, colour, prompts, articles }) {
     const group = html("div", { class: "example-group", role: "group", "aria-label": `Examples: ${domain}` }, host);
     group.style.setProperty("--model", colour);
@@ -211,13 +211,13 @@ part("examples", ({ host, get, trigger }) => {
   function fill() {
     host.replaceChildren();
     long.length = 0;
-    const lists = own.map(({ model, label, prompts }) =>
+    const lists = ownLists.map(({ model, label, prompts }) =>
       ({ domain: label, colour: server.names[model]?.colour ?? "var(--d-base)", prompts: prompts.slice(0, 2) }));
     for (const group of lists.length ? lists : get() || []) show(group);
   }
   fill();
   paint(() => {
-    if (own !== server.own) { own = server.own; fill(); }
+    if (ownLists !== server.own) { ownLists = server.own; fill(); }
     for (const { button, bases } of long) button.hidden = !bases.includes(controls.state.base);
   });
 });

@@ -17,11 +17,11 @@ function plainTurn(turn) {
   };
 }
 function plainAnswer(answer, secret) {
-  const said = { state: answer.state, text: answer.text, note: answer.note };
-  if (secret) return { model: secret, ...said };
+  const content = { state: answer.state, text: answer.text, note: answer.note };
+  if (secret) return { model: secret, ...content };
   const rate = speedOf(answer);
   return {
-    model: answer.label, target: answer.target, recipe: answer.recipe || null, ...said,
+    model: answer.label, target: answer.target, recipe: answer.recipe || null, ...content,
     tokens: answer.tokens,
     tokens_per_second: rate === null ? null : +rate.toFixed(2),
     loss_nats_per_token: answer.tokens ? +answer.loss.toFixed(6) : null,

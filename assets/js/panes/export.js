@@ -32,9 +32,9 @@ function save(name, text) {
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 const button = (parent, text, label, act) => {
-  const made = html("button", { type: "button", class: "take-button", "aria-label": label }, parent, text);
-  made.addEventListener("click", act);
-  return made;
+  const element = html("button", { type: "button", class: "take-button", "aria-label": label }, parent, text);
+  element.addEventListener("click", act);
+  return element;
 };
 function row(list, key, title, words) {
   const item = html("li", { class: "take-row", "data-kind": key }, list);
@@ -52,22 +52,22 @@ part("export", ({ host, get, watch, trigger }) => {
   const problem = html("p", { class: "problem", role: "status", hidden: "" }, host);
   const list = html("ul", { class: "take" }, host);
   const files = {}, texts = {};
-  let /** @type {any} */ value = null, asked = "";
+  let /** @type {any} */ value = null, requested = "";
   for (const [kind, title, words] of FILES) {
-    const found = (files[kind] = row(list, kind, title, words));
-    found.made = html("ul", { class: "made", "data-made-of": kind }, found.item);
-    found.make = button(found.buttons, "Make", `Make: ${title}`, () => makeExport(kind));
+    const view = (files[kind] = row(list, kind, title, words));
+    view.made = html("ul", { class: "made", "data-made-of": kind }, view.item);
+    view.make = button(view.buttons, "Make", `Make: ${title}`, () => makeExport(kind));
   }
   for (const [key, title, words] of TEXTS) {
-    const found = (texts[key] = row(list, key, title, words));
+    const view = (texts[key] = row(list, key, title, words));
     const text = () => value.texts[key];
-    found.save = button(found.buttons, "Save", `Save: ${title}`, () => save(text().name, text().text));
-    found.copy = button(found.buttons, "Copy", `Copy: ${title}`, async () => {
+    view.save = button(view.buttons, "Save", `Save: ${title}`, () => save(text().name, text().text));
+    view.copy = button(view.buttons, "Copy", `Copy: ${title}`, async () => {
       try {
         await navigator.clipboard.writeText(text().text);
-        say(found.copy, "Copied");
-      } catch { say(found.copy, "Use Save"); } // no secure page, or not allowed
-      setTimeout(() => say(found.copy, "Copy"), 2000);
+        say(view.copy, "Copied");
+      } catch { say(view.copy, "Use Save"); } // no secure page, or not allowed
+      setTimeout(() => say(view.copy, "Copy"), 2000);
     });
   }
   const current = () => Boolean(value && value.recipe && value.recipe === tables.recipe());
@@ -78,22 +78,22 @@ part("export", ({ host, get, watch, trigger }) => {
     problem.hidden = !value?.problem;
     sayProse(problem, value?.problem ?? "");
     const busy = server.activity.export !== "idle";
-    for (const [kind, found] of Object.entries(files)) {
-      const one = value?.files?.[kind];
-      found.item.hidden = Boolean(value?.files) && !one && !found.made.hasChildNodes();
-      const able = Boolean(one) && !one.reason;
-      say(found.size, able ? `${one.size} · about ${one.time}` : one ? "not possible" : "…");
-      sayProse(found.note, one?.reason ?? "");
-      found.make.disabled = !able || !fresh || busy;
-      found.make.hidden = Boolean(one?.reason);
+    for (const [kind, view] of Object.entries(files)) {
+      const file = value?.files?.[kind];
+      view.item.hidden = Boolean(value?.files) && !file && !view.made.hasChildNodes();
+      const able = Boolean(file) && !file.reason;
+      say(view.size, able ? `${file.size} · about ${file.time}` : file ? "not possible" : "…");
+      sayProse(view.note, file?.reason ?? "");
+      view.make.disabled = !able || !fresh || busy;
+      view.make.hidden = Boolean(file?.reason);
     }
-    for (const [key, found] of Object.entries(texts)) {
-      const one = value?.texts?.[key];
-      const able = Boolean(one?.text);
-      say(found.size, able ? one.size : one ? "not possible" : "…");
-      sayProse(found.note, [one?.reason, ...(one?.notes ?? [])].filter(Boolean).join(" "));
-      found.save.disabled = found.copy.disabled = !able || !fresh;
-      found.save.hidden = found.copy.hidden = Boolean(one) && !able;
+    for (const [key, view] of Object.entries(texts)) {
+      const entry = value?.texts?.[key];
+      const able = Boolean(entry?.text);
+      say(view.size, able ? entry.size : entry ? "not possible" : "…");
+      sayProse(view.note, [entry?.reason, ...(entry?.notes ?? [])].filter(Boolean).join(" "));
+      view.save.disabled = view.copy.disabled = !able || !fresh;
+      view.save.hidden = view.copy.hidden = Boolean(entry) && !able;
     }
   }
   function take(next) {
@@ -111,9 +111,9 @@ part("export", ({ host, get, watch, trigger }) => {
     if (document.body.dataset.pane !== "export") return;
     const recipe = tables.recipe();
     const key = recipe === null ? "" : recipe || JSON.stringify(controls.choices());
-    if (!key || key === asked || value?.recipe === recipe) return;
+    if (!key || key === requested || value?.recipe === recipe) return;
     clearTimeout(timer);
-    timer = setTimeout(() => { asked = key; trigger("look"); }, REST_MS);
+    timer = setTimeout(() => { requested = key; trigger("look"); }, REST_MS);
   });
 });
 document.addEventListener("click", (event) => {
@@ -159,22 +159,22 @@ part("made", ({ host, get, put, watch, trigger }) => {
   function words() {
     if (pressed && value?.state !== "working") return waits() || "Starting …";
     if (!value) return "";
-    const what = NAMES[value.kind] ?? "";
-    if (value.state === "working") return `${what}: ${value.what}`;
+    const title = NAMES[value.kind] ?? "";
+    if (value.state === "working") return `${title}: ${value.what}`;
     if (value.state === "stopped") return "Stopped. Nothing half-made was kept.";
     if (value.state === "failed") return value.note;
     return "";
   }
-  function item(one) {
-    const place = document.querySelector(`#export [data-made-of="${CSS.escape(one.kind)}"]`) ?? list;
-    const li = html("li", { class: "made-row", "data-word": one.word }, place);
-    html("a", { class: "made-link", href: one.address, download: one.name }, li, one.name);
-    html("span", { class: "take-size" }, li, one.size);
-    const about = html("p", { class: "how" }, li, `Can be fetched for ${within(one.seconds)}. SHA-256 `);
-    html("code", { title: one.sha256 }, about, `${one.sha256.slice(0, 12)}…`);
-    const remove = html("button", { type: "button", class: "remove", "aria-label": `Remove ${one.name}` }, li,
+  function item(file) {
+    const place = document.querySelector(`#export [data-made-of="${CSS.escape(file.kind)}"]`) ?? list;
+    const li = html("li", { class: "made-row", "data-word": file.word }, place);
+    html("a", { class: "made-link", href: file.address, download: file.name }, li, file.name);
+    html("span", { class: "take-size" }, li, file.size);
+    const about = html("p", { class: "how" }, li, `Can be fetched for ${within(file.seconds)}. SHA-256 `);
+    html("code", { title: file.sha256 }, about, `${file.sha256.slice(0, 12)}…`);
+    const remove = html("button", { type: "button", class: "remove", "aria-label": `Remove ${file.name}` }, li,
       "Remove");
-    remove.addEventListener("click", () => { put({ forget: one.word }); trigger("forget"); });
+    remove.addEventListener("click", () => { put({ forget: file.word }); trigger("forget"); });
   }
   let built = "";
   function fill() {
@@ -191,7 +191,7 @@ part("made", ({ host, get, put, watch, trigger }) => {
     if (key === built) return;
     built = key;
     for (const row of document.querySelectorAll("#export-pane .made-row")) row.remove();
-    for (const one of value?.rows ?? []) item(one);
+    for (const file of value?.rows ?? []) item(file);
   }
   function take(next) {
     if (!next || !Array.isArray(next.rows)) return; // a value put by this list

@@ -16,13 +16,13 @@ function labelOf(measured, current) {
  * As `watchRuns`, with a label for the table below it.
  * @param {HTMLElement} host @param {string} name Of the activity, and of the buttons NAME-run and NAME-stop.
  * @param {string} idle
- * @param {(done: number, total: number) => string} kept Says what a cancelled run leaves, once something was done.
+ * @param {(completed: number, total: number) => string} kept Says what a cancelled run leaves, once something was done.
  */
 export const measuredRuns = (host, name, idle, kept) => {
   const runs = watchRuns(host, name, { label: "Asking", idle });
   const label = html("p", { class: "how measured", role: "status", hidden: "" }, host);
   let last = { state: "idle" }, recipe = "", cleared = "";
-  function told(next) {
+  function messageOf(next) {
     if (next.state === "done") return { told: "Done." };
     return next.state === "stopped" && next.done ? { told: kept(next.done, next.total) } : {};
   }
@@ -38,7 +38,7 @@ export const measuredRuns = (host, name, idle, kept) => {
     // Whether a value counts; see `watchRuns`.
     take(next) {
       if (next?.id && next.id === cleared) return false; // Cancel sends it again
-      if (!next || !runs.take({ ...next, ...told(next) })) return false;
+      if (!next || !runs.take({ ...next, ...messageOf(next) })) return false;
       last = next;
       recipe = next.result?.recipe ?? recipe;
       return true;

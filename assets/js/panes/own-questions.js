@@ -11,11 +11,11 @@ import { measuredRuns, modelRow } from "./measured.js";
 const ALL = "", REST_MS = 600;
 /** Model reference, or ALL -> its text. @type {Record<string, string>} */
 const lists = {};
-let shown = ALL;
+let listKey = ALL;
 const box = () => /** @type {HTMLTextAreaElement | null} */ (document.querySelector("#questions-text textarea"));
 /** All texts that are not empty, as one to compare with. */
 const listsText = () =>
-  JSON.stringify(Object.entries({ ...lists, [shown]: box()?.value ?? "" }).filter(([, text]) => text).sort());
+  JSON.stringify(Object.entries({ ...lists, [listKey]: box()?.value ?? "" }).filter(([, text]) => text).sort());
 /** @param {any} area @param {string} text */
 function type(area, text) {
   Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value")?.set?.call(area, text);
@@ -31,8 +31,8 @@ part("question-lists", ({ host, put: send, trigger }) => {
   const note = html("p", { class: "how", id: "questions-kept" }, host);
   let timer = 0, built = "";
   function tell() {
-    lists[shown] = box()?.value ?? "";
-    send({ for: shown, lists });
+    lists[listKey] = box()?.value ?? "";
+    send({ for: listKey, lists });
     clearTimeout(timer);
     timer = setTimeout(() => trigger("look"), REST_MS);
     redraw();
@@ -40,8 +40,8 @@ part("question-lists", ({ host, put: send, trigger }) => {
   function open(name) {
     const area = box();
     if (!area) return;
-    lists[shown] = area.value;
-    shown = name;
+    lists[listKey] = area.value;
+    listKey = name;
     type(area, lists[name] ?? "");
   }
   document.addEventListener("input", (event) => { if (event.target === box()) tell(); });
@@ -49,18 +49,18 @@ part("question-lists", ({ host, put: send, trigger }) => {
   const named = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
   paint(() => {
     const models = controls.deciding();
-    if (shown !== ALL && !models.includes(shown)) open(ALL); // its list is kept, should the model come back
+    if (listKey !== ALL && !models.includes(listKey)) open(ALL); // its list is kept, should the model come back
     const options = [ALL,
       ...models].map((ref) =>
         ({ ref, text: `${ref ? named(ref) : "all models"}${lists[ref]?.trim() ? " \u2713" : ""}` }));
-    const key = JSON.stringify([options, shown]);
+    const key = JSON.stringify([options, listKey]);
     if (key === built) return;
     if (built && JSON.stringify(models) !== host.dataset.models) tell(); // other models are offered other questions
     built = key;
     write(host, "data-models", JSON.stringify(models));
     choice.replaceChildren();
     for (const { ref, text } of options) html("option", { value: ref }, choice, text);
-    choice.value = shown;
+    choice.value = listKey;
     const others = models.filter((ref) => lists[ref]?.trim());
     const common = !lists[ALL]?.trim() ? ""
       : `. Score asks the one for all models too; Search `
@@ -83,7 +83,8 @@ part("own-examples", ({ get, watch }) => {
 
 // --- the answers ------------------------------------------------------------------------------
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base answer the same questions.";
-const kept = (done, total) => `Cancelled after ${done} of ${total} answers. Those of models that had finished are `
+const kept = (completed, total) =>
+  `Cancelled after ${completed} of ${total} answers. Those of models that had finished are `
   + `kept: ask again to go on.`;
 const MOST_SHOWN = 200, LEAST = 10;
 const SCORERS = { exact: "the whole reply", number: "its last number", choice: "its choice",
@@ -105,22 +106,22 @@ function opener(host) {
       "aria-label": "File of questions" }, host);
   const note = html("p", { class: "how", role: "status" }, host);
   const textarea = () => /** @type {HTMLTextAreaElement} */ (box());
-  async function read(chosen) {
-    if (!chosen) return;
+  async function read(upload) {
+    if (!upload) return;
     const most = textarea().maxLength;
-    const text = chosen.size > 4 * most ? null : (await chosen.text()).replace(/^\ufeff/, "");
+    const text = upload.size > 4 * most ? null : (await upload.text()).replace(/^\ufeff/, "");
     if (text === null || text.length > most) {
       say(note,
-        `${chosen.name} is too large: at most ${most.toLocaleString("en")} characters fit here. The command dppa `
+        `${upload.name} is too large: at most ${most.toLocaleString("en")} characters fit here. The command dppa `
         + `evaluate --items takes more.`);
       return;
     }
     if (text.includes("\0") || (text.match(/\ufffd/g) ?? []).length > text.length / 100) {
-      say(note, `${chosen.name} is not a text file in UTF-8: wanted are JSON lines or CSV.`);
+      say(note, `${upload.name} is not a text file in UTF-8: wanted are JSON lines or CSV.`);
       return;
     }
     type(textarea(), text);
-    say(note, `${chosen.name} stands above.`);
+    say(note, `${upload.name} stands above.`);
   }
   pick.addEventListener("click", () => file.click());
   file.addEventListener("change", async () => { await read(file.files[0]); file.value = ""; });
@@ -158,7 +159,7 @@ part("questions", ({ host, get, watch }) => {
   for (const name of ["all", "right", "wrong"]) html("option", { value: name }, marked, name);
   const table = region("Your questions, right and wrong", "own-items");
   const more = html("p", { class: "how" }, whole);
-  let /** @type {any} */ result = null, starting = "", asked = ""; // the texts of the newest run, and of the table
+  let /** @type {any} */ result = null, starting = "", tableTexts = ""; // the texts of the newest run, and of the table
   document.addEventListener("click", (event) => {
     if (event.target?.closest?.("#questions-run")) starting = listsText();
   }, true);
@@ -179,9 +180,9 @@ part("questions", ({ host, get, watch }) => {
     return html("tbody", {}, into);
   }
   const interval = ([low, high]) => ` (${percent(low)}–${percent(high)})`;
-  function figure(tr, shown, ends) {
+  function figure(tr, text, ends) {
     const cell = html("td", {}, tr);
-    html("span", { class: "score-number" }, cell, shown);
+    html("span", { class: "score-number" }, cell, text);
     if (ends) html("span", { class: "muted" }, cell, interval(ends));
     return cell;
   }
@@ -199,10 +200,10 @@ part("questions", ({ host, get, watch }) => {
     const enough = result.lists.every(({ items }) => items.length >= LEAST); // of fewer its interval says nothing
     for (const row of result.rows) {
       const tr = modelRow(body, row);
-      for (const one of row.cells) {
-        const cell = figure(tr, one.n < result.divided ? `${one.hits.filter(Boolean).length} of ${one.n}`
-          : percent(one.accuracy), one.ci95);
-        const share = one.n < LEAST ? undefined : one.retention;
+      for (const score of row.cells) {
+        const cell = figure(tr, score.n < result.divided ? `${score.hits.filter(Boolean).length} of ${score.n}`
+          : percent(score.accuracy), score.ci95);
+        const share = score.n < LEAST ? undefined : score.retention;
         if (!several) figure(tr, share ? percent(share.value) : "–", share?.ci95);
         else if (share) html("span", { class: "muted kept" }, cell,
           `keeps ${percent(share.value)}${interval(share.ci95)}`);
@@ -210,10 +211,10 @@ part("questions", ({ host, get, watch }) => {
       const mean = enough ? row.mean_retention : undefined;
       if (several) figure(tr, mean ? percent(mean.value) : "–", mean?.ci95);
     }
-    const own = several ? "by the model of the list, or by" : "by";
+    const divisor = several ? "by the model of the list, or by" : "by";
     say(note,
       `${result.lists.map(askedOf).join(" ")} In brackets: 95\u202f% intervals. Retention, from ${LEAST} questions on: `
-      + `divided ${own} the domain model that answers best.`);
+      + `divided ${divisor} the domain model that answers best.`);
   }
   function drawItems() {
     const place = Number(list.value);
@@ -248,11 +249,11 @@ part("questions", ({ host, get, watch }) => {
     drawScores();
     drawItems();
   }
-  for (const one of [list, model, marked]) one.addEventListener("change", drawItems);
+  for (const control of [list, model, marked]) control.addEventListener("change", drawItems);
   function accept(next) {
     if (!runs.take(next) || !next.result) return;
     result = next.result;
-    asked = starting;
+    tableTexts = starting;
     draw();
     whole.hidden = saves.hidden = false;
   }
@@ -260,6 +261,6 @@ part("questions", ({ host, get, watch }) => {
   accept(get());
   paint(() => {
     runs.paint();
-    say(earlier, asked && listsText() !== asked ? "Of the questions asked before, not of those above:" : "");
+    say(earlier, tableTexts && listsText() !== tableTexts ? "Of the questions asked before, not of those above:" : "");
   });
 });

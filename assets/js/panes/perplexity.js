@@ -28,15 +28,15 @@ function opener(host) {
   const note = html("p", { class: "how", role: "status" }, host);
   pick.addEventListener("click", () => file.click());
   file.addEventListener("change", async () => {
-    const [chosen] = file.files;
-    if (!chosen) return;
+    const [upload] = file.files;
+    if (!upload) return;
     const box = byId("perplexity-text").querySelector("textarea"), most = box.maxLength;
-    const text = (await chosen.slice(0, 4 * most).text()).replace(/^\ufeff/, "");
+    const text = (await upload.slice(0, 4 * most).text()).replace(/^\ufeff/, "");
     Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value")?.set?.call(box, text.slice(0, most));
     box.dispatchEvent(new Event("input", { bubbles: true }));
-    const cut = chosen.size > 4 * most || text.length > most;
+    const cut = upload.size > 4 * most || text.length > most;
     say(note,
-      `${cut ? `The first ${most.toLocaleString("en")} characters of ${chosen.name} stand` : `${chosen.name} stands`} `
+      `${cut ? `The first ${most.toLocaleString("en")} characters of ${upload.name} stand` : `${upload.name} stands`} `
       + `above.`);
     file.value = "";
   });
@@ -71,10 +71,10 @@ part("perplexity", ({ host, get, watch }) => {
       const name = html("th", { scope: "row" }, tr);
       html("span", { class: "swatch", "aria-hidden": "true" }, name);
       html("span", {}, name, row.label);
-      const shown = html("td", { "data-perplexity": row.perplexity.value }, tr);
-      html("span", { class: "score-number" }, shown, rounded(row.perplexity.value));
+      const cell = html("td", { "data-perplexity": row.perplexity.value }, tr);
+      html("span", { class: "score-number" }, cell, rounded(row.perplexity.value));
       if (row.perplexity.ci95)
-        html("span", { class: "muted" }, shown, ` (${row.perplexity.ci95.map(three).join("–")})`);
+        html("span", { class: "muted" }, cell, ` (${row.perplexity.ci95.map(three).join("–")})`);
       html("td", {}, tr, `${row.bits_per_byte.toFixed(2)}${row.bits_per_byte === least ? " · least" : ""}`);
     }
     say(note, how(result.rows));

@@ -36,10 +36,10 @@ part("pushed", ({ host, get, watch }) => {
     write(bar, "data-moving", share === null);
     if (share !== null) write(bar, "aria-valuenow", Math.round(100 * share));
     filled.style.width = `${100 * (share ?? 0)}%`;
-    const done = value?.state === "done" && /^https?:\/\//.test(value.url ?? "");
-    place.hidden = !done;
-    if (done) { write(link, "href", value.url); say(link, value.url); }
-    sayProse(notes, done ? value.notes.join(" ") : "");
+    const uploaded = value?.state === "done" && /^https?:\/\//.test(value.url ?? "");
+    place.hidden = !uploaded;
+    if (uploaded) { write(link, "href", value.url); say(link, value.url); }
+    sayProse(notes, uploaded ? value.notes.join(" ") : "");
   }
   pushBegins = () => { if (server.activity.push === "idle") setActivity("push", "waiting"); };
   pushRests = () => { if (value?.id) over.add(value.id); setActivity("push", "idle"); };

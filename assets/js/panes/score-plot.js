@@ -10,22 +10,23 @@ const range = ({ value, ci95 }) => ({ value, low: ci95[0], high: ci95[1] });
 // cell(details of a model in a domain) and last(its row): {value, low, high}, or null if there is none.
 export const scoreMeasures = [
   { name: "accuracy", title: "accuracy", text: percent, brackets: whole, unit: "%", last: "mean",
-    cell: (one) => ({ value: one.accuracy, low: one.ci95[0], high: one.ci95[1] }),
+    cell: (detail) => ({ value: detail.accuracy, low: detail.ci95[0], high: detail.ci95[1] }),
     of: (row) => row.mean !== null && { value: row.mean, low: row.mean_ci95[0], high: row.mean_ci95[1] },
     how: "Share of unseen test questions answered exactly right, in percent; in brackets and as a bar, the 95 % "
     + "interval. More questions make it narrower." },
   { name: "retention", title: "retention", text: percent, brackets: whole, unit: "% of the own model's", last: "mean",
       few: "Without a row: base and domain models, which keep nothing of another.",
-    cell: (one) => one.retention && range(one.retention), of: (row) => row.mean_retention && range(row.mean_retention),
+    cell: (detail) => detail.retention && range(detail.retention),
+    of: (row) => row.mean_retention && range(row.mean_retention),
     how: "Accuracy divided by that of the domain's own model on the same questions; last the geometric mean. In "
     + "brackets, the 95 % interval, by drawing the questions anew." },
   { name: "forgetting", title: "forgetting", text: signed, brackets: signed, unit: "points", last: null,
       few: "Without a row: the base itself, and merges made for every domain.",
-    cell: (one) => one.forgetting && range(one.forgetting), of: () => null,
+    cell: (detail) => detail.forgetting && range(detail.forgetting), of: () => null,
     how: "Accuracy of the base minus the model's own, in points, on domains the model was not made for. Below 0 it "
     + "knows more than the base." },
   { name: "loss", title: "loss of the right answers", text: three, brackets: two, unit: "nats per token", last: null,
-    cell: (one) => ({ value: one.loss, low: one.loss_ci95[0], high: one.loss_ci95[1] }), of: () => null,
+    cell: (detail) => ({ value: detail.loss, low: detail.loss_ci95[0], high: detail.loss_ci95[1] }), of: () => null,
     how: "Mean negative log-likelihood of the right answers' tokens: 0 is certain of every one. It also ranks models "
     + "that answer nothing exactly right." },
 ];
@@ -40,10 +41,11 @@ export const scoreReach = (details, measure) => {
 // the last one for a number on the axis
 const LEFT = 158, RIGHT = 16, TOP = 8, LINE = 13, GAP = 9, BOTTOM = 42, ROOM = 38;
 export const scorePlot = (root, rows, domains, measure, colour, width) => {
-  const shown = rows.filter(({ detail }) => Object.values(detail.domains).some((one) => one && measure.cell(one)));
-  const { low, high } = scoreReach(shown.map(({ detail }) => detail), measure);
+  const drawable = rows.filter(({ detail }) =>
+    Object.values(detail.domains).some((entry) => entry && measure.cell(entry)));
+  const { low, high } = scoreReach(drawable.map(({ detail }) => detail), measure);
   const x = (value) => LEFT + ((value - low) / (high - low)) * (width - LEFT - RIGHT);
-  const bottom = TOP + shown.length * (LINE * domains.length + GAP);
+  const bottom = TOP + drawable.length * (LINE * domains.length + GAP);
   root.replaceChildren();
   for (
     const [name, value] of [["viewBox", `0 0 ${width} ${bottom + BOTTOM}`], ["width", width],
@@ -52,18 +54,18 @@ export const scorePlot = (root, rows, domains, measure, colour, width) => {
     svg("line", { x1: px(x(value)), x2: px(x(value)), y1: TOP, y2: bottom, class: value ? "grid" : "zero" }, root);
     svg("text", { x: px(x(value)), y: bottom + 15, class: "tick middle" }, root, measure.text(value) || "0");
   }
-  shown.forEach(({ label, target, detail }, i) => {
+  drawable.forEach(({ label, target, detail }, i) => {
     const top = TOP + i * (LINE * domains.length + GAP);
     svg("text", { x: 0, y: top + LINE - 2, class: "axis" }, root, label);
     domains.forEach((domain, j) => {
-      const one = detail.domains[domain] && measure.cell(detail.domains[domain]), y = top + LINE * j + LINE / 2;
+      const interval = detail.domains[domain] && measure.cell(detail.domains[domain]), y = top + LINE * j + LINE / 2;
       svg("text", { x: LEFT - 6, y: y + 4, class: "tick end" }, root, domain);
-      if (!one) return;
+      if (!interval) return;
       svg("line",
-        { x1: px(x(one.low)), x2: px(x(one.high)), y1: y, y2: y, stroke: colour(target), "stroke-width": 4,
+        { x1: px(x(interval.low)), x2: px(x(interval.high)), y1: y, y2: y, stroke: colour(target), "stroke-width": 4,
           "stroke-opacity": 0.45 }, root);
       svg("circle",
-        { cx: px(x(one.value)), cy: y, r: 3.5, fill: colour(target), "data-value": +one.value.toPrecision(6),
+        { cx: px(x(interval.value)), cy: y, r: 3.5, fill: colour(target), "data-value": +interval.value.toPrecision(6),
           "data-domain": domain, "data-target": target }, root);
     });
   });

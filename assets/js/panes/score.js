@@ -27,11 +27,11 @@ function words(value) {
     return parts.filter(Boolean).join(" · ");
   }
   if (value.state === "stopped") return stopped(value.rows.flatMap((row) => row.cells));
-  const found = [value.sentence, tidy(value.comparison ?? "")].filter(Boolean).join(" ");
+  const outcome = [value.sentence, tidy(value.comparison ?? "")].filter(Boolean).join(" ");
   const { recipe = "" } = value.rows.find(({ target }) => target === "merged") ?? {};
-  const whose = found && recipe !== tables.recipe()
+  const origin = outcome && recipe !== tables.recipe()
     ? `Of recipe ${recipe.slice(0, 6)}, not known to be the merge as it is now. ` : "";
-  return value.note || whose + found || (value.state === "done" ? "Done." : IDLE);
+  return value.note || origin + outcome || (value.state === "done" ? "Done." : IDLE);
 }
 
 part("score", ({ host, get, watch }) => {
@@ -58,8 +58,8 @@ part("score", ({ host, get, watch }) => {
   const MORE = ["retention (ratio)", "retention from", "retention to", "forgetting (share)", "forgetting from",
       "forgetting to",
     "loss (nats per token)", "loss from", "loss to"];
-  const numbers = (one) => (one ? [one.value, one.low, one.high] : [null, null, null]);
-  const more = (one) => MEASURES.slice(1).flatMap((each) => numbers(one && each.cell(one)));
+  const numbers = (interval) => (interval ? [interval.value, interval.low, interval.high] : [null, null, null]);
+  const more = (details) => MEASURES.slice(1).flatMap((metric) => numbers(details && metric.cell(details)));
   const saves = saveable(host, "score", () => value && {
     columns: ["model", "recipe", ...value.domains.flatMap((domain) => KINDS.map((kind) => `${domain}: ${kind}`)),
         "mean accuracy (share)",
@@ -83,38 +83,38 @@ part("score", ({ host, get, watch }) => {
     const row = html("tr", {}, html("thead", {}, table));
     for (const name of ["model", ...domains, ...(last ? [last] : [])]) html("th", { scope: "col" }, row, name);
   }
-  function figures(td, shown, one, reach) {
-    html("span", { class: "score-number" }, td, shown.text(one.value));
+  function figures(td, metric, interval, reach) {
+    html("span", { class: "score-number" }, td, metric.text(interval.value));
     const between = html("span", { class: "muted" }, td,
-      ` (${shown.brackets(one.low)}${shown.name === "forgetting" ? "\u00a0to " : "–"}`);
+      ` (${metric.brackets(interval.low)}${metric.name === "forgetting" ? "\u00a0to " : "–"}`);
     html("wbr", {}, between); // a narrow column has it in two lines
-    between.append(`${shown.brackets(one.high)})`);
+    between.append(`${metric.brackets(interval.high)})`);
     const bar = html("span", { class: "interval", "aria-hidden": "true" }, td);
-    for (const [name, at] of [["--low", one.low], ["--high", one.high], ["--at", one.value]]) {
+    for (const [name, at] of [["--low", interval.low], ["--high", interval.high], ["--at", interval.value]]) {
       bar.style.setProperty(name, `${(100 * (at - reach.low)) / (reach.high - reach.low)}%`);
     }
   }
-  function cell(parent, row, domain, one, shown, reach) {
+  function cell(parent, row, domain, interval, metric, reach) {
     const td = html("td", { "data-target": row.target, "data-domain": domain }, parent);
-    if (!one) { td.textContent = "–"; return; }
-    put(td, `data-${shown.name}`, one.value);
-    figures(td, shown, one, reach);
+    if (!interval) { td.textContent = "–"; return; }
+    put(td, `data-${metric.name}`, interval.value);
+    figures(td, metric, interval, reach);
   }
   function build() {
-    const shown = value.details ? measure() : MEASURES[0];
+    const metric = value.details ? measure() : MEASURES[0];
     const key = JSON.stringify(
-      [value.rows, value.domains, value.limit, server.names, shown.name, Boolean(value.details)]);
+      [value.rows, value.domains, value.limit, server.names, metric.name, Boolean(value.details)]);
     if (key === built) return;
     built = key;
-    const reach = value.details ? scoreReach(value.details, shown) : { low: 0, high: 1 };
+    const reach = value.details ? scoreReach(value.details, metric) : { low: 0, high: 1 };
     table.replaceChildren();
-    html("caption", {}, table, value.limit ? `Test ${shown.title}, ${value.limit} questions per domain`
-      : `Test ${shown.title}`);
-    head(value.domains, shown.last);
+    html("caption", {}, table, value.limit ? `Test ${metric.title}, ${value.limit} questions per domain`
+      : `Test ${metric.title}`);
+    head(value.domains, metric.last);
     const body = html("tbody", {}, table);
     const none = (detail) => detail
-      && !value.domains.some((domain) => detail.domains[domain] && shown.cell(detail.domains[domain]));
-    say(how, value.details?.some(none) ? `${shown.how} ${shown.few}` : shown.how);
+      && !value.domains.some((domain) => detail.domains[domain] && metric.cell(detail.domains[domain]));
+    say(how, value.details?.some(none) ? `${metric.how} ${metric.few}` : metric.how);
     value.rows.forEach((row, index) => {
       const detail = value.details?.[index];
       if (none(detail)) return;
@@ -125,17 +125,17 @@ part("score", ({ host, get, watch }) => {
       html("span", {}, name, row.label);
       if (row.recipe) html("span", { class: "tag", "data-recipe": row.recipe, "data-target": row.target }, name);
       value.domains.forEach((domain, i) => {
-        const one = detail ? detail.domains[domain] && shown.cell(detail.domains[domain]) : row.cells[i]
+        const interval = detail ? detail.domains[domain] && metric.cell(detail.domains[domain]) : row.cells[i]
           && { ...row.cells[i], value: row.cells[i].accuracy };
-        cell(tr, row, domain, one, shown, reach);
+        cell(tr, row, domain, interval, metric, reach);
       });
-      if (!shown.last) return;
-      const mean = html("td", { class: "mean" }, tr), last = detail ? shown.of(detail) : null;
-      if (last) figures(mean, shown, last, reach);
-      else mean.textContent = row.mean === null || shown.name !== "accuracy" ? "–" : percent(row.mean);
+      if (!metric.last) return;
+      const mean = html("td", { class: "mean" }, tr), last = detail ? metric.of(detail) : null;
+      if (last) figures(mean, metric, last, reach);
+      else mean.textContent = row.mean === null || metric.name !== "accuracy" ? "–" : percent(row.mean);
     });
     box.hidden = choice.hidden = !value.details;
-    for (const one of saves.querySelectorAll('[data-save="png"], [data-save="svg"]')) one.hidden = !value.details;
+    for (const button of saves.querySelectorAll('[data-save="png"], [data-save="svg"]')) button.hidden = !value.details;
     draw();
     stale();
   }
@@ -157,8 +157,8 @@ part("score", ({ host, get, watch }) => {
   // A model that is asked, or was scored, has been merged.
   function noteMerged() {
     for (const row of value.rows) {
-      const asked = row.target === "merged" && value.state === "running" && value.activity === "scoring";
-      if (row.recipe && (asked || row.cells.some(Boolean))) tables.noteMerged(row.recipe);
+      const running = row.target === "merged" && value.state === "running" && value.activity === "scoring";
+      if (row.recipe && (running || row.cells.some(Boolean))) tables.noteMerged(row.recipe);
     }
   }
   function take(next) {

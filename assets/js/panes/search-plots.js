@@ -8,7 +8,7 @@ const plain = (value) => (typeof value === "number" ? three(value) : String(valu
 const valueWords = (name, value) => (name === "rate" ? level(value) : plain(value)); // as on the sliders
 // The slider's name of a setting, sent by the server.
 export const settings = (value, trial) => Object.entries(trial.values)
-  .map(([name, one]) => `${value.words[name]} ${valueWords(name, one)}`).join(", ");
+  .map(([name, setting]) => `${value.words[name]} ${valueWords(name, setting)}`).join(", ");
 // The goal of a search: the mean retention, the least one, or one domain's.
 export const after = (value) => value.goals?.[0] ?? "retention";
 export const domainOf = (value) => after(value).split(".")[1];
@@ -21,7 +21,7 @@ const whole = (value) => value.trials.filter((trial) => trial.state === "complet
 export const bestOf = (value) => (value.way === "joint" && value.result?.best)
   || whole(value).reduce((a, b) => (a && goalOf(a) >= goalOf(b) ? a : b), null);
 const SAME = 1e-9; // scores are shares of a few questions: ties are common
-const equals = (value, best) => whole(value).filter((one) => Math.abs(goalOf(one) - goalOf(best)) < SAME);
+const equals = (value, best) => whole(value).filter((trial) => Math.abs(goalOf(trial) - goalOf(best)) < SAME);
 
 // --- words ----------------------------------------------------------------------------------
 export function title(value) {
@@ -30,13 +30,14 @@ export function title(value) {
     const best = new Map();
     for (const trial of value.trials) if (!(best.get(trial.model)?.score >= trial.score)) best.set(trial.model, trial);
     return `${first} of each: `
-      + `${[...best.values()].map((one) =>
-        `${named(one.model)} ${percent(one.score)} at ×\u00a0${one.factors.map(plain).join("\u00a0/\u00a0")}`)
+      + `${[...best.values()].map((trial) =>
+        `${named(trial.model)} ${percent(trial.score)} at ×\u00a0${trial.factors.map(plain).join("\u00a0/\u00a0")}`)
             .join(", ")}`;
   }
   const best = bestOf(value);
   if (!best) return value.trials.length ? "No setting was scored to the end yet" : "";
-  const others = new Set(equals(value, best).map((one) => JSON.stringify(one.values))).size - 1; // some are tried twice
+  // some are tried twice
+  const others = new Set(equals(value, best).map((trial) => JSON.stringify(trial.values))).size - 1;
   const ties = others ? `, and at ${others === 1 ? "one other setting" : `${others} other settings`}` : "";
   return `${first}: ${percent(goalOf(best))} kept${byWhom(value)} at ${settings(value, best)}${ties}`;
 }
@@ -77,7 +78,7 @@ function frame(root, width, height, x, y) {
     svg("line", { x1: LEFT, x2: width - RIGHT, y1: px(at.y(v)), y2: px(at.y(v)), class: "grid" }, root);
     svg("text", { x: LEFT - 6, y: px(at.y(v) + 4), class: "tick end" }, root, percent(v));
   }
-  for (const h of ticks(x.low, x.high).filter((one) => !x.whole || Number.isInteger(one))) {
+  for (const h of ticks(x.low, x.high).filter((tick) => !x.whole || Number.isInteger(tick))) {
     svg("text", { x: px(at.x(h)), y: TOP + HEIGHT + 17, class: "tick middle" }, root, x.text(h));
   }
   svg("text", { x: 0, y: 12, class: "axis" }, root, y.title);
@@ -118,7 +119,7 @@ function climb(root, value, width) {
     });
     if (!lines.has(`${model}/${band + 1}`)) ends.push({ model, at: points[points.length - 1] });
   }
-  ends.sort((one, other) => one.at[1] - other.at[1]);
+  ends.sort((a, b) => a.at[1] - b.at[1]);
   const heights = spread(ends.map(({ at: [, y] }) => y - 7), TOP + HEIGHT, 13);
   ends.forEach(({ model, at: [x] }, i) =>
     svg("text", { x: px(Math.min(x + 7, width - 50)), y: px(heights[i]), class: "tick" }, root, named(model)));
@@ -126,9 +127,9 @@ function climb(root, value, width) {
 function marks(root, value, at, place, pick) {
   const best = value.result?.best?.number ?? bestOf(value)?.number;
   for (const trial of value.trials) {
-    const done = trial.state === "complete";
+    const complete = trial.state === "complete";
     const g = svg("g", {
-      class: `trial${done ? "" : " lost"}${trial.number === best ? " best" : ""}`, "data-number": trial.number,
+      class: `trial${complete ? "" : " lost"}${trial.number === best ? " best" : ""}`, "data-number": trial.number,
       "data-state": trial.state,
       tabindex: "0", role: "button", "aria-label": trialWords(value, trial),
     }, root);
@@ -161,7 +162,7 @@ function frontPlot(root, value, width, pick) {
     scoreAxis(scores, "kept of the scores"));
   const beats = (a, b) => goalOf(a) >= goalOf(b) && a.density <= b.density
     && (goalOf(a) > goalOf(b) || a.density < b.density);
-  const front = whole(value).filter((one) => !whole(value).some((other) => beats(other, one)))
+  const front = whole(value).filter((trial) => !whole(value).some((rival) => beats(rival, trial)))
     .sort((a, b) => a.density - b.density);
   svg("path",
     { class: "way front", d: path(front.map((t) => [at.x(t.density), at.y(goalOf(t))])), stroke: "var(--d-accent)",
@@ -188,25 +189,26 @@ function gridPlot(root, value, width, pick) {
   const top1 = bestOf(value), best = new Set(top1 ? equals(value, top1).map(({ number }) => number) : []);
   for (const trial of value.trials) {
     const i = down.values.indexOf(trial.values[down.name]), j = across.values.indexOf(trial.values[across.name]);
-    const done = trial.state === "complete", share = high > low ? (goalOf(trial) - low) / (high - low) : 0.5;
+    const complete = trial.state === "complete", share = high > low ? (goalOf(trial) - low) / (high - low) : 0.5;
     const g = svg("g", {
       class: `trial${best.has(trial.number) ? " best" : ""}`, "data-number": trial.number, "data-state": trial.state,
       tabindex: "0", role: "button", "aria-label": trialWords(value, trial),
     }, root);
     svg("rect",
       { class: "mark-trial", x: px(LEFT + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2,
-        rx: 2, fill: done ? amounts.colour(share) : "var(--d-sunk)" }, g);
+        rx: 2, fill: complete ? amounts.colour(share) : "var(--d-sunk)" }, g);
     if (best.has(trial.number)) {
       const x = LEFT + step * (j + 1) - 1, y = top + row * i + 1;
       svg("path", { class: "corner", d: `M${px(x - 11)} ${px(y)}H${px(x)}V${px(y + 11)}Z` }, g);
     }
     svg("text",
-      { class: "number", x: px(LEFT + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: done ? amounts.ink(share)
-        : "var(--d-ink)" }, g, done ? String(Math.round(100 * goalOf(trial))) : "–");
+      { class: "number", x: px(LEFT + step * (j + 0.5)), y: px(top + row * (i + 0.5)),
+        fill: complete ? amounts.ink(share) : "var(--d-ink)" }, g,
+      complete ? String(Math.round(100 * goalOf(trial))) : "–");
     svg("title", {}, g, trialWords(value, trial));
     pick(g, trial);
   }
 }
 
-/** Kind of search -> draws its trials: (root, value, width, pick). @type {Record<string, (...given: any[]) => void>} */
+/** Kind of search -> draws its trials: (root, value, width, pick). @type {Record<string, (...args: any[]) => void>} */
 export const PLOTS = { climb, joint: trialPlot, optuna: trialPlot, front: frontPlot, grid: gridPlot };

@@ -38,7 +38,7 @@ part("search", ({ host, get, watch, trigger }) => {
   const saves = saveable(box, "search", rows, () => root);
   let /** @type {any} */ value = null, drawn = "", cancelled = false, taken = "";
 
-  function over(state, what) {
+  function over(state, label) {
     if (!state) {
       say(sentence, "The controls of the page cannot show that setting: the command line can (dppa search).");
       return;
@@ -46,7 +46,7 @@ part("search", ({ host, get, watch, trigger }) => {
     if (history.refusal()) { say(sentence, history.refusal()); return; }
     taken = stateText(state);
     history.goTo(state);
-    say(sentence, `Taken over: ${what}. Undo brings back what was there.`);
+    say(sentence, `Taken over: ${label}. Undo brings back what was there.`);
   }
   // No longer true once the controls change, by Undo or by hand.
   history.onSettled(() => {
@@ -101,17 +101,17 @@ part("search", ({ host, get, watch, trigger }) => {
     if (value.state === "stopped" && value.trials.length)
       return `${value.trials.length} settings were tried and stay. Start goes on from there.`;
     if (value.state !== "done") return "";
-    const what = isClimb(value) ? "Found: the factors of each model by itself, the strongest band first"
+    const summary = isClimb(value) ? "Found: the factors of each model by itself, the strongest band first"
       : `${value.trials.length} settings tried`;
-    return `${what}. ${value.result?.test ?? ""} ${BEFORE}`;
+    return `${summary}. ${value.result?.test ?? ""} ${BEFORE}`;
   }
   function accept(next) {
     // Cancel may overtake the first value of a run, which is then ignored.
     if (next?.state === "running" && cancelled) next = { ...next, state: "stopped" };
     // Trials before Cancel stay: they are a result.
     if (!next || !Array.isArray(next.trials)) return;
-    const told = finished(next);
-    if (!runs.take({ ...next, told, result: next.result ?? next.trials[0] })) return;
+    const message = finished(next);
+    if (!runs.take({ ...next, told: message, result: next.result ?? next.trials[0] })) return;
     // what is taken over of a run stays said while it goes on
     if (next.id !== value?.id) { taken = ""; say(sentence, ""); }
     value = next;
@@ -125,9 +125,9 @@ part("search", ({ host, get, watch, trigger }) => {
   accept(get());
   new ResizeObserver(draw).observe(host);
   paint(() => {
-    const way = document.body.dataset.search, other = Boolean(value?.trials.length) && value.way !== way;
-    earlier.hidden = !other;
-    if (other) say(earlier, `Below: what ${WAYS[value.way]} found before. Start searches by ${WAYS[way]}.`);
+    const way = document.body.dataset.search, differs = Boolean(value?.trials.length) && value.way !== way;
+    earlier.hidden = !differs;
+    if (differs) say(earlier, `Below: what ${WAYS[value.way]} found before. Start searches by ${WAYS[way]}.`);
     runs.paint("");
     draw();
   });
