@@ -10,7 +10,7 @@ import { changedWords, pieces } from "./tokens.js";
 const REST_MS = 40, HELD_MS = 250, EVERY_MS = 60, PAINTED_MS = 20, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000,
   LATE_MS = 1000;
 const FOLLOWS = 5e7, AT_REST = 5e8; // weights of the largest model up to which an answer is written unasked
-const KEY = "dppa.pinned.1", OWN = "own";
+const KEY = "dppa.pinned.1", CUSTOM = "own";
 
 /** Its state. `answer` is the newest one; `before` the text when the controls began to move. */
 const pinned = { question: "", answer: /** @type {any} */ (null), before: "", key: "" };
@@ -51,11 +51,11 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   function offer() {
     choice.replaceChildren();
     for (const { domain, prompt } of examples) html("option", { value: prompt }, choice, `${domain}: ${prompt}`);
-    html("option", { value: OWN }, choice, "a question of your own …");
+    html("option", { value: CUSTOM }, choice, "a question of your own …");
   }
   offer();
   const mark = html("span", { class: "right-mark" }, head);
-  const own = html("input",
+  const input = html("input",
     { type: "text", id: "pinned-own", maxlength: 2000, placeholder: "Type a question, then press Enter",
       "aria-label": "A question of your own", hidden: "" }, box);
   const length = html("output", { class: "how", id: "pinned-length" }, box); // panes/chat.js counts
@@ -79,10 +79,10 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const scorer = () => examples.find(({ prompt }) => prompt === pinned.question)?.line ?? "";
   const isExample = (question) => examples.some(({ prompt }) => prompt === question);
   function showChoice() {
-    choice.value = isExample(pinned.question) ? pinned.question : OWN;
-    own.hidden = choice.value !== OWN;
-    if (own.hidden || !pinned.question) say(length, "");
-    if (!own.hidden) own.value = pinned.question;
+    choice.value = isExample(pinned.question) ? pinned.question : CUSTOM;
+    input.hidden = choice.value !== CUSTOM;
+    if (input.hidden || !pinned.question) say(length, "");
+    if (!input.hidden) input.value = pinned.question;
   }
   choose = (question) => {
     Object.assign(pinned, { question, answer: null, before: "", key: "" });
@@ -97,31 +97,31 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     const replaced = isExample(pinned.question);
     lists = server.own;
     examples = lists.length
-      ? lists.flatMap(({ label: domain, prompts, lines: of }) =>
-        prompts.map((prompt, i) => ({ domain, prompt, line: of[i] }))) : toys;
+      ? lists.flatMap(({ label: domain, prompts, lines: scorers }) =>
+        prompts.map((prompt, i) => ({ domain, prompt, line: scorers[i] }))) : toys;
     offer();
     if (replaced && !isExample(pinned.question)) choose(examples[0].prompt);
     else showChoice();
   }
   choice.addEventListener("change", () => {
-    choose(choice.value === OWN ? "" : choice.value);
-    if (choice.value === OWN) own.focus();
+    choose(choice.value === CUSTOM ? "" : choice.value);
+    if (choice.value === CUSTOM) input.focus();
   });
-  own.addEventListener("change", () => {
-    if (own.value.trim() && own.value !== pinned.question) choose(own.value.trim());
+  input.addEventListener("change", () => {
+    if (input.value.trim() && input.value !== pinned.question) choose(input.value.trim());
   });
 
   // --- when to ask -----------------------------------------------------------------------------
   /** @type {Record<string, any>} */
   const flying = { move: null, rest: null }; // {id, key, at} of the question on its way
-  let number = 0, seen = "", moved = 0, asked = 0, pause = 0, later = "", timer = 0;
+  let number = 0, lastKey = "", moved = 0, askedAt = 0, pause = 0, later = "", timer = 0;
   const current = () => `${controls.key()} ${scorer()} ${pinned.question}`;
   const isFresh = () => pinned.key === current();
   const isFree = (kind) => !flying[kind] || performance.now() - flying[kind].at > LOST_MS;
   function ask(kind) {
     if (server.restoring) { settle(); return; } // the server would answer with the settings before
-    asked = performance.now();
-    flying[kind] = { id: ++number, key: current(), at: asked };
+    askedAt = performance.now();
+    flying[kind] = { id: ++number, key: current(), at: askedAt };
     send({ id: number, prompt: pinned.question, moving: kind === "move", line: scorer() });
     trigger(kind);
   }
@@ -147,14 +147,14 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     if (linked) choose(linked);
     if (lists !== server.own) exchange();
     const key = current();
-    if (key === seen) return;
-    if (seen && pinned.key === seen) { pinned.before = pinned.answer?.text ?? ""; waitFor(); }
-    seen = key;
+    if (key === lastKey) return;
+    if (lastKey && pinned.key === lastKey) { pinned.before = pinned.answer?.text ?? ""; waitFor(); }
+    lastKey = key;
     hideNext(place); // of the answer before
     moved = performance.now();
     if (!pinned.question || isFresh()) { draw(); return; }
     const ready = server.exact && server.service.models !== "starting" && size() <= FOLLOWS;
-    const due = () => isFree("move") && isFree("rest") && !isFresh() && moved - asked > EVERY_MS;
+    const due = () => isFree("move") && isFree("rest") && !isFresh() && moved - askedAt > EVERY_MS;
     if (ready && moved > pause && due()) setTimeout(() => { if (due()) ask("move"); }, PAINTED_MS); // plots first
     settle();
     draw();

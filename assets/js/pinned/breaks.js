@@ -11,28 +11,28 @@ const LEFT = 46, RIGHT = 14, TOP = 16, BOTTOM = 34, HEIGHT = 176, REST_MS = 500;
 /** @type {any} */
 let /** @type {any} */ value = null, /** @type {any} */ view = null;
 let trigger = /** @type {(event: string) => void} */ (() => {}), send = /** @type {(value: any) => void} */ (() => {});
-let wanted = 0, asked = "", running = false, timer = 0, drawn = "";
+let serial = 0, lastQuestion = "", running = false, timer = 0, drawn = "";
 
 // --- what is varied --------------------------------------------------------------------------
 const named = (reference) => server.names[reference]?.label ?? reference;
 function offered() {
-  const models = controls.deciding(), found = [];
-  if (!models.length) return found;
+  const models = controls.deciding(), settings = [];
+  if (!models.length) return settings;
   const focus = models.includes(controls.state.focus) ? controls.state.focus : models[0];
   if (controls.pruner()) {
-    found.push({ axis: "rate", model: focus, band: 0, title: "pruning rate", unit: "pruning rate (%)" });
-    const whose = controls.state.linked ? "" : ` of ${named(focus)}`;
+    settings.push({ axis: "rate", model: focus, band: 0, title: "pruning rate", unit: "pruning rate (%)" });
+    const suffix = controls.state.linked ? "" : ` of ${named(focus)}`;
     controls.levels()
       .forEach((_, band) =>
-        found.push(
-          { axis: "factor", model: focus, band, title: `factor of partition ${band + 1}${whose}`,
-            unit: `factor of partition ${band + 1}${whose} (×)` }));
+        settings.push(
+          { axis: "factor", model: focus, band, title: `factor of partition ${band + 1}${suffix}`,
+            unit: `factor of partition ${band + 1}${suffix} (×)` }));
   }
   for (const model of models)
-    found.push(
+    settings.push(
       { axis: "coefficient", model, band: 0, title: `coefficient of ${named(model)}`,
         unit: `coefficient of ${named(model)} (×)` });
-  return found;
+  return settings;
 }
 const currentRange = () => {
   const all = offered();
@@ -60,9 +60,9 @@ function askSoon() {
   clearTimeout(timer);
   timer = setTimeout(() => {
     const over = currentRange();
-    if (!view?.details.open || !over || !pinnedNow().question || question(over) !== asked) return;
+    if (!view?.details.open || !over || !pinnedNow().question || question(over) !== lastQuestion) return;
     const { title, unit, ...place } = over;
-    send({ id: ++wanted, prompt: pinnedNow().question, ...place });
+    send({ id: ++serial, prompt: pinnedNow().question, ...place });
     running = true;
     trigger("trace");
   }, REST_MS);
@@ -71,10 +71,10 @@ afterFrame(() => {
   if (!view?.details.open) return;
   syncChoice();
   const over = currentRange(), now = over && pinnedNow().question ? question(over) : "";
-  if (now !== asked) {
-    asked = now;
+  if (now !== lastQuestion) {
+    lastQuestion = now;
     value = null;
-    if (running) { running = false; wanted += 1; trigger("halt"); }
+    if (running) { running = false; serial += 1; trigger("halt"); }
     if (now) askSoon();
   }
   draw(over);
@@ -88,13 +88,13 @@ function build(parent) {
   const label = html("label", { class: "choice", title: "The setting that is varied; all others stay." }, box);
   html("span", {}, label, "Setting");
   const choice = html("select", { id: "breaks-axis" }, label);
-  const said = html("p", { class: "breaks-said", role: "status" }, box);
+  const summary = html("p", { class: "breaks-said", role: "status" }, box);
   const root = svg("svg", { id: "breaks-plot", role: "img", "aria-label": "Loss of the answer over a setting" }, box);
   const how = html("p", { class: "how" }, box);
-  view = { details, choice, said, root, how, width: 0 };
+  view = { details, choice, summary, root, how, width: 0 };
   saveable(box, "breaks", rows, () => root);
   details.addEventListener("toggle", () => {
-    if (!details.open && running) { running = false; asked = ""; trigger("halt"); }
+    if (!details.open && running) { running = false; lastQuestion = ""; trigger("halt"); }
     redraw();
   });
   choice.addEventListener("change", redraw);
@@ -120,7 +120,7 @@ function draw(over) {
   const key = JSON.stringify([value?.id, value?.points.length, running, now, over?.title, width]);
   if (key === drawn || !width) return;
   drawn = key;
-  say(view.said, sentence(over));
+  say(view.summary, sentence(over));
   put(view.details, "data-done", Boolean(value) && !running);
   view.root.replaceChildren();
   put(view.root, "viewBox", `0 0 ${width} ${HEIGHT}`);
@@ -182,7 +182,7 @@ part("breaks", ({ host, put: give, trigger: fire, watch, get }) => {
   build(host);
   watch(() => {
     const next = get();
-    if (next?.id !== wanted || !next.points) return;
+    if (next?.id !== serial || !next.points) return;
     value = next;
     running = !next.done;
     redraw();

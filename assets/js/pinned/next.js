@@ -4,20 +4,20 @@ import { html, put, say, percent } from "../base/shapes.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
 
 const STEPS = 20, WARMEST = 2; // the server sends the sums of all tokens at these temperatures
-const OWN = 1; // shown for temperature 0, at which the likeliest token is always taken
+const UNSCALED_TEMPERATURE = 1; // shown for temperature 0, at which the likeliest token is always taken
 
 /** @typedef {{prompt: string, text: string, recipe: string, turn: string}} Place The answer up to a token. */
 /** @type {(place: Place) => void} */
 let ask = () => {};
-let wanted = 0, value = /** @type {any} */ (null), drawn = "";
+let serial = 0, value = /** @type {any} */ (null), drawn = "";
 /** @type {any} */
 let panel = null;
 
 part("next", ({ put: send, trigger, watch, get }) => {
-  ask = (place) => { send({ id: ++wanted, ...place }); trigger("look"); };
+  ask = (place) => { send({ id: ++serial, ...place }); trigger("look"); };
   watch(() => {
     const next = get();
-    if (next?.id !== wanted || !next.rows) return;
+    if (next?.id !== serial || !next.rows) return;
     value = next;
     redraw();
   });
@@ -31,7 +31,7 @@ const currentTarget = () => {
 /** Probability of each next token. @param {any} row @param {number} step */
 const sharesOf = (row, step) =>
   row.next.map(({ logit }) => Math.exp((logit * STEPS) / (step * WARMEST) - row.log_sums[step - 1]));
-const shown = ({ text, end }) => (end ? "(end)" : text ? text.replace(/\s/g, "␣") : "(no text)");
+const labelOf = ({ text, end }) => (end ? "(end)" : text ? text.replace(/\s/g, "␣") : "(no text)");
 
 function build() {
   const box = html("section", { class: "next", "aria-label": "Next tokens" });
@@ -67,7 +67,7 @@ document.addEventListener("input", (event) => {
 });
 afterFrame(() => {
   if (!panel?.box.isConnected) return;
-  const cold = currentTarget() === 0, step = currentTarget() || stepOf(OWN), rows = value?.rows ?? [];
+  const cold = currentTarget() === 0, step = currentTarget() || stepOf(UNSCALED_TEMPERATURE), rows = value?.rows ?? [];
   const key = JSON.stringify([step, cold, rows.length, value?.id]);
   if (key === drawn) return;
   drawn = key;
@@ -83,16 +83,16 @@ afterFrame(() => {
 
 function column(grid, row, step) {
   const box = html("div", { class: "next-model", "data-target": row.target }, grid);
-  const known = server.names[row.target];
-  box.style.setProperty("--model", row.target === "merged" ? "var(--d-accent)" : known?.colour ?? "var(--d-base)");
+  const model = server.names[row.target];
+  box.style.setProperty("--model", row.target === "merged" ? "var(--d-accent)" : model?.colour ?? "var(--d-base)");
   const head = html("p", {}, box);
   html("span", { class: "swatch", "aria-hidden": "true" }, head);
-  html("strong", {}, head, row.target === "merged" ? "merged" : known?.label ?? row.target);
+  html("strong", {}, head, row.target === "merged" ? "merged" : model?.label ?? row.target);
   if (row.note) { html("p", { class: "note" }, box, row.note); return; }
   const shares = sharesOf(row, step), list = html("ol", {}, box);
   row.next.forEach((next, i) => {
     const item = html("li", { "data-share": shares[i].toFixed(6) }, list);
-    html("span", { class: "next-text", title: shown(next) }, item, shown(next));
+    html("span", { class: "next-text", title: labelOf(next) }, item, labelOf(next));
     const bar = html("span", { class: "next-bar", "aria-hidden": "true" }, item);
     html("i", {}, bar).style.width = `${Math.max(100 * shares[i], shares[i] > 0 ? 1 : 0)}%`;
     html("span", { class: "next-share" }, item, percent(shares[i]));

@@ -14,14 +14,14 @@ export const pieces = (answer) => {
 
 /** Words with their places, counted in characters. @param {string} text */
 const words = (text) => {
-  const found = [];
+  const places = [];
   let at = 0;
   for (const part of text.split(/(\s+)/)) {
     const length = [...part].length;
-    if (part.trim()) found.push({ word: part, from: at, end: at + length });
+    if (part.trim()) places.push({ word: part, from: at, end: at + length });
     at += length;
   }
-  return found;
+  return places;
 };
 
 /**
