@@ -54,9 +54,9 @@ class Trial:
         self._recipes = iter(map(good, count(1)))
 
     async def warm_up(self) -> None:
-        """Ask as many chats at once as the page answers, and do all else: pools have their threads.
+        """Ask as many chats as the page answers at once, and do all else: pools then have threads.
 
-        A pool makes a thread when none is idle, and keeps it: only more than that is a leak.
+        A pool makes a thread when none is idle, and keeps it.
         """
         events = (*["on_ask"] * CHATS.at_once, "on_score", "on_make", *HEAVY)
         crowd = [await self._visitor(Observations(), HOST + 1 + at) for at in range(len(events))]

@@ -60,7 +60,7 @@ def test_every_attack_is_listed() -> None:
         ({"wrong": 2}, "failed or wrong | ✗ 2 | 0"),
         ({"exported": False}, "failed or wrong | ✗ 1 | 0"),
         ({"peak": 2.01e9}, "memory | ✗ 2.01 GB | 2.00 GB"),
-        ({"after": STANDING | {"threads": 21}}, "later: more threads | ✗ 1 | 0"),
+        ({"after": STANDING | {"threads": 105}}, "later: threads | ✗ 105 | 104"),
         ({"after": STANDING | {"bytes": 951 * 2**20}}, "later: more memory | ✗ 151 MiB | 150 MiB"),
         ({"after": STANDING | {"first_token": 351.0}}, "slower first token | ✗ 251 ms | 250 ms"),
         ({"after": STANDING | {"first_token": None}}, "slower first token | ✗ inf ms | 250 ms"),
