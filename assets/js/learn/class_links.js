@@ -30,8 +30,8 @@ export const forClass = (parent, lessons) => {
   const bench = boxes.at(-1), inside = html("details", { class: "bench-parts" }, fold);
   html("summary", {}, inside, "What of the workbench");
   html("p", { class: "how" }, inside,
-    "What you do not tick is hidden, and stays as it is set now. Once a setting is, presets, recipes and results no "
-    + "longer set the merge.");
+    "What you do not tick is hidden, and stays as it is set now. If a setting is hidden, so are presets, recipes and "
+    + "the four merges: they would change it.");
   const parts = leavable.flatMap(([title, entries]) => {
     const group = html("fieldset", {}, inside);
     html("legend", {}, group, title);

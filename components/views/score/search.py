@@ -64,8 +64,8 @@ def add_search(controls: Controls, studio: Studio, questions: QuestionBox) -> No
     cache, choices = Recent(MAX_SEARCHES), _build_choices()
     by_own_questions = gr.Checkbox(
         label="By your own questions",
-        info="Those of the pane Score, in place of the embedded ones: the half that Score leaves. "
-        "A list for each model balances what is kept of each.",
+        info="Those of the pane Score, in place of the embedded ones. A search asks one half, "
+        "Score the other. A list for each model balances what is kept of each.",
         elem_id="search-own",
     )
     runs = build_run("search", "Start", value=IDLE, events=("start",))
