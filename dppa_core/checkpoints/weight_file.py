@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class TensorInfo:
     """Bytes."""
 
 
-class WeightFile:
+class WeightFile(ABC):
     """One mapped file; the reader of a format derives its own from this. Safe for many threads."""
 
     __slots__ = ()
@@ -45,6 +46,7 @@ class WeightFile:
     identity: str
     """A text that changes when the file is written or replaced: its inode, size and times."""
 
+    @abstractmethod
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """The tensor's elements as stored, flat and read-only.
 
@@ -52,7 +54,6 @@ class WeightFile:
             DamagedCheckpoint: a dtype that holds no plain numbers (quantised weights), or a file
                 that was written to since it was opened.
         """
-        raise NotImplementedError
 
     def release(self) -> None:
         """Stop counting pages read so far as memory of this process; views stay valid."""

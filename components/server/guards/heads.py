@@ -6,6 +6,7 @@ Gradio and Starlette fail on some malformed values with a trace that repeats the
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import urlsplit
 
@@ -42,7 +43,7 @@ _HOST = re.compile(
 )
 
 
-class Guard:
+class Guard(ABC):
     """Answers an HTTP request with its `refusal`, if it has one, else with the application."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -52,9 +53,9 @@ class Guard:
         refusal = self.refusal(scope) if scope["type"] == "http" else None
         await (refusal or self._app)(scope, receive, send)
 
+    @abstractmethod
     def refusal(self, scope: Scope) -> Response | None:
         """The answer to a refused request; None for others."""
-        raise NotImplementedError
 
 
 class HeaderLimits(Guard):

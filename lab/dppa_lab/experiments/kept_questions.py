@@ -4,6 +4,7 @@ the processor alone name no GPU."""
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True)
-class KeptQuestion(Generic[A]):
+class KeptQuestion(ABC, Generic[A]):
     """A computation on a merge. Subclasses compute an answer, a dataclass, and say what it depends
     on beside the recipe, and what it is in a few words (`label`)."""
 
@@ -43,11 +44,11 @@ class KeptQuestion(Generic[A]):
     """The class of the answer."""
     recipe: MergeRecipe
 
-    def parts(self) -> tuple[object, ...]:
-        raise NotImplementedError
+    @abstractmethod
+    def parts(self) -> tuple[object, ...]: ...
 
-    def compute(self, stop: Stop | None) -> A:
-        raise NotImplementedError
+    @abstractmethod
+    def compute(self, stop: Stop | None) -> A: ...
 
     def key(self, place: Place = ()) -> str:
         """Key of weights, recipe, libraries and `parts`."""
