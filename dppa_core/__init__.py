@@ -16,6 +16,7 @@ Its packages in order; each imports only those before it:
     merging      merges, tensor by tensor
     answering    answers to many users, from a separate process
     evaluation   scores of models on tasks
+    tab          what a browser's tab needs to merge and to answer by itself
     figures      Plotly figures of profiles, plans and scores
     tuning       search for coefficients and settings
     teaching     small merges with every step shown, and failures on purpose

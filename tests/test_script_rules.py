@@ -10,10 +10,21 @@ import pytest
 from components.widgets.scripts import ENTRY, FOLDER, imported, needed, sources
 
 ROOT = Path(__file__).resolve().parents[1]
-ORDER = ("base", "session", "plots", "pinned", "controls", "panes", "learn", "learn/blocks", "")
+ORDER = (
+    "base",
+    "session",
+    "tab",
+    "plots",
+    "pinned",
+    "controls",
+    "panes",
+    "learn",
+    "learn/blocks",
+    "",
+)
 """Folders of assets/js/, and itself; each imports only itself and those before it."""
-LATER, LESSONS = "later.js", "lessons.js"
-"""What is fetched after the first plot, and when Learn is first opened."""
+LATER, LESSONS, WORKER = "later.js", "lessons.js", "tab/worker.js"
+"""What is fetched after the first plot, when Learn is first opened, and by the worker."""
 MOST_LINES, MOST_CHARACTERS, MOST_MODULES, MOST_AT_FIRST = 300, 120, 15, 28
 _NAMED = re.compile(
     r'^(?:import|export)\s+(?:\* as \w+|\{([^}]*)\})\s+from\s+"([^"]+)";', re.MULTILINE
@@ -88,7 +99,7 @@ def test_the_first_plot_waits_for_few_scripts_and_each_is_loaded_some_time() -> 
     first = needed(ENTRY)
     assert first[-1] == ENTRY and len(first) <= MOST_AT_FIRST
     assert not {"panes", "learn/blocks"} & {folder(name) for name in first}
-    assert {*first, *needed(LATER), *needed(LESSONS)} == sources().keys()
+    assert {*first, *needed(LATER), *needed(LESSONS), *needed(WORKER)} == sources().keys()
     assert not {folder(name) for name in needed(LATER)} & {"learn", "learn/blocks"}
 
 

@@ -30,7 +30,7 @@ from dppa_core.system.temporary import remove_dead
 
 from ..learn.learn import learn_route
 from ..session.presets import first_session
-from ..widgets.scripts import script_route, script_tags
+from ..widgets.scripts import data_tag, script_route, script_tags
 from ..widgets.theme import page_head, page_theme
 from ..work.downloads.route import download_route
 from ..work.gradio_inside import (
@@ -55,6 +55,7 @@ from .logs import hear_server
 from .queue.fast_answers import FastAnswers
 from .queue.visitors_present import VisitorsPresent
 from .settings import Settings, on_space, read_settings
+from .tab_files import tab_files, tab_route
 
 LATE = 10.0
 """Seconds to wait at the end for work that does not stop, such as an import."""
@@ -169,6 +170,7 @@ def _application(page: GuardedBlocks, settings: Settings) -> dict[str, Any]:
             health_route(studio),
             learn_route(),
             script_route(),
+            tab_route(),
         ],
         "middleware": [
             Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies),
@@ -178,7 +180,7 @@ def _application(page: GuardedBlocks, settings: Settings) -> dict[str, Any]:
             Middleware(EventOwner, page=page),
             Middleware(VisitorsPresent, page=page),
             Middleware(CompressedPage),
-            Middleware(EarlyScripts, tags=script_tags()),
+            Middleware(EarlyScripts, tags=data_tag("tab-files", tab_files()) + script_tags()),
             Middleware(OwnInfo, page=page),
             Middleware(FastAnswers, page=page),
         ],

@@ -1,0 +1,123 @@
+// Models in the memory of the compiled loops (assets/tab/): weights as bfloat16, ranks, and one merge.
+import { fill } from "./files.js";
+
+const HEADS = 64, THETA = 10000, POSITIONS = 512; // width of a head, base of the rotation, most tokens
+const SHORT = 1 << 16; // elements up to which 16 bits hold a rank
+const TREATMENT = 1024, BANDS_AT = 48, BAND = 16; // bytes, as assets/tab/kernels/merge.ts reads them
+const PER_LAYER = ["input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+  "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"];
+
+/** @param {any} wasm Exports of the compiled loops. @param {any} manifest dppa_core/tab/manifest.py */
+export function memory(wasm, manifest) {
+  let numel = 0;
+  /** @type {TabTensor[]} */
+  const tensors = manifest.tensors.map(([name, count, layer]) => {
+    numel += count;
+    return { name, numel: count, layer, place: 2 * (numel - count), module: -1, seed: 0n };
+  });
+  manifest.modules.forEach(([at, , seed], i) =>
+    Object.assign(tensors[at], { module: i, seed: BigInt(`0x${seed}`) }));
+  const placeOf = (/** @type {string} */ name) => tensors[tensors.findIndex((tensor) => tensor.name === name)].place;
+  const at = (/** @type {string} */ model) => /** @type {number} */ (models.get(model));
+  const words = (address, length) => new Uint32Array(wasm.memory.buffer, address, length);
+  const bits = (address) => new Uint16Array(wasm.memory.buffer, address, numel);
+  const layers = Math.max(...tensors.map(({ layer }) => layer ?? 0)) + 1;
+  const places = [placeOf("model.embed_tokens.weight"), placeOf("model.norm.weight")];
+  for (let layer = 0; layer < layers; layer++)
+    places.push(...PER_LAYER.map((part) => placeOf(`model.layers.${layer}.${part}.weight`)));
+  const merged = wasm.reserve(2 * numel), treatments = wasm.reserve(16 * TREATMENT);
+  const table = wasm.reserve(4 * places.length);
+  words(table, places.length).set(places);
+  const turns = new Float32Array(wasm.memory.buffer, wasm.places(0), POSITIONS * HEADS);
+  for (let place = 0; place < POSITIONS; place++)
+    for (let i = 0; i < HEADS / 2; i++) {
+      const angle = Math.fround(place * Math.fround(1 / Math.fround(THETA ** ((2 * i) / HEADS))));
+      turns[place * HEADS + i] = Math.cos(angle);
+      turns[place * HEADS + HEADS / 2 + i] = Math.sin(angle);
+    }
+
+  const scratch = wasm.reserve(256);
+  /** SHA-256 of bytes that lie in this memory, as hexadecimal digits. @param {number} from @param {number} size */
+  const digest = (from, size) =>
+    [...new Uint8Array(wasm.memory.buffer, wasm.sha256(from, size), 32)]
+      .map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hash = (/** @type {Uint16Array} */ part) => digest(part.byteOffset, part.byteLength);
+  /** The seed of draws: dppa_core/pruning/tie_breaking.py (tensor_seed). @param {string} names */
+  function seedOf(names) {
+    const text = new TextEncoder().encode(names);
+    new Uint8Array(wasm.memory.buffer, scratch, text.length).set(text);
+    return new DataView(wasm.memory.buffer).getBigUint64(wasm.sha256(scratch, text.length), true);
+  }
+
+  /** @type {Map<string, number>} */
+  const models = new Map();
+  /** Reference -> for each tensor, addresses of ranks and of their odd bits. @type {Map<string, [number, number][]>} */
+  const ranks = new Map();
+  /** @param {string} model */
+  function rank(model) {
+    const base = at(manifest.base), tuned = at(model);
+    ranks.set(model, tensors.map(({ place, numel: count, module, seed }) => {
+      if (module < 0) return [0, 0];
+      const shift = count > SHORT ? 1 : 0, ranked = wasm.reserve(2 * count), odd = shift ? wasm.reserve(count >> 3) : 0;
+      wasm.rank(base + place, tuned + place, count, seed, shift, ranked, odd);
+      return [ranked, odd];
+    }));
+  }
+
+  /** Write a treatment where the loops read it. @param {number} index @param {any} tensor @param {string} model */
+  function note(index, tensor, model, /** @type {TabTreatment} */ treatment) {
+    const row = treatments + index * TREATMENT, view = new DataView(wasm.memory.buffer);
+    const [ranked, odd] = ranks.get(model)?.[tensors.indexOf(tensor)] ?? [0, 0];
+    const kept = treatment.kind === "bands" ? treatment.kept : [];
+    words(row, 5).set([at(model) + tensor.place,
+      ["whole", "bands", "drawn"].indexOf(treatment.kind), ranked, odd, kept.length]);
+    if (treatment.kind === "drawn") {
+      view.setBigUint64(row + 24, seedOf(treatment.seed), true);
+      view.setBigUint64(row + 32, treatment.cut, true);
+    }
+    if (treatment.kind !== "bands") { view.setFloat32(row + 40, treatment.weight, true); return; }
+    kept.forEach((count, k) => {
+      const short = odd ? count >> 1 : count, band = row + BANDS_AT + k * BAND;
+      new Uint16Array(wasm.memory.buffer, band, 4)
+        .set([short - 1, short ? 0xffff : 0, short, odd && count & 1 ? 0xffff : 0]);
+      view.setFloat32(band + 8, treatment.weights[k], true);
+    });
+  }
+
+  /** What each tensor was last merged of, as text. @type {string[]} */
+  const made = [];
+  return {
+    tensors, table,
+    has: (/** @type {string} */ model) => models.has(model),
+    /** The address of an unmerged model. */
+    at,
+    /** SHA-256 of the merge, tensor by tensor. */
+    hashes: () => tensors.map(({ place, numel: count }) => digest(merged + place, 2 * count)),
+    /** @param {string} model @param {{url: string, sha256: string}} file @param {(bytes: number) => void} progress */
+    async load(model, file, progress) {
+      const address = wasm.reserve(2 * numel), base = models.get(manifest.base);
+      await fill(bits(address), base === undefined ? null : bits(base), file, hash, progress);
+      models.set(model, address);
+    },
+    /**
+     * Merge where something changed, and return the address.
+     * @param {{model: string, of: (tensor: TabTensor) => TabTreatment | null}[]} parts In the recipe's order.
+     */
+    merge(parts) {
+      tensors.forEach((tensor, t) => {
+        const taken = parts.map(({ model, of }) => ({ model, treatment: of(tensor) }))
+          .filter(({ treatment }) => treatment);
+        const text = JSON.stringify(taken, (_, value) => (typeof value === "bigint" ? `${value}` : value));
+        if (made[t] === text) return;
+        taken.forEach(({ model, treatment }, i) => {
+          if (treatment?.kind === "bands" && !ranks.has(model)) rank(model);
+          note(i, tensor, model, /** @type {TabTreatment} */ (treatment));
+        });
+        const { place, numel: count } = tensor;
+        wasm.merge(at(manifest.base) + place, merged + place, count, treatments, taken.length);
+        made[t] = text;
+      });
+      return merged;
+    },
+  };
+}

@@ -1,0 +1,107 @@
+// Words by the tab itself: the current merge as the worker reads it, and wishes for its words. Where the tab
+// cannot answer, the server does.
+import * as controls from "../session/controls.js";
+import { redraw } from "../session/parts.js";
+
+/**
+ * Addresses relative to the page, and the models that a tab knows: components/server/tab_files.py.
+ * @type {{base: string, models: string[], loops: string, manifest: string, weights: Record<string, string>} | null}
+ */
+const files = JSON.parse(document.getElementById("tab-files")?.textContent ?? "null");
+const LAYERS = 6, BYTES_OF_MODEL = 5_200_000; // bytes of a packed model, about
+const METHODS = ["dppa", "magnitude", "task_arithmetic", "dare"];
+/** Settings of methods other than these are the server's. @type {Record<string, any>} */
+const USUAL = { semantics: "paper", ties: "exact", scaling: "largest" };
+const USUAL_PRUNING = { significance: "magnitude", k_layer: 3, k_module: 5 };
+
+/** The worker's state: unasked, loading, ready, or failed: then the server answers. */
+export const tab = {
+  state: /** @type {"unasked" | "loading" | "ready" | "failed"} */ ("unasked"), share: 0, why: "",
+};
+/** @type {Worker | null} */
+let worker = null;
+let number = 0;
+/** Number of a wish -> what takes its messages. @type {Map<number, (message: any) => void>} */
+const takers = new Map();
+
+/** Vector instructions of WebAssembly: one function with one constant of 128 bits. */
+const VECTORS = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253,
+  98, 11];
+const isAble = () => Boolean(files) && typeof Worker === "function" && typeof DecompressionStream === "function"
+  && globalThis.WebAssembly?.validate(Uint8Array.from(VECTORS));
+
+/** Whether a model alone can answer in the tab. @param {string} model */
+export const knows = (model) =>
+  tab.state !== "failed" && isAble() && (model === files?.base || Boolean(files?.models.includes(model)));
+
+/**
+ * The current merge as the worker reads it; null where the server must answer.
+ * @returns {TabMerge | null}
+ */
+export function mergeNow() {
+  const { state } = controls, method = controls.method(), models = state.models.filter(controls.decides);
+  const of = (/** @type {string} */ name) => {
+    const item = method.parameters.find((/** @type {any} */ one) => one.name === name);
+    return item && controls.setting(method, item);
+  };
+  const usual = method.parameters.every(({ name }) => !(name in USUAL) || of(name) === USUAL[name]);
+  const ranked = method.name !== "dppa" || Object.entries(USUAL_PRUNING).every(([key, value]) => state[key] === value);
+  const others = of("other_tensors") ?? "keep";
+  if (!models.length || !METHODS.includes(method.name) || controls.staged() || !usual || !ranked
+    || (others === "prune" && method.name !== "dare") || controls.held().length
+    || Object.keys(controls.ownChoices()).length || controls.template() !== "auto"
+    || state.base !== files?.base || !models.every(({ ref }) => knows(ref))) return null;
+  return { method: method.name, strength: state.strength, others, seed: 0,
+    models: models.map((model) => ({
+      model: model.ref, levels: controls.levels(), factors: controls.factorsOf(model.ref),
+      coefficients: Array.from({ length: LAYERS }, (_, layer) =>
+        Math.round(1e6 * controls.coefficientAt(model, layer)) / 1e6) })) };
+}
+
+/** A single question in the embedded models' template. @param {string} question */
+export const rendered = (question) => `<|bos|><|user|>${question}<|end|><|assistant|>`;
+
+function fail(/** @type {string} */ why) {
+  Object.assign(tab, { state: "failed", why });
+  worker?.terminate();
+  worker = null;
+  for (const take of takers.values()) take({ kind: "failed", why });
+  takers.clear();
+  redraw();
+}
+function begin() {
+  const at = (/** @type {string} */ path) => new URL(path, document.baseURI).href;
+  tab.state = "loading";
+  try {
+    worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  } catch (error) { fail(String(error)); return; }
+  worker.onerror = (event) => fail(event.message ?? "The worker did not start.");
+  worker.onmessage = ({ data }) => {
+    if (data.kind === "progress") {
+      tab.share = Math.min(data.bytes / (data.models * BYTES_OF_MODEL), 1);
+      redraw();
+      return;
+    }
+    if (data.kind === "merged") tab.state = "ready";
+    if (data.kind === "failed") { fail(data.why); return; }
+    takers.get(data.id)?.(data);
+    if (data.last || ["reading", "replaced", "refused"].includes(data.kind)) takers.delete(data.id);
+  };
+  const { base, loops, manifest, weights } = /** @type {any} */ (files);
+  const models = Object.fromEntries(Object.entries(weights).map(([model, path]) => [model, at(path)]));
+  worker.postMessage({ kind: "open", files: { base, wasm: at(loops), manifest: at(manifest), models } });
+}
+
+/**
+ * Wish for words, or for a reading of a text. The newest wish of a channel replaces those that wait.
+ * @param {string} channel
+ * @param {{merge?: any, model?: string, prompt?: string, reply?: string, limit?: number, draft?: number[]}} wish
+ * @param {(message: any) => void} take Called with `merged`, each `words`, a `reading`, `replaced`, `refused` (why: the
+ *   prompt is too long) or `failed`.
+ */
+export function wishFor(channel, wish, take) {
+  if (!worker && tab.state !== "failed") begin();
+  if (!worker) { take({ kind: "failed", why: tab.why }); return; }
+  takers.set(++number, take);
+  worker.postMessage({ channel, id: number, limit: 48, ...wish });
+}

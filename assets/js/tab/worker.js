@@ -1,0 +1,76 @@
+// Merges and answers in the visitor's tab, beside the page. One wish at a time; the newest one waits, and what is
+// young is finished before it: at sixty wishes a second nothing else would ever be finished.
+import { memory } from "./memory.js";
+import { tokenizer } from "./tokenizer.js";
+import { treatments } from "./treatments.js";
+import { REPLACED, writer } from "./writer.js";
+
+const YOUNG_MS = 120;
+const post = (/** @type {any} */ message) => globalThis.postMessage(message);
+
+/** @type {any} */
+let tab = null;
+/** The newest wish of each channel, in the order in which they came. @type {Map<string, any>} */
+const waiting = new Map();
+let running = false;
+
+/** @param {{wasm: string, manifest: string, models: Record<string, string>}} files Addresses. */
+async function open(files) {
+  const [{ instance }, manifest] = await Promise.all([
+    WebAssembly.instantiateStreaming(fetch(files.wasm)),
+    fetch(files.manifest).then((response) => response.json()),
+  ]);
+  const wasm = instance.exports, held = memory(wasm, manifest), texts = tokenizer(manifest.vocabulary);
+  return { manifest, held, files, writes: writer(wasm, held.table, texts) };
+}
+
+/** Fetch what is not there yet. @param {string[]} models @param {string} channel */
+async function load(models, channel) {
+  const { held, files, manifest } = await tab, missing = [manifest.base, ...models].filter((model) => !held.has(model));
+  let bytes = 0;
+  for (const model of new Set(missing)) {
+    const file = { url: files.models[model], sha256: manifest.sha256[model] };
+    await held.load(model, file, (/** @type {number} */ piece) => {
+      bytes += piece;
+      post({ channel, kind: "progress", bytes, models: missing.length });
+    });
+  }
+}
+
+/** @param {any} wish */
+async function fulfil(wish) {
+  const { channel, id, merge, model, prompt, reply, limit, draft, hashes } = wish, begun = performance.now();
+  const stale = () => waiting.has(channel) && performance.now() - begun > YOUNG_MS;
+  await load(merge ? merge.models.map((/** @type {any} */ part) => part.model) : [model], channel);
+  const { held, manifest, writes } = await tab, started = performance.now();
+  const address = merge ? held.merge(treatments(merge, manifest)) : held.at(model);
+  post({ channel, id, kind: "merged", ms: performance.now() - started });
+  if (hashes) post({ channel, id, kind: "hashes", hashes: held.hashes() });
+  if (reply !== undefined)
+    post({ channel, id, kind: "reading", ...await writes.reading(address, prompt, reply, stale) });
+  else if (prompt !== undefined)
+    await writes.answer(address, prompt, { limit, draft: draft ?? [], stale,
+      grown: (/** @type {any} */ answer) => post({ channel, id, kind: "words", ...answer }) });
+}
+
+async function run() {
+  if (running) return;
+  running = true;
+  for (let next = waiting.entries().next(); !next.done; next = waiting.entries().next()) {
+    const [channel, wish] = next.value;
+    waiting.delete(channel);
+    try {
+      await fulfil(wish);
+    } catch (error) {
+      const kind = error === REPLACED ? "replaced" : error instanceof RangeError ? "refused" : "failed";
+      post({ channel, id: wish.id, kind, why: error.message });
+    }
+  }
+  running = false;
+}
+
+globalThis.onmessage = ({ data }) => {
+  if (data.kind === "open") tab = open(data.files);
+  else if (data.kind === "stop") waiting.delete(data.channel);
+  else { waiting.delete(data.channel); waiting.set(data.channel, data); run(); }
+};

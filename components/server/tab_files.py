@@ -1,0 +1,63 @@
+"""Serves what a tab needs to merge and to answer by itself: compiled loops, manifest, weights.
+
+Nothing is packed before it is asked for; a pack is made once a machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from functools import cache
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from dppa_core.tab.files import BASE, MANIFEST, MODELS, file_name, manifest_text, packed
+
+from ..session.shipped import shipped
+
+FOLDER = "tab"
+LOOPS = "tab.wasm"
+NAMES = {file_name(model): model for model in (BASE, *MODELS)}
+FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+FRESH = {"Cache-Control": "no-cache"}
+_one = threading.Lock()
+"""One pack is made at a time."""
+
+
+@cache
+def loops() -> bytes:
+    """The compiled loops of assets/tab/."""
+    return shipped(f"assets/tab/{LOOPS}").read_bytes()
+
+
+def tab_files() -> dict[str, Any]:
+    """Addresses for the page's scripts, relative to the page."""
+    return {
+        "base": BASE,
+        "models": list(MODELS),
+        "loops": f"{FOLDER}/{LOOPS}?{hashlib.sha256(loops()).hexdigest()[:16]}",
+        "manifest": f"{FOLDER}/{MANIFEST}",
+        "weights": {model: f"{FOLDER}/{name}" for name, model in NAMES.items()},
+    }
+
+
+def tab_route() -> Route:
+    """The route that serves them: `tab/NAME`, below the page's address."""
+
+    def send(request: Request) -> Response:
+        name = request.path_params["name"]
+        headers = FOR_EVER if request.url.query else FRESH
+        if name == LOOPS:
+            return Response(loops(), media_type="application/wasm", headers=headers)
+        if name == MANIFEST:
+            return Response(manifest_text(), media_type="application/json", headers=FRESH)
+        if name not in NAMES:
+            return PlainTextResponse("There is no such file.", 404)
+        with _one:
+            data = packed(NAMES[name])
+        return Response(data, media_type="application/octet-stream", headers=headers)
+
+    return Route(f"/{FOLDER}/{{name}}", send, methods=["GET"])
