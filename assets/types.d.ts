@@ -52,19 +52,26 @@ type PlotView = Record<string, any> & { table: RateTable; cells: MatrixCell[]; l
 /** Scores of one domain model: shares of outliers by layer and module, and how many elements changed. */
 interface TabScores { layer: number[]; module: number[]; nonzero: number[] }
 /** A tensor in the order of packed weights: `place` in bytes; `module` -1 outside the modules; `seed` of ties. */
-interface TabTensor { name: string; numel: number; layer: number | null; place: number; module: number; seed: bigint }
+interface TabTensor {
+  index: number;
+  name: string;
+  numel: number;
+  layer: number | null;
+  place: number;
+  module: number;
+  seed: bigint;
+}
 /** What is added of a model's delta in a tensor: all; the elements of each level, the strongest first; or some drawn. */
 type TabTreatment =
   | { kind: "whole"; weight: number }
   | { kind: "bands"; kept: number[]; weights: number[] }
-  | { kind: "drawn"; seed: string; cut: bigint; weight: number };
+  | { kind: "drawn"; seed: bigint; cut: bigint; weight: number };
 /** A domain model's part in a merge: `kept` where the server planned it, elements by level and module. */
 interface TabPart { model: string; levels: number[]; factors: number[]; coefficients: number[]; kept?: number[][] | null }
-/** A merge as the worker reads it; `strength` is DPPA's, `seed` that of random draws, the parts in the recipe's order. */
+/** A merge as the worker reads it; `strength` is DPPA's, the parts lie in the recipe's order. */
 interface TabMerge {
   method: "dppa" | "magnitude" | "task_arithmetic" | "dare";
   strength: number;
   others: "keep" | "prune" | "drop";
-  seed: number;
   models: TabPart[];
 }

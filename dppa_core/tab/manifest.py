@@ -16,7 +16,7 @@ from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.density import significance
 from dppa_core.pruning.module_groups import find_modules, layer_of
 from dppa_core.pruning.pruning_parameters import PruningParameters
-from dppa_core.pruning.tie_breaking import tensor_seed
+from dppa_core.pruning.tie_breaking import drop_seed, tensor_seed
 from dppa_core.tab.packing import Bits
 
 SHAPE = {
@@ -53,7 +53,8 @@ def manifest(base: str, models: Sequence[str]) -> dict[str, Any]:
 
     `tensors` lists [name, elements, layer or null] in the order of `all_bits`; `modules` the place
     of each module in it, with its name and the seed of its ties as hexadecimal digits, in the order
-    of plans; `models` the scores of each domain model; `sha256` the hash of `all_bits` of each.
+    of plans; `models` the scores of each domain model, and the seeds of its random draws in each
+    tensor for the recipe seed 0; `sha256` the hash of `all_bits` of each.
     """
     checkpoint = open_checkpoint(base)
     names = checkpoint.names()
@@ -66,7 +67,10 @@ def manifest(base: str, models: Sequence[str]) -> dict[str, Any]:
             [names.index(item.tensor), item.name, f"{tensor_seed(item.tensor):016x}"]
             for item in find_modules(shapes)
         ],
-        "models": {name: _scores(base, name) for name in models},
+        "models": {
+            name: {**_scores(base, name), "draws": [f"{drop_seed(t, name, 0):016x}" for t in names]}
+            for name in models
+        },
         "sha256": {name: bits_hash(all_bits(open_checkpoint(name))) for name in (base, *models)},
         "vocabulary": _vocabulary(checkpoint),
     }

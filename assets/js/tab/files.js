@@ -29,6 +29,12 @@ function climbed(steps, base) {
   }
 }
 
+/** SHA-256 as hexadecimal digits. A page without https cannot compute it: gzip's own check must do. */
+async function digest(/** @type {Uint16Array} */ bytes) {
+  const hash = await globalThis.crypto.subtle?.digest("SHA-256", /** @type {any} */ (bytes));
+  return hash && [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** Kept weights; a page without https has no such cache, and asks the browser's own. */
 const cache = () => globalThis.caches?.open(CACHE).catch(() => null);
 
@@ -36,10 +42,9 @@ const cache = () => globalThis.caches?.open(CACHE).catch(() => null);
  * Fill a model's place in memory.
  * @param {Uint16Array} out @param {Uint16Array | null} base Null for the base itself.
  * @param {{url: string, sha256: string}} file
- * @param {(bytes: Uint16Array) => string} hash
  * @param {(bytes: number) => void} progress Called with the bytes of each piece.
  */
-export async function fill(out, base, { url, sha256 }, hash, progress) {
+export async function fill(out, base, { url, sha256 }, progress) {
   const kept = await cache(), key = `${new URL(url).origin}/${sha256}`, earlier = await kept?.match(key);
   if (earlier) {
     const bytes = new Uint8Array(await earlier.arrayBuffer());
@@ -48,6 +53,6 @@ export async function fill(out, base, { url, sha256 }, hash, progress) {
   }
   joined(await unzipped(url, progress), out);
   if (base) climbed(out, base);
-  if (hash(out) !== sha256) throw new Error(`${url} is not the file that was announced.`);
+  if ((await digest(out) ?? sha256) !== sha256) throw new Error(`${url} is not the file that was announced.`);
   await kept?.put(key, new Response(out.slice())).catch(() => null); // a full disk is no trouble
 }

@@ -11,9 +11,9 @@ const PER_LAYER = ["input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "s
 export function memory(wasm, manifest) {
   let numel = 0;
   /** @type {TabTensor[]} */
-  const tensors = manifest.tensors.map(([name, count, layer]) => {
+  const tensors = manifest.tensors.map(([name, count, layer], index) => {
     numel += count;
-    return { name, numel: count, layer, place: 2 * (numel - count), module: -1, seed: 0n };
+    return { index, name, numel: count, layer, place: 2 * (numel - count), module: -1, seed: 0n };
   });
   manifest.modules.forEach(([at, , seed], i) =>
     Object.assign(tensors[at], { module: i, seed: BigInt(`0x${seed}`) }));
@@ -36,19 +36,6 @@ export function memory(wasm, manifest) {
       turns[place * HEADS + HEADS / 2 + i] = Math.sin(angle);
     }
 
-  const scratch = wasm.reserve(256);
-  /** SHA-256 of bytes that lie in this memory, as hexadecimal digits. @param {number} from @param {number} size */
-  const digest = (from, size) =>
-    [...new Uint8Array(wasm.memory.buffer, wasm.sha256(from, size), 32)]
-      .map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const hash = (/** @type {Uint16Array} */ part) => digest(part.byteOffset, part.byteLength);
-  /** The seed of draws: dppa_core/pruning/tie_breaking.py (tensor_seed). @param {string} names */
-  function seedOf(names) {
-    const text = new TextEncoder().encode(names);
-    new Uint8Array(wasm.memory.buffer, scratch, text.length).set(text);
-    return new DataView(wasm.memory.buffer).getBigUint64(wasm.sha256(scratch, text.length), true);
-  }
-
   /** @type {Map<string, number>} */
   const models = new Map();
   /** Reference -> for each tensor, addresses of ranks and of their odd bits. @type {Map<string, [number, number][]>} */
@@ -67,12 +54,12 @@ export function memory(wasm, manifest) {
   /** Write a treatment where the loops read it. @param {number} index @param {any} tensor @param {string} model */
   function note(index, tensor, model, /** @type {TabTreatment} */ treatment) {
     const row = treatments + index * TREATMENT, view = new DataView(wasm.memory.buffer);
-    const [ranked, odd] = ranks.get(model)?.[tensors.indexOf(tensor)] ?? [0, 0];
+    const [ranked, odd] = ranks.get(model)?.[tensor.index] ?? [0, 0];
     const kept = treatment.kind === "bands" ? treatment.kept : [];
     words(row, 5).set([at(model) + tensor.place,
       ["whole", "bands", "drawn"].indexOf(treatment.kind), ranked, odd, kept.length]);
     if (treatment.kind === "drawn") {
-      view.setBigUint64(row + 24, seedOf(treatment.seed), true);
+      view.setBigUint64(row + 24, treatment.seed, true);
       view.setBigUint64(row + 32, treatment.cut, true);
     }
     if (treatment.kind !== "bands") { view.setFloat32(row + 40, treatment.weight, true); return; }
@@ -91,12 +78,13 @@ export function memory(wasm, manifest) {
     has: (/** @type {string} */ model) => models.has(model),
     /** The address of an unmerged model. */
     at,
-    /** SHA-256 of the merge, tensor by tensor. */
-    hashes: () => tensors.map(({ place, numel: count }) => digest(merged + place, 2 * count)),
+    /** Copies of the merged tensors. */
+    copies: () =>
+      tensors.map(({ place, numel: count }) => wasm.memory.buffer.slice(merged + place, merged + place + 2 * count)),
     /** @param {string} model @param {{url: string, sha256: string}} file @param {(bytes: number) => void} progress */
     async load(model, file, progress) {
       const address = wasm.reserve(2 * numel), base = models.get(manifest.base);
-      await fill(bits(address), base === undefined ? null : bits(base), file, hash, progress);
+      await fill(bits(address), base === undefined ? null : bits(base), file, progress);
       models.set(model, address);
     },
     /**

@@ -14,7 +14,7 @@ const drawCut = (rate) => (rate ? BigInt((1 - rate) * 2 ** 64) : 2n ** 64n - 1n)
  * @param {TabMerge} merge @param {any} manifest
  * @returns {{model: string, of: (tensor: TabTensor) => TabTreatment | null}[]}
  */
-export function treatments({ method, strength, others, seed, models }, manifest) {
+export function treatments({ method, strength, others, models }, manifest) {
   const modules = manifest.modules.map(([at]) => {
     const [, numel, layer] = manifest.tensors[at];
     return { layer, numel };
@@ -28,7 +28,7 @@ export function treatments({ method, strength, others, seed, models }, manifest)
       const coefficient = coefficientOf(coefficients, tensor.layer), isModule = tensor.module >= 0;
       if (!isModule && others === "drop") return null;
       if (method === "dare" && (isModule || others === "prune"))
-        return { kind: "drawn", seed: `drop\0${tensor.name}\0${model}\0${seed}`, cut: drawCut(rate),
+        return { kind: "drawn", seed: BigInt(`0x${manifest.models[model].draws[tensor.index]}`), cut: drawCut(rate),
           weight: Math.fround(coefficient * (last / (1 - rate))) };
       if (isModule && ranks)
         return { kind: "bands", kept: counts.map((level) => level[tensor.module]),

@@ -51,7 +51,7 @@ export function mergeNow() {
     || (others === "prune" && method.name !== "dare") || controls.held().length
     || Object.keys(controls.ownChoices()).length || controls.template() !== "auto"
     || state.base !== files?.base || !models.every(({ ref }) => knows(ref))) return null;
-  return { method: method.name, strength: state.strength, others, seed: 0,
+  return { method: method.name, strength: state.strength, others,
     models: models.map((model) => ({
       model: model.ref, levels: controls.levels(), factors: controls.factorsOf(model.ref),
       coefficients: Array.from({ length: LAYERS }, (_, layer) =>

@@ -39,13 +39,13 @@ async function load(models, channel) {
 
 /** @param {any} wish */
 async function fulfil(wish) {
-  const { channel, id, merge, model, prompt, reply, limit, draft, hashes } = wish, begun = performance.now();
+  const { channel, id, merge, model, prompt, reply, limit, draft, copies } = wish, begun = performance.now();
   const stale = () => waiting.has(channel) && performance.now() - begun > YOUNG_MS;
   await load(merge ? merge.models.map((/** @type {any} */ part) => part.model) : [model], channel);
   const { held, manifest, writes } = await tab, started = performance.now();
   const address = merge ? held.merge(treatments(merge, manifest)) : held.at(model);
   post({ channel, id, kind: "merged", ms: performance.now() - started });
-  if (hashes) post({ channel, id, kind: "hashes", hashes: held.hashes() });
+  if (copies) post({ channel, id, kind: "copies", copies: held.copies() });
   if (reply !== undefined)
     post({ channel, id, kind: "reading", ...await writes.reading(address, prompt, reply, stale) });
   else if (prompt !== undefined)

@@ -1,7 +1,6 @@
 // One merged tensor: the base plus every model's treated delta, each operation rounded to float32, the sum
 // rounded to bfloat16 (nearest, ties to even).
-import { mix } from "./hash";
-import { reserve } from "./memory";
+import { mix, reserve, wide } from "./memory";
 
 /** Kinds of a treatment, and the bytes of one in the list that `merge` reads; assets/js/tab/memory.js writes it. */
 const WHOLE: u32 = 0, BANDS: u32 = 1;
@@ -69,7 +68,7 @@ function addDrawn(base: usize, tuned: usize, count: i32, treatment: usize, start
   const seed = load<u64>(treatment, 24), cut = load<u64>(treatment, 32), weight = load<f32>(treatment, 40);
   for (let i = 0; i < count; i++) {
     if (mix(<u64>(start + i) + seed) >= cut) continue;
-    const delta = reinterpret<f32>(<u32>load<u16>(tuned + 2 * i) << 16) - reinterpret<f32>(<u32>load<u16>(base + 2 * i) << 16);
+    const delta = wide(tuned + 2 * i) - wide(base + 2 * i);
     store<f32>(SUMS + 4 * i, load<f32>(SUMS + 4 * i) + weight * delta);
   }
 }

@@ -1,5 +1,5 @@
 // The forward pass of the embedded models (Llama) on bfloat16 weights, in float32.
-import { reserve } from "./memory";
+import { reserve, SCRATCH, wide } from "./memory";
 
 const HIDDEN: i32 = 256, HEADS: i32 = 4, SIZE: i32 = 64, INNER: i32 = 512, LAYERS: i32 = 6, VOCABULARY: i32 = 1024;
 const POSITIONS: i32 = 512, EPS: f32 = 1e-6;
@@ -10,7 +10,7 @@ const NORM: i32 = 0, Q: i32 = 1, K: i32 = 2, V: i32 = 3, O: i32 = 4, SECOND_NORM
   DOWN: i32 = 8, OF_LAYER: i32 = 9;
 
 const ROW: i32 = 4 * HIDDEN, WIDE_ROW: i32 = 4 * INNER, LOGITS_ROW: i32 = 4 * VOCABULARY;
-const KEYS: usize = reserve(LAYERS * POSITIONS * ROW), VALUES: usize = reserve(LAYERS * POSITIONS * ROW);
+const KEYS = SCRATCH, VALUES = KEYS + LAYERS * POSITIONS * ROW;
 const X: usize = reserve(PIECE * ROW), NORMED: usize = reserve(PIECE * ROW), QUERIES: usize = reserve(PIECE * ROW);
 const GATES: usize = reserve(PIECE * WIDE_ROW), UPS: usize = reserve(PIECE * WIDE_ROW);
 const SCORES: usize = reserve(4 * POSITIONS), LOGITS: usize = reserve(PIECE * LOGITS_ROW);
@@ -233,7 +233,7 @@ export function read(weights: usize, table: usize, tokens: i32, first: i32, from
   const embedding = weights + load<u32>(table);
   for (let t = 0; t < tokens; t++) {
     const row = embedding + load<u32>(IDS + 4 * t) * 2 * HIDDEN;
-    for (let i = 0; i < HIDDEN; i++) store<f32>(X + t * ROW + 4 * i, reinterpret<f32>(<u32>load<u16>(row + 2 * i) << 16));
+    for (let i = 0; i < HIDDEN; i++) store<f32>(X + t * ROW + 4 * i, wide(row + 2 * i));
   }
   for (let index = 0; index < LAYERS; index++) layer(weights, table, index, tokens, first);
   if (from >= tokens) return;

@@ -1,17 +1,10 @@
 // The rank of every element of a module: by falling |d|, equal ones by rising hash. An element is inside a
 // level that keeps k elements iff its rank is below k.
-import { mix } from "./hash";
-import { reserve } from "./memory";
+import { mix, SCRATCH, wide } from "./memory";
 
 const MOST: i32 = 1 << 17, BUCKETS: i32 = 1 << 11;
-const KEYS: usize = reserve(4 * MOST), HASHES: usize = reserve(8 * MOST), COUNTS: usize = reserve(4 * BUCKETS);
-const FIRST: usize = reserve(4 * MOST), SECOND: usize = reserve(4 * MOST);
-
-/** A bfloat16 as float32. */
-@inline
-function wide(address: usize): f32 {
-  return reinterpret<f32>(<u32>load<u16>(address) << 16);
-}
+const HASHES = SCRATCH, KEYS = HASHES + 8 * MOST, FIRST = KEYS + 4 * MOST, SECOND = FIRST + 4 * MOST;
+const COUNTS = SECOND + 4 * MOST;
 
 /** Eleven bits of an element's key: the upper half of its hash, then |d|, its bits turned round. */
 @inline
