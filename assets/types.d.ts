@@ -66,8 +66,8 @@ type TabTreatment =
   | { kind: "whole"; weight: number }
   | { kind: "bands"; kept: number[]; weights: number[] }
   | { kind: "drawn"; seed: bigint; cut: bigint; weight: number };
-/** A domain model's part in a merge: `kept` where the server planned it, elements by level and module. */
-interface TabPart { model: string; levels: number[]; factors: number[]; coefficients: number[]; kept?: number[][] | null }
+/** A domain model's part in a merge; coefficients by layer. */
+interface TabPart { model: string; levels: number[]; factors: number[]; coefficients: number[] }
 /** A merge as the worker reads it; `strength` is DPPA's, the parts lie in the recipe's order. */
 interface TabMerge {
   method: "dppa" | "magnitude" | "task_arithmetic" | "dare";

@@ -2,7 +2,9 @@
 import { fill } from "./files.js";
 
 const HEADS = 64, THETA = 10000, POSITIONS = 512; // width of a head, base of the rotation, most tokens
-const SHORT = 1 << 16; // elements up to which 16 bits hold a rank
+const STEPS = 256; // of the sums of d² over the ranks
+/** Bits by which a rank is shortened to 16. @param {number} count Elements. */
+const shiftOf = (count) => (count > 1 << 16 ? 1 : 0);
 const TREATMENT = 1024, BANDS_AT = 48, BAND = 16; // bytes, as assets/tab/kernels/merge.ts reads them
 const PER_LAYER = ["input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
   "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"];
@@ -38,16 +40,17 @@ export function memory(wasm, manifest) {
 
   /** @type {Map<string, number>} */
   const models = new Map();
-  /** Reference -> for each tensor, addresses of ranks and of their odd bits. @type {Map<string, [number, number][]>} */
+  /** Reference -> of each tensor, addresses of ranks, odd bits, sums of d². @type {Map<string, number[][]>} */
   const ranks = new Map();
   /** @param {string} model */
   function rank(model) {
     const base = at(manifest.base), tuned = at(model);
     ranks.set(model, tensors.map(({ place, numel: count, module, seed }) => {
-      if (module < 0) return [0, 0];
-      const shift = count > SHORT ? 1 : 0, ranked = wasm.reserve(2 * count), odd = shift ? wasm.reserve(count >> 3) : 0;
-      wasm.rank(base + place, tuned + place, count, seed, shift, ranked, odd);
-      return [ranked, odd];
+      if (module < 0) return [0, 0, 0];
+      const shift = shiftOf(count), ranked = wasm.reserve(2 * count), odd = wasm.reserve((shift * count) >> 3);
+      const sums = wasm.reserve(8 * (STEPS + 1));
+      wasm.rank(base + place, tuned + place, count, seed, shift, ranked, odd, sums);
+      return [ranked, shift && odd, sums];
     }));
   }
 
@@ -86,6 +89,26 @@ export function memory(wasm, manifest) {
       const address = wasm.reserve(2 * numel), base = models.get(manifest.base);
       await fill(bits(address), base === undefined ? null : bits(base), file, progress);
       models.set(model, address);
+    },
+    /**
+     * What a plan keeps of a ranked model: the threshold of every module by level, and the sums of d² that stay and
+     * that there are.
+     * @param {string} model @param {{density: number[], kept: number[]}[]} planned
+     */
+    measured(model, planned) {
+      const modules = tensors.filter(({ module }) => module >= 0).sort((a, b) => a.module - b.module);
+      const thresholds = planned.map(({ density }) => modules.map(({ index, place, numel: count, module }) => {
+        const [ranked, odd] = /** @type {number[][]} */ (ranks.get(model))[index];
+        const rank = count - 1 - Math.min(Math.trunc(count * (1 - density[module])), count - 1);
+        return wasm.magnitude(at(manifest.base) + place, at(model) + place, count, shiftOf(count), ranked, odd, rank);
+      }));
+      const { kept } = planned[planned.length - 1];
+      return { thresholds, energy: modules.map(({ index, numel: count, module }) => {
+        const [, , sums] = /** @type {number[][]} */ (ranks.get(model))[index];
+        const squares = new Float64Array(wasm.memory.buffer, sums, STEPS + 1), step = (kept[module] * STEPS) / count;
+        const low = Math.min(Math.floor(step), STEPS - 1);
+        return [squares[low] + (step - low) * (squares[low + 1] - squares[low]), squares[STEPS]];
+      }) };
     },
     /**
      * Merge where something changed, and return the address.

@@ -50,14 +50,15 @@ function densities(shifts, modules, rate) {
 }
 
 /**
- * Elements kept of every module, by level.
+ * The plan of one model: the density of every module and the elements it keeps, by level.
  * @param {Module[]} modules @param {TabScores} scores
  * @param {number[]} levels Pruning rates, falling. @param {number} strength
- * @returns {number[][]} One list a level.
+ * @returns {{density: number[], kept: number[]}[]} One entry a level.
  */
-export function keptCounts(modules, scores, levels, strength) {
+export function plan(modules, scores, levels, strength) {
   const shifts = adjustments(modules, scores, strength);
-  return levels.map((rate) =>
-    densities(shifts, modules, rate)
-      .map((density, i) => Math.min(nearest(modules[i].numel * density), scores.nonzero[i])));
+  return levels.map((rate) => {
+    const density = densities(shifts, modules, rate);
+    return { density, kept: density.map((share, i) => Math.min(nearest(modules[i].numel * share), scores.nonzero[i])) };
+  });
 }

@@ -39,12 +39,14 @@ async function load(models, channel) {
 
 /** @param {any} wish */
 async function fulfil(wish) {
-  const { channel, id, merge, model, prompt, reply, limit, draft, copies } = wish, begun = performance.now();
+  const { channel, id, merge, model, prompt, reply, limit, draft, focus, copies } = wish, begun = performance.now();
   const stale = () => waiting.has(channel) && performance.now() - begun > YOUNG_MS;
   await load(merge ? merge.models.map((/** @type {any} */ part) => part.model) : [model], channel);
   const { held, manifest, writes } = await tab, started = performance.now();
-  const address = merge ? held.merge(treatments(merge, manifest)) : held.at(model);
+  const parts = merge ? treatments(merge, manifest) : [], address = merge ? held.merge(parts) : held.at(model);
   post({ channel, id, kind: "merged", ms: performance.now() - started });
+  const drawn = parts.find((/** @type {any} */ part) => part.model === focus && part.planned.length);
+  if (drawn) post({ channel, id, kind: "plan", planned: drawn.planned, ...held.measured(focus, drawn.planned) });
   if (copies) post({ channel, id, kind: "copies", copies: held.copies() });
   if (reply !== undefined)
     post({ channel, id, kind: "reading", ...await writes.reading(address, prompt, reply, stale) });

@@ -1,4 +1,4 @@
 export { reserve } from "./memory";
-export { rank } from "./ranks";
+export { magnitude, rank } from "./ranks";
 export { merge } from "./merge";
 export { places, read } from "./model";
