@@ -2,7 +2,7 @@
 import { fill } from "./files.js";
 
 const HEADS = 64, THETA = 10000, POSITIONS = 512; // width of a head, base of the rotation, most tokens
-const STEPS = 256; // of the sums of d² over the ranks
+const STEPS = 1024; // of the sums of d² over the ranks
 /** Bits by which a rank is shortened to 16. @param {number} count Elements. */
 const shiftOf = (count) => (count > 1 << 16 ? 1 : 0);
 const TREATMENT = 1024, BANDS_AT = 48, BAND = 16; // bytes, as assets/tab/kernels/merge.ts reads them

@@ -3,7 +3,7 @@
 import { mix, SCRATCH, wide } from "./memory";
 
 /** Steps in which the sum of d² over the ranks is kept. */
-const STEPS: i32 = 256;
+const STEPS: i32 = 1024;
 
 const MOST: i32 = 1 << 17, BUCKETS: i32 = 1 << 11;
 const HASHES = SCRATCH, KEYS = HASHES + 8 * MOST, FIRST = KEYS + 4 * MOST, SECOND = FIRST + 4 * MOST;
