@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "Item",
     "OwnDomain",
     "Task",
+    "answer_reader",
     "check_domain",
     "draw_items",
     "example_items",
@@ -127,8 +129,17 @@ def score(item: Item, reply: str) -> bool:
     """Return True if `reply` answers `item` correctly, by the scorer of its task."""
     if isinstance(item, OwnItem):
         return item.right(reply)
-    task = next(task for task in tasks_of(item.domain) if task.name == item.task)
-    return task.score(item.answer, reply)
+    return _task_of(item).score(item.answer, reply)
+
+
+def answer_reader(item: Item) -> str | list[str]:
+    """How a script reads answers to an item: the labels, or the name of a function of `items`."""
+    read = _task_of(item).read
+    return list(read.keywords["labels"]) if isinstance(read, partial) else read.__name__
+
+
+def _task_of(item: Item) -> Task:
+    return next(task for task in tasks_of(item.domain) if task.name == item.task)
 
 
 def example_items(domain: str) -> tuple[Item, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -98,6 +99,12 @@ def last_number(text: str) -> int | None:
     # Superscripts and circled numbers are digits too, but int() does not read them.
     digits = "".join(c if c.isdecimal() else " " for c in text).split()
     return int(digits[-1]) if digits and len(digits[-1]) <= _MAX_DIGITS else None
+
+
+def letter_in_brackets(text: str) -> str | None:
+    """The first A or B in brackets."""
+    match = re.search(r"\(([AB])\)", text)
+    return match and match[1]
 
 
 def only_label(text: str, labels: Sequence[str]) -> str | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import re
 from functools import partial
 
 from dppa_core.tasks.items import (
     OPEN,
     Task,
     fillers,
+    letter_in_brackets,
     made_up,
     name_filler,
     only_label,
@@ -224,12 +224,6 @@ def holding(rng: random.Random, split: str) -> tuple[str, str]:
     return question, f"Holding ({letter}): {right}."
 
 
-def _letter(text: str) -> str | None:
-    """The first A or B in brackets."""
-    match = re.search(r"\(([AB])\)", text)
-    return match and match[1]
-
-
 def _clauses(kind: str, split: str) -> list[str]:
     """Wordings of a clause; those without a party serve training only, or splits would meet."""
     return [
@@ -242,7 +236,7 @@ def _clauses(kind: str, split: str) -> list[str]:
 TASKS = (
     Task("clause", clause, partial(only_label, labels=tuple(CLAUSES))),
     Task("fairness", fairness, partial(only_label, labels=("fair", "unfair"))),
-    Task("holding", holding, _letter),
+    Task("holding", holding, letter_in_brackets),
 )
 EXAMPLES = (
     (

@@ -1,14 +1,17 @@
 // The pinned question: its answer is written anew whenever the merge changes, while a slider moves
-// and at rest. The server leaves out moving sliders while it is busy, and says so.
-import { html, put, say, sayProse, three, THIN } from "../base/shapes.js";
+// and at rest. The tab writes it where it can; else the server, which leaves out moving sliders while it is busy.
+import { html, put, say, sayProse } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
+import { isRight } from "../tab/marks.js";
+import { mergeNow, rendered, tab, wishFor } from "../tab/words.js";
+import { noteOf, showSource } from "./answer_note.js";
 import { hideNext, showNext } from "./next.js";
 import { changedWords, pieces } from "./tokens.js";
 
 const REST_MS = 40, HELD_MS = 250, EVERY_MS = 60, PAINTED_MS = 20, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000,
-  LATE_MS = 1000;
+  LATE_MS = 1000, RESTED_MS = 400;
 const FOLLOWS = 5e7, AT_REST = 5e8; // weights of the largest model up to which an answer is written unasked
 const KEY = "dppa.pinned.1", CUSTOM = "own";
 
@@ -54,12 +57,13 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     html("option", { value: CUSTOM }, choice, "a question of your own …");
   }
   offer();
+  const source = html("span", { class: "source", hidden: "" }, head);
   const mark = html("span", { class: "right-mark" }, head);
   const input = html("input",
     { type: "text", id: "pinned-own", maxlength: 2000, placeholder: "Type a question, then press Enter",
       "aria-label": "A question of your own", hidden: "" }, box);
   const length = html("output", { class: "how", id: "pinned-length" }, box); // panes/chat.js counts
-  const text = html("p", { class: "answer-text", id: "pinned-text" }, box);
+  const text = html("p", { class: "answer-text", id: "pinned-text", "data-living": "answer" }, box);
   const note = html("p", { class: "how", id: "pinned-note" }, box);
   const place = html("div", {}, box);
   const aloud = html("output", { class: "sr", "aria-live": "polite" }, box);
@@ -75,8 +79,9 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   });
 
   // --- which question ------------------------------------------------------------------------
+  const example = () => examples.find(({ prompt }) => prompt === pinned.question);
   // By which the server marks the answer to a visitor's own question.
-  const scorer = () => examples.find(({ prompt }) => prompt === pinned.question)?.line ?? "";
+  const scorer = () => example()?.line ?? "";
   const isExample = (question) => examples.some(({ prompt }) => prompt === question);
   function showChoice() {
     choice.value = isExample(pinned.question) ? pinned.question : CUSTOM;
@@ -91,6 +96,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     showChoice();
     draw();
     if (question) settle();
+    redraw();
   };
   // A visitor's own questions stand in the place of the examples while there are some.
   function exchange() {
@@ -126,16 +132,37 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     trigger(kind);
   }
   // A thumb that is held may pause: only a new place is asked for, without ending the answer on its way.
-  let held = false;
-  const hold = () => { held = true; };
+  let held = false, touched = false;
+  const hold = () => { held = touched = true; };
   const release = () => { if (held) { held = false; settle(); } };
   for (const name of ["pointerdown", "keydown"]) document.addEventListener(name, hold, true);
   for (const name of ["pointerup", "pointercancel", "keyup"]) document.addEventListener(name, release, true);
+  document.addEventListener("input", () => { touched = true; }, true);
   window.addEventListener("blur", release);
+  // --- words by the tab: from the visitor's first touch on, as models are fetched for them ---------
+  let wished = "", refused = "";
+  const tabMerge = () => (touched && tab.state !== "failed" && refused !== current() && !scorer() ? mergeNow() : null);
+  const isTabs = () => tab.state === "ready" && tabMerge() !== null;
+  function wish(/** @type {TabMerge} */ merge) {
+    const key = current(), { question } = pinned, begun = performance.now();
+    wished = key;
+    wishFor("pinned", { merge, prompt: rendered(question), draft: pinned.answer?.ids ?? [] }, (message) => {
+      if (message.kind === "failed" || message.kind === "refused") {
+        refused = key;
+        settle(0);
+      }
+      if (message.kind !== "words" || question !== pinned.question || (isFresh() && key !== current())) return;
+      // A quick answer is shown as a whole: words that come and go at every step of a thumb cannot be read.
+      if (!message.last && performance.now() - begun < LATE_MS) return;
+      const item = example(), right = item?.answer && message.last ? isRight(item, message.text) : null;
+      const whole = message.last ? key : "";
+      show({ ...message, right, expected: item?.answer, recipe: "", source: "tab" }, whole);
+    });
+  }
   function settle(delay = held ? HELD_MS : REST_MS) {
     clearTimeout(timer);
     timer = setTimeout(() => {
-      if (!pinned.question || isFresh() || !isFree("rest") || flying.move?.key === current()) return;
+      if (!pinned.question || isFresh() || isTabs() || !isFree("rest") || flying.move?.key === current()) return;
       if (!server.exact || server.service.models === "starting") { settle(RETRY_MS); return; }
       if (size() > AT_REST) { later = "large"; draw(); return; }
       ask("rest");
@@ -146,14 +173,23 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     delete server.opens.question;
     if (linked) choose(linked);
     if (lists !== server.own) exchange();
-    const key = current();
-    if (key === lastKey) return;
-    if (lastKey && pinned.key === lastKey) { pinned.before = pinned.answer?.text ?? ""; waitFor(); }
+    const key = current(), { answer } = pinned;
+    if (key === lastKey) {
+      if (answer && isFresh() && !answer.recipe) tables.noteMerged(answer.recipe = tables.recipe() ?? "");
+      draw();
+      return;
+    }
+    if (lastKey && pinned.key === lastKey) {
+      if (performance.now() - moved > RESTED_MS) pinned.before = answer?.text ?? "";
+      waitFor();
+    }
     lastKey = key;
     hideNext(place); // of the answer before
     moved = performance.now();
     if (!pinned.question || isFresh()) { draw(); return; }
-    const ready = server.exact && server.service.models !== "starting" && size() <= FOLLOWS;
+    const merge = tabMerge();
+    if (merge && wished !== key) wish(merge);
+    const ready = !isTabs() && server.exact && server.service.models !== "starting" && size() <= FOLLOWS;
     const due = () => isFree("move") && isFree("rest") && !isFresh() && moved - askedAt > EVERY_MS;
     if (ready && moved > pause && due()) setTimeout(() => { if (due()) ask("move"); }, PAINTED_MS); // plots first
     settle();
@@ -161,11 +197,11 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   });
 
   // An answer of the merge before stays while newer ones follow a slider, and goes where none comes.
-  let late = 0;
+  let late = 0, spoken = 0;
   function waitFor() {
     clearTimeout(late);
     put(box, "data-late", false);
-    late = setTimeout(() => put(box, "data-late", !isFresh()), LATE_MS);
+    late = setTimeout(() => put(box, "data-late", !isFresh() && tab.state !== "loading"), LATE_MS);
   }
 
   // --- answers -----------------------------------------------------------------------------------
@@ -176,30 +212,38 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     flying[kind] = null;
     later = value.later ?? "";
     if (later && later !== "replaced" && kind === "move") pause = performance.now() + PAUSE_MS;
-    if (!later && key.endsWith(` ${pinned.question}`)) {
-      Object.assign(pinned, { answer: value, key });
+    if (!later && key.endsWith(` ${pinned.question}`) && (!isFresh() || key === current())) {
       tables.noteMerged(value.recipe);
-      waitFor();
-      redraw();
-    }
-    draw();
-    if (isFresh()) say(aloud, value.text ?? value.trouble);
-    else if (kind === "move" && held && !later) { if (isFree("rest")) ask("move"); }
+      show({ ...value, source: "server" }, key);
+    } else draw();
+    if (isFresh()) return;
+    if (kind === "move" && held && !later) { if (isFree("rest")) ask("move"); }
     else settle(later && later !== "replaced" ? RETRY_MS : 0);
+  }
+  function show(answer, key) {
+    Object.assign(pinned, { answer, key });
+    waitFor();
+    clearTimeout(spoken);
+    spoken = setTimeout(() => { if (isFresh()) say(aloud, answer.text ?? answer.trouble); }, RESTED_MS);
+    draw();
+    redraw();
   }
   watch(() => take(get()));
 
   // --- drawing -------------------------------------------------------------------------------------
   let drawn = "";
   function draw() {
-    const { answer } = pinned, fresh = isFresh();
+    const { answer } = pinned, fresh = isFresh(), follows = fresh || (answer?.source === "tab" && isTabs());
+    put(text, "data-state", fresh ? "whole" : "writing");
+    put(text, "data-source", answer?.source ?? "");
+    showSource(source, answer?.source);
     put(box, "data-fresh", fresh);
     put(box, "data-recipe", answer?.recipe ?? "");
     put(box, "data-later", later);
-    sayProse(note, noteOf(answer, fresh, later));
+    sayProse(note, noteOf(pinned, follows, later));
     if (fresh) put(box, "data-late", false);
-    showMark(mark, fresh ? answer?.right : null, answer?.expected);
-    if (answer && !fresh) say(mark, "…");
+    showMark(mark, follows ? answer?.right : null, answer?.expected);
+    if (answer && !follows) say(mark, "…");
     const written = JSON.stringify([answer?.text, pinned.before]);
     if (written === drawn) return;
     drawn = written;
@@ -225,18 +269,3 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const first = recalled();
   choose(first || examples[0]?.prompt || "");
 });
-
-function noteOf(answer, fresh, later) {
-  if (!pinned.question) return "Its answer will follow every slider.";
-  if (later === "busy" || later === "often")
-    return "Many questions are asked now: this answer follows once the sliders rest.";
-  if (later === "large") return "These models are too large to merge unasked: Send asks them.";
-  if (answer?.trouble) return answer.trouble;
-  if (!answer) return "Written as soon as the models are in memory …";
-  if (!fresh) return `The answer of this merge is awaited … (recipe ${answer.recipe.slice(0, 6)} wrote the one before)`;
-  const marked = !pinned.before ? "" : pinned.before !== answer.text
-    ? " · highlighted: changed since the sliders last rested" : " · the same answer as before";
-  return `recipe ${answer.recipe.slice(0, 6)} · `
-    + `${answer.seconds < 1 ? `${three(1000 * answer.seconds)}${THIN}ms`
-      : `${three(answer.seconds)}${THIN}s`}${marked}`;
-}

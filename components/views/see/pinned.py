@@ -15,7 +15,7 @@ from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, shown
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.recent import Recent
-from dppa_core.tasks import DOMAINS, example_items, example_of, score
+from dppa_core.tasks import DOMAINS, answer_reader, example_items, example_of, score
 from dppa_core.tasks.item_files import read_items
 from dppa_core.tasks.own_items import OwnItem
 
@@ -50,7 +50,12 @@ class PinnedView:
 def build_pinned() -> PinnedView:
     """Build the question, its answer, and the hidden parts of next tokens and curves."""
     examples = [
-        {"domain": domain, "prompt": item.prompt}
+        {
+            "domain": domain,
+            "prompt": item.prompt,
+            "answer": item.answer,
+            "read": answer_reader(item),
+        }
         for domain in DOMAINS
         for item in example_items(domain)
     ]

@@ -1,0 +1,29 @@
+// Whether a reply is right, as dppa_core/tasks/items.py reads it.
+
+const MOST_DIGITS = 18;
+
+/** @type {Record<string, (text: string) => string | null>} */
+const READERS = {
+  last_number(text) {
+    const digits = text.match(/\p{Nd}+/gu)?.at(-1) ?? "";
+    return digits && [...digits].length <= MOST_DIGITS ? digits.replace(/^0+(?=.)/, "") : null;
+  },
+  letter_in_brackets: (text) => /\(([AB])\)/.exec(text)?.[1] ?? null,
+};
+
+/** The one label that a text names. @param {string} text @param {string[]} labels */
+function onlyLabel(text, labels) {
+  const words = new Set(text.toLowerCase().match(/\p{L}+/gu)), named = labels.filter((label) => words.has(label));
+  return named.length === 1 ? named[0] : null;
+}
+
+/**
+ * Whether a reply says what the answer says.
+ * @param {{answer: string, read: string | string[]}} item How it is read: the name of a reader, or labels.
+ * @param {string} reply
+ */
+export function isRight({ answer, read }, reply) {
+  const said = (/** @type {string} */ text) =>
+    (Array.isArray(read) ? onlyLabel(text, read) : READERS[read](text));
+  return said(reply) !== null && said(reply) === said(answer);
+}
