@@ -126,3 +126,34 @@ export const partitionsOf = (view, cell) => {
 /** @param {RateTable} table @param {MatrixCell} cell @param {number} rate */
 const keptAt = (table, cell, rate) =>
   Math.max(Math.min(atRate(table.density, cell.index, table.count, rate), table.nonzero[cell.index]), 0);
+// --- plans from the tab ------------------------------------------------------------------------
+const sum = (/** @type {number[]} */ values) => values.reduce((total, value) => total + value, 0);
+
+/** The value below which a share of the others lies. @param {number[]} sorted @param {number} share */
+function quantile(sorted, share) {
+  const place = share * (sorted.length - 1), low = Math.floor(place);
+  return sorted[low] + (place - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+}
+
+/**
+ * The plan of a merge in the tab, in the form in which the server sends one (plan_value in components/work/figures.py).
+ * @param {{planned: {kept: number[]}[], thresholds: number[][], energy: [number, number][]}} plan By level and module;
+ *   energy of the last level, what stays and what there is.
+ * @param {RateTable} table Of the same model.
+ */
+export function planValue({ planned, thresholds, energy }, table) {
+  const cells = cellsOf(table), { kept } = planned[planned.length - 1], numel = sum(cells.map((cell) => cell.numel));
+  const inLayer = (/** @type {number[]} */ values, /** @type {number} */ layer) =>
+    sum(values.filter((_, i) => cells[i].l === layer));
+  const share = (/** @type {number[]} */ [part, whole]) => (whole ? Math.min(part / whole, 1) : 1);
+  return {
+    cells: cells.map(({ layer, kind, numel: size }, i) => [layer, kind, kept[i] / size, share(energy[i])]),
+    bands: planned.map((level) => table.layers.map((_, l) =>
+      inLayer(level.kept, l) / inLayer(cells.map((cell) => cell.numel), l))),
+    thresholds: thresholds.map((values) => {
+      const sorted = [...values].sort((a, b) => a - b);
+      return [0.1, 0.5, 0.9].map((part) => quantile(sorted, part));
+    }),
+    kept: sum(kept), numel, energy: share([sum(energy.map(([part]) => part)), sum(energy.map(([, whole]) => whole))]),
+  };
+}

@@ -1,9 +1,26 @@
 // Tables and exact plans from the server, decoded and matched with the controls they were made for.
 import * as controls from "./controls.js";
+import { planValue } from "./densities.js";
 import { afterFrame, redraw, server, setActivity } from "./parts.js";
 
-// The exact plan of the model in focus, if it was made for exactly the current controls.
+// --- the plans of the newest merge in the tab, worked out for drawing when they are drawn ---------
+let planned = { key: "", plans: /** @type {Record<string, any>} */ ({}), focus: "", value: /** @type {any} */ (null) };
+/** @param {string} key Of the controls that they were made for. @param {Record<string, any>} plans */
+export const takePlans = (key, plans) => {
+  planned = { key, plans, focus: "", value: null };
+  redraw();
+};
+function plannedNow() {
+  const { focus } = controls.state, plan = planned.plans[focus];
+  if (!plan || !server.tables[focus] || planned.key !== controls.key()) return null;
+  if (planned.focus !== focus) Object.assign(planned, { focus, value: planValue(plan, server.tables[focus]) });
+  return planned.value;
+}
+
+// The exact plan of the model in focus, if it was made for exactly the current controls: by the tab, or by the server.
 export const exactPlan = () => {
+  const own = plannedNow();
+  if (own) return own;
   const exact = server.exact;
   if (!exact || !controls.fits(exact.settings)) return null;
   if (controls.asText(exact.settings.levels) !== controls.asText(controls.levels())) return null;

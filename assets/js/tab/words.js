@@ -2,6 +2,7 @@
 // cannot answer, the server does.
 import * as controls from "../session/controls.js";
 import { redraw } from "../session/parts.js";
+import * as tables from "../session/tables.js";
 
 /**
  * Addresses relative to the page, and the models that a tab knows: components/server/tab_files.py.
@@ -21,7 +22,8 @@ export const tab = {
 /** @type {Worker | null} */
 let worker = null;
 let number = 0;
-/** Number of a wish -> what takes its messages. @type {Map<number, (message: any) => void>} */
+/** Number of a wish -> what takes its messages, and the controls then. */
+/** @type {Map<number, {take: (message: any) => void, key: string}>} */
 const takers = new Map();
 
 /** Vector instructions of WebAssembly: one function with one constant of 128 bits. */
@@ -65,7 +67,7 @@ function fail(/** @type {string} */ why) {
   Object.assign(tab, { state: "failed", why });
   worker?.terminate();
   worker = null;
-  for (const take of takers.values()) take({ kind: "failed", why });
+  for (const { take } of takers.values()) take({ kind: "failed", why });
   takers.clear();
   redraw();
 }
@@ -84,8 +86,10 @@ function begin() {
     }
     if (data.kind === "merged") tab.state = "ready";
     if (data.kind === "failed") { fail(data.why); return; }
-    takers.get(data.id)?.(data);
-    if (data.last || ["reading", "replaced", "refused"].includes(data.kind)) takers.delete(data.id);
+    const taker = takers.get(data.id);
+    if (data.kind === "plans" && taker) tables.takePlans(taker.key, data.plans);
+    taker?.take(data);
+    if (["fulfilled", "replaced", "refused"].includes(data.kind)) takers.delete(data.id);
   };
   const { base, loops, manifest, weights } = /** @type {any} */ (files);
   const models = Object.fromEntries(Object.entries(weights).map(([model, path]) => [model, at(path)]));
@@ -96,12 +100,12 @@ function begin() {
  * Wish for words, or for a reading of a text. The newest wish of a channel replaces those that wait.
  * @param {string} channel
  * @param {{merge?: any, model?: string, prompt?: string, reply?: string, limit?: number, draft?: number[]}} wish
- * @param {(message: any) => void} take Called with `merged`, each `words`, a `reading`, `replaced`, `refused` (why: the
- *   prompt is too long) or `failed`.
+ * @param {(message: any) => void} take Called with `merged`, each `words`, a `reading`, and at last `fulfilled`,
+ *   `replaced`, `refused` (why: the prompt is too long) or `failed`.
  */
 export function wishFor(channel, wish, take) {
   if (!worker && tab.state !== "failed") begin();
   if (!worker) { take({ kind: "failed", why: tab.why }); return; }
-  takers.set(++number, take);
+  takers.set(++number, { take, key: controls.key() });
   worker.postMessage({ channel, id: number, limit: 48, ...wish });
 }

@@ -39,14 +39,15 @@ async function load(models, channel) {
 
 /** @param {any} wish */
 async function fulfil(wish) {
-  const { channel, id, merge, model, prompt, reply, limit, draft, focus, copies } = wish, begun = performance.now();
+  const { channel, id, merge, model, prompt, reply, limit, draft, copies } = wish, begun = performance.now();
   const stale = () => waiting.has(channel) && performance.now() - begun > YOUNG_MS;
   await load(merge ? merge.models.map((/** @type {any} */ part) => part.model) : [model], channel);
   const { held, manifest, writes } = await tab, started = performance.now();
   const parts = merge ? treatments(merge, manifest) : [], address = merge ? held.merge(parts) : held.at(model);
   post({ channel, id, kind: "merged", ms: performance.now() - started });
-  const drawn = parts.find((/** @type {any} */ part) => part.model === focus && part.planned.length);
-  if (drawn) post({ channel, id, kind: "plan", planned: drawn.planned, ...held.measured(focus, drawn.planned) });
+  const ranked = parts.filter(({ planned }) => planned.length);
+  post({ channel, id, kind: "plans", plans: Object.fromEntries(ranked.map((part) =>
+    [part.model, { planned: part.planned, ...held.measured(part.model, part.planned) }])) });
   if (copies) post({ channel, id, kind: "copies", copies: held.copies() });
   if (reply !== undefined)
     post({ channel, id, kind: "reading", ...await writes.reading(address, prompt, reply, stale) });
@@ -63,6 +64,7 @@ async function run() {
     waiting.delete(channel);
     try {
       await fulfil(wish);
+      post({ channel, id: wish.id, kind: "fulfilled" });
     } catch (error) {
       const kind = error === REPLACED ? "replaced" : error instanceof RangeError ? "refused" : "failed";
       post({ channel, id: wish.id, kind, why: error.message });
@@ -74,5 +76,11 @@ async function run() {
 globalThis.onmessage = ({ data }) => {
   if (data.kind === "open") tab = open(data.files);
   else if (data.kind === "stop") waiting.delete(data.channel);
-  else { waiting.delete(data.channel); waiting.set(data.channel, data); run(); }
+  else {
+    const { channel } = data, older = waiting.get(channel);
+    if (older) post({ channel, id: older.id, kind: "replaced" });
+    waiting.delete(channel);
+    waiting.set(channel, data);
+    run();
+  }
 };
