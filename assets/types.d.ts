@@ -75,3 +75,5 @@ interface TabMerge {
   others: "keep" | "prune" | "drop";
   models: TabPart[];
 }
+/** A question with a right answer: how one is read is the name of a function, or the labels (dppa_core/tasks). */
+interface TabItem { answer: string; read: string | string[] }

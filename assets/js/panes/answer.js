@@ -2,7 +2,7 @@
 // Text of people and models is inserted as text, never as markup.
 import { meaning } from "../base/glossary_bubbles.js";
 import { html, svg, say, sayProse, put, percent1, three, THIN } from "../base/shapes.js";
-import { showMark } from "../pinned/answer.js";
+import { showMark } from "../pinned/answer_note.js";
 import { showNext } from "../pinned/next.js";
 import { pieces } from "../pinned/tokens.js";
 import { server } from "../session/parts.js";

@@ -6,8 +6,9 @@ import { afterFrame, part, redraw, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 import { isRight } from "../tab/marks.js";
 import { mergeNow, rendered, tab, wishFor } from "../tab/words.js";
-import { noteOf, showSource } from "./answer_note.js";
+import { noteOf, showMark, showSource } from "./answer_note.js";
 import { hideNext, showNext } from "./next.js";
+import { otherAnswers } from "./other_answers.js";
 import { changedWords, pieces } from "./tokens.js";
 
 const REST_MS = 40, HELD_MS = 250, EVERY_MS = 60, PAINTED_MS = 20, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000,
@@ -22,18 +23,6 @@ let choose = () => {};
 /** Pin a question of the chat. @param {string} question */
 export const pin = (question) => choose(question);
 export const pinnedNow = () => pinned;
-
-/**
- * Right or wrong; nothing where no answer is known.
- * @param {HTMLElement} mark
- * @param {boolean | null | undefined} right
- * @param {string} expected
- */
-export const showMark = (mark, right, expected) => {
-  say(mark, right === true ? "✓ right" : right === false ? "✗ wrong" : "");
-  put(mark, "data-right", right ?? "");
-  put(mark, "title", right === false ? `The right answer: ${expected}` : "");
-};
 
 const recalled = () => { try { return sessionStorage.getItem(KEY) ?? ""; } catch { return ""; } };
 const keep = (question) => {
@@ -64,6 +53,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
       "aria-label": "A question of your own", hidden: "" }, box);
   const length = html("output", { class: "how", id: "pinned-length" }, box); // panes/chat.js counts
   const text = html("p", { class: "answer-text", id: "pinned-text", "data-living": "answer" }, box);
+  const drawOthers = otherAnswers(box);
   const note = html("p", { class: "how", id: "pinned-note" }, box);
   const place = html("div", {}, box);
   const aloud = html("output", { class: "sr", "aria-live": "polite" }, box);
@@ -212,7 +202,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     flying[kind] = null;
     later = value.later ?? "";
     if (later && later !== "replaced" && kind === "move") pause = performance.now() + PAUSE_MS;
-    if (!later && key.endsWith(` ${pinned.question}`) && (!isFresh() || key === current())) {
+    if (!later && key.endsWith(` ${pinned.question}`) && !isFresh()) {
       tables.noteMerged(value.recipe);
       show({ ...value, source: "server" }, key);
     } else draw();
@@ -237,6 +227,9 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     put(text, "data-state", fresh ? "whole" : "writing");
     put(text, "data-source", answer?.source ?? "");
     showSource(source, answer?.source);
+    const { base } = controls.state, item = example();
+    const isWritten = fresh && answer?.source === "tab"; // the merge's words come first
+    drawOthers([base, ...controls.deciding()], pinned.question, item?.answer && item, isWritten);
     put(box, "data-fresh", fresh);
     put(box, "data-recipe", answer?.recipe ?? "");
     put(box, "data-later", later);

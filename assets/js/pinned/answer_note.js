@@ -2,6 +2,18 @@
 import { percent, put, say, three, THIN } from "../base/shapes.js";
 import { tab } from "../tab/words.js";
 
+/**
+ * Right or wrong; nothing where no answer is known.
+ * @param {HTMLElement} mark
+ * @param {boolean | null | undefined} right
+ * @param {string} expected
+ */
+export const showMark = (mark, right, expected) => {
+  say(mark, right === true ? "✓ right" : right === false ? "✗ wrong" : "");
+  put(mark, "data-right", right ?? "");
+  put(mark, "title", right === false ? `The right answer: ${expected}` : "");
+};
+
 const fetched = () => (tab.state === "loading" && tab.share ? percent(tab.share) : "");
 
 /** The sign of who writes. @param {HTMLElement} sign @param {"tab" | "server" | undefined} source */

@@ -17,11 +17,7 @@ function onlyLabel(text, labels) {
   return named.length === 1 ? named[0] : null;
 }
 
-/**
- * Whether a reply says what the answer says.
- * @param {{answer: string, read: string | string[]}} item How it is read: the name of a reader, or labels.
- * @param {string} reply
- */
+/** Whether a reply says what the answer says. @param {TabItem} item @param {string} reply */
 export function isRight({ answer, read }, reply) {
   const said = (/** @type {string} */ text) =>
     (Array.isArray(read) ? onlyLabel(text, read) : READERS[read](text));

@@ -1,0 +1,63 @@
+// The answers of unmerged models to one question, side by side. Each is written once, in the tab.
+import { html, put, say } from "../base/shapes.js";
+import { redraw, server } from "../session/parts.js";
+import { isRight } from "../tab/marks.js";
+import { knows, rendered, wishFor } from "../tab/words.js";
+
+const MOST_KEPT = 200;
+/** Model and question -> its answer, or the newest part of it. @type {Map<string, {text: string, last: boolean}>} */
+const answers = new Map();
+
+/** @param {string} model @param {string} question */
+function write(model, question) {
+  const key = `${model} ${question}`;
+  if (answers.has(key)) return;
+  if (answers.size > MOST_KEPT) answers.clear();
+  answers.set(key, { text: "", last: false });
+  wishFor(`alone ${model}`, { model, prompt: rendered(question) }, (message) => {
+    if (message.kind === "words" && message.last) answers.set(key, message);
+    else if (["replaced", "failed"].includes(message.kind)) answers.delete(key);
+    if (message.last) redraw();
+  });
+}
+
+/** @param {Element} host @param {string} model */
+function cell(host, model) {
+  const box = html("li", { "data-model": model }, host);
+  html("span", { class: "swatch", "aria-hidden": "true" }, box);
+  const label = html("strong", {}, box), mark = html("span", { class: "right-mark" }, box);
+  return { model, box, label, mark, text: html("span", { class: "said" }, box) };
+}
+
+/**
+ * Cells below one another, or beside; the function draws them.
+ * @param {Element} host
+ * @returns {(models: string[], question: string, item: TabItem | undefined, writes: boolean) => void} `item` says
+ *   how the answers are read; without `writes` nothing new is written.
+ */
+export function otherAnswers(host) {
+  const list = html("ul", { class: "others", "aria-label": "The same question to the models before the merge" }, host);
+  /** @type {ReturnType<typeof cell>[]} */
+  let cells = [];
+  return (models, question, item, writes) => {
+    const known = models.filter(knows);
+    list.hidden = !known.length;
+    if (cells.map(({ model }) => model).join() !== known.join()) {
+      list.replaceChildren();
+      cells = known.map((model) => cell(list, model));
+    }
+    for (const { model, box, label, mark, text } of cells) {
+      box.style.setProperty("--model", server.names[model]?.colour ?? "var(--d-base)");
+      say(label, server.names[model]?.label ?? model.replace(/^zoo:/, ""));
+      if (writes && question) write(model, question);
+      const answer = answers.get(`${model} ${question}`);
+      const right = answer?.last && item ? isRight(item, answer.text) : null;
+      put(box, "data-state", answer?.last ? "whole" : "writing");
+      say(text, answer?.text ?? "");
+      put(text, "title", answer?.text ?? "");
+      say(mark, right === null ? "" : right ? "✓" : "✗");
+      put(mark, "data-right", right ?? "");
+      put(mark, "aria-label", right === null ? "" : right ? "right" : "wrong");
+    }
+  };
+}
