@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import AsyncIterator
 from functools import cache
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dppa_core.tab.files import BASE, MANIFEST, MODELS, file_name, manifest_text, packed
@@ -23,8 +24,11 @@ LOOPS = "tab.wasm"
 NAMES = {file_name(model): model for model in (BASE, *MODELS)}
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 FRESH = {"Cache-Control": "no-cache"}
+PIECE_BYTES = 1 << 16
+"""Sent at once: a slow reader holds no more than this."""
 _one = threading.Lock()
-"""One pack is made at a time."""
+"""One pack is made at a time, and kept: many readers share its bytes."""
+_kept: dict[str, bytes] = {}
 
 
 @cache
@@ -57,7 +61,14 @@ def tab_route() -> Route:
         if name not in NAMES:
             return PlainTextResponse("There is no such file.", 404)
         with _one:
-            data = packed(NAMES[name])
-        return Response(data, media_type="application/octet-stream", headers=headers)
+            data = _kept.get(name) or _kept.setdefault(name, packed(NAMES[name]))
+        headers = {**headers, "Content-Length": str(len(data))}
+        kind = "application/octet-stream"
+        return StreamingResponse(_pieces(data), media_type=kind, headers=headers)
 
     return Route(f"/{FOLDER}/{{name}}", send, methods=["GET"])
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), PIECE_BYTES):
+        yield data[start : start + PIECE_BYTES]

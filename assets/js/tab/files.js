@@ -14,14 +14,15 @@ async function unzipped(url, progress) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Put the two halves of each number together again. @param {Uint8Array} planes @param {Uint16Array} out */
-function joined(planes, out) {
-  const count = out.length;
-  for (let i = 0; i < count; i++) out[i] = (planes[i] << 8) | planes[count + i];
+/** Put the two halves of each number together again. @param {Uint8Array} planes */
+function joined(planes) {
+  const count = planes.length >> 1, numbers = new Uint16Array(count);
+  for (let i = 0; i < count; i++) numbers[i] = (planes[i] << 8) | planes[count + i];
+  return numbers;
 }
 
 /** Steps from the base become weights. @param {Uint16Array} steps Changed. @param {Uint16Array} base */
-function climbed(steps, base) {
+function climb(steps, base) {
   for (let i = 0; i < steps.length; i++) {
     const from = base[i], place = from ^ (from & 0x8000 ? 0xffff : 0x8000), step = steps[i];
     const to = (place + ((step >>> 1) ^ -(step & 1))) & 0xffff;
@@ -35,24 +36,20 @@ async function digest(/** @type {Uint16Array} */ bytes) {
   return hash && [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Kept weights; a page without https has no such cache, and asks the browser's own. */
-const cache = () => globalThis.caches?.open(CACHE).catch(() => null);
-
 /**
- * Fill a model's place in memory.
- * @param {Uint16Array} out @param {Uint16Array | null} base Null for the base itself.
+ * A model's weights as bfloat16. What the browser has kept was checked before; a page without https has only the
+ * browser's usual cache.
  * @param {{url: string, sha256: string}} file
+ * @param {Promise<Uint16Array> | null} base Null for the base itself.
  * @param {(bytes: number) => void} progress Called with the bytes of each piece.
  */
-export async function fill(out, base, { url, sha256 }, progress) {
-  const kept = await cache(), key = `${new URL(url).origin}/${sha256}`, earlier = await kept?.match(key);
-  if (earlier) {
-    const bytes = new Uint8Array(await earlier.arrayBuffer());
-    new Uint8Array(out.buffer, out.byteOffset, bytes.length).set(bytes);
-    return;
-  }
-  joined(await unzipped(url, progress), out);
-  if (base) climbed(out, base);
-  if ((await digest(out) ?? sha256) !== sha256) throw new Error(`${url} is not the file that was announced.`);
-  await kept?.put(key, new Response(out.slice())).catch(() => null); // a full disk is no trouble
+export async function weights({ url, sha256 }, base, progress) {
+  const kept = await globalThis.caches?.open(CACHE).catch(() => null);
+  const key = `${new URL(url).origin}/${sha256}`, earlier = await kept?.match(key);
+  if (earlier) return new Uint16Array(await earlier.arrayBuffer());
+  const numbers = joined(await unzipped(`${url}?${sha256.slice(0, 16)}`, progress));
+  if (base) climb(numbers, await base);
+  if ((await digest(numbers) ?? sha256) !== sha256) throw new Error(`${url} is not the file that was announced.`);
+  await kept?.put(key, new Response(numbers)).catch(() => null); // a full disk is no trouble
+  return numbers;
 }

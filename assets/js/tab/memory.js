@@ -1,5 +1,4 @@
 // Models in the memory of the compiled loops (assets/tab/): weights as bfloat16, ranks, and one merge.
-import { fill } from "./files.js";
 
 const HEADS = 64, THETA = 10000, POSITIONS = 512; // width of a head, base of the rotation, most tokens
 const STEPS = 1024; // of the sums of d² over the ranks
@@ -84,10 +83,12 @@ export function memory(wasm, manifest) {
     /** Copies of the merged tensors. */
     copies: () =>
       tensors.map(({ place, numel: count }) => wasm.memory.buffer.slice(merged + place, merged + place + 2 * count)),
-    /** @param {string} model @param {{url: string, sha256: string}} file @param {(bytes: number) => void} progress */
-    async load(model, file, progress) {
-      const address = wasm.reserve(2 * numel), base = models.get(manifest.base);
-      await fill(bits(address), base === undefined ? null : bits(base), file, progress);
+    /** A copy of a model's weights. @param {string} model */
+    weightsOf: (model) => bits(at(model)).slice(),
+    /** @param {string} model @param {Uint16Array} weights */
+    put(model, weights) {
+      const address = wasm.reserve(2 * numel);
+      bits(address).set(weights);
       models.set(model, address);
     },
     /**

@@ -1,5 +1,6 @@
 // Merges and answers in the visitor's tab, beside the page. One wish at a time; the newest one waits, and what is
 // young is finished before it: at sixty wishes a second nothing else would ever be finished.
+import { weights } from "./files.js";
 import { memory } from "./memory.js";
 import { tokenizer } from "./tokenizer.js";
 import { treatments } from "./treatments.js";
@@ -24,25 +25,29 @@ async function open(files) {
   return { manifest, held, files, writes: writer(wasm, held.table, texts) };
 }
 
-/** Fetch what is not there yet. @param {string[]} models @param {string} channel */
+/** Fetch what is not there yet, all at once. @param {string[]} models @param {string} channel */
 async function load(models, channel) {
-  const { held, files, manifest } = await tab, missing = [manifest.base, ...models].filter((model) => !held.has(model));
+  const { held, files, manifest } = await tab, missing = models.filter((model) => !held.has(model));
   let bytes = 0;
-  for (const model of new Set(missing)) {
-    const file = { url: files.models[model], sha256: manifest.sha256[model] };
-    await held.load(model, file, (/** @type {number} */ piece) => {
+  const fetched = (/** @type {string} */ model, /** @type {Promise<Uint16Array> | null} */ base) =>
+    weights({ url: files.models[model], sha256: manifest.sha256[model] }, base, (piece) => {
       bytes += piece;
       post({ channel, kind: "progress", bytes, models: missing.length });
     });
-  }
+  const base = held.has(manifest.base) ? held.weightsOf(manifest.base) : fetched(manifest.base, null);
+  const others = missing.filter((model) => model !== manifest.base);
+  const all = await Promise.all([base, ...others.map((model) => fetched(model, Promise.resolve(base)))]);
+  [manifest.base, ...others].forEach((model, i) => { if (!held.has(model)) held.put(model, all[i]); });
 }
 
 /** @param {any} wish */
 async function fulfil(wish) {
   const { channel, id, merge, model, prompt, reply, limit, draft, copies } = wish, begun = performance.now();
   const stale = () => waiting.has(channel) && performance.now() - begun > YOUNG_MS;
-  await load(merge ? merge.models.map((/** @type {any} */ part) => part.model) : [model], channel);
-  const { held, manifest, writes } = await tab, started = performance.now();
+  const { held, manifest, writes } = await tab;
+  const used = [manifest.base, ...(merge ? merge.models.map((/** @type {any} */ part) => part.model) : [model])];
+  if (!used.every(held.has)) await load([...new Set(used)], channel);
+  const started = performance.now();
   const parts = merge ? treatments(merge, manifest) : [], address = merge ? held.merge(parts) : held.at(model);
   post({ channel, id, kind: "merged", ms: performance.now() - started });
   const ranked = parts.filter(({ planned }) => planned.length);
