@@ -1,7 +1,7 @@
 // Merges that fail: set up by one click, shown, named, explained, and repaired by a second one.
 // The server computes the shown results on request.
 import { html, say, put } from "../../base/shapes.js";
-import { table } from "./by_hand.js";
+import { table } from "./by_hand_walk.js";
 import { block, did } from "../frame.js";
 
 const KINDS = { refusal: "The library refuses", warning: "The library warns", note: "The library says" };
