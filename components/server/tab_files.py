@@ -5,6 +5,7 @@ Nothing is packed before it is asked for; a pack is made once a machine.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import threading
 from collections.abc import AsyncIterator
@@ -37,6 +38,11 @@ def loops() -> bytes:
     return shipped(f"assets/tab/{LOOPS}").read_bytes()
 
 
+def hash_of(content: bytes) -> str:
+    """SHA-256 as browsers check it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content).digest()).decode()}"
+
+
 def tab_files() -> dict[str, Any]:
     """Addresses for the page's scripts, relative to the page."""
     return {
@@ -44,29 +50,31 @@ def tab_files() -> dict[str, Any]:
         "models": list(MODELS),
         "loops": f"{FOLDER}/{LOOPS}?{hashlib.sha256(loops()).hexdigest()[:16]}",
         "manifest": f"{FOLDER}/{MANIFEST}",
+        "integrity": {"loops": hash_of(loops()), "manifest": hash_of(manifest_text())},
         "weights": {model: f"{FOLDER}/{name}" for name, model in NAMES.items()},
     }
 
 
+def send_tab_file(request: Request) -> Response:
+    """One of them, by the `name` in its path."""
+    name = request.path_params["name"]
+    headers = FOR_EVER if request.url.query else FRESH
+    if name == LOOPS:
+        return Response(loops(), media_type="application/wasm", headers=headers)
+    if name == MANIFEST:
+        return Response(manifest_text(), media_type="application/json", headers=FRESH)
+    if name not in NAMES:
+        return PlainTextResponse("There is no such file.", 404)
+    with _one:
+        data = _kept.get(name) or _kept.setdefault(name, packed(NAMES[name]))
+    headers = {**headers, "Content-Length": str(len(data))}
+    kind = "application/octet-stream"
+    return StreamingResponse(_pieces(data), media_type=kind, headers=headers)
+
+
 def tab_route() -> Route:
     """The route that serves them: `tab/NAME`, below the page's address."""
-
-    def send(request: Request) -> Response:
-        name = request.path_params["name"]
-        headers = FOR_EVER if request.url.query else FRESH
-        if name == LOOPS:
-            return Response(loops(), media_type="application/wasm", headers=headers)
-        if name == MANIFEST:
-            return Response(manifest_text(), media_type="application/json", headers=FRESH)
-        if name not in NAMES:
-            return PlainTextResponse("There is no such file.", 404)
-        with _one:
-            data = _kept.get(name) or _kept.setdefault(name, packed(NAMES[name]))
-        headers = {**headers, "Content-Length": str(len(data))}
-        kind = "application/octet-stream"
-        return StreamingResponse(_pieces(data), media_type=kind, headers=headers)
-
-    return Route(f"/{FOLDER}/{{name}}", send, methods=["GET"])
+    return Route(f"/{FOLDER}/{{name}}", send_tab_file, methods=["GET"])
 
 
 async def _pieces(data: bytes) -> AsyncIterator[bytes]:

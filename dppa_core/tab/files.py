@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -42,8 +43,8 @@ def _pack(model: str) -> bytes:
     return pack_base(base) if model == BASE else pack_steps(all_bits(open_checkpoint(model)), base)
 
 
-def write_files(folder: Path) -> None:
-    """Write all of them into a folder, for a server without Python."""
+def write_files(folder: Path, models: Sequence[str]) -> None:
+    """Write manifest, base and models into a folder, for a server without Python."""
     (folder / MANIFEST).write_bytes(manifest_text())
-    for model in (BASE, *MODELS):
+    for model in (BASE, *models):
         (folder / file_name(model)).write_bytes(packed(model))

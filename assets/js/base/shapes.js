@@ -95,7 +95,10 @@ export const amounts = ramp(() => VIRIDIS), signs = ramp(signed);
 function make(space, tag, attributes = {}, parent = null, text = null) {
   const element = space
     ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "style") element.style.cssText = value; // a strict content policy refuses the attribute
+    else element.setAttribute(name, value);
+  }
   if (text !== null) element.textContent = text;
   if (parent) parent.appendChild(element);
   return element;

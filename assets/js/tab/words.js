@@ -6,7 +6,8 @@ import * as tables from "../session/tables.js";
 
 /**
  * Addresses relative to the page, and the models that a tab knows: components/server/tab_files.py.
- * @type {{base: string, models: string[], loops: string, manifest: string, weights: Record<string, string>} | null}
+ * @type {{base: string, models: string[], loops: string, manifest: string, weights: Record<string, string>,
+ *   integrity: {loops: string, manifest: string}} | null}
  */
 const files = JSON.parse(document.getElementById("tab-files")?.textContent ?? "null");
 const LAYERS = 6, BYTES_OF_MODEL = 5_200_000; // bytes of a packed model, about
@@ -91,9 +92,9 @@ function begin() {
     taker?.take(data);
     if (["fulfilled", "replaced", "refused"].includes(data.kind)) takers.delete(data.id);
   };
-  const { base, loops, manifest, weights } = /** @type {any} */ (files);
+  const { base, loops, manifest, weights, integrity } = /** @type {any} */ (files);
   const models = Object.fromEntries(Object.entries(weights).map(([model, path]) => [model, at(path)]));
-  worker.postMessage({ kind: "open", files: { base, wasm: at(loops), manifest: at(manifest), models } });
+  worker.postMessage({ kind: "open", files: { base, wasm: at(loops), manifest: at(manifest), models, integrity } });
 }
 
 /**

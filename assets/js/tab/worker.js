@@ -15,11 +15,15 @@ let tab = null;
 const waiting = new Map();
 let running = false;
 
-/** @param {{wasm: string, manifest: string, models: Record<string, string>}} files Addresses. */
+/**
+ * @param {{wasm: string, manifest: string, models: Record<string, string>, integrity?: Record<string, string>}} files
+ *   Addresses, and hashes of the first two; the manifest has those of the models.
+ */
 async function open(files) {
+  const { loops = "", manifest: text = "" } = files.integrity ?? {};
   const [{ instance }, manifest] = await Promise.all([
-    WebAssembly.instantiateStreaming(fetch(files.wasm)),
-    fetch(files.manifest).then((response) => response.json()),
+    WebAssembly.instantiateStreaming(fetch(files.wasm, { integrity: loops })),
+    fetch(files.manifest, { integrity: text }).then((response) => response.json()),
   ]);
   const wasm = instance.exports, held = memory(wasm, manifest), texts = tokenizer(manifest.vocabulary);
   return { manifest, held, files, writes: writer(wasm, held.table, texts) };
