@@ -11,7 +11,7 @@ SHAPES := tests/pruning tests/merging/test_whole_pass.py tests/merging/test_agai
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check check-shapes check-types check-rules check-scripts format bench mergekit space-check test-mergekit test-cuda fuzz audit defences lab docs picture help
+.PHONY: app test test-all check check-shapes check-types check-rules check-scripts format bench mergekit space-check test-mergekit test-cuda fuzz audit defences lab docs living picture help
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -96,6 +96,10 @@ docs: ## Build the documentation site into out/site (open out/site/index.html)
 	@sh scripts/environment.sh docs
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	@echo "out/site/index.html"
+
+living: ## Write living figures, a folder that any server of files can give out (ARGS=FOLDER; out/living)
+	@sh scripts/environment.sh app
+	@$(PY) -m scripts.living $(ARGS)
 
 picture: ## Take pictures of every view into out/pictures, and renew those of docs/pictures (3 minutes)
 	@sh scripts/environment.sh test

@@ -20,11 +20,13 @@ ORDER = (
     "panes",
     "learn",
     "learn/blocks",
+    "living",
     "",
 )
 """Folders of assets/js/, and itself; each imports only itself and those before it."""
-LATER, LESSONS, WORKER = "later.js", "lessons.js", "tab/worker.js"
-"""What is fetched after the first plot, when Learn is first opened, and by the worker."""
+LATER, LESSONS, WORKER, LIVING = "later.js", "lessons.js", "tab/worker.js", "living/living.js"
+"""What is fetched after the first plot, when Learn is first opened, by the worker, and by a living
+figure."""
 MOST_LINES, MOST_CHARACTERS, MOST_MODULES, MOST_AT_FIRST = 300, 120, 15, 28
 _NAMED = re.compile(
     r'^(?:import|export)\s+(?:\* as \w+|\{([^}]*)\})\s+from\s+"([^"]+)";', re.MULTILINE
@@ -99,7 +101,8 @@ def test_the_first_plot_waits_for_few_scripts_and_each_is_loaded_some_time() -> 
     first = needed(ENTRY)
     assert first[-1] == ENTRY and len(first) <= MOST_AT_FIRST
     assert not {"panes", "learn/blocks"} & {folder(name) for name in first}
-    assert {*first, *needed(LATER), *needed(LESSONS), *needed(WORKER)} == sources().keys()
+    others = (needed(name) for name in (LATER, LESSONS, WORKER, LIVING))
+    assert set(first).union(*others) == sources().keys()
     assert not {folder(name) for name in needed(LATER)} & {"learn", "learn/blocks"}
 
 

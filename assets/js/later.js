@@ -8,6 +8,7 @@ import "./plots/experiments.js";
 import "./plots/matrix.js";
 import "./plots/verdict.js";
 import "./pinned/breaks.js";
+import "./controls/embed.js";
 import "./controls/levels.js";
 import "./panes/chat.js";
 import "./panes/own-questions.js";

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 from ..learn.learn import wire_learn
 from ..server.guards.hosts import is_foreign
 from ..server.guards.value_guard import GuardedBlocks
+from ..server.living import living_value
 from ..server.queue.fair_queue import OF_ONE_TAB, FairQueue
 from ..server.serving import start
 from ..server.settings import read_settings
@@ -78,7 +79,7 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
         static(TITLE, "title")
         preset = build_preset(studio)
         with gr.Column(elem_id="tools", min_width=0):
-            tune = build_tune(session)
+            tune = build_tune(session, living_value(read_settings()))
             status = live("status", status_value(ready=False), events=("look",))
     offer = live("offer", None, events=("look", "check", "fetch", "stop"))
     with gr.Row(elem_id="work"):

@@ -51,6 +51,7 @@ from .guards.heads import BAD_LOGIN, HeaderLimits
 from .guards.hosts import HostCheck, own_names
 from .guards.value_guard import GuardedBlocks
 from .health import health_route, measured, metrics_route
+from .living import living_routes
 from .logs import hear_server
 from .queue.fast_answers import FastAnswers
 from .queue.visitors_present import VisitorsPresent
@@ -171,6 +172,7 @@ def _application(page: GuardedBlocks, settings: Settings) -> dict[str, Any]:
             learn_route(),
             script_route(),
             tab_route(),
+            *living_routes(studio),
         ],
         "middleware": [
             Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies),

@@ -24,6 +24,7 @@ _HOST = r"[\w.\-\[\]:]+"
 _FORMS = {
     "hosts": (_HOST, "studio.example.org or studio.example.org:8443"),
     "frames": (rf"https?://(\*\.)?{_HOST}", "https://example.org or https://*.example.org"),
+    "living": (rf"https?://{_HOST}(/[\w.~%/-]*)?", "https://example.org/living"),
 }
 """Field -> form of one entry, and examples of it."""
 
@@ -80,6 +81,11 @@ class Settings(BaseSettings):
         description="Sites (https://name, https://*.name) that may show the page in a frame, with "
         "`,` between them. Without, none; on a Space, Hugging Face.",
     )
+    living: str = Field(
+        default="",
+        description="Address of a public folder of living figures (https://name/path), which Share "
+        "offers to embed. Unset, this server's own copy.",
+    )
     proxies: str = Field(
         default_factory=lambda: PRIVATE_NETWORKS if on_space() else LOOPBACK,
         description="Addresses and networks, with `,` between them, whose X-Forwarded-For says who "
@@ -108,7 +114,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{shown(item)} cannot be fetched; known: {', '.join(FETCHABLE)}")
         return value
 
-    @field_validator("hosts", "frames")
+    @field_validator("hosts", "frames", "living")
     @classmethod
     def _check_list(cls, value: str, info: ValidationInfo) -> str:
         form, examples = _FORMS[str(info.field_name)]

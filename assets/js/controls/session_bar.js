@@ -11,7 +11,7 @@ export let tuneFailed = () => {};
 const TOLD_MS = 5000, GAP = 6, EDGE = 8;
 
 part("tune", ({ host, get, put, watch, trigger }) => {
-  const { start, address, longest } = get();
+  const { start, address, longest, living } = get();
   let count = 0;
   let nextState = null; // the state to request next, after the pending answer
   const ask = (event, payload) => {
@@ -73,6 +73,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   const dismiss = html("button", { type: "button", class: "small", "aria-label": "Put this message away" }, line, "OK");
   const openLink = html("button", { type: "button", class: "small", id: "open-linked", hidden: "" }, line,
     "Open the link");
+  let embed = (/** @type {boolean} */ _offers) => {}; // fetched at the first Share
   let /** @type {any} */ linked = null; // the state of a link that waits for this click
   openLink.addEventListener("click", () => {
     const state = linked;
@@ -82,8 +83,9 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     else history.goTo(state); // taken back if the server refuses
   });
   let fade = 0;
-  function tell(notice, wrong = false, link = "") {
+  function tell(notice, wrong = false, link = "", offers = false) {
     clearTimeout(fade);
+    embed(offers);
     sayProse(text, notice);
     line.hidden = !notice;
     line.classList.toggle("wrong", wrong);
@@ -91,7 +93,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     box.hidden = !link;
     box.value = link;
     if (link) box.select();
-    if (!wrong && !link) fade = setTimeout(() => tell(""), TOLD_MS);
+    if (!wrong && !link && !offers) fade = setTimeout(() => tell(""), TOLD_MS);
   }
   dismiss.addEventListener("click", () => { linked = null; tell(""); });
 
@@ -135,6 +137,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
 
   // --- the link ---------------------------------------------------------------------------------
   async function share() {
+    embed = await import("./embed.js").then(({ embedOffer }) => embedOffer(line, living));
     const link = await linkText(stateNow());
     if (link === null || link.length > longest.link) {
       tell(link === null ? "This browser cannot write links. Save the recipe as a file instead."
@@ -148,9 +151,9 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     try {
       await navigator.clipboard.writeText(url.href);
       tell(question === server.question ? "Link copied: it opens these settings, this question, tab and pane."
-        : `Link copied, without the question: of one, a link holds ${longest.question} characters.`);
+        : `Link copied, without the question: of one, a link holds ${longest.question} characters.`, false, "", true);
     } catch {
-      tell("This browser keeps the clipboard closed. The link, to copy by hand:", false, url.href);
+      tell("This browser keeps the clipboard closed. The link, to copy by hand:", false, url.href, true);
     }
   }
   let newest = 0;

@@ -32,13 +32,15 @@ FILE_NAME = "recipe.yaml"
 _MERGEKIT = re.compile(r"^merge_method\s*:", re.MULTILINE)
 
 
-def build_tune(session: Session) -> gr.HTML:
-    """Build undo, redo, reset, two slots, presets of one's own, recipe files and the link."""
+def build_tune(session: Session, living: Mapping[str, Any]) -> gr.HTML:
+    """Build undo, redo, reset, two slots, presets of one's own, recipe files and the link; `living`
+    says where figures to embed are, and what they can show."""
     space = os.environ.get("SPACE_ID", "")
     value = {
         "start": state_of(session),
         # Inside a Space the page's own address is not the one people see.
         "address": f"https://huggingface.co/spaces/{space}" if space else "",
+        "living": dict(living),
         "longest": {
             "link": LONGEST_LINK,
             "recipe": MAX_RECIPE_CHARACTERS,

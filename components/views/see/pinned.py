@@ -47,9 +47,9 @@ class PinnedView:
     """Requests curves, and draws them."""
 
 
-def build_pinned() -> PinnedView:
-    """Build the question, its answer, and the hidden parts of next tokens and curves."""
-    examples = [
+def examples() -> list[dict[str, Any]]:
+    """The example questions of all domains, with their answers and how a script reads one."""
+    return [
         {
             "domain": domain,
             "prompt": item.prompt,
@@ -59,7 +59,11 @@ def build_pinned() -> PinnedView:
         for domain in DOMAINS
         for item in example_items(domain)
     ]
-    answer = live("pinned", {"examples": examples}, events=("move", "rest"))
+
+
+def build_pinned() -> PinnedView:
+    """Build the question, its answer, and the hidden parts of next tokens and curves."""
+    answer = live("pinned", {"examples": examples()}, events=("move", "rest"))
     next_tokens = live("next", None, events=("look",))
     return PinnedView(answer, next_tokens, live("breaks", None, events=("trace", "halt")))
 

@@ -1,0 +1,183 @@
+"""Living figures: one page of plots and answers that needs no server. assets/js/living/ draws it.
+
+`make living` writes it into a folder, and this server has it below living/. Its weights are those
+of tab_files.py.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from dppa_core.tab.files import write_files
+from dppa_core.teaching.by_hand.grid import FACTORS, RATES, first_walk, walks
+
+from ..session.method_choice import catalogue
+from ..session.presets import first_session, presets
+from ..session.shipped import glossary, shipped
+from ..session.state import schema, state_of
+from ..views.see.pinned import examples
+from ..views.see.see import plots_payload
+from ..widgets.scripts import address, data_tag, needed, sources
+from ..widgets.theme import CSS, palette_css
+from ..work.studio import Studio
+from .settings import Settings
+from .tab_files import FOLDER, LOOPS, hash_of, loops, send_tab_file, tab_files
+
+ENTRY, WORKER = "living/living.js", "tab/worker.js"
+PAGE, STYLE, WALKS = "index.html", "style.css", "by-hand.json"
+STYLES = ("style", "see", "learn", "learn_by_hand", "living")
+METHODS = ("dppa", "magnitude", "task_arithmetic", "dare")
+"""Methods that a tab knows."""
+STRENGTHS = (0.08, 0.0, 0.01682)
+"""Strengths that the plots have tables for: the usual one, none, and that of a preset."""
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
+    "style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; "
+    "form-action 'none'"
+)
+TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css"}
+NEEDS_A_SERVER = (
+    "A living figure moves where a web server gives it out. On this computer: run "
+    "`python3 -m http.server` in this folder, then open http://localhost:8000."
+)
+_one = threading.Lock()
+
+
+OPENINGS = (
+    "Embedded: math + finance + law",
+    "Too much: all three, 95 % pruned",
+    "95 % pruned, then amplified",
+)
+"""Presets whose answers come with the page."""
+
+
+def answers_file() -> Path:
+    """The opening answers, written by `python -m scripts.living --answers`."""
+    return shipped("assets/data/living.json")
+
+
+def text_files(studio: Studio) -> Mapping[str, bytes]:
+    """Path below living/ -> content, of all but weights and walks; the same for every call."""
+    scripts = {name: sources()[name].encode() for name in dict.fromkeys(_modules())}
+    style = style_sheet()
+    files = {f"{address()}/{name}": text for name, text in scripts.items()}
+    return {PAGE: _page(studio, files, style).encode(), STYLE: style, **files}
+
+
+def _modules() -> list[str]:
+    return [*needed(ENTRY), *needed(WORKER)]
+
+
+@cache
+def style_sheet() -> bytes:
+    """The page's own styles, and those of figures."""
+    parts = ((CSS / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)
+    return (palette_css() + "".join(parts)).encode()
+
+
+def _page(studio: Studio, scripts: Mapping[str, bytes], style: bytes) -> str:
+    """The document: policy, data, and the addresses of scripts with their hashes."""
+    early = "".join(
+        f'<link rel="modulepreload" href="{address()}/{name}" '
+        f'integrity="{hash_of(scripts[f"{address()}/{name}"])}">\n'
+        for name in needed(ENTRY)
+    )
+    tags = {
+        "glossary-words": dict(glossary()),
+        "session-schema": schema(),
+        "tab-files": tab_files(),
+        "living-data": figure_data(studio),
+    }
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<title>DPPA Studio: a living figure</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="{STYLE}" integrity="{hash_of(style)}">
+{"".join(data_tag(name, value) for name, value in tags.items())}
+{early}<script type="module" src="{address()}/{ENTRY}"></script>
+</head>
+<body class="live">
+<main class="gradio-container html-container" id="figure"><p>{escape(NEEDS_A_SERVER)}</p></main>
+</body>
+</html>
+"""
+
+
+def figure_data(studio: Studio) -> dict[str, Any]:
+    """What a figure draws from: methods, tables, questions, opening answers, a usual session."""
+    usual = first_session()
+    payloads = {s: plots_payload(replace(usual, strength=s), studio) for s in STRENGTHS}
+    first = payloads[STRENGTHS[0]]
+    answers = json.loads(answers_file().read_text(encoding="utf-8"))
+    return {
+        "methods": [row for row in catalogue() if row["name"] in METHODS],
+        "tables": {f"{s:g}": payload["tables"] for s, payload in payloads.items()},
+        **{key: first[key] for key in ("names", "outliers", "settings")},
+        "usual": state_of(usual),
+        "examples": examples(),
+        "alone": answers["alone"],
+        "merged": [
+            {"state": state_of(presets()[title]), "answers": written}
+            for title, written in answers["merged"].items()
+        ],
+        "byHand": {"first": first_walk(), "url": WALKS, "rates": RATES, "factors": FACTORS},
+    }
+
+
+def write_living(folder: Path, studio: Studio) -> None:
+    """Write all files into a folder, for any server of files."""
+    files = {**text_files(studio), WALKS: walks(), f"{FOLDER}/{LOOPS}": loops()}
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    write_files(folder / FOLDER, [model.reference for model in first_session().models])
+
+
+def living_value(settings: Settings) -> dict[str, Any]:
+    """What Share needs for a figure to embed: where figures are, and what they can show. Without an
+    address they are this server's, which other sites show only if `frames` are allowed."""
+    return {
+        "address": settings.living,
+        "framed": bool(settings.living or settings.frame_sites),
+        "strengths": list(STRENGTHS),
+        "models": [model.reference.removeprefix("zoo:") for model in first_session().models],
+        "methods": list(METHODS),
+    }
+
+
+def living_routes(studio: Studio) -> list[BaseRoute]:
+    """The routes that serve them, below the page's address."""
+    files: dict[str, bytes] = {}
+
+    def send(request: Request) -> Response:
+        name = request.path_params["name"] or PAGE
+        with _one:
+            if not files:
+                files.update(text_files(studio))
+            content = walks() if name == WALKS else files.get(name)
+        if content is None:
+            return PlainTextResponse("There is no such file.", 404)
+        media = TYPES.get(Path(name).suffix, "application/json")
+        return Response(content, media_type=media, headers={"Cache-Control": "no-cache"})
+
+    return [
+        Route(f"/living/{FOLDER}/{{name}}", send_tab_file, methods=["GET"]),
+        Route("/living/{name:path}", send, methods=["GET"]),
+    ]

@@ -1,0 +1,59 @@
+"""Write the living figures into a folder that any server of files can give out: `make living`.
+
+python -m scripts.living [FOLDER]     out/living, if none is named
+python -m scripts.living --answers    have the models write the answers that figures open with
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from components.server.living import OPENINGS, answers_file, write_living
+from components.session.presets import presets
+from components.views.see.pinned import MAX_TOKENS, examples
+from components.work.studio import Studio
+from dppa_core.models.reply import GenerationSettings
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.tab.files import BASE, MODELS
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "out" / "living"
+
+
+def opening_answers(studio: Studio) -> dict[str, Any]:
+    """Answers to all examples: of each model alone, and of the merges of some presets."""
+    return {
+        "alone": {model: _answers(studio, model) for model in (BASE, *MODELS)},
+        "merged": {title: _answers(studio, presets()[title].recipe()) for title in OPENINGS},
+    }
+
+
+def _answers(studio: Studio, target: str | MergeRecipe) -> dict[str, str]:
+    settings = GenerationSettings(MAX_TOKENS)
+    written = {}
+    for example in examples():
+        *_, last = studio.answerer().replies(target, example["prompt"], settings)
+        written[example["prompt"]] = last.text
+    return written
+
+
+def main() -> None:
+    """Write the folder, or the opening answers."""
+    studio = Studio(public=True)
+    try:
+        if "--answers" in sys.argv:
+            text = json.dumps(opening_answers(studio), indent=1, ensure_ascii=False)
+            answers_file().write_text(f"{text}\n", encoding="utf-8")
+            return
+        folder = Path(sys.argv[1]) if sys.argv[1:] else FOLDER
+        write_living(folder, studio)
+        sys.stdout.write(f"{folder}/index.html\n")
+    finally:
+        studio.close()
+
+
+if __name__ == "__main__":
+    main()

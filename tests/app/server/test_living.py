@@ -1,0 +1,45 @@
+"""The files of living figures."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from components.server.living import OPENINGS, answers_file, text_files
+from components.session.presets import presets
+from components.work.studio import Studio
+from dppa_core.models.reply import GenerationSettings
+from dppa_core.teaching.by_hand.grid import FIRST, work_out
+from dppa_core.teaching.by_hand.walk import explain
+
+
+@pytest.fixture(scope="module")
+def studio() -> Iterator[Studio]:
+    studio = Studio(public=True)
+    yield studio
+    studio.close()
+
+
+def test_the_same_files_are_written_each_time(studio: Studio) -> None:
+    first = text_files(studio)
+    assert first == text_files(Studio(public=True))
+    assert {"index.html", "style.css"} < first.keys()
+
+
+def test_opening_answers_are_those_of_the_models(studio: Studio) -> None:
+    """One question each; `python -m scripts.living --answers` writes all of them."""
+    kept = json.loads(answers_file().read_text(encoding="utf-8"))
+    targets = {title: presets()[title].recipe() for title in OPENINGS}
+    assert kept["merged"].keys() == targets.keys()
+    for title, recipe in targets.items():
+        question, text = next(iter(kept["merged"][title].items()))
+        *_, last = studio.answerer().replies(recipe, question, GenerationSettings(48))
+        assert last.text == text
+
+
+def test_walks_of_a_grid_are_those_of_a_lesson(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dppa_core.teaching.by_hand.grid.RATES", (0.75, 0.8, 0.05))
+    value = json.loads(work_out())
+    place = value["settings"].index([FIRST["rate"], FIRST["factor"]])
+    steps = [value["parts"][number] for number in value["steps"][place]]
+    assert steps == json.loads(json.dumps(explain(FIRST)["steps"]))
