@@ -23,6 +23,17 @@ let choose = () => {};
 /** Pin a question of the chat. @param {string} question */
 export const pin = (question) => choose(question);
 export const pinnedNow = () => pinned;
+/**
+ * Questions that are offered.
+ * @type {{domain: string, prompt: string, answer?: string, read?: any, line?: string}[]}
+ */
+let examples = [];
+const example = () => examples.find(({ prompt }) => prompt === pinned.question);
+/** How the pinned answer is read; undefined where the page cannot mark it. */
+export const pinnedItem = () => {
+  const { answer, read } = example() ?? {};
+  return answer === undefined ? undefined : { answer, read };
+};
 
 const recalled = () => { try { return sessionStorage.getItem(KEY) ?? ""; } catch { return ""; } };
 const keep = (question) => {
@@ -34,7 +45,8 @@ const size = () =>
 part("pinned", ({ host, get, put: send, trigger, watch }) => {
   host.replaceChildren();
   const toys = get()?.examples ?? [];
-  let examples = toys, lists = server.own;
+  examples = toys;
+  let lists = server.own;
   const box = html("section", { class: "pinned", "aria-label": "Pinned question and the merge's answer" }, host);
   const head = html("div", { class: "pinned-head" }, box);
   const line = html("div", { class: "choice", title: "Its answer is written anew whenever the merge changes." }, head);
@@ -69,7 +81,6 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   });
 
   // --- which question ------------------------------------------------------------------------
-  const example = () => examples.find(({ prompt }) => prompt === pinned.question);
   // By which the server marks the answer to a visitor's own question.
   const scorer = () => example()?.line ?? "";
   const isExample = (question) => examples.some(({ prompt }) => prompt === question);
@@ -144,7 +155,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
       if (message.kind !== "words" || question !== pinned.question || (isFresh() && key !== current())) return;
       // A quick answer is shown as a whole: words that come and go at every step of a thumb cannot be read.
       if (!message.last && performance.now() - begun < LATE_MS) return;
-      const item = example(), right = item?.answer && message.last ? isRight(item, message.text) : null;
+      const item = pinnedItem(), right = item && message.last ? isRight(item, message.text) : null;
       const whole = message.last ? key : "";
       show({ ...message, right, expected: item?.answer, recipe: "", source: "tab" }, whole);
     });
@@ -227,9 +238,9 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     put(text, "data-state", fresh ? "whole" : "writing");
     put(text, "data-source", answer?.source ?? "");
     showSource(source, answer?.source);
-    const { base } = controls.state, item = example();
+    const { base } = controls.state;
     const isWritten = fresh && answer?.source === "tab"; // the merge's words come first
-    drawOthers([base, ...controls.deciding()], pinned.question, item?.answer && item, isWritten);
+    drawOthers([base, ...controls.deciding()], pinned.question, pinnedItem(), isWritten);
     put(box, "data-fresh", fresh);
     put(box, "data-recipe", answer?.recipe ?? "");
     put(box, "data-later", later);
@@ -254,7 +265,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
         () => isFresh()
         && showNext(place,
           { prompt: pinned.question, text: letters.slice(0, from).join(""), recipe: answer.recipe, turn: "",
-            token: piece }));
+            token: piece }, tab.state === "ready" ? mergeNow() : null));
       token.classList.toggle("changed", changed.some((word) => word.from < end && from < word.end && piece.trim()));
     }
     if (held) text.firstElementChild?.focus({ preventScroll: true });

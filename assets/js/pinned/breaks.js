@@ -3,7 +3,9 @@ import { html, svg, put, say, px, axis as axisOf, three } from "../base/shapes.j
 import * as controls from "../session/controls.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
-import { pinnedNow } from "./answer.js";
+import { mergeNow, tab } from "../tab/words.js";
+import { pinnedItem, pinnedNow } from "./answer.js";
+import { firstChanges, measured } from "./curve.js";
 import { amount, changesIn } from "./curve_words.js";
 
 const LEFT = 46, RIGHT = 14, TOP = 16, BOTTOM = 34, HEIGHT = 176, REST_MS = 500;
@@ -12,6 +14,9 @@ const LEFT = 46, RIGHT = 14, TOP = 16, BOTTOM = 34, HEIGHT = 176, REST_MS = 500;
 let /** @type {any} */ value = null, /** @type {any} */ view = null;
 let trigger = /** @type {(event: string) => void} */ (() => {}), send = /** @type {(value: any) => void} */ (() => {});
 let serial = 0, lastQuestion = "", running = false, timer = 0, drawn = "";
+/** Control -> its values, as the server has them. @type {Record<string, {values: number[], step: number}>} */
+let axes = {};
+let isHere = false, subject = "", refused = ""; // whether the tab measures; of what; what it could not
 
 // --- what is varied --------------------------------------------------------------------------
 const named = (reference) => server.names[reference]?.label ?? reference;
@@ -55,7 +60,34 @@ function question(over) {
       ...(over.axis === "rate" ? {} : { rate, levels }) });
 }
 
-// --- asking: only while it is open, and at rest ------------------------------------------------
+// --- in the tab: under the thumb. A coarse curve is finished before the next one begins ----------
+const tabMerge = () => (tab.state === "ready" && refused !== lastQuestion ? mergeNow() : null);
+async function measureHere() {
+  if (isHere) return; // it goes on with the newest settings by itself
+  isHere = true;
+  for (let over = currentRange(); over && view.details.open && lastQuestion; over = currentRange()) {
+    const merge = tabMerge(), key = lastQuestion, { question: asked } = pinnedNow();
+    if (!merge) { askSoon(); break; }
+    const of = `${over.title} ${asked}`, item = pinnedItem(), start = axes[over.axis].values[0], id = ++serial;
+    if (subject !== of) value = null;
+    subject = of;
+    running = true;
+    try {
+      await measured(over, axes[over.axis], merge, asked, item, (points, reference, isCoarse) => {
+        if (`${currentRange()?.title} ${pinnedNow().question}` !== of || !view.details.open) return false;
+        if (!value || !isCoarse || value.id === id)
+          value = { id, axis: over.axis, start, reference, by: item ? "" : named(over.model), points,
+            changes: firstChanges(points, start) };
+        redraw();
+        return isCoarse || key === lastQuestion;
+      });
+    } catch { refused = key; } // the server measures it
+    if (key === lastQuestion && refused !== key) break;
+  }
+  isHere = running = false;
+  redraw();
+}
+// --- by the server: only while it is open, and at rest ------------------------------------------
 function askSoon() {
   clearTimeout(timer);
   timer = setTimeout(() => {
@@ -72,10 +104,13 @@ afterFrame(() => {
   syncChoice();
   const over = currentRange(), now = over && pinnedNow().question ? question(over) : "";
   if (now !== lastQuestion) {
+    if (running && !isHere) { running = false; serial += 1; trigger("halt"); }
     lastQuestion = now;
-    value = null;
-    if (running) { running = false; serial += 1; trigger("halt"); }
-    if (now) askSoon();
+    if (now && tabMerge()) measureHere();
+    else {
+      value = null;
+      if (now) askSoon();
+    }
   }
   draw(over);
 });
@@ -94,7 +129,8 @@ function build(parent) {
   view = { details, choice, summary, root, how, width: 0 };
   saveable(box, "breaks", rows, () => root);
   details.addEventListener("toggle", () => {
-    if (!details.open && running) { running = false; lastQuestion = ""; trigger("halt"); }
+    if (!details.open && running && !isHere) { running = false; trigger("halt"); }
+    if (!details.open) lastQuestion = "";
     redraw();
   });
   choice.addEventListener("change", redraw);
@@ -179,6 +215,7 @@ function plot(over, now, width) {
 // Last, as the part may be built at once.
 part("breaks", ({ host, put: give, trigger: fire, watch, get }) => {
   [send, trigger] = [give, fire];
+  axes = get()?.axes ?? axes;
   build(host);
   watch(() => {
     const next = get();

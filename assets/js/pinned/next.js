@@ -1,7 +1,9 @@
 // The likeliest next tokens at one place of an answer: merge, base and domain models side by side.
 // The temperature of Answer settings recolours the bars here, without the server.
 import { html, put, say, percent } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
+import { knows, rendered, wishFor } from "../tab/words.js";
 
 const STEPS = 20, WARMEST = 2; // the server sends the sums of all tokens at these temperatures
 const UNSCALED_TEMPERATURE = 1; // shown for temperature 0, at which the likeliest token is always taken
@@ -14,7 +16,7 @@ let serial = 0, value = /** @type {any} */ (null), drawn = "";
 let panel = null;
 
 part("next", ({ put: send, trigger, watch, get }) => {
-  ask = (place) => { send({ id: ++serial, ...place }); trigger("look"); };
+  ask = (place) => { send({ id: serial, ...place }); trigger("look"); };
   watch(() => {
     const next = get();
     if (next?.id !== serial || !next.rows) return;
@@ -44,18 +46,36 @@ function build() {
   return { box, heading, grid, how };
 }
 
+/** Readings by the tab; the server's where one fails. @param {Place} place @param {TabMerge} merge */
+function readHere(place, merge, models) {
+  const id = serial, rows = [], prompt = rendered(place.prompt), reply = place.text;
+  ["merged", ...models].forEach((target, i) =>
+    wishFor(`next ${target}`, { ...(i ? { model: target } : { merge }), prompt, reply }, (message) => {
+      if (id !== serial) return;
+      if (message.kind === "reading") {
+        rows[i] = { target, ...message };
+        value = { id, rows: rows.filter(Boolean) };
+        redraw();
+      } else if (message.kind === "failed" || message.kind === "refused") { serial += 1; ask(place); }
+    }));
+}
+
 /**
  * Ask for the tokens that may stand at a place, and show them after an element.
  * @param {Element} after
  * @param {Place & {token: string}} place
+ * @param {TabMerge | null} merge The merge that wrote the answer, where the tab can read it.
  */
-export const showNext = (after, { token, ...place }) => {
+export const showNext = (after, { token, ...place }, merge = null) => {
   panel ??= build();
   value = null;
   drawn = "";
   say(panel.heading, `Instead of “${token.trim() || "␣"}”`);
   after.after(panel.box);
-  ask(place);
+  serial += 1;
+  const { base, models: rows } = controls.state, models = [base, ...rows.map(({ ref }) => ref)];
+  if (merge && models.every(knows)) readHere(place, merge, models);
+  else ask(place);
   redraw();
 };
 

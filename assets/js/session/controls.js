@@ -77,8 +77,7 @@ for (const { key, element } of sliders) {
 /** @param {number} x */
 const twelve = (x) => Math.round(x * 1e12) / 1e12;
 export const rate = () => twelve(state.rate / 100);
-export const bands = () => {
-  const last = rate();
+export const bands = (last = rate()) => {
   const shares = state.shares.length ? state.shares : schema.even_shares[state.partitions - 1];
   return [...shares.map((share) => twelve(1 - (1 - last) * share)), last];
 };
@@ -138,10 +137,11 @@ function methodChoice() {
   const parameters = merges.parameters.filter((/** @type {Record<string, any>} */ item) => !item.elsewhere);
   return [merges.name, staged(), ...parameters.map((/** @type {Record<string, any>} */ item) => setting(merges, item))];
 }
-export const levels = () => {
+/** @param {number} last The pruning rate, a share. */
+export const levels = (last = rate()) => {
   const prunes = pruner();
   if (!prunes) return [0];
-  return prunes.levels === "many" ? bands() : [rate()];
+  return prunes.levels === "many" ? bands(last) : [last];
 };
 /** @param {string} reference */
 export const factorsOf = (reference) => {

@@ -9,7 +9,7 @@ const clip = (/** @type {number} */ x) => Math.min(Math.max(x, 0), 1);
 const twelve = (/** @type {number} */ x) => nearest(x * 1e12) / 1e12;
 
 /** The nearest whole number; of two, the even one. @param {number} x */
-function nearest(x) {
+export function nearest(x) {
   const low = Math.floor(x), rest = x - low;
   return rest > 0.5 || (rest === 0.5 && low % 2) ? low + 1 : low;
 }

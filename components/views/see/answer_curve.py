@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
+
+import gradio as gr
 
 from dppa_core.errors import InvalidValue
 from dppa_core.models.reply import GenerationSettings, ReplyToken
@@ -18,11 +20,14 @@ from dppa_core.tasks import example_of
 
 from ...session.json_form import asked_keys
 from ...session.session import Session
+from ...widgets.browser_parts import live
 from ...work.figures import short_name
 from ...work.kinds import CURVE
 from ...work.question import checked_text
 from ...work.studio import Emit, Studio
-from .pinned import MAX_TOKENS
+
+MAX_TOKENS = 48
+"""Of a pinned answer, and of each answer of a curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,12 @@ AXES = {
     "factor": VariedControl((1, 0, 3, 2, 1.5, 0.5, 2.5, 1.25, 0.75), 0.05),
     "coefficient": VariedControl((1, 0, 2, 0.5, 1.5, 0.25, 0.75, 1.25, 1.75, -0.5), 0.05),
 }
+
+
+def build_curve() -> gr.HTML:
+    """Build the part that requests curves or measures them itself, and draws them."""
+    axes = {name: asdict(axis) for name, axis in AXES.items()}
+    return live("breaks", {"axes": axes}, events=("trace", "halt"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,8 @@ from ...work.question import checked_text
 from ...work.rate_limits import PINNED_ANSWERS, Bucket
 from ...work.studio import ANSWER_WORKERS, Studio
 from ...work.visitor import Visitor
+from .answer_curve import MAX_TOKENS, build_curve
 
-MAX_TOKENS = 48
-"""Of a pinned answer, and of each answer of a curve."""
 MAX_WAITING = 2 * ANSWER_WORKERS
 """Answers in progress from which on only sliders at rest are answered."""
 
@@ -65,7 +64,7 @@ def build_pinned() -> PinnedView:
     """Build the question, its answer, and the hidden parts of next tokens and curves."""
     answer = live("pinned", {"examples": examples()}, events=("move", "rest"))
     next_tokens = live("next", None, events=("look",))
-    return PinnedView(answer, next_tokens, live("breaks", None, events=("trace", "halt")))
+    return PinnedView(answer, next_tokens, build_curve())
 
 
 @dataclass(frozen=True, slots=True)

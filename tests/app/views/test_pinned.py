@@ -9,8 +9,8 @@ import pytest
 
 from components.session.presets import first_session
 from components.views.see import pinned
+from components.views.see.answer_curve import MAX_TOKENS
 from components.views.see.pinned import (
-    MAX_TOKENS,
     MAX_WAITING,
     PinnedAnswers,
     PinnedQuestion,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from components.session.presets import first_session
-from components.views.see.pinned import MAX_TOKENS
+from components.views.see.answer_curve import MAX_TOKENS
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.generate import stream_tokens
 from dppa_core.models.reply import GenerationSettings
