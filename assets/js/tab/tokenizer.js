@@ -4,7 +4,7 @@
 /** @typedef {{tokens: string[], merges: string[], added: Record<string, number>}} Vocabulary */
 
 const PATTERN = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
-const ENCODER = new TextEncoder(), DECODER = new TextDecoder("utf-8");
+const ENCODER = new TextEncoder(), DECODER = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The letter that stands for each byte, as GPT-2 chose them. */
 function letters() {
@@ -52,9 +52,9 @@ export function tokenizer({ tokens, merges, added }) {
     encode: (text) =>
       text.split(apart).flatMap((part) => (Object.hasOwn(added, part) ? [added[part]]
         : part.split(/(\p{N})/u).flatMap((run) => (run.match(PATTERN) ?? []).flatMap(ofWord)))),
-    /** Without special tokens; an incomplete last character is left out. @param {number[]} numbers */
+    /** Without special tokens; an incomplete character is U+FFFD. @param {number[]} numbers */
     decode: (numbers) =>
       DECODER.decode(Uint8Array.from(numbers.filter((id) => !special.has(id))
-        .flatMap((id) => [...tokens[id]].map((name) => byteOf.get(name) ?? 0)))).replace(/\ufffd+$/, ""),
+        .flatMap((id) => [...tokens[id]].map((name) => byteOf.get(name) ?? 0)))),
   };
 }

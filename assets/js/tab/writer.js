@@ -59,6 +59,12 @@ export function writer(wasm, table, tokenizer) {
     return { loss: Math.max(all - logits[token], 0), entropy: Math.max(nats / Math.LN2, 0) };
   }
 
+  /** Refuse a prompt without room for an answer. @param {number} used Its tokens. */
+  function checkRoom(used) {
+    if (used >= POSITIONS)
+      throw new RangeError(`The prompt takes ${used} tokens and the model reads at most ${POSITIONS}. Shorten it.`);
+  }
+
   return {
     /**
      * Write a greedy answer. A draft is confirmed in one reading with the prompt, as far as it is right.
@@ -67,9 +73,7 @@ export function writer(wasm, table, tokenizer) {
      */
     async answer(model, text, { limit, draft, stale, grown }) {
       const asked = tokenizer.encode(text), written = [], ends = [], entropy = [];
-      if (asked.length >= POSITIONS)
-        throw new RangeError(`The prompt takes ${asked.length} tokens and the model reads at most ${POSITIONS}. `
-          + "Shorten it.");
+      checkRoom(asked.length);
       const most = Math.min(limit, POSITIONS - asked.length), begun = performance.now();
       const guess = draft.slice(0, Math.max(most - 1, 0));
       let rows = await read(model, [...asked, ...guess], 0, asked.length - 1, stale), loss = 0, last = false;
@@ -80,7 +84,7 @@ export function writer(wasm, table, tokenizer) {
         if (token !== guess[at]) rows = rows.slice(0, at + 1); // the rest was read behind another token
         written.push(token);
         loss += of.loss;
-        const raw = tokenizer.decode(last ? written.slice(0, -1) : written).trimStart();
+        const raw = tokenizer.decode(last ? written.slice(0, -1) : written).replace(/\ufffd+$/, "").trimStart();
         ends.push([...raw].length);
         entropy.push(Math.round(1000 * of.entropy) / 1000);
         grown({ text: raw.trimEnd(), tokens: ends.length, ids: written, ends, entropy, loss: loss / ends.length,
@@ -93,6 +97,7 @@ export function writer(wasm, table, tokenizer) {
      */
     async reading(model, text, reply, stale) {
       const asked = tokenizer.encode(text), body = tokenizer.encode(reply);
+      checkRoom(asked.length + body.length);
       const rows = await read(model, [...asked, ...body], 0, asked.length - 1, stale), logits = rows[rows.length - 1];
       const losses = [...body, end].map((token, i) => logSum(rows[i]) - rows[i][token]);
       const order = [...logits.keys()].sort((a, b) => logits[b] - logits[a] || a - b).slice(0, LIKELIEST);

@@ -1,0 +1,65 @@
+"""What a tab fetches to merge by itself: names, headers, and nothing before it is asked for."""
+
+import json
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from components.server import tab_files as route
+from components.server.tab_files import LOOPS, NAMES, loops, tab_files, tab_route
+from dppa_core.tab.files import BASE, MODELS, manifest_text
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return TestClient(Starlette(routes=[tab_route()]))
+
+
+@pytest.fixture
+def packs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models that were packed so far; a pack is its model's name."""
+    packed: list[str] = []
+
+    def pack(model: str) -> bytes:
+        packed.append(model)
+        return model.encode()
+
+    monkeypatch.setattr(route, "packed", pack)
+    return packed
+
+
+def test_addresses_name_every_embedded_model_and_the_loops_by_their_hash(packs: list[str]) -> None:
+    addresses = tab_files()
+    assert addresses["base"] == BASE and addresses["models"] == list(MODELS)
+    assert addresses["weights"].keys() == {BASE, *MODELS}
+    assert addresses["loops"].startswith("tab/tab.wasm?")
+    assert not packs, "nothing is packed before it is asked for"
+
+
+def test_loops_are_kept_for_good_under_an_address_with_their_hash(client: TestClient) -> None:
+    answer = client.get(f"/{tab_files()['loops']}")
+    assert answer.content == loops() and answer.headers["content-type"] == "application/wasm"
+    assert "immutable" in answer.headers["cache-control"]
+    assert client.get(f"/tab/{LOOPS}").headers["cache-control"] == "no-cache"
+
+
+def test_the_manifest_is_asked_for_anew(client: TestClient, packs: list[str]) -> None:
+    answer = client.get(f"/{tab_files()['manifest']}")
+    assert answer.json() == json.loads(manifest_text())
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-cache" and not packs
+
+
+def test_weights_are_packed_when_they_are_asked_for(client: TestClient, packs: list[str]) -> None:
+    for name, model in NAMES.items():
+        answer = client.get(f"/tab/{name}")
+        assert answer.content == model.encode() and packs[-1] == model
+        assert answer.headers["content-type"] == "application/octet-stream"
+        assert "content-encoding" not in answer.headers, "the tab unpacks and checks it itself"
+
+
+@pytest.mark.parametrize("name", ["", "base", "none.gz", "zoo:math", "..%2ftab.wasm", "kernels"])
+def test_nothing_else_is_served(client: TestClient, packs: list[str], name: str) -> None:
+    assert client.get(f"/tab/{name}").status_code == 404 and not packs
+    assert client.post("/tab/base.gz").status_code == 405

@@ -1,0 +1,53 @@
+"""A page that holds only the tab's worker and its modules, from a plain static folder."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from dppa_core.tab.files import write_files
+from tests.e2e.server import ROOT
+
+LONGEST_MS = 60_000
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def tab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scripts, compiled loops, manifest and packed weights, as a static server has them."""
+    folder = tmp_path_factory.mktemp("tab")
+    shutil.copytree(ROOT / "assets" / "js", folder / "js")
+    shutil.copy(ROOT / "assets" / "tab" / "tab.wasm", folder)
+    shutil.copy(Path(__file__).with_name("page.html"), folder / "index.html")
+    write_files(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tab_url(tab_folder: Path) -> Iterator[str]:
+    """The address of that folder."""
+    handler = partial(_Quiet, directory=str(tab_folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def tab_page(browser: Browser, tab_url: str) -> Iterator[Page]:
+    """That page; `window.tab` asks the worker and its modules."""
+    page = browser.new_context().new_page()
+    page.set_default_timeout(LONGEST_MS)
+    page.goto(tab_url)
+    page.wait_for_function("() => window.tab")
+    yield page
+    page.context.close()
