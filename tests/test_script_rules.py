@@ -17,6 +17,7 @@ ORDER = (
     "plots",
     "pinned",
     "controls",
+    "chat",
     "panes",
     "learn",
     "learn/blocks",
@@ -100,7 +101,7 @@ def test_every_import_of_a_script_points_to_an_earlier_folder() -> None:
 def test_the_first_plot_waits_for_few_scripts_and_each_is_loaded_some_time() -> None:
     first = needed(ENTRY)
     assert first[-1] == ENTRY and len(first) <= MOST_AT_FIRST
-    assert not {"panes", "learn/blocks"} & {folder(name) for name in first}
+    assert not {"chat", "panes", "learn/blocks"} & {folder(name) for name in first}
     others = (needed(name) for name in (LATER, LESSONS, WORKER, LIVING))
     assert set(first).union(*others) == sources().keys()
     assert not {folder(name) for name in needed(LATER)} & {"learn", "learn/blocks"}

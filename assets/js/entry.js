@@ -40,7 +40,7 @@ const later = (name) => async (...values) => { (await fetchRest())[name](...valu
   failed: later("failed"), ended: later("ended"),
   offerRests: later("offerRests"), makingRests: later("makingRests"),
   pushBegins: later("pushBegins"), pushRests: later("pushRests"),
-  startSearch: later("startSearch"),
+  sends: later("sends"), startSearch: later("startSearch"),
   learn: { failed: fail, ask, go },
   // For tests/e2e; `learn.ask` and `learn.go` as well.
   state: controls.state, set: controls.set,

@@ -11,6 +11,7 @@ import gradio as gr
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import MergeRecipe
 
+from ..server.guards.body_limits import MOST_BYTES
 from ..session.conversation import stopped_turns, transcript_value
 from ..session.json_form import parsed_keys
 from ..session.session import Session
@@ -20,7 +21,15 @@ from ..widgets.browser_parts import pack
 from ..widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
 from ..work.error_notices import show_errors
 from ..work.kinds import CHATS
-from ..work.question import MERGED, ChatQuestion, Recipes, read_duel, read_question, read_settings
+from ..work.question import (
+    MERGED,
+    ChatQuestion,
+    Recipes,
+    read_duel,
+    read_question,
+    read_settings,
+    turns_of_tab,
+)
 from ..work.rate_limits import Allowance
 from ..work.studio import Studio
 from ..work.visitor import asker
@@ -39,7 +48,8 @@ def wire_chat(view: ChatView, controls: Controls, studio: Studio, allowance: All
 def _wire_asking(view: ChatView, controls: Controls, studio: Studio, allowance: Allowance) -> Any:
     @show_errors
     def on_ask(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
-        earlier = stopped_turns(values[view.turns])
+        by_tab = turns_of_tab(parsed_keys(values[view.transcript], most=MOST_BYTES))
+        earlier = (*stopped_turns(values[view.turns]), *by_tab)
         question = question_of(values, view, controls.session(values))
         if question.settings.conversation:
             question = replace(question, before=earlier[-MAX_TURNS:])
@@ -51,10 +61,11 @@ def _wire_asking(view: ChatView, controls: Controls, studio: Studio, allowance: 
             value = pack(transcript_value(turns, activity))
             yield {view.turns: turns, view.recipes: recipes, view.transcript: value}
 
-    sending = [view.send.click, view.prompt.submit]
-    gr.on(sending, None, js=activity_script("chat", "waiting"), **PRIVATE)
-    asking = gr.on(
-        sending,
+    # The page answers by itself where it can, and else asks: assets/js/chat/tab_turns.js.
+    fields, names = list(view.question.values()), ", ".join(view.question)
+    script = f"({names}) => {{ window.dppa.sends({{ {names} }}); return []; }}"
+    gr.on([view.send.click, view.prompt.submit], None, fields, js=script, **PRIVATE)
+    asking = view.transcript.ask(
         on_ask,
         inputs=controls.inputs | view.inputs,
         outputs=[view.turns, view.recipes, view.transcript],
@@ -88,8 +99,7 @@ def _wire_ends(view: ChatView, asking: Any) -> None:
 
 def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> ChatQuestion:
     """The checked question of a handler's values; raises InvalidValue."""
-    sampling = (view.max_tokens, view.temperature, view.top_p, view.seed)
-    fields = (*sampling, view.conversation, view.system)
+    _, _, *fields = view.question.values()
     settings = read_settings(*(values[field] for field in fields))
     against = parsed_keys(values[view.duel]).get("against")
     if not isinstance(against, str):

@@ -6,6 +6,7 @@ import random
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from dppa_core.checkpoints.sources.zoo import is_embedded
 from dppa_core.errors import InvalidValue, shown
@@ -29,6 +30,10 @@ from .figures import merge_label, short_name
 MERGED = "merged"
 EARLIER = "recipe:"
 """Prefix of the target of an earlier merge; its hash follows."""
+OUTSIDE = (
+    f"These models learned only {NUMBER_OF_KINDS} kinds of question; this one is outside of them. "
+    "The examples show what they know."
+)
 
 Recipes = tuple[MergeRecipe, ...]
 """Recipes that answered in this conversation, the newest first."""
@@ -109,12 +114,7 @@ def _is_embedded(session: Session) -> bool:
 
 
 def _outside(prompt: str, session: Session) -> str:
-    if is_known_kind(prompt) or not _is_embedded(session):
-        return ""
-    return (
-        f"These models learned only {NUMBER_OF_KINDS} kinds of question; this one is outside of "
-        "them. The examples show what they know."
-    )
+    return "" if is_known_kind(prompt) or not _is_embedded(session) else OUTSIDE
 
 
 def read_question(
@@ -174,6 +174,36 @@ def read_settings(
         conversation is True,
         checked_text("system prompt", system, least=0),
     )
+
+
+def turns_of_tab(sent: Mapping[str, Any]) -> tuple[Turn, ...]:
+    """The turns under "tab", which the visitor's tab answered by itself: as much of them as a
+    conversation needs. Raises InvalidValue."""
+    rows = sent.get("tab", [])
+    return tuple(map(_turn_of_tab, rows if isinstance(rows, list) else [rows]))
+
+
+def _turn_of_tab(row: object) -> Turn:
+    match row:
+        case {
+            "id": str(name),
+            "prompt": prompt,
+            "earlier": int(earlier),
+            "system": system,
+            "answers": list(pairs),
+        }:
+            settings = AnswerSettings(system=checked_text("system prompt", system, least=0))
+            answers = tuple(map(_answer_of_tab, pairs))
+            text = checked_text("question", prompt)
+            return Turn(name, text, answers, settings, max(earlier, 0))
+    raise InvalidValue(f"The page sent earlier answers in an unreadable form: {row!r:.80}.")
+
+
+def _answer_of_tab(pair: object) -> ModelAnswer:
+    match pair:
+        case [str(target), str(text)]:
+            return ModelAnswer(target, target, state="done", text=whole(text))
+    raise InvalidValue(f"The page sent earlier answers in an unreadable form: {pair!r:.80}.")
 
 
 def _seed(value: object) -> int:

@@ -26,7 +26,7 @@ def _wordings(texts: Iterable[str]) -> str:
     return "|".join(re.sub(r"\\\{\w\\\}", ".+", re.escape(text)) for text in texts)
 
 
-_LEARNED_WORDING = re.compile(
+WORDING = re.compile(
     "|".join(
         (
             rf".*\d.* (?:{_wordings(math.QUESTIONS)})",
@@ -41,6 +41,7 @@ _LEARNED_WORDING = re.compile(
     ),
     re.IGNORECASE,
 )
+"""Matches the whole of a learned question; scripts of the page match it too."""
 
 NUMBER_OF_KINDS = sum(len(tasks_of(domain)) for domain in DOMAINS) + len(_SKILLS)
 """Kinds of question that the embedded models learned: tasks of the domains, and bare skills."""
@@ -54,5 +55,5 @@ the search grows with the fourth power of the length."""
 def is_known_kind(prompt: str) -> bool:
     """Return True if `prompt` has the wording of a learned kind of question."""
     return len(prompt) <= MAX_PROMPT_CHARACTERS and bool(
-        _LEARNED_WORDING.fullmatch(" ".join(prompt.split()))
+        WORDING.fullmatch(" ".join(prompt.split()))
     )

@@ -1,6 +1,7 @@
 """Scripts of the page, tested in a browser without a server."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from components.widgets.scripts import data_tag, sources
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import SCALINGS, Override, PruningParameters
 from dppa_core.pruning.rate_table import pack_table, rate_table
+from dppa_core.tasks import DOMAINS, draw_items
+from dppa_core.tasks.prompt_recognition import MAX_PROMPT_CHARACTERS, WORDING, is_known_kind
 from tests.helpers.random_profiles import pair
 
 BUTTONS = """
@@ -280,3 +283,24 @@ def test_densities_are_those_of_python_on_random_plans(page: Page) -> None:
         assert theirs.keys() == ours.keys()
         for name, shares in ours.items():
             assert theirs[name] == pytest.approx(shares, abs=4e-3), (seed, name)
+
+
+def test_learned_questions_are_recognised_as_the_server_recognises_them(page: Page) -> None:
+    load(page, "tab/marks")
+    drawn = [item.prompt for name in DOMAINS for item in islice(draw_items(name, "test"), 100)]
+    others = [text.replace("How", "Why").replace("Is ", "If ") for text in drawn]
+    texts = [
+        *drawn,
+        *others,
+        "Compare 3 and 4.",
+        " 1 +  2 = ?\n",
+        "1 + 2",
+        "hi",
+        "",
+        "1 - 1?",
+        "x" * 401,
+    ]
+    learned = {"wording": WORDING.pattern, "most": MAX_PROMPT_CHARACTERS}
+    script = "([texts, learned]) => texts.map(text => scripts.isLearned(text, learned))"
+    known = page.evaluate(script, [texts, learned])
+    assert known == list(map(is_known_kind, texts)) and not all(known)

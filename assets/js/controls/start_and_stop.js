@@ -17,6 +17,8 @@ const QUIET_MS = 150; // Gradio reports the end of a stopped run twice, and is r
 const PATIENCE_MS = 3000; // Gradio reports nothing if the run ended by itself when Stop was pressed
 const ending = new Set(), again = new Set(), goesOn = new Set(); // parts
 const quiet = {}; // part -> timer
+/** Part -> ends its run in the tab, of which Gradio knows nothing. @type {Record<string, (() => void) | undefined>} */
+export const runsInTab = {};
 const busy = (part) => (server.activity[part] ?? "idle") !== "idle";
 function hold(event) {
   event.stopImmediatePropagation();
@@ -29,12 +31,14 @@ function start(part, event) {
   if (!busy(part)) setActivity(part, "waiting");
 }
 function stop(part, event) {
+  if (runsInTab[part]) { hold(event); stops(part); return; }
   if (ending.has(part)) { again.delete(part); hold(event); }
   stops(part);
   setActivity(part, "idle");
 }
 export const stops = (part) => {
   again.delete(part);
+  runsInTab[part]?.();
   if (!busy(part)) return;
   ending.add(part);
   restIn(part, PATIENCE_MS);

@@ -23,6 +23,10 @@ let choose = () => {};
 /** Pin a question of the chat. @param {string} question */
 export const pin = (question) => choose(question);
 export const pinnedNow = () => pinned;
+/** Examples of embedded models' questions, with their answers. @type {any[]} */
+let toys = [];
+/** The example with this question. @param {string} question */
+export const exampleOf = (question) => toys.find(({ prompt }) => prompt === question);
 /**
  * Questions that are offered.
  * @type {{domain: string, prompt: string, answer?: string, read?: any, line?: string}[]}
@@ -44,7 +48,7 @@ const size = () =>
 
 part("pinned", ({ host, get, put: send, trigger, watch }) => {
   host.replaceChildren();
-  const toys = get()?.examples ?? [];
+  toys = get()?.examples ?? [];
   examples = toys;
   let lists = server.own;
   const box = html("section", { class: "pinned", "aria-label": "Pinned question and the merge's answer" }, host);
@@ -63,7 +67,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const input = html("input",
     { type: "text", id: "pinned-own", maxlength: 2000, placeholder: "Type a question, then press Enter",
       "aria-label": "A question of your own", hidden: "" }, box);
-  const length = html("output", { class: "how", id: "pinned-length" }, box); // panes/chat.js counts
+  const length = html("output", { class: "how", id: "pinned-length" }, box); // chat/chat.js counts
   const text = html("p", { class: "answer-text", id: "pinned-text", "data-living": "answer" }, box);
   const drawOthers = otherAnswers(box);
   const note = html("p", { class: "how", id: "pinned-note" }, box);

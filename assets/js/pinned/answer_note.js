@@ -16,9 +16,11 @@ export const showMark = (mark, right, expected) => {
 
 const fetched = () => (tab.state === "loading" && tab.share ? percent(tab.share) : "");
 
-/** The sign of who writes. @param {HTMLElement} sign @param {"tab" | "server" | undefined} source */
-export function showSource(sign, source) {
-  const share = fetched();
+/**
+ * The sign of who writes, or wrote.
+ * @param {HTMLElement} sign @param {"tab" | "server" | undefined} source @param {string} share Of the models fetched.
+ */
+export function showSource(sign, source, share = fetched()) {
   sign.hidden = !source;
   put(sign, "data-source", source ?? "");
   say(sign, share ? `${source} · tab ${share}` : source ?? "");

@@ -33,7 +33,7 @@ export const isCurrent = () => server.exact !== null && controls.keyOf(server.ex
 
 // --- recipe hashes by the choices that they were made for ---------------------------------
 const recipes = new Map();
-export const recipe = () => recipes.get(controls.key()) ?? null; // null: unknown yet
+export const recipe = (key = controls.key()) => recipes.get(key) ?? null; // null: unknown yet
 /** @param {Record<string, any>} choices @param {any} recipe */
 function learn(choices, recipe) {
   recipes.set(controls.keyOf(choices), recipe);

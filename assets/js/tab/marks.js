@@ -23,3 +23,10 @@ export function isRight({ answer, read }, reply) {
     (Array.isArray(read) ? onlyLabel(text, read) : READERS[read](text));
   return said(reply) !== null && said(reply) === said(answer);
 }
+
+/**
+ * Whether a question is of a kind that the embedded models learned: dppa_core/tasks/prompt_recognition.py.
+ * @param {string} question @param {{wording: string, most: number}} learned
+ */
+export const isLearned = (question, { wording, most }) => [...question].length <= most
+  && new RegExp(`^(?:${wording})$`, "i").test(question.trim().split(/\s+/).join(" "));

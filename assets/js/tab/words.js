@@ -23,6 +23,8 @@ export const tab = {
 /** @type {Worker | null} */
 let worker = null;
 let number = 0;
+/** Models whose weights are in the tab. @type {Set<string>} */
+const fetched = new Set();
 /** Number of a wish -> what takes its messages, and the controls then. */
 /** @type {Map<number, {take: (message: any) => void, key: string}>} */
 const takers = new Map();
@@ -61,8 +63,15 @@ export function mergeNow() {
         Math.round(1e6 * controls.coefficientAt(model, layer)) / 1e6) })) };
 }
 
-/** A single question in the embedded models' template. @param {string} question */
-export const rendered = (question) => `<|bos|><|user|>${question}<|end|><|assistant|>`;
+/**
+ * A question in the embedded models' template.
+ * @param {string} question @param {string[][]} earlier Questions with their answers. @param {string} system
+ */
+export function rendered(question, earlier = [], system = "") {
+  const said = [...(system ? [["system", system]] : []),
+    ...earlier.flatMap(([asked, answer]) => [["user", asked], ["assistant", answer]]), ["user", question]];
+  return `<|bos|>${said.map(([role, text]) => `<|${role}|>${text}<|end|>`).join("")}<|assistant|>`;
+}
 
 function fail(/** @type {string} */ why) {
   Object.assign(tab, { state: "failed", why });
@@ -85,7 +94,10 @@ function begin() {
       redraw();
       return;
     }
-    if (data.kind === "merged") tab.state = "ready";
+    if (data.kind === "merged") {
+      tab.state = "ready";
+      for (const model of data.models) fetched.add(model);
+    }
     if (data.kind === "failed") { fail(data.why); return; }
     const taker = takers.get(data.id);
     if (data.kind === "plans" && taker) tables.takePlans(taker.key, data.plans);
@@ -100,13 +112,25 @@ function begin() {
 /**
  * Wish for words, or for a reading of a text. The newest wish of a channel replaces those that wait.
  * @param {string} channel
- * @param {{merge?: any, model?: string, prompt?: string, reply?: string, limit?: number, draft?: number[]}} wish
+ * @param {{merge?: any, model?: string, prompt?: string, reply?: string, limit?: number, draft?: number[],
+ *   key?: string}} wish `key`: the controls that its merge stands for, if not those of now; "" for none.
  * @param {(message: any) => void} take Called with `merged`, each `words`, a `reading`, and at last `fulfilled`,
  *   `replaced`, `refused` (why: the prompt is too long) or `failed`.
  */
-export function wishFor(channel, wish, take) {
+export function wishFor(channel, { key = controls.key(), ...wish }, take) {
   if (!worker && tab.state !== "failed") begin();
   if (!worker) { take({ kind: "failed", why: tab.why }); return; }
-  takers.set(++number, { take, key: controls.key() });
+  takers.set(++number, { take, key });
   worker.postMessage({ channel, id: number, limit: 48, ...wish });
+}
+
+/**
+ * Whether the models of some wishes are in the tab; those that are not will be, for later ones.
+ * @param {{merge?: TabMerge, model?: string}[]} wishes
+ */
+export function areFetched(wishes) {
+  const needed = wishes.flatMap(({ merge, model }) => merge?.models.map((part) => part.model) ?? model ?? []);
+  const missing = [...new Set(needed)].filter((model) => !fetched.has(model));
+  for (const model of missing) wishFor(`fetch ${model}`, { model }, () => {});
+  return missing.length === 0;
 }

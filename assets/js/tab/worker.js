@@ -53,7 +53,7 @@ async function fulfil(wish) {
   if (!used.every(held.has)) await load([...new Set(used)], channel);
   const started = performance.now();
   const parts = merge ? treatments(merge, manifest) : [], address = merge ? held.merge(parts) : held.at(model);
-  post({ channel, id, kind: "merged", ms: performance.now() - started });
+  post({ channel, id, kind: "merged", ms: performance.now() - started, models: used });
   const ranked = parts.filter(({ planned }) => planned.length);
   post({ channel, id, kind: "plans", plans: Object.fromEntries(ranked.map((part) =>
     [part.model, { planned: part.planned, ...held.measured(part.model, part.planned) }])) });

@@ -1,4 +1,4 @@
-"""The chat: question, choice of models, answers; assets/js/panes/chat.js draws the conversation."""
+"""The chat: question, choice of models, answers; assets/js/chat/chat.js draws the conversation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from gradio.components import Component
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE
 from dppa_core.models.reply import MAX_PROMPT_CHARS, MAX_TOKENS
 from dppa_core.tasks import DOMAINS, NEWS, example_prompts
+from dppa_core.tasks.prompt_recognition import MAX_PROMPT_CHARACTERS, WORDING
 
 from ...session.conversation import LEAST_TOP_P, USUAL_ANSWER, transcript_value
 from ...session.session import Session
 from ...widgets.browser_parts import live, static
 from ...widgets.controls import slider
 from ...widgets.theme import domain_colour
-from ...work.question import first_targets, target_choices
+from ...work.question import OUTSIDE, first_targets, target_choices
 
 HINT = (
     '<p class="how"><span class="keys">Shift+Enter or Ctrl+Enter sends.</span>'
@@ -42,8 +43,9 @@ class ChatView:
     """The components of the chat."""
 
     transcript: gr.HTML
+    """Shows the conversation, asks, and says what the tab answered by itself."""
     turns: gr.State
-    """The conversation; the browser shows it and cannot change it."""
+    """The conversation, as far as the server knows it."""
     recipes: gr.State
     """Recipes that answered, the newest first."""
     prompt: gr.Textbox
@@ -62,17 +64,21 @@ class ChatView:
     place: gr.HTML
 
     @property
+    def question(self) -> dict[str, Component]:
+        """Name -> component of a question's fields: its text, who answers, then all settings."""
+        names = ("prompt", "targets", "max_tokens", "temperature", "top_p", "seed")
+        return {name: getattr(self, name) for name in (*names, "conversation", "system")}
+
+    @property
     def inputs(self) -> set[Component]:
         """Inputs of a question."""
-        question = {self.prompt, self.targets, self.duel, self.turns, self.recipes}
-        sampling = {self.max_tokens, self.temperature, self.top_p, self.seed}
-        return question | sampling | {self.conversation, self.system}
+        return {*self.question.values(), self.duel, self.transcript, self.turns, self.recipes}
 
 
 def build_chat(session: Session) -> ChatView:
     """Build the transcript, and below it examples and the question."""
     with gr.Column(elem_id="chat-stage"):
-        transcript = live("transcript", transcript_value((), "idle"), events=("forget",))
+        transcript = live("transcript", transcript_value((), "idle"), events=("ask", "forget"))
         examples = live("examples", _examples(), events=("pick",))
     with gr.Column(elem_id="chat-ask"):
         prompt = gr.Textbox(
@@ -105,11 +111,12 @@ def build_chat(session: Session) -> ChatView:
     )
 
 
-def _examples() -> list[dict[str, Any]]:
-    """Two questions of each domain; and articles, for models of some bases only."""
+def _examples() -> dict[str, Any]:
+    """Two questions of each domain; and articles, for models of some bases only. And how the page
+    recognises questions that the embedded models learned."""
     bases = [f"zoo:{name}" for name in FETCHABLE]
     articles = {"finance": {"prompts": example_prompts(NEWS), "bases": bases}}
-    return [
+    groups = [
         {
             "domain": name,
             "colour": domain_colour(name),
@@ -118,6 +125,8 @@ def _examples() -> list[dict[str, Any]]:
         }
         for name in DOMAINS
     ]
+    learned = {"wording": WORDING.pattern, "most": MAX_PROMPT_CHARACTERS, "note": OUTSIDE}
+    return {"groups": groups, "learned": learned}
 
 
 def _answer_settings(session: Session) -> dict[str, Any]:

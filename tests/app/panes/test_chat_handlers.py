@@ -59,6 +59,13 @@ def duel(against: Any) -> str:
     return json.dumps({"against": against})
 
 
+def by_tab(**changes: Any) -> str:
+    """What the page sends of a turn that its tab answered."""
+    answers = [["merged", "Merged said this."], ["zoo:base", "Two."]]
+    turn = {"id": "a", "prompt": "1 + 1?", "earlier": 0, "system": "", "answers": answers}
+    return json.dumps({"tab": [turn | changes]})
+
+
 def test_an_answer_grows_and_ends_at_rest(page: gr.Blocks) -> None:
     *_, last = ask(page)
     (turn,) = last["shown"]["turns"]
@@ -90,6 +97,10 @@ def test_a_blind_comparison_asks_two_whoever_is_ticked(page: gr.Blocks) -> None:
         ({"prompt": "${alert(1)}" * 300}, "at most 2000 fit"),
         ({"answer-with": ["/etc/passwd"]}, "No model is chosen"),
         ({"models": "[]"}, "list of models"),
+        ({"transcript": '{"tab": 5}'}, "earlier answers in an unreadable form"),
+        ({"transcript": '{"tab": [{"id": "a"}]}'}, "earlier answers in an unreadable form"),
+        ({"transcript": by_tab(answers=[["merged", 5]])}, "earlier answers in an unreadable form"),
+        ({"transcript": by_tab(prompt="x" * 2001)}, "at most 2000 fit"),
     ],
 )
 def test_what_no_page_sends_is_refused_in_one_line(
@@ -173,3 +184,13 @@ def test_a_conversation_reads_each_model_s_own_answers(page: gr.Blocks) -> None:
     places = [turn.answers[0].prompt.find(text) for text in prompts]
     assert "Merged" not in turn.answers[0].prompt
     assert turn.earlier == 1 and -1 not in places and places == sorted(places)
+
+
+def test_a_conversation_goes_on_behind_what_the_tab_answered(page: gr.Blocks) -> None:
+    settings = {"conversation": True, "answer_with": ["zoo:base"], "prompt": "And 2?"}
+    *_, last = ask(page, transcript=by_tab(), **settings)
+    first, turn = last["turns"]
+    read = turn.answers[0].prompt
+    places = [read.find(text) for text in ("user\n1 + 1?", "assistant\nTwo.", "user\nAnd 2?")]
+    assert first.id == "a" and last["shown"]["order"] == ["a", turn.id] and turn.earlier == 1
+    assert "Merged" not in read and -1 not in places and places == sorted(places)

@@ -2,9 +2,10 @@
 // Text of people and models is inserted as text, never as markup.
 import { meaning } from "../base/glossary_bubbles.js";
 import { html, svg, say, sayProse, put, percent1, three, THIN } from "../base/shapes.js";
-import { showMark } from "../pinned/answer_note.js";
+import { showMark, showSource } from "../pinned/answer_note.js";
 import { showNext } from "../pinned/next.js";
 import { pieces } from "../pinned/tokens.js";
+import * as controls from "../session/controls.js";
 import { server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 
@@ -22,6 +23,8 @@ export const talk = {
   earlier: [],
   /** The other model of a blind comparison. */
   against: "",
+  /** Wordings of the questions that the embedded models learned, up to a length, and a note about others. */
+  learned: { wording: "", most: 0, note: "" },
 };
 
 // --- small buttons with a picture and a title ----------------------------------------------------
@@ -120,6 +123,7 @@ export const answerOf = (grid, turn) => {
   html("span", { class: "swatch", "aria-hidden": "true" }, head);
   const name = html("strong", {}, head);
   const recipe = html("span", { class: "tag" }, head);
+  const sign = html("span", { class: "source" }, head);
   const mark = html("span", { class: "right-mark" }, head);
   const copy = iconButton(head, "copy", "Copy this answer");
   const text = html("p", { class: "answer-text" }, root);
@@ -154,8 +158,11 @@ export const answerOf = (grid, turn) => {
   // secret: left or right, of an answer whose author is hidden; held: its text is hidden as well
   function fill(answer, current, secret, held) {
     latest = answer;
-    const stale = !secret && answer.target === "merged" && answer.recipe !== current;
+    const changed = answer.recipe ? answer.recipe !== current : answer.key !== controls.key();
+    const stale = !secret && answer.target === "merged" && changed, source = answer.source === "tab" ? "tab" : "server";
     put(root, "data-state", answer.state);
+    put(root, "data-source", source);
+    showSource(sign, secret ? undefined : source, "");
     put(root, "data-target", secret || answer.target);
     put(root, "data-recipe", secret ? "" : answer.recipe);
     put(root, "data-stale", stale);
@@ -182,7 +189,7 @@ export const answerOf = (grid, turn) => {
     say(surprise, `mean probability ${percent1(Math.exp(-answer.loss))}`);
     const unbegun = answer.state === "stopped" && !answer.text ? "stopped before its first word" : "";
     sayProse(note, answer.note || unbegun || STATES[secret && running ? "writing" : answer.state] || "");
-    if (!secret && !answer.before && answer.recipe && (answer.state === "writing" || answer.state === "done"))
+    if (!secret && source === "server" && !answer.before && ["writing", "done"].includes(answer.state))
       tables.noteMerged(answer.recipe);
   }
   return { fill };

@@ -5,15 +5,19 @@ import { redraw, paint, part, server, waits } from "../session/parts.js";
 import * as controls from "../session/controls.js";
 import * as tables from "../session/tables.js";
 import { pin } from "../pinned/answer.js";
-import { stops } from "../controls/start_and_stop.js";
+import { runsInTab, stops } from "../controls/start_and_stop.js";
 import { iconButton, answerOf, showPrompts, promptsOf, isRunning, commonFailure, talk } from "./answer.js";
 import { ballotOf, secretOf, heldBack, votes } from "./blind_votes.js";
 import { barOf } from "./conversation.js";
 import { recall, endTurn, remember, typed } from "./restored_chat.js";
+import { findRecipes, forServer, isOfTab, turnInTab } from "./tab_turns.js";
 
 const MOST_TURNS = 20;
+let send = (/** @type {any} */ _question) => {};
+/** A question is sent: it is answered here, or the server is asked. @param {any} question */
+export const sends = (question) => send(question);
 
-part("transcript", ({ host, get, watch, trigger }) => {
+part("transcript", ({ host, get, watch, trigger, put: tell }) => {
   host.replaceChildren();
   const empty = html("p", { class: "empty" }, host,
     "Ask your own question or take one of these, then Send. Each question stands alone; Answer settings, below, can "
@@ -22,8 +26,8 @@ part("transcript", ({ host, get, watch, trigger }) => {
     turns: () => value.turns,
     redraw: () => repaint(),
     forget: () => {
-      for (const { id } of value.turns) forgotten.add(id);
       stops("chat");
+      for (const { id } of value.turns) forgotten.add(id);
       take({ order: [], turns: [], activity: "idle" });
       document.querySelector("#prompt textarea")?.focus();
       trigger("forget");
@@ -83,11 +87,12 @@ part("transcript", ({ host, get, watch, trigger }) => {
   }
   // While a turn is written, only that one is sent. Turns that the server has forgotten stay: it knows
   // none from before a reload, and stores only the latest visitors.
+  let known = new Set(); // turns that the server knows
   function whole(next) {
-    const turnsById = new Map([...value.turns, ...next.turns].map((turn) => [turn.id, turn]));
-    const now = next.order.filter((id) => turnsById.has(id) && !forgotten.has(id)).map((id) => turnsById.get(id));
-    const rest = value.turns.filter(({ id }) => !next.order.includes(id) && !forgotten.has(id));
-    return [...rest.map((turn) => endTurn(turn, "stopped")), ...now].slice(-MOST_TURNS);
+    const byTab = value.turns.filter(isOfTab); // of which the server knows only what a conversation needs
+    const turnsById = new Map([...value.turns, ...next.turns, ...byTab].map((turn) => [turn.id, turn]));
+    return [...turnsById.values()].filter(({ id }) => !forgotten.has(id))
+      .map((turn) => (known.has(turn.id) || isOfTab(turn) ? turn : endTurn(turn, "stopped"))).slice(-MOST_TURNS);
   }
   // Keep a new turn in view from its question on, until it ends or the reader scrolls.
   let /** @type {any} */ pinned = null;
@@ -124,7 +129,8 @@ part("transcript", ({ host, get, watch, trigger }) => {
       ended.delete(id);
       votes.delete(id);
     }
-    const merged = value.turns.flatMap((turn) => turn.answers).filter((a) => a.target === "merged" && a.text);
+    const merged = value.turns.flatMap((turn) => turn.answers)
+      .filter((a) => a.target === "merged" && a.text && a.recipe);
     server.answered = merged.length ? merged[merged.length - 1].recipe : null;
     talk.earlier =
       [...new Set(merged.filter((answer) => !answer.before).map((answer) => answer.recipe).reverse())].slice(0, 8);
@@ -138,8 +144,38 @@ part("transcript", ({ host, get, watch, trigger }) => {
     follow();
     redraw();
   }
-  watch(take);
-  take(get());
+  const heard = (next) => {
+    if (Array.isArray(next?.order)) known = new Set(next.order);
+    take(next);
+  };
+  watch(heard);
+  heard(get());
+
+  // --- answers by the tab ----------------------------------------------------------------------
+  let dirty = false;
+  function askServer() {
+    tell({ tab: forServer(value.turns, known) });
+    trigger("ask");
+  }
+  send = (question) => {
+    const inTab = turnInTab(question, value.turns);
+    if (!inTab) { askServer(); return; }
+    const { turn, write } = inTab;
+    const show = (turns, activity) => take({ turns, activity });
+    show([turn], "answering");
+    runsInTab.chat = write(() => {
+      dirty = true;
+      redraw();
+      if (running(turn)) return;
+      delete runsInTab.chat;
+      show([], "idle");
+    }, () => { // the worker has ended: the server answers the whole question
+      delete runsInTab.chat;
+      forgotten.add(turn.id);
+      show([], "waiting");
+      askServer();
+    });
+  };
   window.addEventListener("pagehide", () => remember(value.turns));
   let last;
   paint(() => {
@@ -150,8 +186,9 @@ part("transcript", ({ host, get, watch, trigger }) => {
     }
     if (waiting) say(queue, `Your question is ${waits()}`);
     // only the stale marks follow the sliders
-    const current = tables.recipe();
-    if (current !== last) { last = current; repaint(); }
+    const current = `${tables.recipe()} ${controls.key()}`;
+    if (findRecipes(value.turns)) take({ turns: [], activity: value.activity });
+    if (current !== last || dirty) { last = current; dirty = false; repaint(); }
   });
 });
 
@@ -190,6 +227,7 @@ document.addEventListener("input", (event) => {
 part("examples", ({ host, get, trigger }) => {
   host.replaceChildren();
   if (typed && !document.querySelector("#prompt textarea")?.value) { server.picked = typed; trigger("pick"); }
+  talk.learned = get()?.learned ?? talk.learned;
   const long = [];
   let ownLists = server.own;
   function show({ domain, colour, prompts, articles }) {
@@ -213,7 +251,7 @@ part("examples", ({ host, get, trigger }) => {
     long.length = 0;
     const lists = ownLists.map(({ model, label, prompts }) =>
       ({ domain: label, colour: server.names[model]?.colour ?? "var(--d-base)", prompts: prompts.slice(0, 2) }));
-    for (const group of lists.length ? lists : get() || []) show(group);
+    for (const group of lists.length ? lists : get()?.groups ?? []) show(group);
   }
   fill();
   paint(() => {

@@ -22,6 +22,7 @@ function plainAnswer(answer, secret) {
   const rate = speedOf(answer);
   return {
     model: answer.label, target: answer.target, recipe: answer.recipe || null, ...content,
+    written_by: answer.source ?? "server",
     tokens: answer.tokens,
     tokens_per_second: rate === null ? null : +rate.toFixed(2),
     loss_nats_per_token: answer.tokens ? +answer.loss.toFixed(6) : null,

@@ -5,6 +5,7 @@ import { redraw, paint, part } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 import * as words from "../plots/plot_sentences.js";
 import { talk } from "./answer.js";
+import { isOnlyHere } from "./tab_turns.js";
 
 const KEY = "dppa.votes.1";
 const MOST_ROWS = 40, FEW = 30;
@@ -96,13 +97,16 @@ export const ballotOf = (root, redraw) => {
 };
 
 // --- the choice of the other model, and the tally below it ----------------------------------------------------
+// The server draws answers, and knows only recipes that it merged.
+const isGreedy = () =>
+  Number(/** @type {any} */ (document.querySelector("#temperature input[type=range]"))?.value ?? 0) === 0;
 function choices() {
   const { base, models } = controls.state;
   const current = tables.recipe();
   return [["", "off"], ...[base, ...models.map((model) => model.ref)].filter(Boolean)
     .map((name) => [name, `merged against ${words.label(name)}`]),
-  ...talk.earlier.filter((recipe) => recipe !== current)
-  .map((recipe) => [EARLIER + recipe, `merged against earlier recipe ${recipe.slice(0, 6)}`])];
+  ...talk.earlier.filter((recipe) => recipe !== current && (isGreedy() || !isOnlyHere(recipe)))
+    .map((recipe) => [EARLIER + recipe, `merged against earlier recipe ${recipe.slice(0, 6)}`])];
 }
 function table(box) {
   box.replaceChildren();
