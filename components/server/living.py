@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dppa_core.tab.files import write_files
+from dppa_core.tab.files import manifest_text, write_files
 from dppa_core.teaching.by_hand.grid import FACTORS, RATES, first_walk, walks
 
 from ..session.method_choice import catalogue
@@ -96,7 +96,7 @@ def _page(studio: Studio, scripts: Mapping[str, bytes], style: bytes) -> str:
     tags = {
         "glossary-words": dict(glossary()),
         "session-schema": schema(),
-        "tab-files": tab_files(),
+        "tab-files": tab_files(manifest_text()),
         "living-data": figure_data(studio),
     }
     return f"""<!doctype html>

@@ -43,14 +43,21 @@ def hash_of(content: bytes) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content).digest()).decode()}"
 
 
-def tab_files() -> dict[str, Any]:
-    """Addresses for the page's scripts, relative to the page."""
+def tab_files(manifest: bytes | None = None) -> dict[str, Any]:
+    """Addresses for the page's scripts, relative to the page.
+
+    Args:
+        manifest: To be checked by the browser. A server has none at its start: it takes seconds.
+    """
+    hashes = {"loops": hash_of(loops())}
+    if manifest:
+        hashes["manifest"] = hash_of(manifest)
     return {
         "base": BASE,
         "models": list(MODELS),
         "loops": f"{FOLDER}/{LOOPS}?{hashlib.sha256(loops()).hexdigest()[:16]}",
         "manifest": f"{FOLDER}/{MANIFEST}",
-        "integrity": {"loops": hash_of(loops()), "manifest": hash_of(manifest_text())},
+        "integrity": hashes,
         "weights": {model: f"{FOLDER}/{name}" for name, model in NAMES.items()},
     }
 
