@@ -7,7 +7,7 @@ import * as tables from "../session/tables.js";
 /**
  * Addresses relative to the page, and the models that a tab knows: components/server/tab_files.py.
  * @type {{base: string, models: string[], loops: string, manifest: string, weights: Record<string, string>,
- *   integrity: {loops: string, manifest: string}} | null}
+ *   integrity: {loops: string, manifest?: string}} | null}
  */
 const files = JSON.parse(document.getElementById("tab-files")?.textContent ?? "null");
 const LAYERS = 6, BYTES_OF_MODEL = 5_200_000; // bytes of a packed model, about
@@ -32,18 +32,23 @@ const takers = new Map();
 /** Vector instructions of WebAssembly: one function with one constant of 128 bits. */
 const VECTORS = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253,
   98, 11];
-const isAble = () => Boolean(files) && typeof Worker === "function" && typeof DecompressionStream === "function"
+const isAble = Boolean(files) && typeof Worker === "function" && typeof DecompressionStream === "function"
   && globalThis.WebAssembly?.validate(Uint8Array.from(VECTORS));
 
 /** Whether a model alone can answer in the tab. @param {string} model */
 export const knows = (model) =>
-  tab.state !== "failed" && isAble() && (model === files?.base || Boolean(files?.models.includes(model)));
+  tab.state !== "failed" && isAble && (model === files?.base || Boolean(files?.models.includes(model)));
 
-/**
- * The current merge as the worker reads it; null where the server must answer.
- * @returns {TabMerge | null}
- */
+/** The merge of the controls read last: several parts ask for it in every frame. */
+let newest = { key: "", merge: /** @type {TabMerge | null} */ (null) };
+/** The current merge as the worker reads it; null where the server must answer. */
 export function mergeNow() {
+  const key = `${tab.state} ${controls.key()}`;
+  if (key !== newest.key) newest = { key, merge: readMerge() };
+  return newest.merge;
+}
+/** @returns {TabMerge | null} */
+function readMerge() {
   const { state } = controls, method = controls.method(), models = state.models.filter(controls.decides);
   const of = (/** @type {string} */ name) => {
     const item = method.parameters.find((/** @type {any} */ one) => one.name === name);
