@@ -21,6 +21,16 @@ from dppa_core.tab.files import BASE, MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "out" / "living"
+FIGURES = {
+    "stage": "figure=stage",
+    "significance": "figure=heatmap",
+    "partitions": "figure=kept&rate=0.9&model=law",
+    "distribution": "figure=distribution&rate=0.9",
+    "prune": "figure=strip&rate=0.95",
+    "amplify": "figure=answer&rate=0.95&strength=0.01682&factors=1.189,3.668",
+    "hand": "figure=by-hand",
+}
+"""Figures of the documentation: name of the picture in docs/pictures -> address."""
 
 
 def opening_answers(studio: Studio) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 They go to out/pictures; those that docs/pictures has, which the documentation shows, are renewed.
 
-    python scripts/picture.py [STEP …]      some of them, as chat drill; all if none is named
+    python scripts/picture.py [STEP …]      some of them, as chat drill living; all if none is named
 
 Starts the app as a person does, and fills each view as one would: a question, a comparison, an
 attribution, a score, a search. Closed views compute nothing, so the order is that of the page.
@@ -11,6 +11,7 @@ attribution, a score, a search. Closed views compute nothing, so the order is th
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,14 +20,19 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 
+from components.server.living import write_living  # noqa: E402
+from components.work.studio import Studio as Shared  # noqa: E402
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE  # noqa: E402
+from scripts.living import FIGURES  # noqa: E402
 from tests.e2e.chromium import HELP, find_chromium  # noqa: E402
 from tests.e2e.page_driver import ANSWER_MS, ARGUMENTS, Studio, new_context  # noqa: E402
 from tests.e2e.server import Server  # noqa: E402
+from tests.helpers.file_server import file_server  # noqa: E402
 
 SIZES = ((1440, 900), (390, 844))
 THEMES = ("light", "dark")
 FOLDER = ROOT / "out" / "pictures"
+LIVING, FIGURE_WIDTH = "living", 860
 DOCS_PICTURES = ROOT / "docs" / "pictures"
 
 
@@ -182,6 +188,23 @@ def pictures(browser: Browser, url: str, names: Sequence[str]) -> Iterator[Path]
             context.close()
 
 
+def figure_pictures(browser: Browser) -> Iterator[Path]:
+    """Take the living figures of the documentation, as they are before a touch."""
+    studio = Shared(public=True)
+    with TemporaryDirectory() as folder:
+        write_living(Path(folder), studio)
+        studio.close()
+        with file_server(Path(folder)) as address:
+            page = browser.new_page(viewport={"width": FIGURE_WIDTH, "height": 400})
+            for (name, words), theme in product(FIGURES.items(), THEMES):
+                page.goto("about:blank")
+                page.goto(f"{address}/index.html#{words}&theme={theme}")
+                _attached(page, "[data-drawn]")
+                path = DOCS_PICTURES / f"living-{name}-{theme}.png"
+                page.screenshot(path=path, full_page=True)
+                yield path
+
+
 def main() -> None:
     """Write out/pictures, and renew docs/pictures."""
     program = find_chromium()
@@ -191,8 +214,13 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         server = Server.start(Path(folder) / "app.log")
         try:
-            for path in pictures(browser, server.url, sys.argv[1:]):
-                sys.stdout.write(f"{path.relative_to(ROOT)}\n")
+            names = [name for name in sys.argv[1:] if name != LIVING]
+            if names or not sys.argv[1:]:
+                for path in pictures(browser, server.url, names):
+                    sys.stdout.write(f"{path.relative_to(ROOT)}\n")
+            if LIVING in sys.argv or not sys.argv[1:]:
+                for path in figure_pictures(browser):
+                    sys.stdout.write(f"{path.relative_to(ROOT)}\n")
         finally:
             server.stop()
             browser.close()

@@ -11,6 +11,7 @@ import posixpath
 import re
 import sys
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ COLOURS = "palette.css"
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\((?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?\)")
 _LIGHT = re.compile(r"(!\[[^\]]*\]\([^)]*-)light\.png\)")
 """A picture of the page, which has a dark one beside it."""
+_LIVING = re.compile(r"!\[([^\]]*)\]\(([^)]*?living-(\w+)-)light\.png\)")
+"""A picture of a living figure, which docs/scripts/living.js puts in its place."""
 _FENCE = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
 
 
@@ -61,12 +64,37 @@ def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
     elif source in OF_THE_ROOT or source.startswith("lab/"):
         page.meta["search"] = {"boost": 0.5}
     parts[::2] = [_LINK.sub(lambda m: _site_link(m, source, files), part) for part in parts[::2]]
+    parts[::2] = [_LIVING.sub(_figure, part) for part in parts[::2]]
     return _LIGHT.sub(r"\1light.png#only-light)\1dark.png#only-dark)", "".join(parts))
 
 
 def on_page_content(html: str, **_: Any) -> str:
     """Show pipes of code in tables as GitHub does, without the backslash in front of them."""
     return re.sub(r"<td.*?</td>", lambda cell: cell[0].replace(r"\|", "|"), html, flags=re.DOTALL)
+
+
+def on_post_build(config: Any) -> None:
+    """Write the living figures into the site."""
+    sys.path.insert(0, str(ROOT))
+    from components.server.living import write_living  # noqa: PLC0415  (found after the line above)
+    from components.work.studio import Studio  # noqa: PLC0415
+
+    studio = Studio(public=True)
+    write_living(Path(config.site_dir) / "living", studio)
+    studio.close()
+
+
+def _figure(picture: re.Match[str]) -> str:
+    """A picture in both themes, with the address of the figure that it shows."""
+    sys.path.insert(0, str(ROOT))
+    from scripts.living import FIGURES  # noqa: PLC0415  (found after the line above)
+
+    about, path, name = picture.groups()
+    images = "".join(
+        f'<img src="{path}{theme}.png#only-{theme}" alt="{escape(about)}">'
+        for theme in ("light", "dark")
+    )
+    return f'<figure class="living" data-figure="{escape(FIGURES[name])}">{images}</figure>'
 
 
 def commands() -> str:

@@ -1,45 +1,20 @@
 """Living figures from a plain server of files, in a frame of a page of another origin."""
 
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Frame, Page
 
 from components.server.living import write_living
 from components.work.studio import Studio
-from tests.e2e.server import free_port
+from tests.helpers.file_server import file_server
 
 FIGURES = ("stage", "strip", "heatmap", "kept", "distribution", "answer", "by-hand")
 SPEAKING = ("stage", "strip", "answer")
 DRAWN, WORDS_MS = "[data-drawn]", 60_000
 ANSWER = '[data-living="answer"][data-state="whole"][data-source="tab"]'
-
-
-@contextmanager
-def file_server(folder: Path) -> Iterator[str]:
-    """`python -m http.server`; yields its address once it answers."""
-    port = free_port()
-    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
-    process = subprocess.Popen([*command, "--directory", str(folder)], stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        while process.poll() is None:
-            try:
-                urlopen(address, timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +67,7 @@ class Article:
 
     def models(self) -> list[str]:
         """The packs of weights that were fetched for the figure."""
-        return [url for url in self.requests if url.endswith(".gz")]
+        return [url for url in self.requests if ".gz" in url]
 
 
 @contextmanager

@@ -55,7 +55,7 @@ function source() {
   if (asking.trouble) return asking.trouble;
   if (state === "loading") return `Fetching the models, 20${THIN}MB, once: ${Math.round(100 * share)}${THIN}% …`;
   if (state === "ready") return "Merged and written in this tab.";
-  return answerOf(MERGED) ? "Move something: the models then come into this tab and answer every step." : "";
+  return answerOf(MERGED) ? "Move a slider: the models then come into this tab and answer every step." : "";
 }
 
 /**
