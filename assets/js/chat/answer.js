@@ -116,8 +116,11 @@ function tokensIn(text, line, open) {
   };
 }
 
-/** @param {Element} grid @param {{id: string, prompt: string, expected: string}} turn */
-export const answerOf = (grid, turn) => {
+/**
+ * @param {Element} grid @param {{id: string, prompt: string, expected: string}} turn
+ * @param {(answer: any) => any[]} readerOf How the tab reads an answer of its own again.
+ */
+export const answerOf = (grid, turn, readerOf) => {
   const root = html("article", { class: "answer" }, grid);
   const head = html("header", {}, root);
   html("span", { class: "swatch", "aria-hidden": "true" }, head);
@@ -138,7 +141,7 @@ export const answerOf = (grid, turn) => {
     const { from, piece } = pieces(latest)[i];
     showNext(stats,
       { prompt: turn.prompt, turn: turn.id, text: [...latest.text].slice(0, from).join(""), recipe: latest.recipe,
-        token: piece });
+        token: piece }, ...readerOf(latest));
   });
   copy.addEventListener("click", () => copyText(latest.text, copy));
 

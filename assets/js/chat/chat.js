@@ -10,7 +10,7 @@ import { iconButton, answerOf, showPrompts, promptsOf, isRunning, commonFailure,
 import { ballotOf, secretOf, heldBack, votes } from "./blind_votes.js";
 import { barOf } from "./conversation.js";
 import { recall, endTurn, remember, typed } from "./restored_chat.js";
-import { findRecipes, forServer, isOfTab, turnInTab } from "./tab_turns.js";
+import { findRecipes, forServer, isOfTab, readerOf, turnInTab } from "./tab_turns.js";
 
 const MOST_TURNS = 20;
 let send = (/** @type {any} */ _question) => {};
@@ -60,7 +60,8 @@ part("transcript", ({ host, get, watch, trigger, put: tell }) => {
     if (turn.outside) html("p", { class: "note outside" }, root, turn.outside);
     const failed = html("p", { class: "note failed", hidden: "" }, root);
     const grid = html("div", { class: `answers n${Math.min(turn.answers.length, 3)}` }, root);
-    return { id: turn.id, root, prompts, failed, grid, answers: turn.answers.map(() => answerOf(grid, turn)),
+    const answers = turn.answers.map(() => answerOf(grid, turn, (answer) => readerOf(turn, answer)));
+    return { id: turn.id, root, prompts, failed, grid, answers,
       ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
   }
   function fillTurn(view, turn, current) {

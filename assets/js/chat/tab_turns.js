@@ -16,6 +16,8 @@ const MOST_TOKENS = 256, MOST_LETTERS = 2000, MOST_SEED = 2 ** 31 - 1, LEAST_TOP
 
 /** Merges of the tab's answers; those of a recipe can be compared with. @type {WeakMap<object, TabMerge>} */
 const mergeOf = new WeakMap();
+/** Turn -> its question as each model read it. @type {WeakMap<object, (target: string) => string>} */
+const prompts = new WeakMap();
 /** @type {Map<string, TabMerge>} */
 const byRecipe = new Map();
 
@@ -76,8 +78,10 @@ export function turnInTab(question, turns) {
   const id = crypto.getRandomValues(new Uint32Array(1))[0].toString(16).padStart(8, "0");
   const turn = { id, prompt, answers, settings, earlier: before.length, blind: against !== "",
     expected: item?.answer ?? "", outside: outside(prompt) };
-  const wishes = names.map((name, i) => ({ ...parts[i], key: answers[i].key, limit: settings.max_tokens,
-    prompt: rendered(prompt, saidBefore(before, name), settings.system) }));
+  const promptOf = (/** @type {string} */ name) => rendered(prompt, saidBefore(before, name), settings.system);
+  const limit = settings.max_tokens;
+  const wishes = names.map((name, i) => ({ ...parts[i], key: answers[i].key, limit, prompt: promptOf(name) }));
+  prompts.set(turn, promptOf);
   return { turn, write: writing(answers, wishes, (reply) => (item ? isRight(item, reply) : null)) };
 }
 
@@ -122,6 +126,9 @@ export function findRecipes(turns) {
   }
   return unknown.length > 0;
 }
+/** The merge that wrote an answer, or that of now, and the prompts. @param {any} turn @param {any} answer */
+export const readerOf = (turn, answer) => (prompts.has(turn)
+  ? [mergeOf.get(answer) ?? (answer.recipe ? null : mergeNow()), prompts.get(turn)] : []);
 /** Whether only the tab knows a recipe: the server cannot draw answers of it. @param {string} recipe */
 export const isOnlyHere = (recipe) => byRecipe.has(recipe);
 

@@ -47,17 +47,19 @@ function build() {
 }
 
 /** Readings by the tab; the server's where one fails. @param {Place} place @param {TabMerge} merge */
-function readHere(place, merge, models) {
-  const id = serial, rows = [], prompt = rendered(place.prompt), reply = place.text;
-  ["merged", ...models].forEach((target, i) =>
-    wishFor(`next ${target}`, { ...(i ? { model: target } : { merge }), prompt, reply }, (message) => {
+function readHere(place, merge, models, promptOf) {
+  const id = serial, rows = [], same = { key: "", reply: place.text };
+  ["merged", ...models].forEach((target, i) => {
+    const wish = { ...same, ...(i ? { model: target } : { merge }), prompt: promptOf(target) };
+    wishFor(`next ${target}`, wish, (message) => {
       if (id !== serial) return;
       if (message.kind === "reading") {
         rows[i] = { target, ...message };
         value = { id, rows: rows.filter(Boolean) };
         redraw();
       } else if (message.kind === "failed" || message.kind === "refused") { serial += 1; ask(place); }
-    }));
+    });
+  });
 }
 
 /**
@@ -65,8 +67,9 @@ function readHere(place, merge, models) {
  * @param {Element} after
  * @param {Place & {token: string}} place
  * @param {TabMerge | null} merge The merge that wrote the answer, where the tab can read it.
+ * @param {(target: string) => string} promptOf The question as a model read it, in its template.
  */
-export const showNext = (after, { token, ...place }, merge = null) => {
+export const showNext = (after, { token, ...place }, merge = null, promptOf = () => rendered(place.prompt)) => {
   panel ??= build();
   value = null;
   drawn = "";
@@ -74,7 +77,7 @@ export const showNext = (after, { token, ...place }, merge = null) => {
   after.after(panel.box);
   serial += 1;
   const { base, models: rows } = controls.state, models = [base, ...rows.map(({ ref }) => ref)];
-  if (merge && models.every(knows)) readHere(place, merge, models);
+  if (merge && models.every(knows)) readHere(place, merge, models, promptOf);
   else ask(place);
   redraw();
 };

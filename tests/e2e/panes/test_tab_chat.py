@@ -96,6 +96,12 @@ def test_what_is_drawn_is_the_server_s_and_reads_what_the_tab_answered(in_tab: S
     set_number(in_tab, "temperature", 1)
     in_tab.ask(QUESTIONS[1])
     assert sources(turn(in_tab, 1)) == {"server"}
+    token = in_tab.page.locator('#transcript [data-source="tab"] .token').first
+    token.click()
+    in_tab.page.locator("#transcript .next-model").nth(4).wait_for()
+    likeliest = in_tab.page.locator('.next-model[data-target="merged"] .next-text').first
+    assert likeliest.inner_text().strip("␣") == token.inner_text().strip()
+    in_tab.page.locator(".next").get_by_role("button", name="Close").click()
     button(in_tab, "Show the question as the models read it").click()
     assert QUESTIONS[0] in in_tab.page.locator(".rendered:visible pre").first.inner_text()
     set_number(in_tab, "temperature", 0)
