@@ -6,6 +6,7 @@ of tab_files.py.
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.tab.files import manifest_text, write_files
 from dppa_core.teaching.by_hand.grid import FACTORS, RATES, first_walk, walks
 
@@ -164,18 +166,31 @@ def living_value(settings: Settings) -> dict[str, Any]:
 
 def living_routes(studio: Studio) -> list[BaseRoute]:
     """The routes that serve them, below the page's address."""
-    files: dict[str, bytes] = {}
+    packed: dict[str, bytes] = {}
+
+    def find(name: str) -> bytes | None:
+        with _one:
+            if not packed:
+                packed.update({n: gzip.compress(text) for n, text in text_files(studio).items()})
+            if name == WALKS and name not in packed:
+                packed[name] = gzip.compress(walks())
+            return packed.get(name)
 
     def send(request: Request) -> Response:
         name = request.path_params["name"] or PAGE
-        with _one:
-            if not files:
-                files.update(text_files(studio))
-            content = walks() if name == WALKS else files.get(name)
+        try:
+            content = find(name)
+        except IncompatibleCheckpoints as error:  # other models than those embedded: DPPA_ZOO
+            return PlainTextResponse(str(error), 404)
         if content is None:
             return PlainTextResponse("There is no such file.", 404)
+        headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+        else:
+            content = gzip.decompress(content)
         media = TYPES.get(Path(name).suffix, "application/json")
-        return Response(content, media_type=media, headers={"Cache-Control": "no-cache"})
+        return Response(content, media_type=media, headers=headers)
 
     return [
         Route(f"/living/{FOLDER}/{{name}}", send_tab_file, methods=["GET"]),

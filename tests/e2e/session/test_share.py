@@ -1,5 +1,7 @@
 """A shared link opens what the page had: settings, question, tab and pane."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -51,3 +53,32 @@ def test_a_question_too_long_for_a_link_is_left_out_and_told(visit: Visit) -> No
     press(studio, "share")
     studio.page.get_by_text("Link copied, without the question").wait_for()
     assert "ask=" not in studio.page.evaluate("() => navigator.clipboard.readText()")
+
+
+def test_share_offers_the_line_that_embeds_what_is_shown(visit: Visit) -> None:
+    studio = visit()
+    page = studio.page
+    studio.wait_exact(80)
+    studio.set_rate(91)
+    studio.wait_exact(91)
+    press(studio, "share")
+    choice, line = page.locator("#embed-figure"), page.locator("#embed-line")
+    expect(choice).to_have_value("heatmap")
+    choice.select_option("answer")
+    expect(page.get_by_text("It works on this computer alone.")).to_be_visible()
+    source = re.search(r'<iframe src="([^"]+)"', line.input_value())
+    assert source and "#figure=answer&amp;" in source[1]
+    figure = page.context.new_page()
+    figure.goto(source[1].replace("&amp;", "&"))
+    rate = figure.locator('[data-drawn="answer"] [data-control="rate"] output')
+    expect(rate).to_have_text("91\u202f%")
+    figure.close()
+
+
+def test_what_no_figure_can_show_is_told_in_place_of_the_line(visit: Visit) -> None:
+    studio = visit()
+    studio.wait_exact(80)
+    studio.page.locator("#method-choice").select_option("ties")
+    press(studio, "share")
+    expect(studio.page.get_by_text("These settings have no living figure")).to_be_visible()
+    expect(studio.page.locator("#embed-line")).to_be_hidden()
