@@ -8,6 +8,7 @@ import { mergeNow } from "../tab/words.js";
 const HEIGHTS = { stage: 1150, strip: 480, heatmap: 640, kept: 480, distribution: 400, answer: 420, "by-hand": 1000 };
 /** A view of the page -> the figure that is most like it; the answer otherwise. @type {Record<string, string>} */
 const OF_VIEW = { modules: "heatmap", sparsity: "kept" };
+const SPEAKING = ["stage", "strip", "answer"];
 const LOCAL = /^(localhost|127(\.\d+){3}|\[::1\]|.*\.localhost)$/;
 const ASIDE = "These settings have no living figure: it shows DPPA, magnitude, task arithmetic and DARE for the three "
   + "embedded models, the same factors for each, and no rates of single matrices.";
@@ -35,8 +36,9 @@ function built(parent, living) {
 
   function draw() {
     const folder = new URL(living.address ? `${living.address.replace(/\/$/, "")}/` : "living/", document.baseURI);
+    const question = SPEAKING.includes(choice.value) ? server.question : "";
     const address = choice.value === "by-hand" ? "#figure=by-hand"
-      : mergeNow() ? figureAddress(choice.value, server.question, living) : "";
+      : mergeNow() ? figureAddress(choice.value, question, living) : "";
     const source = `${folder}index.html${address}`.replaceAll("&", "&amp;");
     line.value = address && `<iframe src="${source}" width="100%" height="${HEIGHTS[choice.value]}" `
       + `style="border:0" loading="lazy" title="DPPA: ${choice.value}"></iframe>`;
