@@ -14,7 +14,8 @@ BASE, LAYERS = "zoo:base", 6
 ONE_SET = ("zoo:math", "zoo:finance", "zoo:law")
 OTHER_SET = ("zoo:apart-math", "zoo:apart-finance", "zoo:apart-law")
 MODELS = (*ONE_SET, *OTHER_SET)
-PLANS = 1000
+PLANS, ONE_IN = 1000, 40
+"""Random plans; one in so many questions is in a sample."""
 
 Plan = tuple[str, tuple[float, ...], float]
 """Model, levels, strength."""
@@ -137,6 +138,11 @@ def wish_of(name: str) -> dict[str, Any]:
 def questions(count: int | None = None) -> list[str]:
     """Test questions of all domains; the first `count` of each."""
     return [item.prompt for domain in DOMAINS for item in items(domain, "test", count)]
+
+
+def sample(answerer: str) -> list[str]:
+    """The questions whose answers are recorded: some of each domain, others for each answerer."""
+    return questions()[3 * ANSWERERS.index(answerer) :: ONE_IN]
 
 
 SEEDS_OF_TEXTS = (

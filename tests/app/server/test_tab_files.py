@@ -26,6 +26,7 @@ def packs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return model.encode()
 
     monkeypatch.setattr(route, "packed", pack)
+    monkeypatch.setattr(route, "_kept", {})
     return packed
 
 
@@ -56,6 +57,7 @@ def test_weights_are_packed_when_they_are_asked_for(client: TestClient, packs: l
         answer = client.get(f"/tab/{name}")
         assert answer.content == model.encode() and packs[-1] == model
         assert answer.headers["content-type"] == "application/octet-stream"
+        assert answer.headers["content-length"] == str(len(model))
         assert "content-encoding" not in answer.headers, "the tab unpacks and checks it itself"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from dppa_core.tab.files import write_files
+from dppa_core.tab.files import MODELS, write_files
 from tests.e2e.server import ROOT
 
 LONGEST_MS = 60_000
@@ -28,7 +28,7 @@ def tab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "assets" / "js", folder / "js")
     shutil.copy(ROOT / "assets" / "tab" / "tab.wasm", folder)
     shutil.copy(Path(__file__).with_name("page.html"), folder / "index.html")
-    write_files(folder)
+    write_files(folder, MODELS)
     return folder
 
 
