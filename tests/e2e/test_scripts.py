@@ -13,7 +13,7 @@ from components.widgets.scripts import data_tag, sources
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import SCALINGS, Override, PruningParameters
 from dppa_core.pruning.rate_table import pack_table, rate_table
-from dppa_core.tasks import DOMAINS, draw_items
+from dppa_core.tasks import DOMAINS, answer_reader, draw_items, example_items, items, score
 from dppa_core.tasks.prompt_recognition import MAX_PROMPT_CHARACTERS, WORDING, is_known_kind
 from tests.helpers.random_profiles import pair
 
@@ -84,6 +84,22 @@ def test_a_curve_names_what_does_not_change_only_once_all_is_measured(page: Page
     assert said(all_of, False) == "The answer is the same from 0 % to 99 %."
     changed = [[0.5, 0.99]]
     assert said(all_of, True, changed).startswith("The answer first changes between 50 % and 99 %.")
+
+
+def test_the_page_marks_replies_as_the_library_does(page: Page) -> None:
+    load(page, "tab/marks")
+    every = [item for domain in DOMAINS for item in (*items(domain), *example_items(domain))]
+    odd = ("", "5", "١٢", "007", "It is (B) or (A).", "rose, fell", "UNFAIR!", "x" * 9 + "1" * 19)
+    cases = []
+    for place, item in enumerate(every):
+        said = [every[(place + step) % len(every)].answer for step in (0, 1, 2, 3, 601)]
+        cut = item.answer[: place % len(item.answer)]
+        cases += [(item, reply) for reply in (*said, cut, said[1] + item.answer, *odd)]
+    forms = [[{"answer": i.answer, "read": answer_reader(i)}, reply] for i, reply in cases]
+    marks = page.evaluate("cases => cases.map(one => scripts.isRight(...one))", forms)
+    assert len(marks) > 20_000
+    wrong = [case for case, mark in zip(cases, marks, strict=True) if score(*case) != mark]
+    assert not wrong
 
 
 def heading(page: Page, quantity: str, values: list[list[float]]) -> str:

@@ -44,7 +44,7 @@ function varied(merge, { axis, model, band }, x) {
 
 /** @param {any} wish @returns {Promise<any>} Its reading, or its whole answer. */
 const fulfilled = (wish) => new Promise((resolve, reject) =>
-  wishFor("curve", wish, (message) => {
+  wishFor("curve", { ...wish, key: "" }, (message) => {
     if (message.kind === "reading" || message.last) resolve(message);
     else if (["failed", "refused", "replaced"].includes(message.kind)) reject(new Error(message.why));
   }));

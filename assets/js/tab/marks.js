@@ -2,11 +2,18 @@
 
 const MOST_DIGITS = 18;
 
+/** The value of a decimal digit of any script: ten of them stand in a row. @param {string} digit */
+function digitOf(digit) {
+  let from = /** @type {number} */ (digit.codePointAt(0)), value = 0;
+  while (/\p{Nd}/u.test(String.fromCodePoint(--from))) value++;
+  return value % 10;
+}
+
 /** @type {Record<string, (text: string) => string | null>} */
 const READERS = {
   last_number(text) {
-    const digits = text.match(/\p{Nd}+/gu)?.at(-1) ?? "";
-    return digits && [...digits].length <= MOST_DIGITS ? digits.replace(/^0+(?=.)/, "") : null;
+    const digits = [...text.match(/\p{Nd}+/gu)?.at(-1) ?? ""];
+    return digits.length && digits.length <= MOST_DIGITS ? digits.map(digitOf).join("").replace(/^0+(?=.)/, "") : null;
   },
   letter_in_brackets: (text) => /\(([AB])\)/.exec(text)?.[1] ?? null,
 };

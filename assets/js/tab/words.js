@@ -32,8 +32,10 @@ const takers = new Map();
 /** Vector instructions of WebAssembly: one function with one constant of 128 bits. */
 const VECTORS = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253,
   98, 11];
+/** Whether the visitor saves data, and is sent no models. */
+const savesData = /** @type {any} */ (navigator).connection?.saveData === true;
 const isAble = Boolean(files) && typeof Worker === "function" && typeof DecompressionStream === "function"
-  && globalThis.WebAssembly?.validate(Uint8Array.from(VECTORS));
+  && globalThis.WebAssembly?.validate(Uint8Array.from(VECTORS)) && !savesData;
 
 /** Whether a model alone can answer in the tab. @param {string} model */
 export const knows = (model) =>

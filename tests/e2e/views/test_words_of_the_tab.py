@@ -1,0 +1,172 @@
+"""The pinned answer is written by the tab, and by the server wherever the tab cannot."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.e2e.conftest import Visit
+from tests.e2e.page_driver import ANSWER_MS, Studio
+from tests.e2e.views.test_models import MATH as TUTOR
+from tests.e2e.views.test_pinned import MATH, settled, text
+
+WATCH = """() => {
+    window.lost = 0;
+    const text = document.querySelector('#pinned-text');
+    (function look() {
+        if (!text.textContent) window.lost += 1;
+        requestAnimationFrame(look);
+    })();
+}"""
+"""Count the frames without an answer."""
+
+
+def written(studio: Studio, source: str) -> None:
+    """Wait for the answer of the current merge by the tab or by the server."""
+    state = f'[data-living="answer"][data-state="whole"][data-source="{source}"]'
+    studio.page.locator(f"#pinned {state}").wait_for(timeout=ANSWER_MS)
+
+
+def ready(studio: Studio) -> None:
+    """Open the page and make the tab write."""
+    settled(studio)
+    studio.set_rate(81)
+    written(studio, "tab")
+
+
+def cut(studio: Studio) -> None:
+    """Leave everything unanswered from now on, as a server does that is gone."""
+    studio.page.route("**/gradio_api/**", lambda route: None)
+    studio.reusable = False
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_words_follow_the_thumb_without_a_server(visit: Visit, width: int) -> None:
+    studio = visit(width=width)
+    settled(studio)
+    page, sign = studio.page, studio.page.locator("#pinned .source")
+    expect(sign).to_have_text("server")
+    assert page.locator("#pinned-text").get_attribute("data-source") == "server"
+    ready(studio)
+    expect(sign).to_have_text("tab")
+    cut(studio)
+    page.evaluate(WATCH)
+    texts = set()
+    for rate in (90, 96, 80):
+        studio.set_range(studio.rate, rate)
+        written(studio, "tab")
+        texts.add(text(studio))
+    studio.drag_rate(99)
+    written(studio, "tab")
+    assert MATH.answer in texts and len(texts | {text(studio)}) == 3
+    expect(page.locator("#pinned .right-mark").first).to_have_text("✗ wrong")
+    assert page.evaluate("lost") == 0
+    studio.page.locator("#pinned-choice").select_option(index=2)
+    written(studio, "tab")
+
+
+def test_base_and_domain_models_answer_beside_the_merge(studio: Studio) -> None:
+    ready(studio)
+    cells = studio.page.locator("#pinned .others li")
+    expect(cells).to_have_count(4)
+    right = studio.page.locator('.others li[data-model="zoo:math"] .right-mark')
+    expect(right).to_have_text("✓", timeout=ANSWER_MS)
+    expect(cells.first.locator(".right-mark")).to_have_text("✗")
+    assert cells.nth(1).locator(".said").inner_text() == MATH.answer
+    studio.page.evaluate(
+        "() => dppa.set({models: dppa.state.models.map((m, i) => ({...m, on: i !== 1}))})"
+    )
+    expect(cells).to_have_count(3)
+
+
+def test_nothing_is_fetched_before_somebody_touches_a_control(visit: Visit) -> None:
+    studio = visit()
+    fetched: list[str] = []
+    studio.page.on("request", lambda request: fetched.append(request.url))
+    studio.reload()
+    settled(studio)
+    studio.page.mouse.wheel(0, 300)
+    studio.page.wait_for_timeout(500)
+    assert not [url for url in fetched if "/tab/" in url and not url.endswith(".js")]
+
+
+def lose(page: Page, pattern: str) -> None:
+    """Answer requests with 404."""
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=404, body="")
+
+    page.route(re.compile(pattern), refuse)
+
+
+BLOCKED: dict[str, Callable[[Page], object]] = {
+    "worker": lambda page: lose(page, r"/tab/worker\.js"),
+    "weights": lambda page: lose(page, r"/tab/.*\.gz"),
+    "loops": lambda page: lose(page, r"/tab/tab\.wasm"),
+    "vectors": lambda page: page.add_init_script("WebAssembly.validate = () => false"),
+    "saving data": lambda page: page.add_init_script(
+        "Object.defineProperty(navigator, 'connection', {value: {saveData: true}})"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BLOCKED)
+def test_without_the_tab_the_server_writes_and_no_text_is_lost(visit: Visit, what: str) -> None:
+    studio = visit()
+    settled(studio)
+    studio.reusable = False
+    BLOCKED[what](studio.page)
+    studio.reload()
+    settled(studio)
+    studio.page.evaluate(WATCH)
+    for rate in (81, 99):
+        studio.set_rate(rate)
+        written(studio, "server")
+    expect(studio.page.locator("#pinned .right-mark").first).to_have_text("✗ wrong")
+    expect(studio.page.locator("#pinned .source")).to_have_text("server")
+    assert studio.page.evaluate("lost") == 0
+    studio.complaints[:] = [one for one in studio.complaints if "404" not in one]
+
+
+def test_a_method_that_the_tab_does_not_know_is_the_server_s(studio: Studio) -> None:
+    ready(studio)
+    studio.page.evaluate(WATCH)
+    for method, source in (("ties", "server"), ("magnitude", "tab"), ("dare", "tab")):
+        studio.page.evaluate("method => dppa.set({method})", method)
+        written(studio, source)
+        expect(studio.page.locator("#pinned .source")).to_have_text(source)
+    assert studio.page.evaluate("lost") == 0
+
+
+def test_the_curve_of_the_tab_has_the_server_s_points(studio: Studio) -> None:
+    titles = "all => all.map(dot => dot.textContent)"
+    page = studio.page
+
+    def points() -> list[str]:
+        page.locator(".breaks summary").click()
+        page.locator('.breaks[data-done="true"]').wait_for(timeout=ANSWER_MS)
+        found = page.locator(".breaks-dot title").evaluate_all(titles)
+        page.locator(".breaks summary").click()
+        return found
+
+    settled(studio)
+    of_server = points()
+    ready(studio)
+    studio.set_rate(80)
+    written(studio, "tab")
+    cut(studio)
+    assert points() == of_server
+    page.locator("#pinned-text button").first.click()
+    expect(page.locator(".next-model")).to_have_count(5)
+
+
+@pytest.mark.long
+def test_a_model_of_one_s_own_is_the_server_s(studio: Studio, tmp_path: Path) -> None:
+    ready(studio)
+    studio.page.evaluate(WATCH)
+    studio.use_models(str(shutil.copytree(TUTOR, tmp_path / "tutor")))
+    written(studio, "server")
+    assert studio.page.evaluate("lost") == 0
