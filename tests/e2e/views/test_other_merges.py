@@ -11,7 +11,9 @@ from tests.e2e.views.test_pinned import settled
 
 def silence(studio: Studio) -> None:
     """Leave everything unanswered from now on, as a server does that is gone, and by the tab."""
-    studio.page.evaluate("() => { window.Worker = class { constructor() { throw Error('none'); } }; }")
+    studio.page.evaluate(
+        "() => { window.Worker = class { constructor() { throw Error('none'); } }; }"
+    )
     studio.page.route("**/gradio_api/**", lambda route: None)
     studio.reusable = False
 
