@@ -77,3 +77,5 @@ interface TabMerge {
 }
 /** A question with a right answer: how one is read is the name of a function, or the labels (dppa_core/tasks). */
 interface TabItem { answer: string; read: string | string[] }
+/** A question whose replies the page marks. */
+interface MarkedItem { answer: string; isRight: (reply: string) => boolean }

@@ -1,5 +1,6 @@
 """Scripts of the page, tested in a browser without a server."""
 
+import random
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -14,6 +15,8 @@ from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import SCALINGS, Override, PruningParameters
 from dppa_core.pruning.rate_table import pack_table, rate_table
 from dppa_core.tasks import DOMAINS, answer_reader, draw_items, example_items, items, score
+from dppa_core.tasks.item_files import item_line
+from dppa_core.tasks.own_items import OwnItem, question_text
 from dppa_core.tasks.prompt_recognition import MAX_PROMPT_CHARACTERS, WORDING, is_known_kind
 from tests.helpers.random_profiles import pair
 
@@ -100,6 +103,42 @@ def test_the_page_marks_replies_as_the_library_does(page: Page) -> None:
     assert len(marks) > 20_000
     wrong = [case for case, mark in zip(cases, marks, strict=True) if score(*case) != mark]
     assert not wrong
+
+
+def own_items() -> list[OwnItem]:
+    """One's own questions of every scorer that the page knows."""
+    answers = {
+        "exact": ("New York.", "Straße"),
+        "number": ("It costs $1,234.50.", "-3", "0", "7 apples", "0.5 %"),
+        "contains": ("governing law", "C++", "a.b*c"),
+    }
+    plain = [
+        OwnItem("own", scorer, "q", answer, "q")
+        for scorer, several in answers.items()
+        for answer in several
+    ]
+    choices = ("termination", "governing law", "New York")
+    prompt = question_text("q", choices)
+    return [*plain, *(OwnItem("own", "choice", prompt, letter, "q", choices) for letter in "ABC")]
+
+
+def test_the_page_marks_replies_to_own_questions_as_the_library_does(page: Page) -> None:
+    load(page, "tab/own_marks")
+    pieces = (
+        *("New York", "new  york.", "Governing  Law", "termination", "laws", "C++", "a.b*c", "axb"),
+        *("1,234.50", "1234.5", "-1234.5", "-3", "5-3", "a -3", "007", "7.", "-0.00", ".5", "0.50"),
+        *("(B)", "b)", "B.", "c", "A, surely", "The answer is B", "Option: C", "(A) or (B)"),
+        *("STRASSE", "straße", "é", "", " ", "x" * 2100),
+    )
+    rng = random.Random(0)
+    mixed = [" ".join(rng.choices(pieces, k=rng.randint(2, 4))) for _ in range(600)]
+    cases = [(item, reply) for item in own_items() for reply in (*pieces, *mixed)]
+    script = "cases => cases.map(([line, reply]) => scripts.ownItem(line).isRight(reply))"
+    marks = page.evaluate(script, [[item_line(item), reply] for item, reply in cases])
+    wrong = [case for case, mark in zip(cases, marks, strict=True) if score(*case) != mark]
+    assert not wrong
+    pattern = OwnItem("own", "regex", "q", "yes", "q", (), "(yes)")
+    assert page.evaluate("line => scripts.ownItem(line)", item_line(pattern)) is None
 
 
 def heading(page: Page, quantity: str, values: list[list[float]]) -> str:

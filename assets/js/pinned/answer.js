@@ -5,6 +5,7 @@ import * as controls from "../session/controls.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 import { isRight } from "../tab/marks.js";
+import { ownItem } from "../tab/own_marks.js";
 import { mergeNow, rendered, tab, wishFor } from "../tab/words.js";
 import { noteOf, showMark, showSource } from "./answer_note.js";
 import { hideNext, showNext } from "./next.js";
@@ -33,11 +34,12 @@ export const exampleOf = (question) => toys.find(({ prompt }) => prompt === ques
  */
 let examples = [];
 const example = () => examples.find(({ prompt }) => prompt === pinned.question);
-/** How the pinned answer is read; undefined where the page cannot mark it. */
-export const pinnedItem = () => {
-  const { answer, read } = example() ?? {};
-  return answer === undefined ? undefined : { answer, read };
-};
+/** How the pinned answer is marked; null where the page cannot. @returns {MarkedItem | null} */
+function pinnedItem() {
+  const { line, answer, read } = example() ?? {};
+  if (line) return ownItem(line);
+  return answer === undefined ? null : { answer, isRight: (reply) => isRight({ answer, read }, reply) };
+}
 
 const recalled = () => { try { return sessionStorage.getItem(KEY) ?? ""; } catch { return ""; } };
 const keep = (question) => {
@@ -146,7 +148,8 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   window.addEventListener("blur", release);
   // --- words by the tab: from the visitor's first touch on, as models are fetched for them ---------
   let wished = "", refused = "";
-  const tabMerge = () => (touched && tab.state !== "failed" && refused !== current() && !scorer() ? mergeNow() : null);
+  const canMark = () => !scorer() || pinnedItem() !== null;
+  const tabMerge = () => (touched && tab.state !== "failed" && refused !== current() && canMark() ? mergeNow() : null);
   const isTabs = () => tab.state === "ready" && tabMerge() !== null;
   function wish(/** @type {TabMerge} */ merge) {
     const key = current(), { question } = pinned, begun = performance.now();
@@ -159,7 +162,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
       if (message.kind !== "words" || question !== pinned.question || (isFresh() && key !== current())) return;
       // A quick answer is shown as a whole: words that come and go at every step of a thumb cannot be read.
       if (!message.last && performance.now() - begun < LATE_MS) return;
-      const item = pinnedItem(), right = item && message.last ? isRight(item, message.text) : null;
+      const item = pinnedItem(), right = item && message.last ? item.isRight(message.text) : null;
       const whole = message.last ? key : "";
       show({ ...message, right, expected: item?.answer, recipe: "", source: "tab" }, whole);
     });

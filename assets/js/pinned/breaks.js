@@ -4,7 +4,7 @@ import * as controls from "../session/controls.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
 import { mergeNow, tab } from "../tab/words.js";
-import { pinnedItem, pinnedNow } from "./answer.js";
+import { exampleOf, pinnedNow } from "./answer.js";
 import { firstChanges, measured } from "./curve.js";
 import { amount, changesIn } from "./curve_words.js";
 
@@ -68,7 +68,7 @@ async function measureHere() {
   for (let over = currentRange(); over && view.details.open && lastQuestion; over = currentRange()) {
     const merge = tabMerge(), key = lastQuestion, { question: asked } = pinnedNow();
     if (!merge) { askSoon(); break; }
-    const of = `${over.title} ${asked}`, item = pinnedItem(), start = axes[over.axis].values[0], id = ++serial;
+    const of = `${over.title} ${asked}`, item = exampleOf(asked), start = axes[over.axis].values[0], id = ++serial;
     if (subject !== of) value = null;
     subject = of;
     running = true;

@@ -52,7 +52,7 @@ const fulfilled = (wish) => new Promise((resolve, reject) =>
 /**
  * Measure it: first far apart, then close where the answer changes.
  * @param {{axis: string, model: string, band: number}} over @param {Axis} axis @param {TabMerge} merge
- * @param {string} question @param {TabItem | undefined} item Without one, `model` writes the reference answer.
+ * @param {string} question @param {{answer: string} | undefined} item Without one, `model` writes the reference answer.
  * @param {(points: Point[], reference: string, isCoarse: boolean) => boolean} grown Whether to go on; called after
  *   every point.
  */

@@ -1,7 +1,6 @@
 // The answers of unmerged models to one question, side by side. Each is written once, in the tab.
 import { html, put, say } from "../base/shapes.js";
 import { redraw, server } from "../session/parts.js";
-import { isRight } from "../tab/marks.js";
 import { knows, rendered, wishFor } from "../tab/words.js";
 
 const MOST_KEPT = 200;
@@ -32,8 +31,8 @@ function cell(host, model) {
 /**
  * Cells below one another, or beside; the function draws them.
  * @param {Element} host
- * @returns {(models: string[], question: string, item: TabItem | undefined, writes: boolean) => void} `item` says
- *   how the answers are read; without `writes` nothing new is written.
+ * @returns {(models: string[], question: string, item: MarkedItem | null, writes: boolean) => void} Without `writes`
+ *   nothing new is written.
  */
 export function otherAnswers(host) {
   const list = html("ul", { class: "others", "aria-label": "The same question to the models before the merge" }, host);
@@ -51,7 +50,7 @@ export function otherAnswers(host) {
       say(label, server.names[model]?.label ?? model.replace(/^zoo:/, ""));
       if (writes && question) write(model, question);
       const answer = answers.get(`${model} ${question}`);
-      const right = answer?.last && item ? isRight(item, answer.text) : null;
+      const right = answer?.last && item ? item.isRight(answer.text) : null;
       put(box, "data-state", answer?.last ? "whole" : "writing");
       say(text, answer?.text ?? "");
       put(text, "title", answer?.text ?? "");
