@@ -3,7 +3,7 @@ import { html, put, say, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { server } from "../session/parts.js";
 import { tab } from "../tab/words.js";
-import { MERGED, answerOf, askAbout, asking, examples, rightness, touch, wishAll } from "./asking.js";
+import { MERGED, answerOf, askAbout, asking, examples, readSettings, rightness, touch, wishAll } from "./asking.js";
 import { list } from "./inputs.js";
 
 const CUSTOM = "own", LONGEST = 2000;
@@ -71,6 +71,7 @@ export function answers(host, below = null) {
   const start = html("button", { type: "button", class: "small", hidden: "" }, foot, `Write it (20${THIN}MB)`);
   start.addEventListener("click", touch);
   return () => {
+    readSettings();
     wishAll(models);
     for (const draw of cards) draw();
     say(line, source());

@@ -7,28 +7,30 @@ import * as frame from "../plots/frame_values.js";
 import { shade } from "../plots/heatmap.js";
 import { answers } from "./answers.js";
 
-const WIDTH = 110, ROW = 26, GAP = 6, RARE = 0.005; // bins with a smaller share begin no hill
+const WIDTH = 110, ROW = 26, GAP = 6, RARE = 0.005, ALL = 0.9995; // RARE: bins with a smaller share begin no hill
 const STATIONS = ["models", "delta", "prune", "amplify", "add", "answer"];
 
-/**
- * The frame's values of every model that takes part: what it keeps, how long that is, how it is spread.
- * @returns {{ref: string, colour: string, weight: number, share: number, length: number, view: any}[]}
- */
+/** The frame's values of every model that takes part. @returns {any[]} */
 function parts() {
   const { focus, models } = controls.state;
   const all = models.filter(controls.decides).map((model) => {
     controls.state.focus = model.ref;
     const view = frame.makeView(), factors = controls.factorsOf(model.ref);
-    const squares = view.cells.reduce((/** @type {number} */ sum, /** @type {any} */ cell) => sum + cell.squares, 0);
-    const left = view.cells.reduce((/** @type {number} */ sum, /** @type {any} */ cell) =>
-      sum + cell.squares * (view.shows === "whole" ? 1 : partitionsOf(view, cell).reduce(
-        (/** @type {number} */ inside, /** @type {number[]} */ [, energy], /** @type {number} */ k) =>
-          inside + energy * (factors[k] ?? 1) ** 2, 0)), 0);
-    return { ref: model.ref, colour: server.names[model.ref].colour, weight: model.coefficient,
-      share: view.shows === "whole" ? 1 : view.share, length: Math.sqrt(left / squares), view };
+    let whole = 0, left = 0; // squared lengths
+    for (const cell of view.cells) {
+      whole += cell.squares;
+      left += view.shows === "whole" ? cell.squares
+        : partitionsOf(view, cell).reduce(
+          (/** @type {number} */ sum, /** @type {any} */ [, energy], /** @type {number} */ k) =>
+            sum + cell.squares * energy * (factors[k] ?? 1) ** 2, 0);
+    }
+    return { ref: model.ref, colour: server.names[model.ref].colour, factors, view,
+      share: view.shows === "whole" ? 1 : view.share, added: model.coefficient * Math.sqrt(left / whole) };
   });
   controls.state.focus = focus;
-  return all;
+  const longest = Math.max(1, ...all.map(({ added }) => Math.abs(added)));
+  const highest = Math.max(2, ...all.flatMap(({ factors }) => factors));
+  return all.map((part) => ({ ...part, longest, highest }));
 }
 
 /** The outline of a histogram at a share of each bin. @param {any} view @param {(bin: number) => number} share */
@@ -45,67 +47,75 @@ const stays = (view, k) => (/** @type {number} */ bin) =>
   (view.shows === "whole" ? 1 : view.shows === "random" ? 1 - view.levels[k]
     : atRate(view.table.kept_histogram, bin, view.table.count, view.rates[k]));
 
-/** @param {Element} parent @param {number} rows */
-const drawing = (parent, rows) => {
-  const height = rows * (ROW + GAP) - GAP;
-  return svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, "aria-hidden": "true", class: "station-plot" }, parent);
-};
-/** @param {Element} root @param {number} i @param {string} colour */
-const rowOf = (root, i, colour) => {
-  const row = svg("g", { transform: `translate(0 ${i * (ROW + GAP)})` }, root);
-  row.style.setProperty("--focus", colour);
-  return row;
+/**
+ * A row of a drawing for each model.
+ * @param {Element} root @param {any[]} all @param {(row: Element, part: any) => (part: any) => void} build Builds one
+ *   row, and returns what updates it.
+ */
+function rows(root, all, build) {
+  root.replaceChildren();
+  put(root, "viewBox", `0 0 ${WIDTH} ${all.length * (ROW + GAP) - GAP}`);
+  return all.map((part, i) => {
+    const row = svg("g", { transform: `translate(0 ${i * (ROW + GAP)})` }, root);
+    row.style.setProperty("--focus", part.colour);
+    return build(row, part);
+  });
+}
+
+/** Station -> what builds a row of it. @type {Record<string, (row: Element, part: any) => (part: any) => void>} */
+const BUILD = {
+  models: (row, { ref }) => {
+    svg("rect", { x: 0, y: 0, width: WIDTH, height: ROW, rx: 6, class: "pill" }, row);
+    svg("text", { x: WIDTH / 2, y: ROW / 2 + 4, class: "middle" }, row, server.names[ref].label);
+    return () => {};
+  },
+  delta: (row, { view }) => {
+    svg("path", { d: hill(view, () => 1), class: "hill" }, row);
+    return () => {};
+  },
+  prune: (row, { view }) => {
+    svg("path", { d: hill(view, () => 1), class: "hill pale" }, row);
+    const path = svg("path", { class: "hill" }, row);
+    return ({ view: now }) => put(path, "d", hill(now, stays(now, now.levels.length - 1)));
+  },
+  amplify: (row, { factors }) => {
+    const height = ROW / factors.length;
+    const bars = factors.map((/** @type {number} */ _, /** @type {number} */ k) =>
+      svg("rect", { x: 0, y: px(k * height), height: px(height - 1), class: "band",
+        style: `fill:${shade(k, factors.length)}` }, row));
+    const one = svg("line", { y1: -2, y2: ROW + 2, class: "mean" }, row);
+    return ({ factors: now, highest }) => {
+      now.forEach((/** @type {number} */ factor, /** @type {number} */ k) =>
+        put(bars[k], "width", px((WIDTH * factor) / highest)));
+      put(one, "x1", px(WIDTH / highest));
+      put(one, "x2", px(WIDTH / highest));
+    };
+  },
+  add: (row) => {
+    const whole = svg("rect", { x: 0, y: 2, height: ROW - 4, rx: 3, class: "whole" }, row);
+    const bar = svg("rect", { x: 0, y: 2, height: ROW - 4, rx: 3 }, row);
+    const text = svg("text", { x: 6, y: ROW / 2 + 4, class: "on" }, row, "");
+    return ({ added, longest }) => {
+      put(whole, "width", px(WIDTH / longest));
+      put(bar, "width", px((WIDTH * Math.abs(added)) / longest));
+      put(bar, "class", added < 0 ? "hill pale" : "hill");
+      say(text, percent(added));
+    };
+  },
 };
 
-/** Draws one station anew. @type {Record<string, (root: Element, all: any[]) => string>} */
-const DRAW = {
-  models: (root, all) => {
-    all.forEach(({ ref, colour }, i) => {
-      const row = rowOf(root, i, colour);
-      svg("rect", { x: 0, y: 0, width: WIDTH, height: ROW, rx: 6, class: "pill" }, row);
-      svg("text", { x: WIDTH / 2, y: ROW / 2 + 4, class: "middle" }, row, server.names[ref].label);
-    });
-    return `${all.length} ${all.length === 1 ? "model" : "models"} made from one base`;
+/** Station -> its sentence. @type {Record<string, (all: any[]) => string>} */
+const CAPTIONS = {
+  models: (all) => `${all.length} ${all.length === 1 ? "model" : "models"} made from one base`,
+  delta: () => "what each changed, small to large",
+  prune: (all) => {
+    const shares = [...new Set(all.map(({ share }) => percent(share)))];
+    return all.every(({ share }) => share > ALL) ? "all of it stays" : `${shares.join(", ")} of it stays`;
   },
-  delta: (root, all) => {
-    all.forEach(({ colour, view }, i) =>
-      svg("path", { d: hill(view, () => 1), class: "hill" }, rowOf(root, i, colour)));
-    return "what each changed, small to large";
-  },
-  prune: (root, all) => {
-    all.forEach(({ colour, view }, i) => {
-      const row = rowOf(root, i, colour);
-      svg("path", { d: hill(view, () => 1), class: "hill pale" }, row);
-      svg("path", { d: hill(view, stays(view, view.levels.length - 1)), class: "hill" }, row);
-    });
-    const shares = new Set(all.map(({ share }) => percent(share)));
-    return shares.size === 1 && all[0].share > 0.9995 ? "all of it stays" : `${[...shares].join(", ")} of it stays`;
-  },
-  amplify: (root, all) => {
-    const highest = Math.max(2, ...all.flatMap(({ ref }) => controls.factorsOf(ref)));
-    all.forEach(({ ref, colour }, i) => {
-      const row = rowOf(root, i, colour), factors = controls.factorsOf(ref), height = ROW / factors.length;
-      factors.forEach((factor, k) => {
-        const bar = svg("rect", { x: 0, y: px(k * height), width: px((WIDTH * factor) / highest),
-          height: px(height - 1), class: "band" }, row);
-        bar.style.fill = shade(k, factors.length);
-      });
-      svg("line", { x1: px(WIDTH / highest), x2: px(WIDTH / highest), y1: -2, y2: ROW + 2, class: "mean" }, row);
-    });
-    const factors = controls.factorsOf(all[0].ref);
-    return factors.every((x) => x === 1) ? `×${THIN}1: as it is`
-      : factors.map((x) => `×${THIN}${three(x)}`).join(", then ");
-  },
-  add: (root, all) => {
-    const longest = Math.max(1, ...all.map(({ length, weight }) => Math.abs(weight * length)));
-    all.forEach(({ colour, length, weight }, i) => {
-      const row = rowOf(root, i, colour), x = (WIDTH * Math.abs(weight * length)) / longest;
-      svg("rect", { x: 0, y: 2, width: WIDTH / longest, height: ROW - 4, rx: 3, class: "whole" }, row);
-      svg("rect", { x: 0, y: 2, width: px(x), height: ROW - 4, rx: 3, class: weight < 0 ? "hill pale" : "hill" }, row);
-      svg("text", { x: 6, y: ROW / 2 + 4, class: "on" }, row, percent(weight * length));
-    });
-    return "length added to the base, of the whole change";
-  },
+  amplify: ([{ factors }]) =>
+    (factors.every((/** @type {number} */ x) => x === 1) ? `×${THIN}1: as it is`
+      : factors.map((/** @type {number} */ x) => `×${THIN}${three(x)}`).join(", then ")),
+  add: () => "length added to the base, of the whole change",
 };
 
 /** @param {HTMLElement} host @param {boolean} hasAnswer Whether the last station holds the merge's answer. */
@@ -116,9 +126,11 @@ export function strip(host, hasAnswer = true) {
   const stations = names.filter((name) => name !== "answer").map((name) => {
     const item = html("li", { class: "station", "data-station": name }, line);
     html("h3", {}, item, name);
-    const root = drawing(item, Math.max(controls.state.models.length, 1));
-    return { name, root, caption: html("p", { class: "how" }, item) };
+    const root = svg("svg", { "aria-hidden": "true", class: "station-plot" }, item);
+    return { name, root, caption: html("p", { class: "how" }, item),
+      updates: /** @type {((part: any) => void)[]} */ ([]) };
   });
+  let built = "";
   const last = hasAnswer && html("li", { class: "station", "data-station": "answer" }, line);
   if (last) html("h3", {}, last, "answer");
   const drawAnswer = last && answers(last, html("div", {}, host));
@@ -128,11 +140,14 @@ export function strip(host, hasAnswer = true) {
     put(line, "data-models", all.length);
     if (!all.length) { say(title, "No model takes part: the merge is the base"); return; }
     const share = all.reduce((sum, part) => sum + part.share, 0) / all.length;
-    say(title, share > 0.9995 ? "All changes are added to the base"
+    say(title, share > ALL ? "All changes are added to the base"
       : `${percent1(share)} of each model's changes are added to the base`);
-    for (const { name, root, caption } of stations) {
-      root.replaceChildren();
-      say(caption, DRAW[name](root, all));
+    const shape = all.map(({ ref, factors }) => `${ref} ${factors.length}`).join();
+    for (const station of stations) {
+      if (shape !== built) station.updates = rows(station.root, all, BUILD[station.name]);
+      all.forEach((part, i) => station.updates[i](part));
+      say(station.caption, CAPTIONS[station.name](all));
     }
+    built = shape;
   };
 }

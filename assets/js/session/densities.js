@@ -12,11 +12,12 @@ export const atRate = (values, row, count, rate) => {
   return first + part * (values[row * count + low + 1] - first);
 };
 
-/** @type {{table: RateTable | null, cells: MatrixCell[]}} */
-let cached = { table: null, cells: [] };
+/** @type {WeakMap<RateTable, MatrixCell[]>} */
+const cached = new WeakMap();
 /** Every matrix of a table. @param {RateTable} table @returns {MatrixCell[]} */
 export function cellsOf(table) {
-  if (cached.table === table) return cached.cells;
+  const earlier = cached.get(table);
+  if (earlier) return earlier;
   /** @type {MatrixCell[]} */
   const cells = [];
   table.layers.forEach((layer, l) => table.kinds.forEach((kind, m) => {
@@ -29,7 +30,7 @@ export function cellsOf(table) {
       });
     }
   }));
-  cached = { table, cells };
+  cached.set(table, cells);
   return cells;
 }
 // --- rates of single matrices: these are fixed, and the others compensate ---------------------

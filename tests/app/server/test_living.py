@@ -1,6 +1,7 @@
 """The files of living figures."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from components.work.studio import Studio
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.teaching.by_hand.grid import FIRST, work_out
 from dppa_core.teaching.by_hand.walk import explain
+from scripts.living import FIGURES, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +45,16 @@ def test_walks_of_a_grid_are_those_of_a_lesson(monkeypatch: pytest.MonkeyPatch) 
     place = value["settings"].index([FIRST["rate"], FIRST["factor"]])
     steps = [value["parts"][number] for number in value["steps"][place]]
     assert steps == json.loads(json.dumps(explain(FIRST)["steps"]))
+
+
+def test_every_figure_of_the_documentation_has_its_address_and_both_pictures() -> None:
+    pages = (ROOT / "docs").rglob("*.md")
+    named = {
+        name
+        for page in pages
+        for name in re.findall(r"pictures/living-(\w+)-light\.png", page.read_text("utf-8"))
+    }
+    assert named == FIGURES.keys()
+    folder = ROOT / "docs" / "pictures"
+    pictures = [folder / f"living-{n}-{theme}.png" for n in named for theme in ("light", "dark")]
+    assert [path for path in pictures if not path.exists()] == []
