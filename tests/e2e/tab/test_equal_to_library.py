@@ -11,6 +11,9 @@ from playwright.sync_api import Page
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.models.loading import load_tokenizer
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from tests.reference.tab_cases import (
     ANSWERERS,
     BASE,
@@ -98,6 +101,22 @@ def test_merged_weights_have_the_same_hashes(tab_page: Page) -> None:
         recorded = zip(sorted(hashes), split(golden()["weights"][name]), strict=True)
         wrong[name] = [tensor for tensor, value in recorded if hashes[tensor][:DIGITS] != value]
     assert not any(wrong.values()), wrong
+
+
+def test_thresholds_and_energies_are_those_of_the_plan(tab_page: Page) -> None:
+    for name in ("dppa of three levels", "dppa by layer", "magnitude"):
+        recipe = RECIPES[name]
+        messages = tab_page.evaluate("merge => tab.wish({merge})", tab_merge(name))
+        strength = tab_merge(name)["strength"]
+        for part in recipe.models:
+            parameters = PruningParameters(strength=strength)
+            plan = plan_pruning(cached_profile(BASE, part.model), part.levels, parameters)
+            ours = messages["plans"]["plans"][part.model]
+            for k, thresholds in enumerate(ours["thresholds"]):
+                expected = [module.levels[k].threshold for module in plan.modules]
+                assert thresholds == pytest.approx(expected, rel=1e-6)
+            shares = [kept / whole for kept, whole in ours["energy"]]
+            assert shares == pytest.approx([module.energy for module in plan.modules], abs=2e-3)
 
 
 def is_tie(answerer: str, question: str, ours: Sequence[int], theirs: Sequence[int]) -> bool:
