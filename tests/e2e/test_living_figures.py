@@ -127,11 +127,13 @@ def test_what_an_address_says_wrong_is_told_in_the_figure(
     browser: Browser, addresses: tuple[str, str]
 ) -> None:
     with article(browser, addresses, 390) as shown:
-        frame = shown.show("figure=clock&rate=7&factors=1,x&size=3&q=Who%20are%20you?")
+        frame = shown.show("figure=clock&rate=7&factors=1,x&<b>=3&q=<b>Who</b>%3F")
         told = [line.inner_text() for line in frame.query_selector_all(".figure-problem")]
         assert [text.split()[0] for text in told] == ["figure=clock", "rate=7", "factors=1,x", "A"]
         assert "rate is the share dropped, from 0 to 0.99" in told[1]
         assert frame.evaluate("document.body.dataset.figure") == "stage"
+        assert frame.input_value(".figure-own") == "<b>Who</b>?"
+        assert not frame.query_selector("b")
         assert not shown.complaints
 
 

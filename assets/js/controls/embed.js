@@ -5,7 +5,7 @@ import { server } from "../session/parts.js";
 import { mergeNow } from "../tab/words.js";
 
 /** Pixels that each needs in a column of a text. @type {Record<string, number>} */
-const HEIGHTS = { stage: 1150, strip: 480, heatmap: 640, kept: 480, distribution: 400, answer: 420, "by-hand": 1000 };
+const HEIGHTS = { stage: 1340, strip: 700, heatmap: 600, kept: 460, distribution: 380, answer: 400, "by-hand": 1000 };
 /** A view of the page -> the figure that is most like it; the answer otherwise. @type {Record<string, string>} */
 const OF_VIEW = { modules: "heatmap", sparsity: "kept" };
 const SPEAKING = ["stage", "strip", "answer"];

@@ -2,7 +2,7 @@
 import { html, put, say, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { server } from "../session/parts.js";
-import { tab } from "../tab/words.js";
+import { knows, tab } from "../tab/words.js";
 import { MERGED, answerOf, askAbout, asking, examples, readSettings, rightness, touch, wishAll } from "./asking.js";
 import { list } from "./inputs.js";
 
@@ -52,6 +52,8 @@ function card(parent, whose) {
 function source() {
   const { state, share, why } = tab;
   if (state === "failed") return `This browser cannot run the models: ${why} The plots move all the same.`;
+  if (!knows(controls.state.base)) return "This browser cannot run the models. The plots move all the same.";
+  if (!controls.deciding().length) return "No model takes part: the merge is the base.";
   if (asking.trouble) return asking.trouble;
   if (state === "loading") return `Fetching the models, 20${THIN}MB, once: ${Math.round(100 * share)}${THIN}% …`;
   if (state === "ready") return "Merged and written in this tab.";

@@ -15,7 +15,10 @@ export function byHandFigure(host, { first, url, rates, factors }) {
   let fetched = null;
   async function ask(/** @type {{rate: number, factor: number}} */ { rate, factor }) {
     fetched ??= fetch(url).then((response) => response.json());
-    const { settings, steps, parts } = await fetched;
+    const { settings, steps, parts } = await fetched.catch((error) => {
+      fetched = null; // the next move tries again
+      throw new Error(`The other steps could not be fetched: ${error.message}`);
+    });
     const at = settings.findIndex(([r, f]) => Math.abs(r - rate) < 1e-9 && Math.abs(f - factor) < 1e-9);
     return { ...first, settings: { ...first.settings, rate, factor }, steps: steps[at].map((i) => parts[i]) };
   }
