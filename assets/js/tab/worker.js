@@ -84,7 +84,6 @@ async function run() {
 
 globalThis.onmessage = ({ data }) => {
   if (data.kind === "open") tab = open(data.files);
-  else if (data.kind === "stop") waiting.delete(data.channel);
   else {
     const { channel } = data, older = waiting.get(channel);
     if (older) post({ channel, id: older.id, kind: "replaced" });
