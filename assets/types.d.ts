@@ -79,3 +79,17 @@ interface TabMerge {
 interface TabItem { answer: string; read: string | string[] }
 /** A question whose replies the page marks. */
 interface MarkedItem { answer: string; isRight: (reply: string) => boolean }
+/**
+ * A merge's or a model's words for a prompt, or its reading of a reply; without a prompt, models are fetched. `key`: the
+ * controls that the merge stands for, if not those of now; "" for none.
+ */
+interface TabWish {
+  merge?: TabMerge;
+  model?: string;
+  models?: string[];
+  prompt?: string;
+  reply?: string;
+  limit?: number;
+  draft?: number[];
+  key?: string;
+}

@@ -97,6 +97,7 @@ function begin() {
   worker.onerror = (event) => fail(event.message ?? "The worker did not start.");
   worker.onmessage = ({ data }) => {
     if (data.kind === "progress") {
+      tab.state = "loading"; // again, where models join
       tab.share = Math.min(data.bytes / (data.models * BYTES_OF_MODEL), 1);
       redraw();
       return;
@@ -119,8 +120,7 @@ function begin() {
 /**
  * Wish for words, or for a reading of a text. The newest wish of a channel replaces those that wait.
  * @param {string} channel
- * @param {{merge?: any, model?: string, prompt?: string, reply?: string, limit?: number, draft?: number[],
- *   key?: string}} wish `key`: the controls that its merge stands for, if not those of now; "" for none.
+ * @param {TabWish} wish
  * @param {(message: any) => void} take Called with `merged`, each `words`, a `reading`, and at last `fulfilled`,
  *   `replaced`, `refused` (why: the prompt is too long) or `failed`.
  */
@@ -132,12 +132,13 @@ export function wishFor(channel, { key = controls.key(), ...wish }, take) {
 }
 
 /**
- * Whether the models of some wishes are in the tab; those that are not will be, for later ones.
+ * Whether the models of some wishes are in the tab; if not, they are fetched for later ones, with all that are listed.
  * @param {{merge?: TabMerge, model?: string}[]} wishes
  */
 export function areFetched(wishes) {
   const needed = wishes.flatMap(({ merge, model }) => merge?.models.map((part) => part.model) ?? model ?? []);
-  const missing = [...new Set(needed)].filter((model) => !fetched.has(model));
-  for (const model of missing) wishFor(`fetch ${model}`, { model }, () => {});
-  return missing.length === 0;
+  if (needed.every((model) => fetched.has(model))) return true;
+  const listed = controls.state.models.map(({ ref }) => ref).filter(knows);
+  wishFor("fetch", { models: [...needed, ...listed] }, () => {});
+  return false;
 }

@@ -46,10 +46,11 @@ async function load(models, channel) {
 
 /** @param {any} wish */
 async function fulfil(wish) {
-  const { channel, id, merge, model, prompt, reply, limit, draft, copies } = wish, begun = performance.now();
+  const { channel, id, merge, model, models = [model], prompt, reply, limit, draft, copies } = wish;
+  const begun = performance.now();
   const stale = () => waiting.has(channel) && performance.now() - begun > YOUNG_MS;
   const { held, manifest, writes } = await tab;
-  const used = [manifest.base, ...(merge ? merge.models.map((/** @type {any} */ part) => part.model) : [model])];
+  const used = [manifest.base, ...(merge?.models.map((/** @type {any} */ part) => part.model) ?? models)];
   if (!used.every(held.has)) await load([...new Set(used)], channel);
   const started = performance.now();
   const parts = merge ? treatments(merge, manifest) : [], address = merge ? held.merge(parts) : held.at(model);

@@ -135,7 +135,7 @@ def _answer_settings(session: Session) -> dict[str, Any]:
         target_choices(session),
         value=first_targets(session),
         label="Who answers",
-        info="Side by side and at the same time, with the same question, settings and seed.",
+        info="Side by side, with the same question, settings and seed.",
         elem_id="answer-with",
     )
     duel = live("duel", {"against": ""})

@@ -15,6 +15,7 @@ from tests.e2e.panes.test_chat import choose_targets, example
 from tests.e2e.panes.test_conversation import button, compare_with, open_settings, set_number
 from tests.e2e.server import Server
 from tests.e2e.session.test_restored_chat import reload, shown
+from tests.e2e.views.test_words_of_the_tab import ready
 
 QUESTIONS = ("Tom has 12 apples. Tom buys 5 more. How many apples does Tom have now?", "1 + 1 = ?")
 SLOW_ANSWERS = """() => {
@@ -29,12 +30,7 @@ EACH = "answers => answers.map(({dataset}) => [dataset.target, dataset.state, da
 @pytest.fixture
 def in_tab(studio: Studio) -> Studio:
     """The page, once its tab has fetched the models."""
-    studio.wait_models()
-    words = studio.page.locator("#pinned-text")
-    for rate in (81, 82) * 50:
-        studio.set_rate(rate)
-        if words.get_attribute("data-source") == "tab":
-            break
+    ready(studio)
     studio.set_rate(80)
     studio.open_pane("chat")
     return studio
