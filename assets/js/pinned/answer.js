@@ -98,6 +98,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   }
   choose = (question) => {
     Object.assign(pinned, { question, answer: null, before: "", key: "" });
+    wished = lastKey = "";
     server.question = question;
     keep(question);
     showChoice();

@@ -24,7 +24,7 @@ function write(model, question) {
 function cell(host, model) {
   const box = html("li", { "data-model": model }, host);
   html("span", { class: "swatch", "aria-hidden": "true" }, box);
-  const label = html("strong", {}, box), mark = html("span", { class: "right-mark" }, box);
+  const label = html("strong", {}, box), mark = html("span", { class: "other-mark", role: "img" }, box);
   return { model, box, label, mark, text: html("span", { class: "said" }, box) };
 }
 
@@ -56,7 +56,7 @@ export function otherAnswers(host) {
       put(text, "title", answer?.text ?? "");
       say(mark, right === null ? "" : right ? "✓" : "✗");
       put(mark, "data-right", right ?? "");
-      put(mark, "aria-label", right === null ? "" : right ? "right" : "wrong");
+      put(mark, "aria-label", right === null ? "not marked" : right ? "right" : "wrong");
     }
   };
 }
