@@ -108,7 +108,7 @@ function begin() {
     }
     if (data.kind === "failed") { fail(data.why); return; }
     const taker = takers.get(data.id);
-    if (data.kind === "plans" && taker) tables.takePlans(taker.key, data.plans);
+    if (data.kind === "plans" && taker?.key) tables.takePlans(taker.key, data.plans);
     taker?.take(data);
     if (["fulfilled", "replaced", "refused"].includes(data.kind)) takers.delete(data.id);
   };

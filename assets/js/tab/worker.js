@@ -56,7 +56,7 @@ async function fulfil(wish) {
   const parts = merge ? treatments(merge, manifest) : [], address = merge ? held.merge(parts) : held.at(model);
   post({ channel, id, kind: "merged", ms: performance.now() - started, models: used });
   const ranked = parts.filter(({ planned }) => planned.length);
-  post({ channel, id, kind: "plans", plans: Object.fromEntries(ranked.map((part) =>
+  if (ranked.length) post({ channel, id, kind: "plans", plans: Object.fromEntries(ranked.map((part) =>
     [part.model, { planned: part.planned, ...held.measured(part.model, part.planned) }])) });
   if (copies) post({ channel, id, kind: "copies", copies: held.copies() });
   if (reply !== undefined)

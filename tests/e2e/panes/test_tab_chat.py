@@ -15,7 +15,7 @@ from tests.e2e.panes.test_chat import choose_targets, example
 from tests.e2e.panes.test_conversation import button, compare_with, open_settings, set_number
 from tests.e2e.server import Server
 from tests.e2e.session.test_restored_chat import reload, shown
-from tests.e2e.views.test_words_of_the_tab import ready
+from tests.e2e.views.test_words_of_the_tab import cut, ready
 
 QUESTIONS = ("Tom has 12 apples. Tom buys 5 more. How many apples does Tom have now?", "1 + 1 = ?")
 SLOW_ANSWERS = """() => {
@@ -139,6 +139,20 @@ def test_a_blind_comparison_with_an_earlier_merge_of_the_tab(in_tab: Studio) -> 
     assert set(recipes) == {before, in_tab.recipe} and sources(view) == {"tab"}
     set_number(in_tab, "temperature", 1)  # the server does not know that recipe
     expect(in_tab.page.locator(f'#against option[value="recipe:{before}"]')).to_have_count(0)
+
+
+def test_a_tab_without_its_server_answers_and_the_plan_of_its_merge_stays(in_tab: Studio) -> None:
+    choose_targets(in_tab, "merged", "base")
+    in_tab.ask(QUESTIONS[1])  # so that base is there
+    turn(in_tab, 0)
+    cut(in_tab)
+    in_tab.set_range(in_tab.rate, 77)
+    in_tab.wait_exact(77)
+    choose_targets(in_tab, "base")
+    in_tab.ask(QUESTIONS[0])
+    assert sources(turn(in_tab, 1)) == {"tab"}
+    in_tab.wait_frame()
+    assert in_tab.drawn("exact") == "true"
 
 
 @pytest.fixture
