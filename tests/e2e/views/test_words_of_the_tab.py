@@ -142,7 +142,7 @@ def test_a_method_that_the_tab_does_not_know_is_the_server_s(studio: Studio) -> 
     assert studio.page.evaluate("lost") == 0
 
 
-def test_the_curve_of_the_tab_has_the_server_s_points(studio: Studio) -> None:
+def test_the_curve_of_the_tab_has_the_server_s_points_and_follows_sliders(studio: Studio) -> None:
     titles = "all => all.map(dot => dot.textContent)"
     page = studio.page
 
@@ -160,6 +160,12 @@ def test_the_curve_of_the_tab_has_the_server_s_points(studio: Studio) -> None:
     written(studio, "tab")
     cut(studio)
     assert points() == of_server
+    page.locator(".breaks summary").click()
+    line = page.locator(".breaks-line")
+    before = line.get_attribute("points")
+    page.evaluate("() => dppa.move('strength', 0.3)")
+    expect(line).not_to_have_attribute("points", before or "", timeout=ANSWER_MS)
+    page.locator('.breaks[data-done="true"]').wait_for(timeout=ANSWER_MS)
     page.locator("#pinned-text button").first.click()
     expect(page.locator(".next-model")).to_have_count(5)
 
