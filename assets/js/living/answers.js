@@ -70,7 +70,8 @@ export function answers(host, below = null) {
   const cards = [MERGED, ...models].map((whose) => card(box, whose));
   const foot = html("p", { class: "how answer-foot" }, below ?? host);
   const line = html("span", { role: "status" }, foot);
-  const start = html("button", { type: "button", class: "small", hidden: "" }, foot, `Write it (20${THIN}MB)`);
+  const merge = /** @type {HTMLElement} */ (box.firstElementChild);
+  const start = html("button", { type: "button", class: "small", hidden: "" }, merge, `Let it answer (20${THIN}MB)`);
   start.addEventListener("click", touch);
   return () => {
     readSettings();
