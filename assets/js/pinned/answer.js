@@ -145,7 +145,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const release = () => { if (held) { held = false; settle(); } };
   for (const name of ["pointerdown", "keydown"]) document.addEventListener(name, hold, true);
   for (const name of ["pointerup", "pointercancel", "keyup"]) document.addEventListener(name, release, true);
-  document.addEventListener("input", () => { touched = true; }, true);
+  document.addEventListener("input", () => { touched = true; wishEarly(); }, true);
   window.addEventListener("blur", release);
   // --- words by the tab: from the visitor's first touch on, as models are fetched for them ---------
   let wished = "", refused = "";
@@ -168,6 +168,17 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
       show({ ...message, right, expected: item?.answer, recipe: "", source: "tab" }, whole);
     });
   }
+  function noteBefore() {
+    if (lastKey && pinned.key === lastKey && performance.now() - moved > RESTED_MS)
+      pinned.before = pinned.answer?.text ?? "";
+  }
+  // The worker begins while the plots of this frame are drawn.
+  function wishEarly() {
+    const merge = pinned.question && !isFresh() && wished !== current() && isTabs() ? tabMerge() : null;
+    if (!merge) return;
+    noteBefore();
+    wish(merge);
+  }
   function settle(delay = held ? HELD_MS : REST_MS) {
     clearTimeout(timer);
     timer = setTimeout(() => {
@@ -188,10 +199,8 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
       draw();
       return;
     }
-    if (lastKey && pinned.key === lastKey) {
-      if (performance.now() - moved > RESTED_MS) pinned.before = answer?.text ?? "";
-      waitFor();
-    }
+    noteBefore();
+    if (lastKey && pinned.key === lastKey) waitFor();
     lastKey = key;
     hideNext(place); // of the answer before
     moved = performance.now();
