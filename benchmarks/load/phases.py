@@ -1,14 +1,18 @@
 """Phases of the load test: all drag; all drag and some do all else; the long run."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
+
+from benchmarks.load.recording import Recording
 from benchmarks.load.tab import Layout, Tab
 from benchmarks.load.visitor import QUESTIONS, Observations, Visitor
-from benchmarks.load.watch import Watch, cpu_seconds, peak, together
+from benchmarks.load.watch import Watch, cpu_seconds, peak, together, worked
 
 CROWDS = (1, 10, 50, 100)
 DRAG_SECONDS, ALL_SECONDS = 12.0, 30.0
@@ -18,6 +22,9 @@ BESIDE = 5
 """Visitors who drag while all others ask merges of their own."""
 GREEDY = 20
 """Questions that one visitor asks at once, while others ask one each."""
+CLASS, LOOKS = 30, 0.25
+"""Pupils; seconds between two looks at the queue."""
+WAITING = re.compile(r"^dppa_queue_waiting (\S+)$", re.MULTILINE)
 STAYS = 50
 """Moves after which a visitor of the long run leaves, and another comes."""
 
@@ -62,11 +69,11 @@ class Load:
 
     @asynccontextmanager
     async def phase(
-        self, name: str, count: int
+        self, name: str, count: int, *, strangers: bool = False
     ) -> AsyncIterator[tuple[list[Visitor], Observations]]:
         """Visitors open the page, do something and leave; notes what they saw."""
         observations, pid = Observations(), self._pid
-        crowd = await self._crowd(count, observations)
+        crowd = await self._crowd(count, observations, strangers=strangers)
         watch = Watch(pid)
         looking = asyncio.create_task(watch.look())
         begun, server, client = time.monotonic(), cpu_seconds(pid), time.process_time()
@@ -180,6 +187,34 @@ class Load:
                 "course": sizes,
             }
         )
+
+    async def words(self, name: str, recording: Recording, count: int) -> None:
+        """Everybody drags and reads, as one real tab did."""
+        async with self.phase(name, count, strangers=True) as (crowd, _):
+            before = worked(self._pid)
+            await asyncio.gather(*(visitor.fetch_files(recording) for visitor in crowd))
+            fetched = worked(self._pid)
+            await asyncio.gather(*(visitor.repeat(recording) for visitor in crowd))
+            words = {"fetching": fetched - before, "reading": worked(self._pid) - fetched}
+        self.phases[-1] |= {event: round(seconds, 2) for event, seconds in words.items()}
+
+    async def lesson(self, recording: Recording, count: int = CLASS) -> None:
+        """A class behind one address opens the page, drags and reads."""
+        most = list[float]()
+
+        async def look() -> None:
+            async with httpx.AsyncClient(base_url=self._url) as web:
+                while True:
+                    metrics = (await web.get("/metrics")).text
+                    most.append(max(map(float, WAITING.findall(metrics))))
+                    await asyncio.sleep(LOOKS)
+
+        looking = asyncio.create_task(look())
+        async with self.phase("class", count) as (crowd, _):
+            await asyncio.gather(*(visitor.fetch_files(recording) for visitor in crowd))
+            await asyncio.gather(*(visitor.repeat(recording) for visitor in crowd))
+        looking.cancel()
+        self.phases[-1] |= {"longest_queue": max(most), "looks": len(most)}
 
     async def long(self, moves: int, at_once: int = 20) -> None:
         """Make `moves` moves as fast as they are answered, by visitors who come and go."""

@@ -14,6 +14,8 @@ MOST_BEFORE = 2
 """Answers of one who asks much, before those of others who ask one each."""
 CROWD = 50
 """Visitors whose figures have targets."""
+MANY, MOST_SHARE = 100, 0.05
+"""Visitors who read words; the server's processor time for tabs that write them, of its own way."""
 KINDS = {
     "drag": "drag",
     "everything": "do everything",
@@ -38,6 +40,7 @@ def targets(phases: list[Phase]) -> Iterator[tuple[str, str, str]]:
     biggest = max((phase["peak"] for phase in phases if "peak" in phase), default=0)
     met = biggest < MOST_BYTES
     yield "memory of the server", marked(met, _gb(biggest)), _gb(MOST_BYTES)
+    yield from _words({phase["name"]: phase for phase in phases})
     for phase in phases:
         if phase["name"] == "greedy":
             before = phase["before_the_others"]
@@ -58,6 +61,21 @@ def _of_crowd(who: str, phase: Phase) -> Iterator[tuple[str, str, str]]:
     if "together" in phase:
         met = phase["together"] <= MOST_TOGETHER
         yield f"{who}, memory", marked(met, _gb(phase["together"])), _gb(MOST_TOGETHER)
+
+
+def _words(by_name: dict[str, Phase]) -> Iterator[tuple[str, str, str]]:
+    tab, server, pupils = (
+        by_name.get(name) for name in ("words of the tab", "words of the server", "class")
+    )
+    if tab and server:
+        share = tab["reading"] / server["reading"]
+        promise = f"{tab['visitors']} drag and read words of their tabs, processor time"
+        cell = marked(share <= MOST_SHARE and not tab["errors"], f"{100 * share:.1f} %")
+        yield promise, cell, f"{100 * MOST_SHARE:.0f} % of words by the server"
+    if pupils:
+        longest = int(pupils["longest_queue"])
+        cell = marked(not longest and not pupils["errors"], f"{longest}")
+        yield f"a class of {pupils['visitors']}, longest queue", cell, "0"
 
 
 def _growth(cause: str, phase: Phase, grown: int) -> tuple[str, str, str]:

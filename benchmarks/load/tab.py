@@ -18,6 +18,8 @@ from gradio_client.utils import apply_diff
 
 CONFIG = re.compile(r"window\.gradio_config\s*=\s*(\{.*?\});\s*</script>", re.DOTALL)
 PATIENCE = httpx.Timeout(300.0, connect=60.0)
+IDLE = httpx.Limits(keepalive_expiry=2.0)
+"""Seconds; a server closes idle connections after five, and a client that is as late reads none."""
 PROMISED = {"content-type": "application/json"}
 
 
@@ -86,7 +88,7 @@ class Tab:
         # The server is on this machine, without TLS: reading certificates would take longest.
         headers = {"X-Forwarded-For": self.address} if self.address else {}
         self.web = httpx.AsyncClient(
-            base_url=self.url, timeout=PATIENCE, verify=False, headers=headers
+            base_url=self.url, timeout=PATIENCE, verify=False, headers=headers, limits=IDLE
         )
 
     async def open(self) -> None:
@@ -108,6 +110,15 @@ class Tab:
     def put(self, name: str, value: Any) -> None:
         """Set a component's value by its elem_id, as a move of the visitor does."""
         self.values[self._opened_layout.ids[name]] = value
+
+    def put_inputs(self, event: int, data: list[Any], but: str) -> str:
+        """Set all inputs of an event but one component; the event's name."""
+        layout = self._opened_layout
+        name, entry = next((n, e) for n, e in layout.events.items() if e["id"] == event)
+        values = dict(zip(entry["inputs"], data, strict=True))
+        values.pop(layout.ids[but], None)
+        self.values |= values
+        return name
 
     def value(self, name: str) -> Any:
         """What a component holds; JSON if our scripts draw it."""
@@ -198,6 +209,13 @@ class Tab:
         answer = await self.web.get("/" + address)
         answer.raise_for_status()
         return answer.content
+
+    async def skim(self, address: str) -> None:
+        """Fetch a file without keeping it."""
+        async with self.web.stream("GET", f"/{address}") as answer:
+            answer.raise_for_status()
+            async for _ in answer.aiter_raw():
+                pass
 
     @property
     def _opened_layout(self) -> Layout:

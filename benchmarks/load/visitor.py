@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.load.recording import Recording, Sent
 from benchmarks.load.tab import Refused, Tab
 
 QUESTIONS = (
@@ -20,6 +21,8 @@ QUESTIONS = (
     "Anna pays 4 coins for each of 3 books. How many coins does Anna pay?",
     "What is 17 minus 9?",
 )
+PAUSE = 2.0
+"""Seconds for which a tab does not ask a busy server (assets/js/pinned/answer.js)."""
 REST = 0.5
 """Seconds between two rests of a thumb that never stops playing: each rest asks the server."""
 
@@ -111,6 +114,36 @@ class Visitor:
             except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
                 self._observations.failed(error)
             await asyncio.sleep(pause)
+
+    async def fetch_files(self, recording: Recording) -> None:
+        """What a tab fetches once, on its first wish for words."""
+        begun = time.perf_counter()
+        for address in recording.fetched:
+            await self.tab.skim(address)
+        self._observations.note("files fetched", 1000 * (time.perf_counter() - begun))
+
+    async def repeat(self, recording: Recording) -> None:
+        """Send what a real tab sent, at its times, with factors of one's own; like a tab, wait for
+        an answer before the next request of its kind, and a while where the server is busy."""
+        begun, flying = time.monotonic(), dict[int, asyncio.Task[None]]()
+        for sent in recording.sent:
+            await asyncio.sleep(max(0.0, begun + sent.at - time.monotonic()))
+            if sent.event not in flying or flying[sent.event].done():
+                flying[sent.event] = asyncio.create_task(self._repeat(sent))
+        await asyncio.gather(*flying.values())
+
+    async def _repeat(self, sent: Sent) -> None:
+        name = self.tab.put_inputs(sent.event, sent.data, but="amplify")
+        try:
+            took = await self.tab.call(name)
+            words = self.tab.value("pinned") if name.startswith("on_pinned") else {}
+            if words.get("later") in ("busy", "often"):
+                self._observations.note("no words while busy", took)
+                await asyncio.sleep(PAUSE)
+            else:
+                self._observations.note("words" if words else name, took)
+        except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
+            self._observations.failed(error)
 
     async def strengthen(self, until: float) -> None:
         """Drag the strength: its tables are asked for at every step, one question at a time."""

@@ -45,6 +45,11 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def worked(pid: int) -> float:
+    """Processor time of a process and of those that it has started."""
+    return cpu_seconds(pid) + sum(map(cpu_seconds, children(pid)))
+
+
 def together(pid: int) -> tuple[int, int]:
     """Bytes of a process, and of those that it has started, by `resident`."""
     return resident(pid), sum(map(resident, children(pid)))

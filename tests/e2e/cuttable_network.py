@@ -1,8 +1,9 @@
-"""A TCP proxy between browser and server whose connections can be cut."""
+"""A TCP proxy between browser and server whose connections can be cut, or are slow."""
 
 import selectors
 import socket
 import threading
+import time
 from contextlib import suppress
 
 BLOCK = 1 << 16
@@ -13,10 +14,12 @@ class Cable:
 
     Args:
         port: Where the server listens, on the loopback.
+        bytes_a_second: What all connections together bring from the server; None for no limit.
     """
 
-    def __init__(self, port: int) -> None:
-        self._port, self._whole = port, True
+    def __init__(self, port: int, bytes_a_second: float | None = None) -> None:
+        self._port, self._whole, self._speed = port, True, bytes_a_second
+        self._line = threading.Lock()
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -56,18 +59,20 @@ class Cable:
                     if not self._whole:
                         return
                     self._pairs.add((near, far))
-                _hand_on(near, far)
+                self._hand_on(near, far)
                 with self._lock:
                     self._pairs.discard((near, far))
 
-
-def _hand_on(near: socket.socket, far: socket.socket) -> None:
-    with selectors.DefaultSelector() as ready:
-        ready.register(near, selectors.EVENT_READ, far)
-        ready.register(far, selectors.EVENT_READ, near)
-        while True:
-            for key, _ in ready.select():
-                data = key.fileobj.recv(BLOCK)  # type: ignore[union-attr]
-                if not data:
-                    return
-                key.data.sendall(data)
+    def _hand_on(self, near: socket.socket, far: socket.socket) -> None:
+        with selectors.DefaultSelector() as ready:
+            ready.register(near, selectors.EVENT_READ, far)
+            ready.register(far, selectors.EVENT_READ, near)
+            while True:
+                for key, _ in ready.select():
+                    data = key.fileobj.recv(BLOCK)  # type: ignore[union-attr]
+                    if not data:
+                        return
+                    if self._speed and key.fileobj is far:
+                        with self._line:
+                            time.sleep(len(data) / self._speed)
+                    key.data.sendall(data)

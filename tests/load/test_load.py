@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from benchmarks.load.phases import GREEDY, Load
+from benchmarks.load.recording import Recording, Sent
 from benchmarks.load.tab import Refused, Tab
 from benchmarks.load.visitor import Observations, Visitor
 from components.page.workbench import build_page, start
@@ -83,6 +84,26 @@ def test_a_few_visitors_drag_ask_and_export_and_get_what_is_theirs(
     )
     assert len(turns) == 4 and 0 < sum(turns) < sum(answers)
     assert observations.waited == observations.placed, "who waits is told how many are before them"
+
+
+def test_recorded_requests_are_repeated_with_the_factors_of_each_visitor(page: gr.Blocks) -> None:
+    factors = list[float]()
+
+    async def repeat(crowd: list[Visitor]) -> None:
+        layout = crowd[0].tab.layout
+        entry = layout.events["on_settle"]
+        data = [layout.values[key] for key in entry["inputs"]]
+        recording = Recording(["tab/tab.wasm"], [Sent(at, entry["id"], data) for at in (0, 0.2)])
+        await asyncio.gather(*(visitor.fetch_files(recording) for visitor in crowd))
+        await asyncio.gather(*(visitor.repeat(recording) for visitor in crowd))
+        factors.extend(
+            visitor.tab.value("exact")["choices"]["models"][0][2][0] for visitor in crowd
+        )
+
+    observations = seen_by(page, repeat, 3)
+    assert not observations.errors and len(set(factors)) == 3
+    counts = {event: len(times) for event, times in observations.milliseconds.items()}
+    assert counts["on_settle"] == 6 and counts["files fetched"] == 3
 
 
 def test_equal_recipes_of_two_visitors_are_one_model(
