@@ -4,10 +4,11 @@ import { planValue } from "./densities.js";
 import { afterFrame, redraw, server, setActivity } from "./parts.js";
 
 // --- the plans of the newest merge in the tab, worked out for drawing when they are drawn ---------
-let planned = { key: "", plans: /** @type {Record<string, any>} */ ({}), focus: "", value: /** @type {any} */ (null) };
+let planned = { key: "", at: -Infinity, plans: /** @type {Record<string, any>} */ ({}), focus: "",
+  value: /** @type {any} */ (null) };
 /** @param {string} key Of the controls that they were made for. @param {Record<string, any>} plans */
 export const takePlans = (key, plans) => {
-  planned = { key, plans, focus: "", value: null };
+  planned = { key, at: performance.now(), plans, focus: "", value: null };
   redraw();
 };
 function plannedNow() {
@@ -83,7 +84,8 @@ export const takeExact = (value) => {
 };
 
 // --- rest: request the exact plan when nothing has moved for a moment ------------------------
-const REST_MS = 50;
+// While the tab makes the plans, the server only names the recipe: a thumb that slows down is no rest.
+const REST_MS = 50, NAMED_MS = 400, LATELY_MS = 1000;
 /** @type {(() => void) | null} */
 let askExact = null;
 /** @param {() => void} ask */
@@ -100,7 +102,10 @@ function askSoon(delay) {
 }
 afterFrame(() => {
   const now = controls.key();
-  if (now !== moved) { moved = now; tries = 0; askSoon(REST_MS); }
+  if (now === moved) return;
+  moved = now;
+  tries = 0;
+  askSoon(performance.now() - planned.at < LATELY_MS ? NAMED_MS : REST_MS);
 });
 
 // --- arrays as packed by the server -----------------------------------------------------------

@@ -69,6 +69,18 @@ def test_words_follow_the_thumb_without_a_server(visit: Visit, width: int) -> No
     written(studio, "tab")
 
 
+def test_a_thumb_that_slows_down_is_no_rest_while_the_tab_makes_the_plans(studio: Studio) -> None:
+    ready(studio)
+    asked: list[str] = []
+    studio.page.on("request", lambda request: asked.append(request.post_data or ""))
+    for rate in range(82, 94):
+        studio.set_range(studio.rate, rate)
+        studio.page.wait_for_timeout(120)
+    studio.wait_exact(93)
+    studio.page.wait_for_timeout(600)
+    assert 1 <= sum('"base\\":' in body for body in asked) <= 3
+
+
 def test_base_and_domain_models_answer_beside_the_merge(studio: Studio) -> None:
     ready(studio)
     cells = studio.page.locator("#pinned .others li")
