@@ -53,7 +53,7 @@ bench: ## Measure on this machine: library, page, chat (ARGS=--json for one JSON
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks $(ARGS)
 
-bench-%: ## One benchmark, with its figures into docs/: engine ui chat chain cold load abuse (2 to 70 minutes; ARGS=--help)
+bench-%: ## One benchmark, with its figures into docs/: engine ui browser chat chain cold load abuse (2 to 70 minutes; ARGS=--help)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks.$* --write $(ARGS)

@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks import chain, chat, cold, ui_report
 from benchmarks.abuse import report as abuse
+from benchmarks.browser import report as browser
 from benchmarks.engine import report as engine
 from benchmarks.engine.journal import ROOT
 from benchmarks.engine.write import keep
@@ -20,6 +21,7 @@ TEXTS: dict[tuple[str, str], Callable[[Any], str]] = {
     ("defences", "reliability"): defences.text,
     ("bench-chat", "benchmarks"): chat.text,
     ("bench-ui", "benchmarks"): ui_report.text,
+    ("bench-browser", "benchmarks"): browser.text,
     ("bench-chain", "benchmarks"): chain.text,
     ("bench-cold", "benchmarks"): cold.text,
     ("bench-engine", "benchmarks"): engine.text,

@@ -1,7 +1,7 @@
 """`python -m benchmarks.browser`: words written in the visitor's tab, beside those of the server.
 
 The embedded models, on the page as a visitor has it; both ways by turns in one browser. Then the
-requests of a real tab, repeated by a crowd: what they cost the server. `--words` leaves that out.
+requests of a real tab, repeated by a crowd: what they cost the server.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.browser import figures
 from benchmarks.browser.report import Row, Spread, text
+from benchmarks.engine.journal import ROOT
 from benchmarks.engine.write import keep
 from benchmarks.load.__main__ import measure_words, record, start
 from benchmarks.load.phases import Load
@@ -30,6 +31,8 @@ from benchmarks.measure import machine
 from tests.e2e.chromium import HELP, find_chromium
 from tests.e2e.page_driver import ARGUMENTS
 from tests.e2e.server import Server
+
+OF_CROWD = f"server's processor time, {MANY} visitors drag and read for a minute"
 
 
 def measured(browser: Browser, url: str, rounds: int) -> Iterator[Row]:
@@ -52,12 +55,11 @@ def crowd() -> Row:
             server.stop()
     reading = {phase["name"]: phase["reading"] for phase in load.phases if "reading" in phase}
     tab, today = (reading[f"words of the {way}"] for way in ("tab", "server"))
-    name = f"server's processor time, {MANY} visitors drag and read for a minute"
-    return Row(name, "s", Spread(tab), Spread(today), MOST_SHARE * today)
+    return Row(OF_CROWD, "s", Spread(tab), Spread(today), MOST_SHARE * today)
 
 
-def measure(rounds: int, *, words: bool) -> dict[str, Any]:
-    """All rows, with machine and versions."""
+def measure(rounds: int) -> dict[str, Any]:
+    """The rows of the page, with machine and versions."""
     program, rows, about = find_chromium(), list[Row](), machine()
     if program is None:
         raise SystemExit(HELP)
@@ -72,8 +74,6 @@ def measure(rounds: int, *, words: bool) -> dict[str, Any]:
         finally:
             server.stop()
             browser.close()
-    if not words:
-        rows.append(crowd())
     return {"machine": about, "versions": versions, "rows": [asdict(row) for row in rows]}
 
 
@@ -81,11 +81,16 @@ def main() -> None:
     """Read the arguments, measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.browser", description=__doc__)
     parser.add_argument("--rounds", type=int, default=figures.ROUNDS, help="of each way")
-    parser.add_argument("--words", action="store_true", help="leave the crowd out")
+    parser.add_argument("--page", action="store_true", help="only the page, without the crowd")
     parser.add_argument("--write", action="store_true", help="into docs/, too")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     options = parser.parse_args()
-    results = measure(options.rounds, words=options.words)
+    results = measure(options.rounds)
+    if options.page:  # the crowd's row stays as it was measured
+        kept = json.loads((ROOT / "docs" / "bench-browser.json").read_text("utf-8"))["rows"]
+        results["rows"] += [row for row in kept if row["name"] == OF_CROWD]
+    else:
+        results["rows"].append(asdict(crowd()))
     if options.write:
         keep("bench-browser", results, text(results), "benchmarks")
     print(json.dumps(results, indent=2) if options.json else text(results))

@@ -83,7 +83,7 @@ def answers(browser: Browser, url: str, rounds: int = ROUNDS) -> Iterator[Row]:
         yield Row(f"slider event → whole answer, single moves{trip}", "ms", *single, 50, 100)
     for (tab, server), trip in ((near, ""), (far, f", {FAR} ms of round trip")):
         dragged = Spread.over(tab.dragged), Spread.over(server.dragged)
-        yield Row(f"the same, dragging{trip}", "ms", *dragged, 70, 130)
+        yield Row(f"slider event → whole answer, dragging{trip}", "ms", *dragged, 70, 130)
     frames = (Spread(Spread.over(noted.frames).p95 or 0, None, len(noted.frames)) for noted in near)
     yield Row("page frames while dragging, 95 %", "ms", *frames, 20)
     events = (Spread.over(noted.events) for noted in near)
@@ -150,7 +150,7 @@ def first_words(browser: Browser, url: str, visits: int = 3) -> Iterator[Row]:
     cable.close()
     empty, kept = (Spread(Spread.over(seconds).median, None, visits) for seconds in took)
     yield Row(f"first words after the first wish, {MEGABITS} Mbit/s", "s", empty, None, 12)
-    yield Row("the same, models kept by the browser", "s", kept, None, 1)
+    yield Row("first words, models kept by the browser", "s", kept, None, 1)
 
 
 def memory(browser: Browser, url: str) -> Row:

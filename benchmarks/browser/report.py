@@ -52,7 +52,7 @@ class Row:
         """As text."""
         if self.least is not None:
             return f"≥ {self.least:,.0f}"
-        return " / ".join(f"{x:.4g}" for x in (self.most, self.most_p95) if x is not None) or "–"
+        return " / ".join(f"{x:.3g}" for x in (self.most, self.most_p95) if x is not None) or "–"
 
     def cell(self, spread: Spread | None) -> str:
         """Median and 95 % with their unit."""

@@ -18,9 +18,18 @@ from gradio_client.utils import apply_diff
 
 CONFIG = re.compile(r"window\.gradio_config\s*=\s*(\{.*?\});\s*</script>", re.DOTALL)
 PATIENCE = httpx.Timeout(300.0, connect=60.0)
-IDLE = httpx.Limits(keepalive_expiry=2.0)
-"""Seconds; a server closes idle connections after five, and a client that is as late reads none."""
 PROMISED = {"content-type": "application/json"}
+
+
+class Again(httpx.AsyncHTTPTransport):
+    """Asks again where the server has closed an idle connection, as browsers do."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """A response, by a second connection if the first was closed."""
+        try:
+            return await super().handle_async_request(request)
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            return await super().handle_async_request(request)
 
 
 class Refused(RuntimeError):
@@ -88,7 +97,7 @@ class Tab:
         # The server is on this machine, without TLS: reading certificates would take longest.
         headers = {"X-Forwarded-For": self.address} if self.address else {}
         self.web = httpx.AsyncClient(
-            base_url=self.url, timeout=PATIENCE, verify=False, headers=headers, limits=IDLE
+            base_url=self.url, timeout=PATIENCE, headers=headers, transport=Again(verify=False)
         )
 
     async def open(self) -> None:
