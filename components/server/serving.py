@@ -56,7 +56,7 @@ from .logs import hear_server
 from .queue.fast_answers import FastAnswers
 from .queue.visitors_present import VisitorsPresent
 from .settings import Settings, on_space, read_settings
-from .tab_files import tab_files, tab_route
+from .tab_files import pack_ahead, tab_files, tab_route
 
 LATE = 10.0
 """Seconds to wait at the end for work that does not stop, such as an import."""
@@ -145,6 +145,11 @@ def start(page: GuardedBlocks, settings: Settings | None = None, **options: Any)
     application = _application(page, settings)
     if settings.warm:
         studio.warm_up(first_session().recipe())
+    if settings.warm and studio.public:
+        models = [model.reference for model in first_session().models]
+        threading.Thread(
+            target=pack_ahead, args=(studio, models), name="dppa-packs", daemon=True
+        ).start()
     arguments = {**launch_options(), "app_kwargs": application, "server_port": settings.port}
     arguments |= options
     listens = arguments.get("server_name") or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")

@@ -1,6 +1,6 @@
 """Serves what a tab needs to merge and to answer by itself: compiled loops, manifest, weights.
 
-Nothing is packed before it is asked for; a pack is made once a machine.
+A pack is made once a machine: when it is asked for, or ahead on a public page.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from functools import cache
 from typing import Any
 
@@ -19,6 +19,7 @@ from starlette.routing import Route
 from dppa_core.tab.files import BASE, MANIFEST, MODELS, file_name, manifest_text, packed
 
 from ..session.shipped import shipped
+from ..work.studio import Studio
 
 FOLDER = "tab"
 LOOPS = "tab.wasm"
@@ -72,11 +73,24 @@ def send_tab_file(request: Request) -> Response:
         return Response(manifest_text(), media_type="application/json", headers=FRESH)
     if name not in NAMES:
         return PlainTextResponse("There is no such file.", 404)
-    with _one:
-        data = _kept.get(name) or _kept.setdefault(name, packed(NAMES[name]))
+    data = _pack(name)
     headers = {**headers, "Content-Length": str(len(data))}
     kind = "application/octet-stream"
     return StreamingResponse(_pieces(data), media_type=kind, headers=headers)
+
+
+def _pack(name: str) -> bytes:
+    with _one:
+        return _kept.get(name) or _kept.setdefault(name, packed(NAMES[name]))
+
+
+def pack_ahead(studio: Studio, models: Iterable[str]) -> None:
+    """Pack the base and some models once the warm-up is over, for the first visitor's tab."""
+    while not studio.ready:
+        if studio.ending.wait(1.0):
+            return
+    for model in (BASE, *models):
+        _pack(file_name(model))
 
 
 def tab_route() -> Route:

@@ -1,13 +1,14 @@
 """What a tab fetches to merge by itself: names, headers, and nothing before it is asked for."""
 
 import json
+import threading
 
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from components.server import tab_files as route
-from components.server.tab_files import LOOPS, NAMES, loops, tab_files, tab_route
+from components.server.tab_files import LOOPS, NAMES, loops, pack_ahead, tab_files, tab_route
 from dppa_core.tab.files import BASE, MODELS, manifest_text
 
 
@@ -65,3 +66,17 @@ def test_weights_are_packed_when_they_are_asked_for(client: TestClient, packs: l
 def test_nothing_else_is_served(client: TestClient, packs: list[str], name: str) -> None:
     assert client.get(f"/tab/{name}").status_code == 404 and not packs
     assert client.post("/tab/base.gz").status_code == 405
+
+
+def test_packing_ahead_waits_for_the_warm_up_and_takes_the_base_too(packs: list[str]) -> None:
+    class Warming:
+        ready, ending = False, threading.Event()
+
+    studio = Warming()
+    thread = threading.Thread(target=pack_ahead, args=(studio, MODELS[:1]))
+    thread.start()
+    thread.join(0.05)
+    assert not packs
+    studio.ready = True
+    thread.join(5)
+    assert packs == [BASE, MODELS[0]]
