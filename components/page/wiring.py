@@ -14,6 +14,7 @@ import gradio as gr
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipes.yaml_text import recipe_hash
 
+from ..session.json_form import parsed_keys
 from ..session.presets import first_session
 from ..views.controls.prune import measuring, with_levels
 from ..views.see.see import exact_payload, merged_payload, plots_payload
@@ -51,13 +52,15 @@ def _wire_exact(page: Page, studio: Studio) -> None:
     @show_errors
     def on_settle(values: dict[Any, Any]) -> dict[Any, Any]:
         try:
-            return {page.see.exact: pack(exact_payload(moved(page, values, studio), studio))}
+            planned = parsed_keys(values[page.see.exact]).get("planned") is True
+            value = exact_payload(moved(page, values, studio), studio, planned=planned)
+            return {page.see.exact: pack(value)}
         except DppaError as error:
             return {page.see.exact: pack({"trouble": str(error)})}
 
     page.see.exact.rest(
         on_settle,
-        inputs=controls.inputs,
+        inputs=controls.inputs | {page.see.exact},
         outputs=[page.see.exact],
         preprocess=False,  # a half-typed number is not an error
         **LIVE,

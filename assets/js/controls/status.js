@@ -124,9 +124,9 @@ function mute(ids, when) {
 }
 paint(() => { mute(STOPS, true); mute(STARTS, false); });
 
-part("exact", ({ host, outer, get, watch, trigger }) => {
+part("exact", ({ host, outer, get, put: send, watch, trigger }) => {
   host.replaceChildren();
-  tables.askAtRest(() => trigger("rest"));
+  tables.askAtRest(() => { send({ planned: tables.isPlanned() }); trigger("rest"); });
   const problem = html("p", { class: "problem", role: "status", hidden: "" }, host);
   const measuring = html("p", { class: "measuring", role: "status", hidden: "" }, host);
   const line = html("p", { class: "numbers" }, host);

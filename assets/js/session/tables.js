@@ -17,6 +17,17 @@ function plannedNow() {
   if (planned.focus !== focus) Object.assign(planned, { focus, value: planValue(plan, server.tables[focus]) });
   return planned.value;
 }
+/** Whether the tab has planned all models of the list, for the controls of now. */
+export const isPlanned = () =>
+  planned.key === controls.key() && controls.state.models.every(({ ref }) => planned.plans[ref] && server.tables[ref]);
+/** The server's answer without plans, with those of the tab. @param {Record<string, any>} value */
+function withPlans(value) {
+  if (planned.key !== controls.keyOf(value.choices)) return value;
+  const plans = Object.fromEntries(Object.entries(planned.plans)
+    .map(([model, plan]) => [model, planValue(plan, server.tables[model])]));
+  const kept = Object.values(plans).reduce((sum, plan) => sum + plan.kept, 0);
+  return { ...value, plans, kept, share: value.numel ? kept / value.numel : 0 };
+}
 
 // The exact plan of the model in focus, if it was made for exactly the current controls: by the tab, or by the server.
 export const exactPlan = () => {
@@ -75,7 +86,7 @@ export const takeExact = (value) => {
   }
   server.trouble = value.trouble || ""; // the plan failed: the drawing stays
   if (!value.plans) { redraw(); return; }
-  server.exact = value;
+  server.exact = value.planned ? withPlans(value) : value;
   learn(value.choices, value.recipe);
   server.service.merged = value.merged;
   if (value.adopt) controls.adopt(value.settings);
@@ -103,9 +114,10 @@ function askSoon(delay) {
 afterFrame(() => {
   const now = controls.key();
   if (now === moved) return;
+  const byTab = planned.key === moved || performance.now() - planned.at < LATELY_MS;
   moved = now;
   tries = 0;
-  askSoon(performance.now() - planned.at < LATELY_MS ? NAMED_MS : REST_MS);
+  askSoon(byTab ? NAMED_MS : REST_MS);
 });
 
 // --- arrays as packed by the server -----------------------------------------------------------

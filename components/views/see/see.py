@@ -107,22 +107,26 @@ def plots_payload(
     }
 
 
-def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> dict[str, Any]:
+def exact_payload(
+    session: Session, studio: Studio, *, adopt: bool = False, planned: bool = False
+) -> dict[str, Any]:
     """The exact plan of every model in the list, and the hash of their recipe. If only a merge
-    shows the effect on the deltas, that is included once it is in memory."""
+    shows the effect on the deltas, that is included once it is in memory. Without plans if the
+    browser has `planned`: it adds its own."""
     names = [model.reference for model in session.models]
     modules = {name: studio.profile(session.base, name).modules for name in names}
     sizes = {name: {item.module.name: item.numel for item in modules[name]} for name in names}
     recipe, problem, plans = None, "", {}
     try:
         recipe = session.recipe()
-        plans = _plans(session, studio)
+        plans = {} if planned else _plans(session, studio)
     except (InvalidValue, InvalidRecipe, UnknownName) as error:
         recipe, problem = None, str(error)
     value = exact_value(session, sizes, plans, recipe_hash(recipe) if recipe else "", problem)
     outcome = studio.known_outcome(recipe) if recipe else None
     return {
         **value,
+        "planned": planned,
         "merged": recipe is not None and studio.merged(recipe),
         "outcome": outcome_value(outcome) if outcome else None,
         "adopt": adopt,

@@ -3,11 +3,15 @@
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from components.session.presets import first_session
+from components.views.see.see import exact_payload
+from components.work.studio import Studio as Workshop
 from tests.e2e.conftest import Visit
 from tests.e2e.page_driver import ANSWER_MS, Studio
 from tests.e2e.views.test_models import MATH as TUTOR
@@ -189,3 +193,14 @@ def test_a_model_of_one_s_own_is_the_server_s(studio: Studio, tmp_path: Path) ->
     studio.use_models(str(shutil.copytree(TUTOR, tmp_path / "tutor")))
     written(studio, "server")
     assert studio.page.evaluate("lost") == 0
+
+
+def test_at_rest_the_server_names_the_recipe_and_the_tab_keeps_its_plans(studio: Studio) -> None:
+    ready(studio)
+    asked: list[str] = []
+    studio.page.on("request", lambda request: asked.append(request.post_data or ""))
+    studio.set_range(studio.rate, 83)
+    value = exact_payload(replace(first_session(), rate=0.83), Workshop(public=False))
+    line = studio.page.locator("[data-kept]")
+    expect(line).to_have_attribute("data-kept", f"{100 * value['share']:.4f}")
+    assert any('{\\"planned\\":true}' in body for body in asked)
