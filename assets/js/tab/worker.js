@@ -6,7 +6,7 @@ import { tokenizer } from "./tokenizer.js";
 import { treatments } from "./treatments.js";
 import { REPLACED, writer } from "./writer.js";
 
-const YOUNG_MS = 120;
+const YOUNG_MS = 120, GROWTH_MS = 30;
 const post = (/** @type {any} */ message) => globalThis.postMessage(message);
 
 /** @type {any} */
@@ -44,6 +44,17 @@ async function load(models, channel) {
   [manifest.base, ...others].forEach((model, i) => { if (!held.has(model)) held.put(model, all[i]); });
 }
 
+/** Posts an answer as it grows, no oftener than a page can draw it. @param {string} channel @param {number} id */
+function growing(channel, id) {
+  let posted = performance.now();
+  return (/** @type {any} */ answer) => {
+    const now = performance.now();
+    if (!answer.last && now - posted < GROWTH_MS) return;
+    posted = now;
+    post({ channel, id, kind: "words", ...answer });
+  };
+}
+
 /** @param {any} wish */
 async function fulfil(wish) {
   const { channel, id, merge, model, models = [model], prompt, reply, limit, draft, copies } = wish;
@@ -55,15 +66,14 @@ async function fulfil(wish) {
   const started = performance.now();
   const parts = merge ? treatments(merge, manifest) : [], address = merge ? held.merge(parts) : held.at(model);
   post({ channel, id, kind: "merged", ms: performance.now() - started, models: used });
-  const ranked = parts.filter(({ planned }) => planned.length);
-  if (ranked.length) post({ channel, id, kind: "plans", plans: Object.fromEntries(ranked.map((part) =>
-    [part.model, { planned: part.planned, ...held.measured(part.model, part.planned) }])) });
   if (copies) post({ channel, id, kind: "copies", copies: held.copies() });
   if (reply !== undefined)
     post({ channel, id, kind: "reading", ...await writes.reading(address, prompt, reply, stale) });
   else if (prompt !== undefined)
-    await writes.answer(address, prompt, { limit, draft: draft ?? [], stale,
-      grown: (/** @type {any} */ answer) => post({ channel, id, kind: "words", ...answer }) });
+    await writes.answer(address, prompt, { limit, draft: draft ?? [], stale, grown: growing(channel, id) });
+  const ranked = parts.filter(({ planned }) => planned.length);
+  if (ranked.length) post({ channel, id, kind: "plans", plans: Object.fromEntries(ranked.map((part) =>
+    [part.model, { planned: part.planned, ...held.measured(part.model, part.planned) }])) });
 }
 
 async function run() {
