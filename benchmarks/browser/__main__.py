@@ -1,11 +1,11 @@
 """`python -m benchmarks.browser`: words written in the visitor's tab, beside those of the server.
 
 The embedded models, on the page as a visitor has it; both ways by turns in one browser. Then the
-requests of a real tab, repeated by a crowd: what they cost the server.
+requests of a real tab, repeated by a crowd: what they cost the server, measured with `--write` and
+kept in docs/bench-load.json.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import sys
@@ -24,15 +24,12 @@ from benchmarks.browser import figures
 from benchmarks.browser.report import Row, Spread, text
 from benchmarks.engine.journal import ROOT
 from benchmarks.engine.write import keep
-from benchmarks.load.__main__ import measure_words, record, start
-from benchmarks.load.phases import Load
+from benchmarks.load.__main__ import main as load
 from benchmarks.load.report import MANY, MOST_SHARE
 from benchmarks.measure import machine
 from tests.e2e.chromium import HELP, find_chromium
 from tests.e2e.page_driver import ARGUMENTS
 from tests.e2e.server import Server
-
-OF_CROWD = f"server's processor time, {MANY} visitors drag and read for a minute"
 
 
 def measured(browser: Browser, url: str, rounds: int) -> Iterator[Row]:
@@ -45,17 +42,12 @@ def measured(browser: Browser, url: str, rounds: int) -> Iterator[Row]:
 
 
 def crowd() -> Row:
-    """Processor time of the server, for as many visitors who drag and read words for a minute."""
-    with TemporaryDirectory() as folder:
-        server = start(Path(folder))
-        load = Load(server.url, server.process.pid)
-        try:
-            asyncio.run(measure_words(load, *record(server.url)))
-        finally:
-            server.stop()
-    reading = {phase["name"]: phase["reading"] for phase in load.phases if "reading" in phase}
+    """Processor time of the server, for visitors who drag and read for a minute, as kept last."""
+    kept = json.loads((ROOT / "docs" / "bench-load.json").read_text("utf-8"))["phases"]
+    reading = {phase["name"]: phase["reading"] for phase in kept if "reading" in phase}
     tab, today = (reading[f"words of the {way}"] for way in ("tab", "server"))
-    return Row(OF_CROWD, "s", Spread(tab), Spread(today), MOST_SHARE * today)
+    name = f"server's processor time, {MANY} visitors drag and read for a minute"
+    return Row(name, "s", Spread(tab), Spread(today), MOST_SHARE * today)
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -86,11 +78,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     options = parser.parse_args()
     results = measure(options.rounds)
-    if options.page:  # the crowd's row stays as it was measured
-        kept = json.loads((ROOT / "docs" / "bench-browser.json").read_text("utf-8"))["rows"]
-        results["rows"] += [row for row in kept if row["name"] == OF_CROWD]
-    else:
-        results["rows"].append(asdict(crowd()))
+    if options.write and not options.page:
+        load(["--words", "--write"])
+    results["rows"].append(asdict(crowd()))
     if options.write:
         keep("bench-browser", results, text(results), "benchmarks")
     print(json.dumps(results, indent=2) if options.json else text(results))

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -90,7 +91,7 @@ def _say(phase: dict[str, Any]) -> None:
     sys.stderr.write(json.dumps(phase) + "\n")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Read the arguments, measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument("--crowds", type=int, nargs="*", default=CROWDS, help="how many visitors")
@@ -101,7 +102,7 @@ def main() -> None:
     parser.add_argument("--words", action="store_true", help=f"only {MANY} who read words")
     parser.add_argument("--write", action="store_true", help="into docs/, too")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     about = machine()  # before this run adds load
     with TemporaryDirectory() as folder:
         server = start(Path(folder))

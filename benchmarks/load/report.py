@@ -72,10 +72,18 @@ def _words(by_name: dict[str, Phase]) -> Iterator[tuple[str, str, str]]:
         promise = f"{tab['visitors']} drag and read words of their tabs, processor time"
         cell = marked(share <= MOST_SHARE and not tab["errors"], f"{100 * share:.1f} %")
         yield promise, cell, f"{100 * MOST_SHARE:.0f} % of words by the server"
+        yield _plans(f"{tab['visitors']} read words of their tabs", tab)
     if pupils:
         longest = int(pupils["longest_queue"])
         cell = marked(not longest and not pupils["errors"], f"{longest}")
         yield f"a class of {pupils['visitors']}, longest queue", cell, "0"
+        yield _plans(f"a class of {pupils['visitors']}", pupils)
+
+
+def _plans(who: str, phase: Phase) -> tuple[str, str, str]:
+    late = phase["seen"]["on_settle"]["p95"]
+    cell = marked(late <= SLIDER_MS and not phase["errors"], f"{late:.0f} ms")
+    return f"{who}, exact plans (95 %)", cell, f"{SLIDER_MS:.0f} ms"
 
 
 def _growth(cause: str, phase: Phase, grown: int) -> tuple[str, str, str]:
