@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from components.server.living import OPENINGS, answers_file, write_living
+from components.server.living import OPENINGS, write_living
 from components.session.presets import presets
-from components.views.see.pinned import MAX_TOKENS, examples
+from components.views.see.answer_curve import MAX_TOKENS
+from components.views.see.pinned import answers_file, examples
 from components.work.studio import Studio
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.recipes.yaml_text import MergeRecipe

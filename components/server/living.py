@@ -7,7 +7,6 @@ of tab_files.py.
 from __future__ import annotations
 
 import gzip
-import json
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,9 +25,9 @@ from dppa_core.teaching.by_hand.grid import FACTORS, RATES, first_walk, walks
 
 from ..session.method_choice import catalogue
 from ..session.presets import first_session, presets
-from ..session.shipped import glossary, shipped
+from ..session.shipped import glossary
 from ..session.state import schema, state_of
-from ..views.see.pinned import examples
+from ..views.see.pinned import examples, opening_answers
 from ..views.see.see import plots_payload
 from ..widgets.scripts import address, data_tag, needed, sources
 from ..widgets.theme import CSS, palette_css
@@ -62,11 +61,6 @@ OPENINGS = (
     "95 % pruned, then amplified",
 )
 """Presets whose answers come with the page."""
-
-
-def answers_file() -> Path:
-    """The opening answers, written by `python -m scripts.living --answers`."""
-    return shipped("assets/data/living.json")
 
 
 def text_files(studio: Studio) -> Mapping[str, bytes]:
@@ -126,7 +120,7 @@ def figure_data(studio: Studio) -> dict[str, Any]:
     usual = first_session()
     payloads = {s: plots_payload(replace(usual, strength=s), studio) for s in STRENGTHS}
     first = payloads[STRENGTHS[0]]
-    answers = json.loads(answers_file().read_text(encoding="utf-8"))
+    answers = opening_answers()
     return {
         "methods": [row for row in catalogue() if row["name"] in METHODS],
         "tables": {f"{s:g}": payload["tables"] for s, payload in payloads.items()},

@@ -43,8 +43,8 @@ function built(parent, living) {
     line.value = address && `<iframe src="${source}" width="100%" height="${HEIGHTS[choice.value]}" `
       + `style="border:0" loading="lazy" title="DPPA: ${choice.value}"></iframe>`;
     line.hidden = copy.hidden = !address;
-    say(note, !address ? ASIDE : LOCAL.test(folder.hostname) ? "It works on this computer alone."
-      : living.framed ? "" : "No other site may show it yet: DPPA_FRAMES names those that may.");
+    say(note, !address ? ASIDE : [LOCAL.test(folder.hostname) ? "It works on this computer alone." : "",
+      living.framed ? "" : "No other site may show it yet: DPPA_FRAMES names those that may."].join(" ").trim());
   }
   choice.addEventListener("change", draw);
   copy.addEventListener("click", async () => {

@@ -9,7 +9,7 @@ import { ownItem } from "../tab/own_marks.js";
 import { mergeNow, rendered, tab, wishFor } from "../tab/words.js";
 import { noteOf, showMark, showSource } from "./answer_note.js";
 import { hideNext, showNext } from "./next.js";
-import { otherAnswers } from "./other_answers.js";
+import { knowAnswers, otherAnswers } from "./other_answers.js";
 import { changedWords, pieces } from "./tokens.js";
 
 const REST_MS = 40, HELD_MS = 250, EVERY_MS = 60, PAINTED_MS = 20, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000,
@@ -72,6 +72,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const length = html("output", { class: "how", id: "pinned-length" }, box); // chat/chat.js counts
   const text = html("p", { class: "answer-text", id: "pinned-text", "data-living": "answer" }, box);
   const drawOthers = otherAnswers(box);
+  knowAnswers(get()?.alone ?? {});
   const note = html("p", { class: "how", id: "pinned-note" }, box);
   const place = html("div", {}, box);
   const aloud = html("output", { class: "sr", "aria-live": "polite" }, box);

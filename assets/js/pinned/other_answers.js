@@ -7,6 +7,12 @@ const MOST_KEPT = 200;
 /** Model and question -> its answer, or the newest part of it. @type {Map<string, {text: string, last: boolean}>} */
 const answers = new Map();
 
+/** Take over answers that are known already. @param {Record<string, Record<string, string>>} alone */
+export const knowAnswers = (alone) => {
+  for (const [model, texts] of Object.entries(alone))
+    for (const [question, text] of Object.entries(texts)) answers.set(`${model} ${question}`, { text, last: true });
+};
+
 /** @param {string} model @param {string} question */
 function write(model, question) {
   const key = `${model} ${question}`;

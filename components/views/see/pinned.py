@@ -3,10 +3,12 @@ assets/js/pinned/ requests and draws it."""
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -21,6 +23,7 @@ from dppa_core.tasks.own_items import OwnItem
 
 from ...session.json_form import asked_keys
 from ...session.session import Session
+from ...session.shipped import shipped
 from ...widgets.browser_parts import live
 from ...work.job import Bounded
 from ...work.kinds import PINNED
@@ -60,9 +63,21 @@ def examples() -> list[dict[str, Any]]:
     ]
 
 
+def answers_file() -> Path:
+    """Answers to the examples, written by `python -m scripts.living --answers`."""
+    return shipped("assets/data/living.json")
+
+
+def opening_answers() -> dict[str, Any]:
+    """The answers of the file: `alone`, model -> question -> text; `merged`, preset -> the same."""
+    answers: dict[str, Any] = json.loads(answers_file().read_text(encoding="utf-8"))
+    return answers
+
+
 def build_pinned() -> PinnedView:
     """Build the question, its answer, and the hidden parts of next tokens and curves."""
-    answer = live("pinned", {"examples": examples()}, events=("move", "rest"))
+    value = {"examples": examples(), "alone": opening_answers()["alone"]}
+    answer = live("pinned", value, events=("move", "rest"))
     next_tokens = live("next", None, events=("look",))
     return PinnedView(answer, next_tokens, build_curve())
 

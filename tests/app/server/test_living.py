@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.server.living import OPENINGS, answers_file, text_files
+from components.server.living import OPENINGS, text_files
 from components.session.presets import presets
+from components.views.see.pinned import opening_answers
 from components.work.studio import Studio
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.teaching.by_hand.grid import FIRST, work_out
@@ -30,7 +31,7 @@ def test_the_same_files_are_written_each_time(studio: Studio) -> None:
 
 def test_opening_answers_are_those_of_the_models(studio: Studio) -> None:
     """One question each; `python -m scripts.living --answers` writes all of them."""
-    kept = json.loads(answers_file().read_text(encoding="utf-8"))
+    kept = opening_answers()
     targets = {title: presets()[title].recipe() for title in OPENINGS}
     assert kept["merged"].keys() == targets.keys()
     for title, recipe in targets.items():
