@@ -19,7 +19,7 @@ function arrived({ data }) {
   const begun = begins.get(data.id);
   if (data.kind === "words" && begins.has(data.id)) bench.firstWords ??= now();
   if (!begun) return;
-  if (data.kind === "merged") bench.merged.push(now() - begun);
+  if (data.kind === "merged") bench.merged.push(data.at - (performance.timeOrigin + begun)); // by the worker's clock
   if (data.kind === "words" && data.last && living().textContent.trim() === data.text) bench.shown.push(now() - begun);
 }
 if (window.Worker)
@@ -107,7 +107,7 @@ bench.speak = async (question) => {
   const { mergeNow, rendered, wishFor } = await import(new URL("./tab/words.js", entry));
   return new Promise((done, fail) => {
     const seconds = [];
-    wishFor("bench", { merge: mergeNow(), prompt: rendered(question) }, ({ kind, ...words }) => {
+    wishFor("bench", { merge: mergeNow(), prompt: rendered(question), pause: 0 }, ({ kind, ...words }) => {
       if (kind === "words") seconds.push(words.seconds);
       if (kind === "words" && words.last) done(seconds);
       if (["failed", "refused", "replaced"].includes(kind)) fail(new Error(words.why));

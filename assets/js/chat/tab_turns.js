@@ -86,28 +86,25 @@ export function turnInTab(question, turns) {
 }
 
 /**
- * One answer after the other.
+ * The worker writes one answer after the other, without waiting for the page to draw them.
  * @param {any[]} answers @param {any[]} wishes @param {(reply: string) => boolean | null} mark
  * @returns {(changed: () => void, failed: () => void) => () => void} Begins; returns what stops it.
  */
 const writing = (answers, wishes, mark) => (changed, failed) => {
   let over = false;
-  function next() {
-    const at = answers.findIndex(({ state }) => state === "waiting"), answer = answers[at];
-    changed();
-    if (!answer) return;
+  answers.forEach((answer, at) => {
     const { prompt } = wishes[at];
-    Object.assign(answer, { state: "writing", prompt });
-    wishFor("chat", wishes[at], ({ kind, why, text, tokens, seconds, loss, ends, entropy, last }) => {
+    wishFor(`chat ${at}`, wishes[at], ({ kind, why, text, tokens, seconds, loss, ends, entropy, last }) => {
       if (over) return;
-      if (kind === "failed") { over = true; failed(); }
-      if (kind === "refused") { Object.assign(answer, { state: "failed", note: why }); next(); }
-      if (kind !== "words") return;
-      Object.assign(answer, { text, tokens, seconds, loss, ends, entropy });
-      if (last) { Object.assign(answer, { state: "done", right: mark(text) }); next(); } else changed();
+      if (kind === "failed") { over = true; failed(); return; }
+      if (kind === "merged") Object.assign(answer, { state: "writing", prompt });
+      if (kind === "refused") Object.assign(answer, { state: "failed", note: why });
+      if (kind === "words") Object.assign(answer, { text, tokens, seconds, loss, ends, entropy });
+      if (last) Object.assign(answer, { state: "done", right: mark(text) });
+      if (kind !== "fulfilled" && kind !== "plans") changed();
     });
-  }
-  next();
+  });
+  changed();
   return () => {
     over = true;
     for (const answer of answers) if (isRunning(answer)) answer.state = "stopped";

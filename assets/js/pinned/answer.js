@@ -183,8 +183,9 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   function settle(delay = held ? HELD_MS : REST_MS) {
     clearTimeout(timer);
     timer = setTimeout(() => {
-      if (!pinned.question || isFresh() || isTabs() || !isFree("rest") || flying.move?.key === current()) return;
-      if (!server.exact || server.service.models === "starting") { settle(RETRY_MS); return; }
+      if (!pinned.question || isFresh() || isTabs()) return;
+      const isAwaited = !isFree("rest") || (flying.move?.key === current() && !isFree("move"));
+      if (isAwaited || !server.exact || server.service.models === "starting") { settle(RETRY_MS); return; }
       if (size() > AT_REST) { later = "large"; draw(); return; }
       ask("rest");
     }, delay);

@@ -44,12 +44,15 @@ async function load(models, channel) {
   [manifest.base, ...others].forEach((model, i) => { if (!held.has(model)) held.put(model, all[i]); });
 }
 
-/** Posts an answer as it grows, no oftener than a page can draw it. @param {string} channel @param {number} id */
-function growing(channel, id) {
+/**
+ * Posts an answer as it grows, no oftener than a page can draw it.
+ * @param {string} channel @param {number} id @param {number} pause Milliseconds between two posts.
+ */
+function growing(channel, id, pause) {
   let posted = performance.now();
   return (/** @type {any} */ answer) => {
     const now = performance.now();
-    if (!answer.last && now - posted < GROWTH_MS) return;
+    if (!answer.last && now - posted < pause) return;
     posted = now;
     post({ channel, id, kind: "words", ...answer });
   };
@@ -58,6 +61,7 @@ function growing(channel, id) {
 /** @param {any} wish */
 async function fulfil(wish) {
   const { channel, id, merge, model, models = [model], prompt, reply, limit, draft, copies } = wish;
+  const { pause = GROWTH_MS } = wish;
   const begun = performance.now();
   const stale = () => waiting.has(channel) && performance.now() - begun > YOUNG_MS;
   const { held, manifest, writes } = await tab;
@@ -65,12 +69,13 @@ async function fulfil(wish) {
   if (!used.every(held.has)) await load([...new Set(used)], channel);
   const started = performance.now();
   const parts = merge ? treatments(merge, manifest) : [], address = merge ? held.merge(parts) : held.at(model);
-  post({ channel, id, kind: "merged", ms: performance.now() - started, models: used });
+  const now = performance.now();
+  post({ channel, id, kind: "merged", ms: now - started, at: performance.timeOrigin + now, models: used });
   if (copies) post({ channel, id, kind: "copies", copies: held.copies() });
   if (reply !== undefined)
     post({ channel, id, kind: "reading", ...await writes.reading(address, prompt, reply, stale) });
   else if (prompt !== undefined)
-    await writes.answer(address, prompt, { limit, draft: draft ?? [], stale, grown: growing(channel, id) });
+    await writes.answer(address, prompt, { limit, draft: draft ?? [], stale, grown: growing(channel, id, pause) });
   const ranked = parts.filter(({ planned }) => planned.length);
   if (ranked.length) post({ channel, id, kind: "plans", plans: Object.fromEntries(ranked.map((part) =>
     [part.model, { planned: part.planned, ...held.measured(part.model, part.planned) }])) });
