@@ -12,6 +12,9 @@ from tests.e2e.server import ROOT, Server
 from tests.helpers.results_by_hand import write_results
 
 Visit = Callable[..., Studio]
+WITHOUT_WORKERS = """if (!document.cookie.includes("words=tab")) delete globalThis.Worker;"""
+"""Has the server write: to fetch and rank the models anew would take seconds of every test that
+moves a slider. Tests marked `tab` have what visitors have."""
 PICTURES = ROOT / "out" / "e2e"
 
 
@@ -57,6 +60,8 @@ def visit(
     """
     open_tabs: list[Studio] = []
     keeps = request.node.get_closest_marker("keeps")
+    in_tab = request.node.get_closest_marker("tab")
+    cookies = [{"name": "words", "value": "tab", "url": server.url}] if in_tab else []
 
     def open_page(
         width: int = 1440, height: int = 900, theme: str = "light", link: str = ""
@@ -66,9 +71,12 @@ def visit(
             studio = free_tabs.pop()
             open_tabs.append(studio)
             if studio.kept_for != screen:
-                studio.become_new_visitor(width, height, theme, link)
+                studio.become_new_visitor(width, height, theme, link, cookies)
         else:
-            studio = Studio.visit(new_context(browser, width, height), server.url, theme, link)
+            context = new_context(browser, width, height)
+            context.add_init_script(WITHOUT_WORKERS)
+            context.add_cookies(cookies)
+            studio = Studio.visit(context, server.url, theme, link)
             open_tabs.append(studio)
         studio.kept_for = screen if keeps else ""
         return studio

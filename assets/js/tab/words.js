@@ -14,7 +14,8 @@ const LAYERS = 6, BYTES_OF_MODEL = 5_200_000; // bytes of a packed model, about
 const METHODS = ["dppa", "magnitude", "task_arithmetic", "dare"];
 /** Settings of methods other than these are the server's. @type {Record<string, any>} */
 const USUAL = { semantics: "paper", ties: "exact", scaling: "largest" };
-const USUAL_PRUNING = { significance: "magnitude", k_layer: 3, k_module: 5 };
+/** Settings of Dynamically Pruning that the tab knows only as they usually are. */
+const FIXED = controls.schema.controls.filter(({ of_pruning: isOne, key }) => isOne && key !== "strength");
 
 /** The worker's state: unasked, loading, ready, or failed: then the server answers. */
 export const tab = {
@@ -57,7 +58,7 @@ function readMerge() {
     return item && controls.setting(method, item);
   };
   const usual = method.parameters.every(({ name }) => !(name in USUAL) || of(name) === USUAL[name]);
-  const ranked = method.name !== "dppa" || Object.entries(USUAL_PRUNING).every(([key, value]) => state[key] === value);
+  const ranked = method.name !== "dppa" || FIXED.every(({ key, default: usual }) => state[key] === usual);
   const others = of("other_tensors") ?? "keep";
   if (!models.length || !METHODS.includes(method.name) || controls.staged() || !usual || !ranked
     || (others === "prune" && method.name !== "dare") || controls.held().length

@@ -39,6 +39,7 @@ ONE, OTHER = (
 ADA = Visitor("ada", "1.2.3.4", "")
 ROOT = Path(components.__file__).parents[1]
 NOT_CHOSEN_BY_VISITORS = {
+    "components/server/tab_files.py",
     "components/widgets/scripts.py",
     "dppa_core/kernels/ready.py",
     "dppa_core/system/atomic_folders.py",

@@ -17,6 +17,8 @@ from tests.e2e.server import Server
 from tests.e2e.session.test_restored_chat import reload, shown
 from tests.e2e.views.test_words_of_the_tab import cut, ready
 
+pytestmark = pytest.mark.tab
+
 QUESTIONS = ("Tom has 12 apples. Tom buys 5 more. How many apples does Tom have now?", "1 + 1 = ?")
 SLOW_ANSWERS = r"""() => {
     const post = Worker.prototype.postMessage;

@@ -6,11 +6,15 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from components.session.session import Session
 from components.session.state import session_from_state
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import MergeRecipe
 from tests.e2e.page_driver import Studio
+
+pytestmark = pytest.mark.tab
 
 SESSIONS = 50 if os.environ.get("DPPA_CASES") == "all" else 12
 MODELS = ("zoo:math", "zoo:finance", "zoo:law")

@@ -55,6 +55,7 @@ def test_a_question_too_long_for_a_link_is_left_out_and_told(visit: Visit) -> No
     assert "ask=" not in studio.page.evaluate("() => navigator.clipboard.readText()")
 
 
+@pytest.mark.tab
 def test_share_offers_the_line_that_embeds_what_is_shown(visit: Visit) -> None:
     studio = visit()
     page = studio.page

@@ -17,6 +17,8 @@ from tests.e2e.page_driver import ANSWER_MS, Studio
 from tests.e2e.views.test_models import MATH as TUTOR
 from tests.e2e.views.test_pinned import MATH, settled, text
 
+pytestmark = pytest.mark.tab
+
 WATCH = """() => {
     window.lost = 0;
     const text = document.querySelector('#pinned-text');
