@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import threading
 from collections.abc import AsyncIterator, Iterable
 from functools import cache
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from dppa_core.errors import CheckpointError
 from dppa_core.tab.files import BASE, MANIFEST, MODELS, file_name, manifest_text, packed
 
 from ..session.shipped import shipped
@@ -28,6 +30,7 @@ FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 FRESH = {"Cache-Control": "no-cache"}
 PIECE_BYTES = 1 << 16
 """Sent at once: a slow reader holds no more than this."""
+_log = logging.getLogger("dppa.page")
 _one = threading.Lock()
 """One pack is made at a time, and kept: many readers share its bytes."""
 _kept: dict[str, bytes] = {}
@@ -64,16 +67,20 @@ def tab_files(manifest: bytes | None = None) -> dict[str, Any]:
 
 
 def send_tab_file(request: Request) -> Response:
-    """One of them, by the `name` in its path."""
+    """One of them, by the `name` in its path; 404 where the embedded models are not whole."""
     name = request.path_params["name"]
     headers = FOR_EVER if request.url.query else FRESH
     if name == LOOPS:
         return Response(loops(), media_type="application/wasm", headers=headers)
-    if name == MANIFEST:
-        return Response(manifest_text(), media_type="application/json", headers=FRESH)
-    if name not in NAMES:
+    try:
+        if name == MANIFEST:
+            return Response(manifest_text(), media_type="application/json", headers=FRESH)
+        data = _pack(name) if name in NAMES else None
+    except CheckpointError as error:
+        _log.warning("a tab cannot merge: %s", error)
+        data = None
+    if data is None:
         return PlainTextResponse("There is no such file.", 404)
-    data = _pack(name)
     headers = {**headers, "Content-Length": str(len(data))}
     kind = "application/octet-stream"
     return StreamingResponse(_pieces(data), media_type=kind, headers=headers)

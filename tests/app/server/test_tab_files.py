@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from components.server import tab_files as route
 from components.server.tab_files import LOOPS, NAMES, loops, pack_ahead, tab_files, tab_route
+from dppa_core.errors import MissingCheckpoint
 from dppa_core.tab.files import BASE, MODELS, manifest_text
 
 
@@ -80,3 +81,13 @@ def test_packing_ahead_waits_for_the_warm_up_and_takes_the_base_too(packs: list[
     studio.ready = True
     thread.join(5)
     assert packs == [BASE, MODELS[0]]
+
+
+def test_a_zoo_that_is_not_whole_has_no_manifest(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> bytes:
+        raise MissingCheckpoint("zoo:apart-law is not there.")
+
+    monkeypatch.setattr(route, "manifest_text", missing)
+    assert client.get("/tab/manifest.json").status_code == 404
