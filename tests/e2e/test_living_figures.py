@@ -137,6 +137,7 @@ def test_what_an_address_says_wrong_is_told_in_the_figure(
         assert not shown.complaints
 
 
+@pytest.mark.long
 def test_an_address_sets_the_figure(browser: Browser, addresses: tuple[str, str]) -> None:
     with article(browser, addresses, 390) as shown:
         frame = shown.show("figure=answer&rate=0.95&strength=0.01682&factors=1.189,3.668")
@@ -157,6 +158,7 @@ def test_the_policy_lets_a_figure_reach_no_other_site(
         assert frame.evaluate(reach, addresses[0]) is True
 
 
+@pytest.mark.long
 def test_a_changed_binary_is_refused_and_the_plots_still_move(
     browser: Browser, addresses: tuple[str, str]
 ) -> None:

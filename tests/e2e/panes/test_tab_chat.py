@@ -86,6 +86,7 @@ def test_three_turns_across_a_move_have_the_words_of_the_library(in_tab: Studio)
     expect(stale).to_have_count(2)
 
 
+@pytest.mark.long
 def test_what_is_drawn_is_the_server_s_and_reads_what_the_tab_answered(in_tab: Studio) -> None:
     choose_targets(in_tab, "merged", "math")
     open_settings(in_tab)
@@ -113,6 +114,7 @@ def test_what_is_drawn_is_the_server_s_and_reads_what_the_tab_answered(in_tab: S
     assert [sources(turn(in_tab, place)) for place in range(3)] == [{"tab"}, {"server"}, {"tab"}]
 
 
+@pytest.mark.long
 def test_stop_ends_the_tab_s_answers_and_the_next_question_is_answered(in_tab: Studio) -> None:
     in_tab.page.evaluate(SLOW_ANSWERS)
     in_tab.ask(QUESTIONS[0])
@@ -127,6 +129,7 @@ def test_stop_ends_the_tab_s_answers_and_the_next_question_is_answered(in_tab: S
     assert [state for _, state, _ in view.locator(".answer").evaluate_all(EACH)] == states
 
 
+@pytest.mark.long
 def test_a_blind_comparison_with_an_earlier_merge_of_the_tab(in_tab: Studio) -> None:
     in_tab.ask(QUESTIONS[0])
     turn(in_tab, 0)
@@ -144,6 +147,7 @@ def test_a_blind_comparison_with_an_earlier_merge_of_the_tab(in_tab: Studio) -> 
     expect(in_tab.page.locator(f'#against option[value="recipe:{before}"]')).to_have_count(0)
 
 
+@pytest.mark.long
 def test_a_tab_without_its_server_answers_and_the_plan_of_its_merge_stays(in_tab: Studio) -> None:
     choose_targets(in_tab, "merged", "base")
     in_tab.ask(QUESTIONS[1])  # so that base is there
@@ -167,6 +171,7 @@ def without_worker(browser: Browser, server: Server) -> Iterator[Studio]:
     context.close()
 
 
+@pytest.mark.long
 def test_without_a_worker_the_server_answers(without_worker: Studio) -> None:
     without_worker.wait_models()
     without_worker.set_rate(70)

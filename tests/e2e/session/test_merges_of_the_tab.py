@@ -16,7 +16,7 @@ from tests.e2e.page_driver import Studio
 
 pytestmark = pytest.mark.tab
 
-SESSIONS = 50 if os.environ.get("DPPA_CASES") == "all" else 12
+SESSIONS = 50 if os.environ.get("DPPA_CASES") == "all" else 6
 MODELS = ("zoo:math", "zoo:finance", "zoo:law")
 HASHES = """async (state) => {
     const {src} = document.querySelector('script[src$="entry.js"]');

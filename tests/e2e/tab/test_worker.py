@@ -122,6 +122,7 @@ def test_a_file_with_another_hash_is_refused_and_not_used(
     assert not [address for address in fresh_page.evaluate(cached) if refused in address]
 
 
+@pytest.mark.long
 def test_a_damaged_or_missing_file_is_refused(fresh_page: Page, tab_folder: Path) -> None:
     (tab_folder / "short.gz").write_bytes((tab_folder / "law.gz").read_bytes()[:-9])
     (tab_folder / "text.gz").write_bytes(b"<html>")
@@ -131,6 +132,7 @@ def test_a_damaged_or_missing_file_is_refused(fresh_page: Page, tab_folder: Path
         assert "failed" in messages and "words" not in messages and messages["failed"]["why"]
 
 
+@pytest.mark.long
 def test_weights_are_fetched_once_and_then_read_from_the_browser_s_cache(fresh_page: Page) -> None:
     progress = "() => tab.log.filter(({ kind }) => kind === 'progress').length"
     first = wish(fresh_page, **wish_of("zoo:math"), prompt="<|bos|>")["words"]

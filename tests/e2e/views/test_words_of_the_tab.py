@@ -75,6 +75,7 @@ def test_words_follow_the_thumb_without_a_server(visit: Visit, width: int) -> No
     written(studio, "tab")
 
 
+@pytest.mark.long
 def test_a_thumb_that_slows_down_is_no_rest_while_the_tab_makes_the_plans(studio: Studio) -> None:
     ready(studio)
     asked: list[str] = []
@@ -150,6 +151,7 @@ def test_without_the_tab_the_server_writes_and_no_text_is_lost(visit: Visit, wha
     studio.complaints[:] = [one for one in studio.complaints if "404" not in one]
 
 
+@pytest.mark.long
 def test_a_method_that_the_tab_does_not_know_is_the_server_s(studio: Studio) -> None:
     ready(studio)
     studio.page.evaluate(WATCH)
@@ -160,6 +162,7 @@ def test_a_method_that_the_tab_does_not_know_is_the_server_s(studio: Studio) -> 
     assert studio.page.evaluate("lost") == 0
 
 
+@pytest.mark.long
 def test_the_curve_of_the_tab_has_the_server_s_points_and_follows_sliders(studio: Studio) -> None:
     titles = "all => all.map(dot => dot.textContent)"
     page = studio.page
