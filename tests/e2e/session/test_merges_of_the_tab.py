@@ -101,4 +101,4 @@ def test_the_tab_merges_what_the_controls_say_to_the_library_s_bytes(
         if ours is not None:
             assert ours == hashes(session.recipe(), tmp_path / str(number)), (number, state)
             compared += 1
-    assert compared > SESSIONS / 2
+    assert compared >= SESSIONS / 4
