@@ -32,6 +32,7 @@ def test_the_first_entry_in_lesson_1_is_of_the_chosen_matrix_and_model(visit: Vi
     )
 
 
+@pytest.mark.long
 def test_the_election_in_lesson_6_is_counted_in_the_chosen_matrix(visit: Visit) -> None:
     page = opened(visit, "conflict")
     before = asked(page, "sign-election")["figures"]["opposed"]
@@ -92,6 +93,7 @@ def test_what_stands_there_is_dimmed_while_another_choice_is_awaited(
     expect(awaits).to_be_hidden()
 
 
+@pytest.mark.long
 def test_two_choices_at_once_count_both(visit: Visit) -> None:
     page = opened(visit, "delta")
     block = page.locator('[data-block="delta-excerpt"]')

@@ -158,6 +158,7 @@ def see_lessons_alone(page: Page, url: str) -> None:
     expect(page.locator("#work")).to_be_hidden()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "height", "theme"), [(1440, 900, "light"), (390, 844, "dark")])
 def test_every_lesson_is_read_and_its_questions_answered(
     visit: Visit, width: int, height: int, theme: str
