@@ -21,8 +21,9 @@ function write(model, question) {
   answers.set(key, { text: "", last: false });
   wishFor(`alone ${model}`, { model, prompt: rendered(question) }, (message) => {
     if (message.kind === "words" && message.last) answers.set(key, message);
+    else if (message.kind === "refused") answers.set(key, { text: message.why, last: true });
     else if (["replaced", "failed"].includes(message.kind)) answers.delete(key);
-    if (message.last) redraw();
+    if (message.last || message.kind === "refused") redraw();
   });
 }
 

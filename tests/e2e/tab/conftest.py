@@ -3,6 +3,7 @@
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,12 +43,26 @@ def tab_url(tab_folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def tab_page(browser: Browser, tab_url: str) -> Iterator[Page]:
-    """That page; `window.tab` asks the worker and its modules."""
+@contextmanager
+def opened(browser: Browser, url: str) -> Iterator[Page]:
+    """The page as a new visitor, with nothing loaded or cached; `window.tab` asks its worker."""
     page = browser.new_context().new_page()
     page.set_default_timeout(LONGEST_MS)
-    page.goto(tab_url)
+    page.goto(url)
     page.wait_for_function("() => window.tab")
     yield page
     page.context.close()
+
+
+@pytest.fixture(scope="module")
+def tab_page(browser: Browser, tab_url: str) -> Iterator[Page]:
+    """One page for all tests of a file."""
+    with opened(browser, tab_url) as page:
+        yield page
+
+
+@pytest.fixture
+def fresh_page(browser: Browser, tab_url: str) -> Iterator[Page]:
+    """A page for one test."""
+    with opened(browser, tab_url) as page:
+        yield page

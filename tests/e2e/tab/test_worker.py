@@ -2,15 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from dppa_core.tab.files import manifest_text
-from tests.e2e.tab.conftest import LONGEST_MS
 from tests.reference.tab_cases import ONE_SET, questions, tab_merge, wish_of
 
 MOST_MEGABYTES, MEGABYTE = 75, 1e6
@@ -36,17 +34,6 @@ def test_a_draft_changes_no_answer(tab_page: Page) -> None:
         for draft in (expected, other, half, half + other, nonsense):
             words = wish(tab_page, **wish_of("dppa"), prompt=prompt, draft=draft)["words"]
             assert words["ids"] == expected and words["tokens"] == len(expected)
-
-
-@pytest.fixture
-def fresh_page(browser: Browser, tab_url: str) -> Iterator[Page]:
-    """As `tab_page`, with nothing loaded or cached."""
-    page = browser.new_context().new_page()
-    page.set_default_timeout(LONGEST_MS)
-    page.goto(tab_url)
-    page.wait_for_function("() => window.tab")
-    yield page
-    page.context.close()
 
 
 SEVERAL = "list => Promise.all(list.map((wish) => tab.wish(wish)))"
