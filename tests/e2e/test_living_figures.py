@@ -123,6 +123,7 @@ def test_each_figure_is_drawn_untouched_and_moves_when_touched(
         assert not shown.complaints
 
 
+@pytest.mark.long
 def test_what_an_address_says_wrong_is_told_in_the_figure(
     browser: Browser, addresses: tuple[str, str]
 ) -> None:

@@ -45,6 +45,7 @@ def test_the_election_in_lesson_6_is_counted_in_the_chosen_matrix(visit: Visit) 
     expect(page.locator(".lesson")).to_contain_text(f"Signs differ in {counts[other]} of its 36")
 
 
+@pytest.mark.long
 def test_lesson_6_calls_no_count_of_signs_more_than_half_and_lists_who_agrees(
     visit: Visit,
 ) -> None:
@@ -64,6 +65,7 @@ def test_lesson_6_calls_no_count_of_signs_more_than_half_and_lists_who_agrees(
     expect(block.locator(".how")).to_contain_text("math, finance and law agree:")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("lesson", "name", "label", "choice"),
     [

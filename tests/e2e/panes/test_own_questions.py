@@ -4,6 +4,7 @@ import json
 import re
 from time import time_ns
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.page_driver import ANSWER_MS, Studio
@@ -75,6 +76,7 @@ def test_a_file_of_questions_is_asked_looked_at_and_opened_in_the_chat(studio: S
     searches(studio)
 
 
+@pytest.mark.long
 def test_the_table_tells_its_recipe_though_a_later_run_is_cancelled(studio: Studio) -> None:
     page, status = studio.page, studio.page.locator("#questions .standing")
     label, text = page.locator("#questions .measured"), page.locator("#questions-text textarea")

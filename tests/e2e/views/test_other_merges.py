@@ -58,6 +58,7 @@ def test_a_distance_is_not_of_the_merge_as_it_is_now_once_a_slider_has_moved(
     expect(told).to_have_text(f"{now}.")
 
 
+@pytest.mark.long
 def test_a_score_names_its_recipe_once_a_slider_has_moved(visit: Visit) -> None:
     studio = visit()
     studio.wait_models()
