@@ -14,10 +14,13 @@ from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.tab.files import manifest_text, write_files
@@ -32,6 +35,7 @@ from ..views.see.see import plots_payload
 from ..widgets.scripts import address, data_tag, needed, sources
 from ..widgets.theme import CSS, palette_css
 from ..work.studio import Studio
+from .guards.heads import Guard
 from .settings import Settings
 from .tab_files import FOLDER, LOOPS, hash_of, loops, send_tab_file, tab_files
 
@@ -156,6 +160,21 @@ def living_value(settings: Settings) -> dict[str, Any]:
         "models": [model.reference.removeprefix("zoo:") for model in first_session().models],
         "methods": list(METHODS),
     }
+
+
+class FigureLinks(Guard):
+    """Redirects `/?figure=heatmap&rate=0.9` to the living figure, in 16:9 unless `ratio` differs;
+    the figure itself says what it cannot show."""
+
+    def refusal(self, scope: Scope) -> Response | None:
+        """The redirect to a figure; None for all other addresses."""
+        words = QueryParams(scope["query_string"])
+        if scope["path"] != "/" or "figure" not in words:
+            return None
+        theme = {"theme": words["__theme"]} if "__theme" in words else {}
+        shown = {key: text for key, text in words.items() if not key.startswith("__")}
+        text = urlencode({"ratio": "16:9"} | theme | shown, safe=":,")
+        return RedirectResponse(f"living/{PAGE}#{text}")
 
 
 def living_routes(studio: Studio) -> list[BaseRoute]:

@@ -51,7 +51,7 @@ from .guards.heads import BAD_LOGIN, HeaderLimits
 from .guards.hosts import HostCheck, own_names
 from .guards.value_guard import GuardedBlocks
 from .health import health_route, measured, metrics_route
-from .living import living_routes
+from .living import FigureLinks, living_routes
 from .logs import hear_server
 from .queue.fast_answers import FastAnswers
 from .queue.visitors_present import VisitorsPresent
@@ -186,6 +186,7 @@ def _application(page: GuardedBlocks, settings: Settings) -> dict[str, Any]:
             Middleware(BodyLimits),
             Middleware(EventOwner, page=page),
             Middleware(VisitorsPresent, page=page),
+            Middleware(FigureLinks),
             Middleware(CompressedPage),
             Middleware(EarlyScripts, tags=data_tag("tab-files", tab_files()) + script_tags()),
             Middleware(OwnInfo, page=page),

@@ -8,7 +8,7 @@ import { mergeNow } from "../tab/words.js";
 const HEIGHTS = { stage: 1340, strip: 700, heatmap: 600, kept: 460, distribution: 380, answer: 400, "by-hand": 1000 };
 /** A view of the page -> the figure that is most like it; the answer otherwise. @type {Record<string, string>} */
 const OF_VIEW = { modules: "heatmap", sparsity: "kept" };
-const SPEAKING = ["stage", "strip", "answer"];
+const SPEAKING = ["stage", "strip", "answer"], LONG = ["stage", "by-hand"];
 const LOCAL = /^(localhost|127(\.\d+){3}|\[::1\]|.*\.localhost)$/;
 const ASIDE = "These settings have no living figure: it shows DPPA, magnitude, task arithmetic and DARE for the three "
   + "embedded models, the same factors for each, and no rates of single matrices.";
@@ -29,6 +29,8 @@ function built(parent, living) {
   const label = html("label", {}, box, "Embed ");
   const choice = html("select", { id: "embed-figure" }, label);
   for (const name of FIGURES) html("option", { value: name }, choice, name);
+  const slide = html("label", {}, box), wide = html("input", { type: "checkbox", id: "embed-wide" }, slide);
+  html("span", {}, slide, " 16:9, for slides");
   const line = html("input", { type: "text", readonly: "", id: "embed-line", "aria-label": "Line for another page" },
     box);
   const copy = html("button", { type: "button", class: "small", id: "embed-copy" }, box, "Copy");
@@ -39,14 +41,17 @@ function built(parent, living) {
     const question = SPEAKING.includes(choice.value) ? server.question : "";
     const address = choice.value === "by-hand" ? "#figure=by-hand"
       : mergeNow() ? figureAddress(choice.value, question, living) : "";
-    const source = `${folder}index.html${address}`.replaceAll("&", "&amp;");
-    line.value = address && `<iframe src="${source}" width="100%" height="${HEIGHTS[choice.value]}" `
-      + `style="border:0" loading="lazy" title="DPPA: ${choice.value}"></iframe>`;
+    const isWide = wide.checked && !LONG.includes(choice.value);
+    const source = `${folder}index.html${address}${isWide ? "&ratio=16:9" : ""}`.replaceAll("&", "&amp;");
+    const size = isWide ? 'style="border:0;width:100%;aspect-ratio:16/9"'
+      : `width="100%" height="${HEIGHTS[choice.value]}" style="border:0"`;
+    line.value = address && `<iframe src="${source}" ${size} loading="lazy" title="DPPA: ${choice.value}"></iframe>`;
     line.hidden = copy.hidden = !address;
+    slide.hidden = !address || LONG.includes(choice.value);
     say(note, !address ? ASIDE : [LOCAL.test(folder.hostname) ? "It works on this computer alone." : "",
       living.framed ? "" : "No other site may show it yet: DPPA_FRAMES names those that may."].join(" ").trim());
   }
-  choice.addEventListener("change", draw);
+  for (const control of [choice, wide]) control.addEventListener("change", draw);
   copy.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(line.value);

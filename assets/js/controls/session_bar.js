@@ -64,7 +64,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   const keep = html("button",
     { type: "button", class: "small", id: "keep", title: "Presets of your own, and the recipe as a file" }, bar,
     "Save");
-  button("share", "Share", "Copy a link to these settings, this question, tab and pane", share);
+  const shareButton = button("share", "Share", "Copy a link to these settings, this question, tab and pane", share);
 
   const line = html("p", { class: "tune-line", role: "status", hidden: "" }, host);
   const text = html("span", {}, line);
@@ -95,7 +95,16 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     if (link) box.select();
     if (!wrong && !link && !offers) fade = setTimeout(() => tell(""), TOLD_MS);
   }
-  dismiss.addEventListener("click", () => { linked = null; tell(""); });
+  function putAway() {
+    const inside = line.contains(document.activeElement);
+    linked = null;
+    tell("");
+    if (inside) shareButton.focus();
+  }
+  dismiss.addEventListener("click", putAway);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !line.hidden) putAway();
+  });
 
   // --- the panel of saved presets and files ------------------------------------------------------
   const panel = html("div",
@@ -144,14 +153,12 @@ part("tune", ({ host, get, put, watch, trigger }) => {
         : "These settings are too many for a link. Save the recipe as a file instead.", true);
       return;
     }
-    const question = [...server.question].length > longest.question ? "" : server.question;
     const { view: tab, pane } = document.body.dataset;
-    const url = new URL(addressWith(link, address || window.location.href, { ask: question, tab, pane }));
+    const url = new URL(addressWith(link, address || window.location.href, { q: server.question, tab, pane }));
     url.searchParams.delete("__theme"); // the recipient chooses it
     try {
       await navigator.clipboard.writeText(url.href);
-      tell(question === server.question ? "Link copied: it opens these settings, this question, tab and pane."
-        : `Link copied, without the question: of one, a link holds ${longest.question} characters.`, false, "", true);
+      tell("Link copied: it opens these settings, this question, tab and pane.", false, "", true);
     } catch {
       tell("This browser keeps the clipboard closed. The link, to copy by hand:", false, url.href, true);
     }

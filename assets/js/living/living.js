@@ -116,5 +116,12 @@ const name = values.figure ?? FIGURES[0];
 put(document.body, "data-figure", name);
 if (name === "by-hand") byHandFigure(host, data.byHand); else build(name);
 window.addEventListener("hashchange", () => window.location.reload());
-// A page that holds the figure in a frame may give it the height it needs.
-new ResizeObserver(() => window.parent.postMessage({ livingHeight: host.offsetHeight }, "*")).observe(host);
+if (values.ratio === "16:9") { // the whole figure, as large as its frame lets it be
+  put(document.body, "data-ratio", "16:9");
+  const fit = () => host.style.setProperty("--scale",
+    String(Math.min(window.innerWidth / host.offsetWidth, window.innerHeight / host.offsetHeight)));
+  window.addEventListener("resize", fit);
+  new ResizeObserver(fit).observe(host);
+} else { // a page that holds the figure in a frame may give it the height it needs
+  new ResizeObserver(() => window.parent.postMessage({ livingHeight: host.offsetHeight }, "*")).observe(host);
+}

@@ -2,7 +2,8 @@
 import * as controls from "./controls.js";
 
 export const FIGURES = ["stage", "strip", "heatmap", "kept", "distribution", "answer", "by-hand"];
-const THEMES = ["light", "dark"], GROUNDS = ["page", "transparent"], LONGEST_QUESTION = 2000;
+const THEMES = ["light", "dark"], GROUNDS = ["page", "transparent"], RATIOS = ["16:9", "free"];
+const LONGEST_QUESTION = 2000;
 
 /** @param {string} text @param {number} low @param {number} high */
 const number = (text, low, high) => {
@@ -26,7 +27,8 @@ function forms({ strengths, models, methods }) {
   const { span: [, top = 0], scale } = controls.controlOf("rate");
   const { span: [, bands = 1] } = controls.controlOf("partitions");
   return {
-    figure: oneOf(FIGURES), theme: oneOf(THEMES), ground: oneOf(GROUNDS), model: oneOf(models), method: oneOf(methods),
+    figure: oneOf(FIGURES), theme: oneOf(THEMES), ground: oneOf(GROUNDS), ratio: oneOf(RATIOS),
+    model: oneOf(models), method: oneOf(methods),
     quantity: oneOf(["significance", "density", "rate", "mean", "relative", "energy"]),
     q: { is: `a question of at most ${LONGEST_QUESTION} characters`,
       read: (text) => (text.trim() && text.length <= LONGEST_QUESTION ? text.trim() : null) },

@@ -97,7 +97,7 @@ export const linkText = async (state) => {
 /** @param {string} text @param {any} [address] @param {any} [beside] */
 export const addressWith = (text, address = window.location.href, beside = {}) => {
   const url = new URL(address);
-  for (const [name, value] of Object.entries({ c: text, ask: "", tab: "", pane: "", ...beside })) {
+  for (const [name, value] of Object.entries({ c: text, q: "", tab: "", pane: "", ...beside })) {
     if (value) url.searchParams.set(name, value);
     else url.searchParams.delete(name);
   }

@@ -26,8 +26,6 @@ from ...work.question import checked_text
 from ...work.studio import Studio
 
 MAX_RECIPE_CHARACTERS = 50_000
-MAX_QUESTION_CHARACTERS = 1000
-"""Of a question in a link."""
 FILE_NAME = "recipe.yaml"
 _MERGEKIT = re.compile(r"^merge_method\s*:", re.MULTILINE)
 
@@ -41,21 +39,18 @@ def build_tune(session: Session, living: Mapping[str, Any]) -> gr.HTML:
         # Inside a Space the page's own address is not the one people see.
         "address": f"https://huggingface.co/spaces/{space}" if space else "",
         "living": dict(living),
-        "longest": {
-            "link": LONGEST_LINK,
-            "recipe": MAX_RECIPE_CHARACTERS,
-            "question": MAX_QUESTION_CHARACTERS,
-        },
+        "longest": {"link": LONGEST_LINK, "recipe": MAX_RECIPE_CHARACTERS},
     }
     return live("tune", value, events=("restore", "read", "write"))
 
 
 def opened_beside(parameters: Mapping[str, str]) -> dict[str, str]:
-    """The parts that a link opens beside its settings: the pinned `question`, the `tab` of the
-    plots, the `pane`. Raises InvalidValue: a long question, or an unknown name."""
-    question = checked_text(
-        "question of this link", parameters.get("ask"), 0, MAX_QUESTION_CHARACTERS
-    )
+    """The parts that a link opens beside its settings: the pinned question (`q`), the `tab` of the
+    plots, the `pane`. Raises InvalidValue: an empty or long question, or an unknown name."""
+    text = parameters.get("q")
+    if text is not None and not text.strip():
+        raise InvalidValue("It says q= without a question. Write the question behind it, or no q.")
+    question = checked_text("question of this link", text, 0)
     opens = {"question": question} if question else {}
     for key, names in (("tab", VIEWS), ("pane", PANES)):
         name = parameters.get(key)

@@ -14,9 +14,10 @@ from components.session.presets import first_session
 from components.session.session import ModelChoice, Session
 from components.session.state import session_from_state, state_of
 from components.views.controls.models import with_pins
-from components.views.controls.whole_states import MAX_QUESTION_CHARACTERS, MAX_RECIPE_CHARACTERS
+from components.views.controls.whole_states import MAX_RECIPE_CHARACTERS
 from components.work.studio import Studio
 from dppa_core.errors import NotAllowed, UnknownName
+from dppa_core.models.reply import MAX_PROMPT_CHARS
 from dppa_core.recipes.yaml_text import dump_recipe, recipe_hash
 from tests.app.page.test_handlers import events, press
 from tests.helpers.links import link_of
@@ -57,9 +58,9 @@ def test_every_control_follows_a_state(page: gr.Blocks) -> None:
 
 @pytest.mark.parametrize("link", ["", link_of(CHANGED)])
 def test_a_link_opens_a_question_a_tab_and_a_pane(page: gr.Blocks, link: str) -> None:
-    question = "x" * MAX_QUESTION_CHARACTERS
+    question = "x" * MAX_PROMPT_CHARS
     opens = {"question": question, "tab": "sparsity", "pane": "score"}
-    after = open_at(page, link, ask=f" {question} ", tab="sparsity", pane="score")
+    after = open_at(page, link, q=f" {question} ", tab="sparsity", pane="score")
     assert after["tune"] == {"opens": opens}
     assert after["exact"]["recipe"] == recipe_hash((CHANGED if link else first_session()).recipe())
 
@@ -69,7 +70,8 @@ def test_a_link_opens_a_question_a_tab_and_a_pane(page: gr.Blocks, link: str) ->
     [
         ({"tab": "nowhere"}, "modules, sparsity"),
         ({"pane": "<b>see</b>"}, "see, chat, score"),
-        ({"ask": "x" * (MAX_QUESTION_CHARACTERS + 1)}, f"at most {MAX_QUESTION_CHARACTERS} fit"),
+        ({"q": "x" * (MAX_PROMPT_CHARS + 1)}, f"at most {MAX_PROMPT_CHARS} fit"),
+        ({"q": " "}, "q= without a question"),
     ],
 )
 def test_what_no_link_of_the_page_opens_is_told(

@@ -3,9 +3,10 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.e2e.conftest import Visit
+from tests.e2e.server import Server
 from tests.e2e.tuning import press, wait_rest
 
 
@@ -43,18 +44,6 @@ def test_a_shared_link_opens_the_same_question_tab_and_pane(visit: Visit, width:
     expect(other.page.locator("#pinned-choice")).to_have_value(asked)
 
 
-@pytest.mark.long
-def test_a_question_too_long_for_a_link_is_left_out_and_told(visit: Visit) -> None:
-    studio = visit()
-    studio.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    studio.page.locator("#pinned-choice").select_option("own")
-    studio.page.locator("#pinned-own").fill("x" * 1001)
-    studio.page.locator("#pinned-own").press("Enter")
-    press(studio, "share")
-    studio.page.get_by_text("Link copied, without the question").wait_for()
-    assert "ask=" not in studio.page.evaluate("() => navigator.clipboard.readText()")
-
-
 @pytest.mark.tab
 def test_share_offers_the_line_that_embeds_what_is_shown(visit: Visit) -> None:
     studio = visit()
@@ -67,6 +56,8 @@ def test_share_offers_the_line_that_embeds_what_is_shown(visit: Visit) -> None:
     expect(choice).to_have_value("heatmap")
     choice.select_option("answer")
     expect(page.get_by_text("It works on this computer alone.")).to_be_visible()
+    page.locator("#embed-wide").check()
+    expect(line).to_have_value(re.compile("aspect-ratio:16/9"))
     source = re.search(r'<iframe src="([^"]+)"', line.input_value())
     assert source and "#figure=answer&amp;" in source[1]
     figure = page.context.new_page()
@@ -76,6 +67,23 @@ def test_share_offers_the_line_that_embeds_what_is_shown(visit: Visit) -> None:
     figure.close()
 
 
+def test_a_figure_of_the_address_stands_alone_and_fits_its_frame(
+    browser: Browser, server: Server
+) -> None:
+    page = browser.new_page(viewport={"width": 640, "height": 360})
+    for name in ("heatmap", "kept", "distribution", "answer", "strip"):
+        page.goto(f"{server.url}/?figure={name}&rate=0.9&ground=transparent&__theme=dark")
+        expect(page.locator('[data-control="rate"] output')).to_have_text("90\u202f%")
+        figure = page.locator('body.dark[data-ground="transparent"] #figure')
+        expect(figure).to_have_attribute("data-drawn", name)
+        page.wait_for_function("""() => {
+            const box = document.querySelector("#figure").getBoundingClientRect();
+            return box.left >= -1 && box.top >= -1 && box.right <= innerWidth + 1
+                && box.bottom <= innerHeight + 1;
+        }""")
+    page.close()
+
+
 def test_what_no_figure_can_show_is_told_in_place_of_the_line(visit: Visit) -> None:
     studio = visit()
     studio.wait_exact(80)
@@ -83,3 +91,7 @@ def test_what_no_figure_can_show_is_told_in_place_of_the_line(visit: Visit) -> N
     press(studio, "share")
     expect(studio.page.get_by_text("These settings have no living figure")).to_be_visible()
     expect(studio.page.locator("#embed-line")).to_be_hidden()
+    studio.page.locator("#embed-figure").focus()
+    studio.page.keyboard.press("Escape")
+    expect(studio.page.locator("#embed-figure")).to_be_hidden()
+    expect(studio.page.locator("#share")).to_be_focused()
