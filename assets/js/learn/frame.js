@@ -1,19 +1,22 @@
-// Learn: the list of lessons, one lesson with its blocks, the glossary, and the reader's progress (stored
-// in this browser only).
+// Learn: the list of lessons, one lesson with its blocks, the glossary.
 import { html, say, put, THIN } from "../base/shapes.js";
 import { quiz } from "./quiz.js";
 import { listed, namesNone, forSave, forClass } from "./class_links.js";
 import { learn, go, ask, ofClass, rename } from "./entry.js";
 import { figures, fill, numbered, prose } from "./prose.js";
+import { forget, keep, progress, solvedOf } from "./progress.js";
 
-const KEPT = "dppa-learn", GLOSSARY = "glossary";
+const GLOSSARY = "glossary";
 // --- blocks: name -> build({host, args, result, ask, write}) -----------------------------------------------
-const builders = {};
+const builders = {}, withTasks = new Set();
 // build draws the server's result for the lesson's arguments. ask(args) requests the block with others;
 // write(result) puts the numbers of another result into the lesson's text.
 // If a result comes in parts, build returns a function that draws further parts.
-// More in docs/development.md.
-export const block = (name, build) => { builders[name] = build; };
+// tasks: whether it calls solved(), and its lesson is done by that. More in docs/development.md.
+export const block = (name, build, { tasks = false } = {}) => {
+  builders[name] = build;
+  if (tasks) withTasks.add(name);
+};
 // While another choice is awaited, what stands in the block is dimmed, under a line that says so; "" ends it.
 export const awaiting = (host) => {
   const line = html("p", { class: "awaits", role: "status", hidden: "" }), text = html("span", {}, line);
@@ -41,23 +44,15 @@ export const byChoice = (host, ask, first, draw, fail) => {
   };
 };
 
-// --- progress ----------------------------------------------------------------------------------------
-function progress() {
-  try {
-    const stored = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
-    return { answers: {}, tried: {}, done: {}, acts: {}, ...stored };
-  } catch { return { answers: {}, tried: {}, done: {}, acts: {} }; }
-}
-function keep(change) {
-  const now = progress();
-  change(now);
-  try { localStorage.setItem(KEPT, JSON.stringify(now)); } catch { /* a browser that keeps nothing */ }
-}
-
 // What was done in the lesson that is open, beside its questions: told in one sentence, one for each key.
 export const did = (key, text) => {
   keep((now) => { (now.acts[learn.open] ??= {})[key] = text; });
   offer(learn.open);
+};
+// One task of a block is solved; the lesson is done once all of them are.
+export const solved = (key, all) => {
+  keep((now) => { (now.solved[learn.open] ??= {})[key] = true; });
+  if (all.every((task) => solvedOf(learn.open)[task])) markDone(learn.open);
 };
 
 // --- the place, built once ---------------------------------------------------------------------------
@@ -156,11 +151,8 @@ function drawList(current) {
     + `questions, once you say so. What you did is kept in this browser only.`);
   if (finished || Object.keys({ ...progress().answers, ...progress().acts }).length) {
     forSave(place.list, catalogue.lessons, progress);
-    const forget = html("button", { type: "button", class: "small did" }, place.list, "Forget what I did");
-    forget.addEventListener("click", () => {
-      keep((now) => { now.answers = {}; now.tried = {}; now.done = {}; now.acts = {}; });
-      open(current, false);
-    });
+    html("button", { type: "button", class: "small did" }, place.list, "Forget what I did")
+      .addEventListener("click", () => { forget(); open(current, false); });
   }
   if (!ofClass().length) forClass(place.list, catalogue.lessons);
 }
@@ -275,7 +267,8 @@ function end(lesson, index, main, quizzes) {
     html("a", { href: `?learn=${target.name}`, "data-lesson": target.name, class: "step" }, bar,
       `${text}: ${numbered(target)}`);
   };
-  if (!quizzes && !progress().done[lesson.name]) {
+  const asks = quizzes || lesson.segments.some(({ kind, name }) => kind === "block" && withTasks.has(name));
+  if (!asks && !progress().done[lesson.name]) {
     const button = html("button", { type: "button", class: "small" }, bar, "I have read this");
     button.addEventListener("click", () => { markDone(lesson.name); button.remove(); });
   }

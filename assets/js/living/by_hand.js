@@ -37,6 +37,6 @@ export function byHandFigure(host, { first, url, rates, factors }) {
     }
     return { dirty: false, draw };
   }
-  walk({ host: place, result: first, ask, edit, did: () => {} });
+  walk({ host: place, result: first, ask, edit });
   host.dataset.drawn = "by-hand";
 }

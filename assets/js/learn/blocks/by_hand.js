@@ -1,5 +1,6 @@
 // The walk of one small matrix through a merge, with numbers that a reader edits; the server computes the steps.
-import { block, did } from "../frame.js";
+import { block, did, solved } from "../frame.js";
+import { solvedOf } from "../progress.js";
 import { buildEditor } from "./by_hand_numbers.js";
 import { walk } from "./by_hand_walk.js";
 
@@ -12,4 +13,6 @@ function keep(value) {
   try { sessionStorage.setItem(KEPT, JSON.stringify(value)); } catch { /* a browser that keeps nothing */ }
 }
 
-block("by-hand", (given) => walk({ ...given, edit: buildEditor, did, kept, keep }));
+block("by-hand",
+  (given) => walk({ ...given, edit: buildEditor, did, kept, keep, solved, before: solvedOf("by-hand") }),
+  { tasks: true });

@@ -8,26 +8,27 @@ const GLYPHS = { far: "▲", kept: "✓", p1: "1", p2: "2", both: "+", against: 
 const escaped = (text) => { const box = html("i"); box.textContent = text; return box.innerHTML; };
 
 /**
- * Draw the walk. `edit` builds what changes its numbers, `did` is told of answers; `kept` and `keep`, if any, hold
- * numbers and step from one visit to the next.
+ * Draw the walk. `edit` builds what changes its numbers, `did` is told of answers, `solved` of right ones, and
+ * `before` holds the steps solved earlier; `kept` and `keep`, if any, hold numbers and step from one visit to the next.
  * @param {any} options
  */
-export function walk({ host, result, ask, edit, did, kept = () => null, keep = () => {} }) {
-  const before = kept();
-  const state = { value: { ...result, ...before?.value }, step: result.steps[before?.step] ? before.step : 0, at: 1,
-    seen: new Set(), open: new Set(), timer: 0, asked: 0 };
+export function walk({ host, result, ask, edit, did = () => {}, kept = () => null, keep = () => {},
+  solved = () => {}, before = {} }) {
+  const last = kept();
+  const state = { value: { ...result, ...last?.value }, step: result.steps[last?.step] ? last.step : 0, at: 1,
+    seen: new Set(), open: new Set(), right: new Set(Object.keys(before)), timer: 0, asked: 0 };
   const editor = edit(host, state, change);
-  editor.dirty = Boolean(before?.dirty);
+  editor.dirty = Boolean(last?.dirty);
   const remember = () => {
     const { start, settings, weights } = state.value;
     keep({ value: { start, settings, weights }, dirty: editor.dirty, step: state.step });
   };
   const nav = html("nav", { class: "hand-steps", "aria-label": "Steps of the merge" }, host);
+  const count = html("p", { class: "how", role: "status" }, host);
   const panel = html("section", { class: "hand-step" }, host);
   const note = html("p", { class: "problem", role: "alert", hidden: "" }, host);
   const tabs = result.steps.map((step, i) => {
     const tab = html("button", { type: "button", class: "small", "data-step": step.key }, nav, String(i + 1));
-    put(tab, "aria-label", `Step ${i + 1}: ${step.title}`);
     tab.addEventListener("click", () => { state.step = i; draw(); });
     return tab;
   });
@@ -54,22 +55,39 @@ export function walk({ host, result, ask, edit, did, kept = () => null, keep = (
       if (serial === state.asked) put(host, "data-busy", false);
     }, soon);
   }
+  // The steps whose question is answered right, marked and counted.
+  function mark() {
+    const asking = state.value.steps.filter(({ question }) => question), { right } = state;
+    state.value.steps.forEach(({ key, title }, i) => {
+      put(tabs[i], "data-solved", right.has(key));
+      put(tabs[i], "aria-label", `Step ${i + 1}: ${title}${right.has(key) ? " (answered)" : ""}`);
+    });
+    say(count, `${asking.filter(({ key }) => right.has(key)).length} of ${asking.length} questions answered right.`);
+  }
+  function answer(key, text, right) {
+    did(key, text);
+    if (!right) return;
+    state.right.add(key);
+    solved(key, state.value.steps.filter(({ question }) => question).map((step) => step.key));
+    mark();
+  }
   function draw() {
+    mark();
     tabs.forEach((tab, i) => {
       if (i === state.step) put(tab, "aria-current", "step");
       else tab.removeAttribute("aria-current");
     });
-    drawStep(panel, state, did, (i) => { state.step = i; draw(); panel.querySelector("h3").focus(); });
+    drawStep(panel, state, answer, (i) => { state.step = i; draw(); panel.querySelector("h3").focus(); });
     put(host, "data-step", state.value.steps[state.step].key);
     remember();
   }
-  if (before) change({});
+  if (last) change({});
   editor.draw();
   draw();
 }
 
 // --- one step --------------------------------------------------------------------------------------
-function drawStep(panel, state, did, go) {
+function drawStep(panel, state, answer, go) {
   const { steps } = state.value, step = steps[state.step];
   panel.replaceChildren();
   html("h3", { class: "plot-title", tabindex: "-1" }, panel, `${state.step + 1} of ${steps.length}. ${step.title}`);
@@ -100,7 +118,7 @@ function drawStep(panel, state, did, go) {
     tell(question.cell ?? state.at);
     drawRest(rest, step, false);
   }
-  if (question) ask(panel, step, state, did, () => { state.open.add(step.key); reveal(); });
+  if (question) ask(panel, step, state, answer, () => { state.open.add(step.key); reveal(); });
   tell(state.at);
   const bar = html("div", { class: "hand-go" }, panel);
   for (const [i, text] of [[state.step - 1, "Step before"], [state.step + 1, "Next step"]]) {
@@ -187,15 +205,15 @@ function drawTable(panel, { columns, rows }, title) {
   }
 }
 export const table = drawTable;
-function ask(panel, step, state, did, reveal) {
+function ask(panel, step, state, tell, reveal) {
   const { text, options, answer, why } = step.question;
   const choices = options.map((option, i) => ({ html: escaped(option), right: i === answer, why: escaped(why) }));
   const picks = []; // up to the right one: the others may be read afterwards
   quiz(panel, { html: escaped(text), choices }, step.key, undefined, (i) => {
     if (!picks.includes(answer)) picks.push(i);
-    did(step.key,
+    tell(step.key,
       `${step.title}. ${text} `
-      + `${picks.map((k) => `${options[k]}: ${k === answer ? "right" : "not quite"}.`).join(" ")}`);
+      + `${picks.map((k) => `${options[k]}: ${k === answer ? "right" : "not quite"}.`).join(" ")}`, i === answer);
     state.seen.add(step.key);
     reveal();
   });
