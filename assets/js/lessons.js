@@ -7,6 +7,7 @@ import "./learn/blocks/pruning.js";
 import "./learn/blocks/significance.js";
 import "./learn/blocks/amplification.js";
 import "./learn/blocks/factors.js";
+import "./learn/blocks/merged_answer.js";
 import "./learn/blocks/conflict.js";
 import "./learn/blocks/coefficients.js";
 import "./learn/blocks/comparison.js";

@@ -191,3 +191,23 @@ export const select = (host, label, options, initial, act) => {
   select.addEventListener("change", () => act(select.value));
   return select;
 };
+
+/**
+ * A slider with its name, and its value as text; the function draws it at a value.
+ * @param {Element} host @param {string} id @param {string} label @param {number[]} span Lowest, highest, step.
+ * @param {(value: number) => void} take
+ */
+export const slide = (host, id, label, [low, high, step], take) => {
+  const row = html("div", { class: "learn-slide" }, host);
+  html("label", { for: id }, row, label);
+  const range = html("input", { type: "range", id, min: low, max: high, step }, row);
+  const read = html("output", { for: id }, row);
+  range.addEventListener("input", () => take(+range.value));
+  return (/** @type {number} */ value, /** @type {string} */ text) => {
+    range.value = value;
+    say(read, text);
+    put(range, "aria-valuetext", text);
+    range.style.setProperty("--filled", `${(100 * (value - low)) / (high - low || 1)}%`);
+    return row;
+  };
+};

@@ -77,10 +77,12 @@ for (const { key, element } of sliders) {
 /** @param {number} x */
 const twelve = (x) => Math.round(x * 1e12) / 1e12;
 export const rate = () => twelve(state.rate / 100);
-export const bands = (last = rate()) => {
-  const shares = state.shares.length ? state.shares : schema.even_shares[state.partitions - 1];
-  return [...shares.map((share) => twelve(1 - (1 - last) * share)), last];
-};
+/** @param {number} last The pruning rate, a share. @param {number[]} shares Ends of the inner bands. */
+const splitAt = (last, shares) => [...shares.map((share) => twelve(1 - (1 - last) * share)), last];
+/** Levels that split what stays evenly. @param {number} last @param {number} count Number of bands. */
+export const evenBands = (last, count) => splitAt(last, schema.even_shares[count - 1]);
+export const bands = (last = rate()) =>
+  (state.shares.length ? splitAt(last, state.shares) : evenBands(last, state.partitions));
 // --- the method: its use of rate and partitions, and its settings ---------------------------
 /** @param {string} name */
 const methodOf = (name) => server.methods.find((method) => method.name === name);

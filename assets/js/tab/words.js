@@ -72,6 +72,14 @@ function readMerge() {
 }
 
 /**
+ * A merge by DPPA whose models share all settings, and count once.
+ * @param {string[]} models @param {number[]} levels @param {number[]} factors @param {number} strength
+ * @returns {TabMerge}
+ */
+export const evenMerge = (models, levels, factors, strength) => ({ method: "dppa", strength, others: "keep",
+  models: models.map((model) => ({ model, levels, factors, coefficients: Array(LAYERS).fill(1) })) });
+
+/**
  * A question in the embedded models' template.
  * @param {string} question @param {string[][]} earlier Questions with their answers. @param {string} system
  */

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.progress import check
 from dppa_core.teaching.by_hand.walk import explain
 from dppa_core.teaching.failures.case import CaseTask
 
@@ -16,8 +14,6 @@ from .context import Arguments, BlockContext
 
 if TYPE_CHECKING:
     from dppa_core.teaching.failures.workshop import Workshop
-
-PAUSE_SECONDS = 0.1
 
 
 def by_hand(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
@@ -34,10 +30,7 @@ def break_it(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     name, repaired = arguments.get("case"), arguments.get("repaired", False)
     if not isinstance(name, str) or not isinstance(repaired, bool):
         raise InvalidValue(f"A case is a name, and repaired is yes or no; got {shown(arguments)}.")
-    while not context.studio.ready:  # imports of two threads at once get in each other's way
-        check(context.stop)
-        context.progress(0, 0, "Waiting for the models of the page")
-        time.sleep(PAUSE_SECONDS)
+    context.wait_for_models()
     return run_case(name, repaired, CaseTask(_workshop(), context.progress, context.stop))
 
 

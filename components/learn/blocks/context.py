@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import Progress, Stop, check
 
 from ...session.session import Session
 from ...widgets.theme import BASE_COLOUR, KNOWN_MODELS, model_colours
@@ -15,6 +16,7 @@ from ...work.studio import Studio
 
 BASE = "zoo:base"
 """The base of the models that come with the page."""
+PAUSE_SECONDS = 0.1
 Arguments = Mapping[str, Any]
 
 
@@ -41,6 +43,13 @@ class BlockContext:
         if not isinstance(model, str) or model not in pairs:
             raise InvalidValue(f"{shown(model)} is not in the list of models.")
         return pairs[model], model
+
+    def wait_for_models(self) -> None:
+        """Wait until models can answer: imports of two threads at once get in each other's way."""
+        while not self.studio.ready:
+            check(self.stop)
+            self.progress(0, 0, "Waiting for the models of the page")
+            time.sleep(PAUSE_SECONDS)
 
     def names(self) -> list[dict[str, str]]:
         """All available models, with label and colour."""

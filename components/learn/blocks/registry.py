@@ -16,6 +16,7 @@ from .context import Arguments, BlockContext
 from .deltas import delta_excerpt, delta_sizes
 from .factors import loss_by_factor
 from .matrices import matrix_counts
+from .merged_answer import merged_answer
 from .open_questions import open_question
 from .pruning import output_error
 from .significance import significance_by_hand
@@ -35,6 +36,7 @@ BLOCKS: dict[str, Block] = {
     "leaderboard": leaderboard,
     "loss-by-factor": loss_by_factor,
     "matrix-counts": matrix_counts,
+    "merged-answer": merged_answer,
     "open-question": open_question,
     "output-error": output_error,
     "partitions-by-hand": partitions_by_hand,

@@ -1,6 +1,6 @@
 // Partitions of a pruned delta: the share of each, and the length of the delta for a factor of each.
 import { html, say, three, percent, percent1, THIN } from "../../base/shapes.js";
-import { select, lines } from "../charts.js";
+import { select, slide, lines } from "../charts.js";
 import { block, byChoice } from "../frame.js";
 
 const times = (x) => `×${THIN}${three(x)}`;
@@ -52,11 +52,7 @@ block("partitions-by-hand", ({ host, result, ask }) => {
     onAt: (factor) => { first = factor; plot.update({ title: spec().title }); fill(); },
     ...spec(),
   });
-  const slide = html("div", { class: "learn-slide" }, host);
-  const name = html("label", { for: "rest-factor" }, slide, "The rest");
-  const range = html("input", { type: "range", id: "rest-factor", min: 0, max: LARGEST, step: STEP, value: 1 }, slide);
-  const read = html("output", { for: "rest-factor" }, slide);
-  range.addEventListener("input", () => { second = +range.value; draw(); });
+  const rest = slide(host, "rest-factor", "The rest", [0, LARGEST, STEP], (factor) => { second = factor; draw(); });
   const note = html("p", { class: "how", role: "status" }, host);
   function fill() {
     table.replaceChildren();
@@ -80,12 +76,7 @@ block("partitions-by-hand", ({ host, result, ask }) => {
     row(["together", "", "", "", `${three(sum)}, root ${three(Math.sqrt(sum))}`]);
   }
   function draw() {
-    const many = data.partitions.length > 1;
-    slide.hidden = !many;
-    say(read, times(second));
-    range.style.setProperty("--filled", `${(100 * second) / LARGEST}%`);
-    range.setAttribute("aria-valuetext", times(second));
-    name.hidden = !many;
+    rest(second, times(second)).hidden = data.partitions.length < 2;
     plot.update(spec());
     fill();
   }
