@@ -1,13 +1,20 @@
-"""Selects the cases `make test` runs: one of each browser test, some of each marked `cases`."""
+"""Selects the cases `make test` runs: one of each browser test, some of each other test.
+
+Rules on files of the tree, the tests beside this folder, keep all their cases.
+"""
 
 import os
 import zlib
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
 FEW_CASES = os.environ.get("DPPA_CASES") == "one"
 """Whether some cases of a test are enough."""
+MOST = 8
+"""Cases of a test without a browser, unless its mark `cases` says another number."""
+TESTS = Path(__file__).parents[1]
 
 
 def examples(most: int) -> int:
@@ -32,6 +39,7 @@ def thinned(items: list[pytest.Item]) -> list[pytest.Item]:
 
 def _spread(name: str, cases: list[pytest.Item]) -> list[pytest.Item]:
     marker = cases[0].get_closest_marker("cases")
-    most = 1 if "e2e" in cases[0].path.parts else marker.args[0] if marker else len(cases)
+    usual = len(cases) if cases[0].path.parent == TESTS else MOST
+    most = 1 if "e2e" in cases[0].path.parts else marker.args[0] if marker else usual
     count, first = min(most, len(cases)), zlib.crc32(name.encode())
     return [cases[(first + number * len(cases) // count) % len(cases)] for number in range(count)]

@@ -116,6 +116,7 @@ def test_the_table_tells_its_recipe_though_a_later_run_is_cancelled(studio: Stud
     expect(label).to_have_text(stale)
 
 
+@pytest.mark.long
 def test_each_model_has_a_list_and_the_chat_and_the_pinned_question_offer_them(
     studio: Studio,
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_text_that_a_spreadsheet_would_run_is_marked(studio: Studio) -> None:
     assert text == 'a (b),c,d\r\n\'=1+1,-2,"a ""b"", c"\r\n\'+x,,0.3\r\n'
 
 
+@pytest.mark.long
 def test_the_scores_are_saved_once_there_are_any(studio: Studio) -> None:
     page = studio.page
     studio.wait_models()

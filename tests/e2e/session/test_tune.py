@@ -58,6 +58,7 @@ def test_undo_after_an_override_and_redo(studio: Studio) -> None:
     assert studio.page.locator("#redo").get_attribute("aria-disabled") == "true"
 
 
+@pytest.mark.long
 def test_a_drag_is_one_step_and_keys_go_back(visit: Visit) -> None:
     studio = visit()
     studio.wait_exact(80)

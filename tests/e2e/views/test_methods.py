@@ -169,6 +169,7 @@ def test_the_keyboard_reaches_the_method_and_its_settings(studio: Studio) -> Non
     ).wait_for()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "theme"), [(1440, "dark"), (390, "light")])
 def test_nothing_sticks_out_and_all_of_it_reads(visit: Visit, width: int, theme: str) -> None:
     studio = visit(width=width, height=844, theme=theme)

@@ -47,6 +47,7 @@ def test_everything_kept_is_said_of_changes(studio: Studio) -> None:
     studio.page.get_by_text("Every change of math is kept").first.wait_for()
 
 
+@pytest.mark.long
 def test_a_factor_with_many_digits_is_seen_whole(studio: Studio) -> None:
     box = studio.page.locator('[data-part="amplify"] input[type="number"]').first
     box.fill("1.1892")

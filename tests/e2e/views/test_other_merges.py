@@ -18,6 +18,7 @@ def silence(studio: Studio) -> None:
     studio.reusable = False
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_verdict_goes_at_once_and_the_answer_soon_when_no_other_comes(
     visit: Visit, width: int

@@ -34,6 +34,7 @@ def counted(studio: Studio) -> None:
     studio.page.locator(".losses-line", has_text="rounded to bfloat16").wait_for()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_parts_are_those_of_the_library(visit: Visit, width: int) -> None:
     studio = visit(width=width)

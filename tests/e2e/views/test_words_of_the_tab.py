@@ -28,10 +28,12 @@ WATCH = """() => {
     })();
 }"""
 """Count the frames without an answer."""
+TWO_FRAMES = "() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))"
 
 
 def written(studio: Studio, source: str) -> None:
     """Wait for the answer of the current merge by the tab or by the server."""
+    studio.page.evaluate(TWO_FRAMES)  # until then what stands there is of the merge before
     state = f'[data-living="answer"][data-state="whole"][data-source="{source}"]'
     studio.page.locator(f"#pinned {state}").wait_for(timeout=ANSWER_MS)
 
