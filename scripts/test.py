@@ -1,10 +1,10 @@
 """Run the tests: those without a browser on all cores, then browser tests three at a time.
 
 A browser test mostly waits for its page: three of them, each with its own app and browser, keep two
-cores busy. The others disturb its timings, so a failed one is run once more alone, and both outcomes
-are printed. Of a browser test with several widths or themes one case is run, a different one for
-each test, and of other tests some; DPPA_CASES=all runs all. Arguments are passed on to both runs of
-pytest.
+cores busy. The others disturb its timings, so a failed one is run once more alone, and both
+outcomes are printed. Of a browser test with several widths or themes one case is run, a different
+one for each test, and of other tests some; DPPA_CASES=all runs all. Arguments are passed on to both
+runs of pytest.
 """
 
 import os
