@@ -135,7 +135,7 @@ part("score", ({ host, get, watch }) => {
       else mean.textContent = row.mean === null || metric.name !== "accuracy" ? "–" : percent(row.mean);
     });
     box.hidden = choice.hidden = !value.details;
-    for (const button of saves.querySelectorAll('[data-save="png"], [data-save="svg"]')) button.hidden = !value.details;
+    for (const control of saves.querySelectorAll('[data-save]:not([data-save="csv"])')) control.hidden = !value.details;
     draw();
     stale();
   }

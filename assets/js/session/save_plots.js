@@ -1,11 +1,14 @@
-// Every plot as a file: SVG and PNG of what is shown, CSV of the numbers in it; made in the browser.
-// A saved picture is self-contained, with the colours and fonts of the page.
-import { html } from "../base/shapes.js";
+// Every plot as a file or in the clipboard: SVG and PNG of what is shown, CSV of the numbers in it; made in the browser.
+// A saved picture is self-contained, with the colours and fonts of the page; on white, with those of the light theme.
+import { html, say } from "../base/shapes.js";
 import * as tables from "./tables.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 const MARK = 20; // pixels for the mark of a legend
 const EDGE = 16, SCALE = 2; // pixels around the plot; pixels of the PNG for one of the page
+const GROUNDS = ["white", "transparent"], KEY = "dppa.ground.1";
+const GROUND = "The ground of pictures; on a transparent one they keep the colours of this theme";
+const CLOSED = "This browser keeps pictures out of the clipboard: it is saved as a file.";
 
 // --- colours and styles, resolved -------------------------------------------------------------
 const brush = /** @type {CanvasRenderingContext2D} */ (
@@ -52,6 +55,24 @@ function dress(source, copy) {
   [...source.children].forEach((child, i) => {
     if (child.tagName !== "defs" && child.tagName !== "clipPath") dress(child, children[i]);
   });
+}
+
+// --- the ground, one for all plots, remembered in this tab -------------------------------------
+const remembered = () => { try { return sessionStorage.getItem(KEY) ?? ""; } catch { return ""; } };
+let ground = GROUNDS.includes(remembered()) ? remembered() : GROUNDS[0];
+/** @param {string} choice */
+function setGround(choice) {
+  ground = choice;
+  try { sessionStorage.setItem(KEY, choice); } catch { /* this tab remembers nothing */ }
+  for (const select of document.querySelectorAll('[data-save="ground"]')) select.value = choice;
+}
+/** @param {() => any} draw */
+function onGround(draw) {
+  const { classList } = document.body, darkens = ground === "white" && classList.contains("dark");
+  classList.toggle("dark", classList.contains("dark") && !darkens);
+  const result = draw();
+  classList.toggle("dark", classList.contains("dark") || darkens);
+  return result;
 }
 
 // --- the picture -----------------------------------------------------------------------------
@@ -132,11 +153,12 @@ function picture(box, root) {
   svg.appendChild(copy);
   y += height + 8;
   for (const how of box.querySelectorAll(":scope > .how, :scope > .said")) write(how, 4);
-  const ground = document.createElementNS(SPACE, "rect");
-  const paper = plain(getComputedStyle(document.body).backgroundColor)[0];
-  Object.entries({ width: "100%", height: "100%", fill: paper })
-    .forEach(([name, value]) => ground.setAttribute(name, value));
-  svg.prepend(ground);
+  if (ground === "white") {
+    const paper = document.createElementNS(SPACE, "rect");
+    Object.entries({ width: "100%", height: "100%", fill: "#ffffff" })
+      .forEach(([name, value]) => paper.setAttribute(name, value));
+    svg.prepend(paper);
+  }
   const about = document.createElementNS(SPACE, "title");
   about.textContent = `${box.querySelector(".plot-title")?.textContent ?? ""} (recipe `
     + `${tables.recipe()?.slice(0, 12) || "unknown"})`;
@@ -189,12 +211,28 @@ export const saveable = (box, name, rows, root = () => null) => {
     const control = html("button",
       { type: "button", class: "save", "data-save": kind, title, "aria-label": title }, bar, kind.toUpperCase());
     control.addEventListener("click", save);
+    return control;
   };
   if (root()) {
-    button("png", "Save this plot as a picture (PNG)",
-      async () => give(await pixels(picture(box, root())), file("png")));
+    const drawing = () => onGround(() => picture(box, root())), image = () => pixels(drawing());
+    const told = html("output", { class: "how", "aria-live": "polite" }, bar);
+    const save = async () => give(await image(), file("png"));
+    say(button("copy", "Copy this plot as a picture", async () => {
+      try {
+        await navigator.clipboard.write([new ClipboardItem({ "image/png": image() })]);
+        say(told, "Copied.");
+      } catch {
+        say(told, CLOSED);
+        await save();
+      }
+    }), "Copy picture");
+    button("png", "Save this plot as a picture (PNG)", save);
     button("svg", "Save this plot as a drawing (SVG)",
-      () => give(new Blob([picture(box, root()).text], { type: "image/svg+xml" }), file("svg")));
+      () => give(new Blob([drawing().text], { type: "image/svg+xml" }), file("svg")));
+    const choice = html("select", { class: "save", "data-save": "ground", title: GROUND, "aria-label": GROUND }, bar);
+    for (const value of GROUNDS) html("option", { value }, choice, `on ${value}`);
+    choice.value = ground;
+    choice.addEventListener("change", () => setGround(choice.value));
   }
   button("csv", "Save the numbers as a table (CSV)", () => {
     const table = rows();

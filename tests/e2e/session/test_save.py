@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import plan
@@ -65,7 +66,7 @@ def test_a_saved_drawing_stands_alone(visit: Visit, width: int, theme: str) -> N
         ground = root.find(f"{SVG}rect")
         assert ground is not None and ground.get("width") == "100%"
         paper = luminance(ground.attrib["fill"])
-        assert (paper < 0.2) == (theme == "dark")
+        assert paper == 1, "white in both themes"
         inside = root.find(f"{SVG}svg")
         assert inside is not None and float(inside.attrib["width"]) <= float(root.attrib["width"])
         for one in root.findall(f"{SVG}text"):
@@ -90,6 +91,32 @@ def test_a_saved_picture_is_the_drawing_at_twice_its_size(
     picture = saved(studio, "section.plot-heatmap", "png")
     assert size_of_png(picture) == (2 * int(root.attrib["width"]), 2 * int(root.attrib["height"]))
     assert picture.stat().st_size > 5000, "an empty picture is smaller"
+
+
+def test_a_picture_is_copied_and_its_ground_remembered(visit: Visit) -> None:
+    studio = visit(theme="dark")
+    page = studio.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    studio.wait_exact(80)
+    plot = page.locator("section.plot-heatmap")
+    plot.get_by_role("button", name="Copy this plot as a picture").click()
+    expect(plot.get_by_text("Copied.")).to_be_visible()
+    read = "async () => (await navigator.clipboard.read())[0].types"
+    assert page.evaluate(read) == ["image/png"]
+    plot.locator('[data-save="ground"]').select_option("transparent")
+    studio.reload()
+    studio.wait_exact(80)
+    expect(page.locator('.plot-kept [data-save="ground"]')).to_have_value("transparent")
+    drawing = saved(studio, "section.plot-kept", "svg").read_text("utf-8")
+    root = ElementTree.fromstring(drawing)
+    assert root.find(f"{SVG}rect") is None, "no ground"
+    (first, *_) = root.findall(f"{SVG}text")
+    assert luminance(first.attrib["fill"]) > 0.5, "light letters, for dark slides"
+    page.evaluate("() => { delete window.ClipboardItem; }")
+    with page.expect_download() as download:
+        page.locator('.plot-kept [data-save="copy"]').click()
+    assert download.value.suggested_filename.endswith(".png")
+    expect(page.get_by_text("keeps pictures out of the clipboard")).to_be_visible()
 
 
 @pytest.mark.keeps
