@@ -11,7 +11,7 @@ import torch
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import UnknownName
 from dppa_core.pruning.floats import to_float32
-from dppa_core.teaching.failures.case import CaseTask
+from dppa_core.teaching.failures.case import NONE, PASSED, REFUSED, SILENT
 from dppa_core.teaching.failures.cases import CASES, RUNS, run_case
 from dppa_core.teaching.failures.of_weights import moved_rows
 from dppa_core.teaching.failures.workshop import Workshop
@@ -25,7 +25,7 @@ def shop() -> Iterator[Workshop]:
 
 
 def outcome(shop: Workshop, name: str, repaired: bool) -> dict[str, object]:
-    return run_case(name, repaired, CaseTask(shop))
+    return run_case(name, repaired, shop)
 
 
 def bars(case: dict[str, object], plot: int) -> dict[str, str]:
@@ -84,6 +84,29 @@ def test_a_foreign_base_is_warned_of(zoo_env: Path, shop: Workshop) -> None:
     assert all(1.3 < float(length) < 1.7 for length in bars(broken, 1).values())  # about root 2
 
 
+def test_what_came_true_is_an_option_of_the_prediction(zoo_env: Path, shop: Workshop) -> None:
+    outcomes = {
+        (case.name, repaired): outcome(shop, case.name, repaired)["outcome"]
+        for case in CASES
+        for repaired in (False, True)
+    }
+    assert all(
+        outcomes[case.name, repaired] in case.options
+        for case in CASES
+        for repaired in (False, True)
+    )
+    assert outcomes["wrong-base", False] == outcomes["factor-six", False] == NONE
+    assert outcomes["float16", False] == SILENT
+    assert (outcomes["vocabulary", False], outcomes["vocabulary", True]) == (REFUSED, PASSED)
+
+
+def test_predictions_have_options_of_equal_length_and_cases_questions_of_their_own() -> None:
+    for case in CASES:
+        lengths = [len(option) for option in case.options]
+        assert max(lengths) - min(lengths) <= 2, case.name
+    assert len({case.question for case in CASES}) == len(CASES)
+
+
 def test_opposite_deltas_cancel_out(zoo_env: Path, shop: Workshop) -> None:
     added = bars(outcome(shop, "opposite-signs", False), 1)
     assert added["both added"] == "30\u202f%"  # 1 - 0.7
@@ -111,4 +134,4 @@ def test_every_case_is_told_and_no_other_is_run(shop: Workshop) -> None:
         assert all(asdict(case).values())
     assert [case.name for case in CASES] == list(RUNS) and len(RUNS) == 7
     with pytest.raises(UnknownName, match="Did you mean 'float16'"):
-        run_case("float61", False, CaseTask(shop))
+        run_case("float61", False, shop)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.teaching.by_hand.walk import explain
-from dppa_core.teaching.failures.case import CaseTask
 
 from .context import Arguments, BlockContext
 
@@ -31,7 +30,7 @@ def break_it(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
     if not isinstance(name, str) or not isinstance(repaired, bool):
         raise InvalidValue(f"A case is a name, and repaired is yes or no; got {shown(arguments)}.")
     context.wait_for_models()
-    return run_case(name, repaired, CaseTask(_workshop(), context.progress, context.stop))
+    return run_case(name, repaired, _workshop(), context.progress, context.stop)
 
 
 @cache

@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from dppa_core.teaching.failures.workshop import Workshop
 
 GOOD, BAD, PLAIN = "good", "bad", "plain"
+MOST, HALF, NONE = HOW_MANY = ("Most stay right", "About half do", "Nearly none do")
+RIGHT, WRONG, SILENT = HOW_ANSWERED = ("It answers right", "It answers wrong", "It cannot answer")
+REFUSED, WARNED, PASSED = HOW_TAKEN = ("Refuses it", "Warns of it", "Goes ahead")
+"""What a reader may predict, in options of about equal length."""
+
+
+def how_many(hits: int, n: int) -> str:
+    """The option of `HOW_MANY` for right answers to `n` questions."""
+    return MOST if 3 * hits > 2 * n else HALF if 3 * hits >= n else NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,8 @@ class ShownCase:
 
     said: str
     """The result as a sentence with its numbers."""
+    outcome: str
+    """The option of the case's prediction that came true."""
     bars: tuple[Bars, ...] = ()
     messages: tuple[Message, ...] = ()
     """Empty if the library accepts it silently."""
@@ -75,6 +86,8 @@ class CaseTask:
     """The workshop, progress and stop of a run."""
 
     workshop: Workshop
+    question: int
+    """Index of the item whose answers are shown."""
     progress: Progress | None = None
     stop: Stop | None = None
 
@@ -86,6 +99,11 @@ class Case:
     name: str
     title: str
     setting: str
+    predict: str
+    """The question to the reader before the run, answered by one of `options`."""
+    options: tuple[str, ...]
+    question: int
+    """Index of the item whose answers are shown; another one in each case."""
     fault: str
     why: str
     repair: str

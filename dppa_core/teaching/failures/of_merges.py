@@ -29,6 +29,7 @@ from dppa_core.teaching.failures.case import (
     CaseTask,
     Message,
     ShownCase,
+    how_many,
 )
 from dppa_core.teaching.failures.of_weights import EMBEDDING, HEAD, tied_weights
 from dppa_core.teaching.failures.workshop import BASE, MODEL, CaseMarks
@@ -208,7 +209,7 @@ def _with_scores(
     for count, (who, target) in enumerate(targets.items()):
         if task.progress:
             task.progress(count, len(targets), f"Asking {who}")
-        marks_of[who] = task.workshop.ask(target, task.stop)
+        marks_of[who] = task.workshop.ask(target, task.question, task.stop)
     merged = marks_of["the merge"]
     n = merged.score.n
     low, high = (round(100 * end) for end in merged.score.ci95)
@@ -226,12 +227,5 @@ def _with_scores(
         f"%), the math model alone {marks_of['math alone'].hits}, the base {marks_of['base'].hits}."
     )
     scores = Bars(f"Questions of math answered right, of {n}", float(n), bars)
-    return ShownCase(
-        sentence,
-        (scores, *plots),
-        messages,
-        merged.prompt,
-        answers,
-        columns=table[0],
-        rows=table[1],
-    )
+    outcome, plots = how_many(merged.hits, n), (scores, *plots)
+    return ShownCase(sentence, outcome, plots, messages, merged.prompt, answers, *table)

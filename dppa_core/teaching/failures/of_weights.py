@@ -31,6 +31,11 @@ from dppa_core.tasks import items, score
 from dppa_core.teaching.failures.case import (
     BAD,
     GOOD,
+    PASSED,
+    REFUSED,
+    RIGHT,
+    SILENT,
+    WRONG,
     Bar,
     Bars,
     CaseAnswer,
@@ -43,7 +48,6 @@ from dppa_core.teaching.failures.workshop import (
     DOMAIN,
     LONGEST,
     MODEL,
-    SHOWN_QUESTION,
 )
 
 
@@ -55,8 +59,11 @@ class Chat:
     """The change of the weights, in words; empty if none."""
     prompt: str
     answers: tuple[CaseAnswer, ...]
+    outcome: str
+    """One of `HOW_ANSWERED`, of the faulty model."""
 
 
+NO_ANSWER = "(no answer)"
 Spoil = Callable[[Any], str]
 """Changes a transformers model in memory, and returns the change in words."""
 
@@ -64,21 +71,23 @@ Spoil = Callable[[Any], str]
 def spoken(task: CaseTask, spoil: Spoil) -> Chat:
     """Ask the math model one question, intact and with a fault."""
     resident = ModelPool(BYTES).get(MODEL, stop=task.stop)
-    item = items(DOMAIN, "search", SHOWN_QUESTION + 1)[SHOWN_QUESTION]
+    item = items(DOMAIN, "search", task.question + 1)[task.question]
     settings = GenerationSettings(max_new_tokens=LONGEST)
 
     def answer(who: str) -> CaseAnswer:
         try:
             replies = list(stream_reply(resident, item.prompt, settings, task.stop))
         except NonFiniteWeights as error:
-            return CaseAnswer(who, f"(no answer) {error}", right=False)
+            return CaseAnswer(who, f"{NO_ANSWER} {error}", right=False)
         reply = replies[-1] if replies else ""
         return CaseAnswer(who, reply or "(nothing: it ends at once)", score(item, reply))
 
     sound = answer("math alone")
     with torch.no_grad():
         change = spoil(resident.model)
-    return Chat(change, item.prompt, (sound, answer("the merge")))
+    merged = answer("the merge")
+    outcome = RIGHT if merged.right else SILENT if merged.text.startswith(NO_ANSWER) else WRONG
+    return Chat(change, item.prompt, (sound, merged), outcome)
 
 
 def large_values(largest: float, dtype: torch.dtype) -> Spoil:
@@ -146,8 +155,9 @@ def overflow(task: CaseTask, repaired: bool) -> ShownCase:
             f"{_infinite(half)} = {'NaN' if np.isnan(spread) else spread}, and nothing after it a "
             f"number. In the math model itself, {chat.done}"
         )
+        messages = (Message("refusal", str(error)),)
         return ShownCase(
-            sentence, (_range(bars),), (Message("refusal", str(error)),), chat.prompt, chat.answers
+            sentence, chat.outcome, (_range(bars),), messages, chat.prompt, chat.answers
         )
     stored = float(to_float32(raw[:1], code)[0])
     bars.append(Bar("merge", exact, f"{stored:,.0f}", GOOD))
@@ -155,7 +165,7 @@ def overflow(task: CaseTask, repaired: bool) -> ShownCase:
         f"bfloat16 stores {exact:,.0f} as {stored:,.0f}: fewer digits, but far more room. In the "
         f"math model itself, {chat.done}"
     )
-    return ShownCase(sentence, (_range(bars),), (), chat.prompt, chat.answers)
+    return ShownCase(sentence, chat.outcome, (_range(bars),), (), chat.prompt, chat.answers)
 
 
 def _infinite(value: float) -> str:
@@ -237,7 +247,7 @@ def vocabulary(task: CaseTask, repaired: bool) -> ShownCase:
         rows = _word_rows(by_row, _MODEL_WORDS)
         bars = _word_bars("Change of each row, matched by number", by_row, BAD)
         messages = (Message("refusal", str(error)),)
-        case = ShownCase(sentence, (bars,), messages, columns=_COLUMNS, rows=rows)
+        case = ShownCase(sentence, REFUSED, (bars,), messages, columns=_COLUMNS, rows=rows)
     else:
         case = _matched(aligned, base_rows)
     return replace(case, prompt=chat.prompt, answers=chat.answers)
@@ -252,9 +262,8 @@ def _matched(aligned: Alignment, base_rows: ndarray) -> ShownCase:
     sentence = f"Matched by word, every row changed by {by_word.max():.2f}, as training left it."
     messages = tuple(Message("note", note) for note in aligned.notes)
     bars = _word_bars("Change of each row, matched by word", by_word, GOOD)
-    return ShownCase(
-        sentence, (bars,), messages, rows=_word_rows(by_word, _BASE_WORDS), columns=_COLUMNS
-    )
+    rows = _word_rows(by_word, _BASE_WORDS)
+    return ShownCase(sentence, PASSED, (bars,), messages, rows=rows, columns=_COLUMNS)
 
 
 def _word_bars(title: str, lengths: ndarray, tone: str) -> Bars:

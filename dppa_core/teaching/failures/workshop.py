@@ -28,13 +28,11 @@ from dppa_core.models.reply import GenerationSettings
 from dppa_core.progress import Stop
 from dppa_core.pruning.floats import FLOATS, from_float32, to_float32
 from dppa_core.system.temporary import TemporaryFolder
-from dppa_core.tasks import score
+from dppa_core.tasks import items, score
 
 BASE, MODEL, DOMAIN = "zoo:base", "zoo:math", "math"
 QUESTIONS = 12
 """Items asked per merge, from the search split, so that the test split stays unseen."""
-SHOWN_QUESTION = 1
-"""Index of the item whose answer the page shows."""
 BYTES = 96 << 20
 """Memory for models, in bytes; derived folders take 8 MB of disk each."""
 LONGEST = 40
@@ -67,7 +65,7 @@ class Workshop:
         self._lock = threading.Lock()
         self._pool = ModelPool(BYTES)
         self._examiner, self._questions = Examiner(self._pool), questions
-        self._marks: dict[str, CaseMarks] = {}
+        self._marks: dict[tuple[str, int], CaseMarks] = {}
 
     def close(self) -> None:
         """Remove all written files; also happens at the end of the process."""
@@ -89,14 +87,16 @@ class Workshop:
                 unfinished.rename(folder)
         return str(folder)
 
-    def ask(self, target: Target, stop: Stop | None = None) -> CaseMarks:
-        """A model's or merge's score on the questions, and one full reply; asked once."""
-        key = target_name(target)
+    def ask(self, target: Target, shown: int, stop: Stop | None = None) -> CaseMarks:
+        """A model's or merge's score on the questions, and its full reply to the item `shown`;
+        asked once."""
+        key = target_name(target), shown
         if key in self._marks:
             return self._marks[key]
         exam = Exam(target, DOMAIN, "search", self._questions)
         scored = self._examiner.score(exam, stop=stop)
-        item, settings = exam.items()[SHOWN_QUESTION], GenerationSettings(max_new_tokens=LONGEST)
+        item = items(DOMAIN, "search", shown + 1)[shown]
+        settings = GenerationSettings(max_new_tokens=LONGEST)
         with self._pool.lend(target, stop=stop) as resident:
             replies = list(stream_reply(resident, item.prompt, settings, stop))
         reply = replies[-1] if replies else ""

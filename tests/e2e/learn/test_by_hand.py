@@ -76,7 +76,7 @@ def test_by_hand_and_every_failure_with_its_repair(visit: Visit) -> None:
     for box in page.locator(".break-case").all():
         case = box.get_attribute("data-case") or ""
         for act, state in (("break", "broken"), ("repair", "repaired")):
-            box.locator(f'[data-act="{act}"]').click()
+            box.locator(f'[data-act="{act}"]').first.click()
             page.locator(f'[data-case="{case}"][data-state="{state}"]').wait_for(timeout=RUN_MS)
             if case not in ("float16", "vocabulary"):  # these ask only one question
                 scores.setdefault(case, []).append(score(page, case, state))
@@ -84,12 +84,15 @@ def test_by_hand_and_every_failure_with_its_repair(visit: Visit) -> None:
             right = "false" if act == "break" and case != "tied-twice" else "true"
             expect(answer).to_have_attribute("data-right", right)
         assert box.locator(".break-shown:not(:empty)").count() == 2, case  # to compare
+        assert box.locator('[data-act="break"][data-verdict="right"]').count() == 1, case
         assert all(len(set(widths)) == 1 for widths in box.evaluate(TRACKS)), case
         assert page.evaluate(WIDER) <= 0, case
     merges = ("wrong-base", "one-percent", "factor-six", "opposite-signs")
     for case in merges:
         assert scores[case][0] <= 3 and scores[case][1] >= 9, scores
     assert scores["tied-twice"][0] <= scores["tied-twice"][1]
-    report = saved(page)  # the prediction, and each case twice
+    expect(page.locator(".lesson-done")).to_be_visible()
+    report = saved(page)  # the predictions, and each case twice
+    assert "Factor 6: You predicted: Most stay right. Not quite: Nearly none do." in report
     assert "Pruning: small changes go. Row" in report
     assert report.count("Factor 6") == 2 and "Factor 6, repaired (Set the factor to 1): " in report

@@ -1,28 +1,39 @@
-// Merges that fail: set up by one click, shown, named, explained, and repaired by a second one.
+// Merges that fail: predicted and set up by one click, shown, named, explained, and repaired by a second one.
 // The server computes the shown results on request.
 import { html, say, put } from "../../base/shapes.js";
 import { table } from "./by_hand_walk.js";
-import { block, did } from "../frame.js";
+import { block, did, solved } from "../frame.js";
 
 const KINDS = { refusal: "The library refuses", warning: "The library warns", note: "The library says" };
 
 block("break-it", ({ host, result, ask }) => {
-  for (const scenario of result.cases) card(host, scenario, ask);
-});
-function card(host, scenario, ask) {
+  const names = result.cases.map(({ name }) => name);
+  for (const scenario of result.cases) card(host, scenario, ask, () => solved(scenario.name, names));
+}, { tasks: true });
+function card(host, scenario, ask, done) {
   const box = html("section", { class: "break-case", "data-case": scenario.name, "data-state": "whole" }, host);
   html("h3", {}, box, scenario.title);
   html("p", {}, box, scenario.setting);
-  const bar = html("div", { class: "hand-go" }, box);
-  const breaks = html("button", { type: "button", class: "small", "data-act": "break" }, bar, "Break it");
-  const repairs = html("button", { type: "button", class: "small", "data-act": "repair", hidden: "" }, bar,
-    scenario.repair);
+  html("p", { class: "asked" }, box, scenario.predict);
+  const bar = html("div", { class: "hand-go", role: "group", "aria-label": "Predict, and break it" }, box);
+  const breaks = scenario.options.map((text) => {
+    const button = html("button", { type: "button", class: "small", "data-act": "break" }, bar, text);
+    button.addEventListener("click", () => run(false, button));
+    return button;
+  });
   const news = html("p", { class: "how", role: "status" }, box);
   const both = html("div", { class: "break-both" }, box); // to compare: broken beside repaired
+  const repairs = html("button", { type: "button", class: "small", "data-act": "repair", hidden: "" }, box,
+    scenario.repair);
+  repairs.addEventListener("click", () => run(true, repairs));
   const sides = ["broken", "repaired"].map((side) => html("div", { class: "break-shown", "data-side": side }, both));
-  const buttons = [breaks, repairs];
+  let predicted = ""; // the prediction, and whether it came true
+  const free = (working) => {
+    for (const control of breaks) control.disabled = working || Boolean(predicted);
+    repairs.disabled = working;
+  };
   async function run(repaired, button) {
-    for (const control of buttons) control.disabled = true;
+    free(true);
     put(box, "data-state", "running");
     say(news, "Working …");
     try {
@@ -33,20 +44,28 @@ function card(host, scenario, ask) {
       place.replaceChildren();
       draw(place, scenario, outcome);
       put(box, "data-state", repaired ? "repaired" : "broken");
+      if (!repaired) compare(button, outcome);
       did(`${scenario.name}/${repaired}`,
-        `${scenario.title}${repaired ? `, repaired (${scenario.repair})` : ""}: ${outcome.said}`);
-      say(news, "");
+        `${scenario.title}${repaired ? `, repaired (${scenario.repair}):` : `: ${predicted}`} ${outcome.said}`);
+      say(news, predicted);
       repairs.hidden = false;
-      say(breaks, "Break it again");
     } catch (error) {
       say(news, error.message);
       put(box, "data-state", "failed");
     }
-    for (const control of buttons) control.disabled = false;
-    if (document.activeElement === document.body) (button.hidden ? breaks : button).focus();
+    free(false);
+    if (document.activeElement === document.body) (button.disabled ? repairs : button).focus();
   }
-  breaks.addEventListener("click", () => run(false, breaks));
-  repairs.addEventListener("click", () => run(true, repairs));
+  // The prediction beside what came true.
+  function compare(button, { outcome }) {
+    const choice = button.textContent;
+    predicted = `You predicted: ${choice}. ${choice === outcome ? "Right." : `Not quite: ${outcome}.`}`;
+    for (const control of breaks) {
+      put(control, "aria-pressed", control === button);
+      put(control, "data-verdict", control.textContent === outcome ? "right" : control === button ? "wrong" : "");
+    }
+    done();
+  }
 }
 function draw(place, scenario, outcome) {
   html("h4", {}, place, outcome.repaired ? `Repaired: ${scenario.repair}` : scenario.fault);
