@@ -107,8 +107,8 @@ def test_a_set_of_one_seed_is_shown_at_every_rate_and_changes_no_outcome(
     assert experiment.findings
     rows = experiment.findings.tables[0].rows[1:]
     assert [[cell.value for cell in row.cells[:2]] for row in rows] == [
-        ["small, plain, seed 1", 80.0],
-        ["small, plain, seed 1", 90.0],
+        ["small, apart, second training", 80.0],
+        ["small, apart, second training", 90.0],
     ]
     assert outcomes(overview(RESULTS, [])) == [
         outcome for outcome in outcomes(experiment) if outcome != "few seeds: no claim"
@@ -119,7 +119,7 @@ def test_a_set_whose_merges_keep_less_than_one_of_its_models_says_so() -> None:
     low = [{**row, "hits": hits(8)} for row in STUDY["merges"]]
     findings = overview(RESULTS, [{**STUDY, "merges": low}]).findings
     assert findings and isinstance(findings.plots[0], Heatmap)
-    row = findings.plots[0].rows.index("small plain seed 1")
+    row = findings.plots[0].rows.index("small, apart, second training")
     assert findings.plots[0].marks[row] == ("×", "×"), "8 of 40, and one of two domains is a half"
 
 
@@ -146,7 +146,7 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
     experiment = overview(RESULTS, [measured(seed, 38 + seed % 2) for seed in (1, 2, 3)])
     assert experiment.findings
     row = experiment.findings.tables[0].rows[1]
-    assert [cell.value for cell in row.cells[:2]] == ["small, settled, 3 seeds", 95.0]
+    assert [cell.value for cell in row.cells[:2]] == ["small, together, 3 trainings", 95.0]
     assert outcomes(experiment)[1] == "wins, wins", "task arithmetic keeps 4 of 40, magnitude 20"
     low = [measured(seed, 12) for seed in (1, 2, 3)]
     for study in low:
@@ -174,12 +174,12 @@ def test_the_first_figure_marks_who_wins_at_each_rate_in_each_set(experiment: Ex
     cells = dict(
         zip(magnitude.rows, zip(magnitude.cells, magnitude.marks, strict=True), strict=True)
     )
-    assert cells["embedded settled"] == ((None, 10.0), ("", "▲"))
-    assert cells["small plain seed 1"] == ((0.0, 0.0), ("", "")), "one seed: no mark"
+    assert cells["embedded, together"] == ((None, 10.0), ("", "▲"))
+    assert cells["small, apart, second training"] == ((0.0, 0.0), ("", "")), "one seed: no mark"
     assert cells["law alone, 0.15"] == ((None, -10.0), ("", "▼"))
-    assert whole.rows == ("embedded settled", "small plain seed 1")
+    assert whole.rows == ("embedded, together", "small, apart, second training")
     places = dict(zip(magnitude.rows, magnitude.places, strict=True))
-    assert places["embedded settled"] == (None, (0, 0))
+    assert places["embedded, together"] == (None, (0, 0))
     assert places["law alone, 0.15"] == (None, (1, 2))
 
 
@@ -198,7 +198,7 @@ def test_a_win_against_a_search_that_did_harm_has_a_mark_of_its_own(
     findings = overview({**RESULTS, "merges": rows}, []).findings
     assert findings and isinstance(findings.plots[0], Heatmap)
     marks = dict(zip(findings.plots[0].rows, findings.plots[0].marks, strict=True))
-    assert marks["math alone, 0.25"] == (mark,) and marks["embedded settled"] == ("▲",)
+    assert marks["math alone, 0.25"] == (mark,) and marks["embedded, together"] == ("▲",)
 
 
 def test_a_merge_of_models_that_came_along_has_its_recipe() -> None:

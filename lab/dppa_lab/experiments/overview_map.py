@@ -56,4 +56,4 @@ def _mark(row: RatedMerge, rival: str) -> str:
 
 
 def _row_name(row: RatedMerge) -> str:
-    return f"{row.domain} alone, {row.size:.2f}" if row.domain else row.set.replace(", ", " ")
+    return f"{row.domain} alone, {row.size:.2f}" if row.domain else row.set

@@ -24,9 +24,8 @@ from dppa_lab.zoo.study.seed_comparison import (
     unmerged_retention,
 )
 from dppa_lab.zoo.study.study_sets import by_kind, claim_rates, compare
-from dppa_lab.zoo.trained_set import kind_title, set_title
 
-EMBEDDED = "embedded, settled"
+EMBEDDED = "embedded, together"
 TOO_LOW = "too low"
 """The outcome where both merges keep less than one model that is not merged."""
 OUTCOMES = {
@@ -45,6 +44,18 @@ SHIPPED = {
     ("smollm2", "lora", 0): ("smollm2", *(f"smollm2-{domain}" for domain in DOMAINS)),
 }
 """Size, regime and seed of sets that came along -> names of base, math, finance and law."""
+PLAIN_NAMES = {
+    "smollm2": "SmolLM2",
+    "settled": "together",
+    "plain": "apart",
+    BETWEEN: "apart, replay",
+    "large": "apart, longer",
+    "full": "all weights",
+    "lora": "LoRA",
+}
+"""Size or regime -> the name that readers see; the map's legend explains it."""
+ORDINALS = {0: "first", 1: "second", 2: "third"}
+"""Seed -> the name of its training."""
 PRUNED = "dp_as_pruned"
 NAMES = {**RIVALS, PRUNED: "DP as pruned", "dp": "DP", "dppa": "DPPA"}
 
@@ -127,7 +138,8 @@ def _of_set(study: Mapping[str, Any]) -> Iterator[RatedMerge]:
             minus = {n: gap_over_items(ours["hits"], hits[n], unpruned) for n in (WHOLE, SIMPLEST)}
             recipe, least = _recipe_of(about, ours), unmerged_retention(study)
             low = tuple(n for n in minus if max(kept[n], kept["dppa"]) < least)
-            title = set_title(about)
+            seed = about["seed"]
+            title = _plain_title(about, f"{ORDINALS.get(seed, f'{seed + 1}th')} training")
             yield RatedMerge(title, "", None, rate, kept, minus, recipe, too_low=low)
 
 
@@ -149,8 +161,14 @@ def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:
     comparisons = {gap.rival: gap for gap in compare(sets, rate) if gap.merge == "dppa"}
     minus = {name: comparisons[name].interval for name in (WHOLE, SIMPLEST)}
     outcomes = {name: OUTCOMES[comparisons[name].verdict] for name in minus}
-    title = f"{kind_title(sets[0]['set'])}, {many(len(sets), 'seed')}"
+    title = _plain_title(sets[0]["set"], many(len(sets), "training"))
     return RatedMerge(title, "", None, rate, kept, minus, None, outcomes)
+
+
+def _plain_title(about: Mapping[str, Any], trainings: str) -> str:
+    """Size, regime and trainings of a set, in the words of `PLAIN_NAMES`."""
+    parts = (PLAIN_NAMES.get(about[name], about[name]) for name in ("size", "regime"))
+    return ", ".join((*parts, trainings))
 
 
 def _decided(rows: Sequence[RatedMerge]) -> list[RatedMerge]:
