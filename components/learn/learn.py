@@ -55,10 +55,11 @@ def number(name: str) -> int | None:
 
 def catalogue_json() -> dict[str, Any]:
     """The entries of the list, and all terms."""
-    names = ("name", "title", "about", "minutes", "part")
+    names = ("name", "title", "about", "part")
     entries = [
         {name: getattr(lesson, name) for name in names}
         | {"number": number(lesson.name), "quizzes": len(lesson.quizzes)}
+        | {"minutes": round(lesson.minutes)}
         for lesson in lessons().values()
     ]
     return {"lessons": entries, "glossary": dict(glossary())}
@@ -73,9 +74,14 @@ def lesson_json(name: object) -> dict[str, Any]:
     if lesson is None:
         hint = did_you_mean(str(name)[:80], lessons())
         raise UnknownName(f"There is no lesson {str(name)[:80]!r}. {hint}")
-    head = {key: getattr(lesson, key) for key in ("name", "title", "minutes", "sources")}
+    head = {key: getattr(lesson, key) for key in ("name", "title", "sources")}
     parts = [{"kind": _KINDS[type(part)], **asdict(part)} for part in lesson.segments]
-    return {**head, "number": number(lesson.name), "segments": parts}
+    return {
+        **head,
+        "number": number(lesson.name),
+        "minutes": round(lesson.minutes),
+        "segments": parts,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,13 @@ _PERCENT = re.compile(r"(?<=\d) %")
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 FORMATS = ("three", "percent", "percent1", "percent2", "count", "times", "points", "text")
 """Names of number formats; assets/js/learn/frame.js defines them."""
-FRONT_KEYS = {"title", "about", "minutes", "part", "sources"}
+FRONT_KEYS = {"title", "about", "part", "sources"}
 SOURCE_KEYS = {"title", "arxiv", "url", "section"}
 NOTICE_LINE = "\n---\n"
+_TAG = re.compile(r"<[^>]*>")
+WORDS_PER_MINUTE, ACTIONS_PER_MINUTE, PLOTS_PER_MINUTE = 200, 4, 2
+STEPS = {"by-hand": 8, "break-it": 7}
+"""Steps of blocks that have several: each is a plot and an action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,6 @@ class Lesson:
     title: str
     about: str
     """One sentence for the list."""
-    minutes: int
     part: str
     """Its section in the list."""
     sources: tuple[Mapping[str, str], ...]
@@ -85,6 +88,26 @@ class Lesson:
     def quizzes(self) -> tuple[Quiz, ...]:
         """Its questions, in their order."""
         return tuple(part for part in self.segments if isinstance(part, Quiz))
+
+    @property
+    def minutes(self) -> float:
+        """The time it takes: all words, exercises and questions, and a look at each plot."""
+        plots = sum(STEPS.get(block.name, 1) for block in self.blocks if block.seen)
+        actions = sum(STEPS.get(block.name, 0) for block in self.blocks)
+        actions += sum(isinstance(part, Attempt | Quiz) for part in self.segments)
+        words = sum(
+            len(_TAG.sub("", text).split()) for part in self.segments for text in _texts(part)
+        )
+        return words / WORDS_PER_MINUTE + actions / ACTIONS_PER_MINUTE + plots / PLOTS_PER_MINUTE
+
+
+def _texts(part: Segment) -> list[str]:
+    """All that is read in a part of a lesson, as HTML."""
+    if isinstance(part, Attempt):
+        return [part.html, part.notice]
+    if isinstance(part, Quiz):
+        return [part.html, *(text for choice in part.choices for text in (choice.html, choice.why))]
+    return [part.html] if isinstance(part, Prose) else []
 
 
 class _Links(RendererHTML):
@@ -161,7 +184,6 @@ def _read(name: str, text: str) -> Lesson:
         name=name,
         title=str(front["title"]),
         about=str(front["about"]),
-        minutes=_minutes(front["minutes"]),
         part=str(front["part"]),
         sources=tuple(map(_source, front["sources"] or ())),
         segments=segments,
@@ -237,12 +259,6 @@ def _yaml_mapping(text: str, source: str) -> dict[str, Any]:
 def _mapping(value: object, source: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidValue(f"{source} must be a mapping, got {shown(value)}.")
-    return value
-
-
-def _minutes(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 30:
-        raise InvalidValue(f"minutes is a whole number from 1 to 30, got {shown(value)}.")
     return value
 
 

@@ -36,6 +36,6 @@ def interval_width(arguments: Arguments, _context: BlockContext) -> dict[str, An
 def leaderboard(_arguments: Arguments, _context: BlockContext) -> dict[str, Any]:
     """All methods on the embedded models: measured retention, and the difference from DPPA."""
     board = measured_part("leaderboard")
-    texts = {method.name: {"title": method.title, "summary": method.summary} for method in METHODS}
-    rows = [row | texts[row["method"]] for row in board["rows"]]
+    titles = {method.name: method.title for method in METHODS}
+    rows = [row | {"title": titles[row["method"]]} for row in board["rows"]]
     return {"rows": rows, "figures": board["figures"]}

@@ -72,10 +72,10 @@ def see_surface(page: Page) -> None:
     surface = page.locator('[data-block="entropy-surface"]')
     expect(surface).to_have_attribute("data-state", "done", timeout=WAIT_MS)
     assert not surface.locator("rect.guess").count()
-    expect(surface.locator("output")).to_have_text("18 of 18")
+    expect(surface.locator("output[for=surface-step]")).to_have_text("18 of 18")
     step = surface.get_by_role("slider", name="Step")
     step.press("Home")
-    expect(surface.locator("output")).to_have_text("0 of 18")
+    expect(surface.locator("output[for=surface-step]")).to_have_text("0 of 18")
     expect(surface.locator(".plot-title")).to_have_text(
         re.compile(r"^Step 0: math × 0\.3, law × 0\.3;")
     )
@@ -89,16 +89,6 @@ def see_pruning(page: Page) -> None:
     largest = float(plot.locator(".learn-legend output").first.inner_text()[:-2])
     told = re.search(r"lose (\d+)", plot.locator(".plot-title").inner_text())
     assert told and abs(float(told[1]) - largest) <= 0.5
-
-
-def see_map(page: Page, url: str) -> None:
-    """A click on a cell of the map sets the controls, and says so where it is seen."""
-    page.goto(f"{url}/?learn=comparison", wait_until="commit")
-    wait_lesson(page, "comparison")
-    page.locator('.plot-result g[role="button"]').first.click()
-    told = page.locator('.plot-result [role="status"]')
-    expect(told).to_contain_text("The controls of the page are set to the merge of")
-    expect(told).to_be_in_viewport()
 
 
 def saved(page: Page) -> str:
@@ -209,4 +199,3 @@ def test_every_lesson_is_read_and_its_questions_answered(
     assert "learn=" not in page.url
     see_class(page, link)
     see_lessons_alone(page, studio.url)
-    see_map(page, studio.url)

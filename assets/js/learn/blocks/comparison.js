@@ -62,11 +62,4 @@ block("leaderboard", ({ host, result }) => {
     + `domains, with 95${THIN}% intervals of the paired differences. Right of the line: better. A hollow dot: no `
     + `significant difference from DPPA, p-values corrected for all comparisons (Holm).`,
   });
-  const fold = html("details", {}, host);
-  html("summary", {}, fold, "What each method does");
-  const list = html("dl", { class: "glossary" }, fold);
-  for (const row of result.rows) {
-    html("dt", {}, list, row.title);
-    html("dd", {}, list, row.summary);
-  }
 });

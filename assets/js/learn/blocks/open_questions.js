@@ -1,7 +1,6 @@
 // Questions the paper leaves open: results of experiments, as curves or as ranges with intervals.
-import { html, svg, say, three } from "../../base/shapes.js";
-import { resultText as tidy, resultNumber as number, resultPlot } from "../../plots/experiment-plots.js";
-import * as history from "../../session/history.js";
+import { html, say, three } from "../../base/shapes.js";
+import { resultText as tidy, resultNumber as number } from "../../plots/experiment-plots.js";
 import { select, lines } from "../charts.js";
 import { block, byChoice } from "../frame.js";
 import { ranges } from "../rows_and_cells.js";
@@ -27,33 +26,8 @@ block("open-question", ({ host, result, ask }) => {
     fold.open = false;
     say(status, "");
     place.replaceChildren();
-    if (result.map) mapOf(result.map);
     if (plot.kind === "bars") spans(plot, note);
     else curves(plot);
-  }
-  // Who wins, over sets and rates: the first figure of the view Experiments.
-  function mapOf(map) {
-    const box = html("section", { class: "plot plot-result" }, place);
-    html("h3", { class: "plot-title" }, box, map.title);
-    const root = svg("svg", { role: "group", "aria-label": `${map.title}. The numbers stand in the view Experiments.` },
-      box);
-    const fixed = history.refusal();
-    html("p", { class: "how" }, box,
-      `${map.how.replaceAll("*", "")} ${fixed || "Underlined: a click sets the controls of the page to this merge."}`);
-    const news = html("p", { class: "how", role: "status" }, box);
-    const pick = ([table, row], label) =>
-      (result.set[table]?.[row] && !fixed ? () => { take({ table, row }, label, news); } : null);
-    new ResizeObserver(() => { if (box.clientWidth) resultPlot(root, map, box.clientWidth, null, pick); }).observe(box);
-  }
-  async function take(place, name, news) {
-    try {
-      const reply = await ask({ key: result.key, ...place });
-      history.goTo(reply.take);
-      say(news,
-        `The controls of the page are set to the merge of ${name}, its models included. Workbench, above, leads there, `
-        + `and Learn back; Undo there brings back what was set before.`);
-    } catch (error) { say(news, error.message); }
-    news.scrollIntoView({ block: "nearest" });
   }
   function curves({ title, x, y, series }) {
     const xs = series.flatMap((line) => line.x),
@@ -72,7 +46,7 @@ block("open-question", ({ host, result, ask }) => {
           points: rows.map(([at, value]) => [at, value]), spans: rows.map(([at, , from, to]) => [at, from, to]) };
       }),
       slider: x.title,
-      at: result.at ?? low,
+      at: low,
       how: `Across: ${unit(x)}. Up: ${unit(y)}. `
       + `${series.some((line) => line.low.some((end) => end !== null)) ? "Upright strokes: 95 % intervals." : ""}`,
     });
