@@ -1,4 +1,4 @@
-// Every plot as a file or in the clipboard: SVG and PNG of what is shown, CSV of the numbers in it; made in the browser.
+// Every plot as a file or in the clipboard: SVG and PNG of what is shown, CSV of its numbers; made in the browser.
 // A saved picture is self-contained, with the colours and fonts of the page; on white, with those of the light theme.
 import { html, say } from "../base/shapes.js";
 import * as tables from "./tables.js";
