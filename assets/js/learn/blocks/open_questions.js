@@ -19,6 +19,7 @@ block("open-question", ({ host, result, ask }) => {
   html("p", { class: "how" }, fold, result.words);
   const fresh = byChoice(host, ask, {}, draw, (problem) => say(status, problem));
   if (result.keys.length) select(bar, "Experiment", result.keys, result.key, (key) => fresh({ key }));
+  else fold.remove(); // the lesson's text says what was found
   function draw({ question, finding, plot, note }) {
     say(heading, tidy(question));
     findings.replaceChildren(); // names stand between stars
@@ -41,7 +42,7 @@ block("open-question", ({ host, result, ask }) => {
       x: { label: unit(x), low, high, text: three },
       y: { label: unit(y), low: ends[0] * 1.05, high: ends[1] * 1.05 || 1, text: number },
       series: series.map((line, i) => {
-        const rows = line.x.map((at, k) => [at, line.y[k], line.low[k], line.high[k]]).sort((a, b) => a[0] - b[0]);
+        const rows = line.x.map((at, k) => [at, line.y[k], line.low[k] ?? null, line.high[k]]).sort((a, b) => a[0] - b[0]);
         return { label: line.name, colour: COLOURS[i % COLOURS.length], dash: DASHES[i % DASHES.length], marks: true,
           points: rows.map(([at, value]) => [at, value]), spans: rows.map(([at, , from, to]) => [at, from, to]) };
       }),
