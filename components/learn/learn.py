@@ -28,7 +28,7 @@ from .block_queue import BlockQueue, BlockWork
 from .blocks.context import BlockContext
 from .blocks.quiz import Quiz
 from .blocks.registry import answer
-from .lesson_text import Attempt, Lesson, Placed, Prose, Segment, read_lesson
+from .lesson_text import Attempt, Lesson, Placed, Prose, Segment, read_lesson, read_questions
 
 STYLES = ("assets/css/learn.css", "assets/css/learn_by_hand.css")
 MAX_REQUESTS = 24
@@ -47,6 +47,12 @@ def lessons() -> dict[str, Lesson]:
     return {name: read_lesson(name, path.read_text("utf-8")) for name, path in paths.items()}
 
 
+@cache
+def five_questions() -> tuple[Quiz, ...]:
+    """The questions that a learner may answer before the first lesson and after the last."""
+    return read_questions(shipped("assets/data/five_questions.yaml").read_text("utf-8"))
+
+
 def number(name: str) -> int | None:
     """Its number on the page, as in "lesson 3"; None for exercises such as Break it."""
     numbered = [lesson.name for lesson in lessons().values() if lesson.part == NUMBERED]
@@ -54,7 +60,7 @@ def number(name: str) -> int | None:
 
 
 def catalogue_json() -> dict[str, Any]:
-    """The entries of the list, and all terms."""
+    """The entries of the list, all terms, and the five questions asked before and after."""
     names = ("name", "title", "about", "part")
     entries = [
         {name: getattr(lesson, name) for name in names}
@@ -62,7 +68,8 @@ def catalogue_json() -> dict[str, Any]:
         | {"minutes": round(lesson.minutes)}
         for lesson in lessons().values()
     ]
-    return {"lessons": entries, "glossary": dict(glossary())}
+    five = [asdict(quiz) for quiz in five_questions()]
+    return {"lessons": entries, "glossary": dict(glossary()), "five": five}
 
 
 _KINDS: dict[type[Segment], str] = {Prose: "prose", Placed: "block", Attempt: "try", Quiz: "quiz"}

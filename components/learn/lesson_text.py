@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -168,6 +168,19 @@ def read_lesson(name: str, text: str) -> Lesson:
         raise InvalidValue(f"Lesson {name}: {error}") from None
 
 
+def read_questions(text: str) -> tuple[Quiz, ...]:
+    """Read a list of quizzes in YAML; raises InvalidValue if it is malformed."""
+    return tuple(
+        read_quiz(_mapping(quiz, "a quiz"), _inline({"figures": []}), f"question {position}")
+        for position, quiz in enumerate(yaml.safe_load(text), 1)
+    )
+
+
+def _inline(env: dict[str, Any]) -> Callable[[str], str]:
+    """Turns Markdown of one line into safe HTML."""
+    return lambda text: str(_reader().renderInline(text, env)).strip()
+
+
 def _read(name: str, text: str) -> Lesson:
     if not _NAME.fullmatch(name):
         raise InvalidValue("its name is small letters, digits and dashes.")
@@ -229,9 +242,7 @@ def _special(env: dict[str, Any], token: Token) -> Segment | None:
         return Placed(name, _arguments(token.content, name), kind == "block")
     if kind == "quiz":
         quiz = _yaml_mapping(token.content, position)
-        return read_quiz(
-            quiz, lambda text: str(_reader().renderInline(text, env)).strip(), position
-        )
+        return read_quiz(quiz, _inline(env), position)
     if kind == "try":
         task, line, notice = token.content.partition(NOTICE_LINE)
         if not line:

@@ -1,8 +1,11 @@
 // Learn: the list of lessons, one lesson with its blocks, the glossary.
 import { html, say, put, THIN } from "../base/shapes.js";
 import { quiz } from "./quiz.js";
-import { listed, namesNone, forSave, forClass } from "./class_links.js";
+import { listed, namesNone, forClass } from "./class_links.js";
+import { FIVE, drawFive } from "./five_questions.js";
+import { forSave } from "./report.js";
 import { learn, go, ask, ofClass, rename } from "./entry.js";
+import { drawGlossary } from "./glossary_page.js";
 import { figures, fill, numbered, prose } from "./prose.js";
 import { forget, keep, progress, solvedOf } from "./progress.js";
 
@@ -91,7 +94,7 @@ async function open(name, focus) {
       catalogue = { ...reply, lessons: listed(reply.lessons) };
     }
     if (signal.aborted) return;
-    const names = new Set([...catalogue.lessons.map((lesson) => lesson.name), GLOSSARY]);
+    const names = new Set([...catalogue.lessons.map((lesson) => lesson.name), GLOSSARY, ...Object.keys(FIVE)]);
     const unknown = name !== "start" && !names.has(name);
     if (name === "start" || unknown) {
       name = (catalogue.lessons.find((lesson) => !progress().done[lesson.name]) ?? catalogue.lessons[0]).name;
@@ -99,8 +102,11 @@ async function open(name, focus) {
     }
     drawList(name);
     put(place.fold, "aria-expanded", "false");
-    if (name === GLOSSARY) drawGlossary();
-    else drawLesson(await ask("lesson", name, {}, { signal }), signal);
+    const lesson = name === GLOSSARY || FIVE[name] ? null : await ask("lesson", name, {}, { signal });
+    place.main.replaceChildren();
+    if (lesson) drawLesson(lesson, signal);
+    else if (FIVE[name]) drawFive(place.main, name, catalogue.five, () => open(name, true));
+    else drawGlossary(place.main, catalogue.glossary);
     if (unknown || namesNone(catalogue.lessons)) {
       place.main.prepend(
         html("p", { class: "problem", role: "alert" }, null,
@@ -124,7 +130,7 @@ function retryButton(after, act) {
 
 // --- the list ----------------------------------------------------------------------------------------
 function drawList(current) {
-  const { done } = progress(), { lessons } = catalogue;
+  const { done, five, answers, acts } = progress(), { lessons } = catalogue;
   const finished = lessons.filter((lesson) => done[lesson.name]).length;
   say(place.fold, `Lessons · ${finished} of ${lessons.length} done`);
   place.list.replaceChildren();
@@ -137,6 +143,8 @@ function drawList(current) {
     if (ready) html("span", { class: "sr" }, link, " (done)");
     if (about) html("span", { class: "learn-about" }, link, about);
   };
+  const again = (time) => item(html("ol", {}, place.list), time, FIVE[time], "", five[time]);
+  again("before");
   for (const part of new Set(lessons.map((lesson) => lesson.part))) {
     html("h2", { class: "learn-part" }, place.list, part);
     const list = html("ol", {}, place.list);
@@ -144,13 +152,14 @@ function drawList(current) {
       if (lesson.part === part)
         item(list, lesson.name, numbered(lesson), `${lesson.minutes}${THIN}min`, done[lesson.name]);
   }
+  again("after");
   html("h2", { class: "learn-part" }, place.list, "To look up");
   item(html("ol", {}, place.list), GLOSSARY, "Glossary", "", false);
   html("p", { class: "how" }, place.list,
     `${finished} of ${lessons.length} done. A lesson is done once all its questions are answered right; one without `
     + `questions, once you say so. What you did is kept in this browser only.`);
-  if (finished || Object.keys({ ...progress().answers, ...progress().acts }).length) {
-    forSave(place.list, catalogue.lessons, progress);
+  if (finished || Object.keys({ ...answers, ...acts, ...five }).length) {
+    forSave(place.list, catalogue);
     html("button", { type: "button", class: "small did" }, place.list, "Forget what I did")
       .addEventListener("click", () => { forget(); open(current, false); });
   }
@@ -160,13 +169,14 @@ function drawList(current) {
 // --- one lesson --------------------------------------------------------------------------------------
 function drawLesson(lesson, signal) {
   const { main } = place;
-  main.replaceChildren();
   figures.now = {};
   const index = catalogue.lessons.findIndex((entry) => entry.name === lesson.name);
   const { part, about, number } = catalogue.lessons[index];
   html("p", { class: "eyebrow" }, main, `${number ? `Lesson ${number}` : part} · ${lesson.minutes}${THIN}min`);
   html("h2", { class: "lesson-title", tabindex: "-1" }, main, lesson.title);
   html("p", { class: "lesson-about" }, main, about);
+  if (!index && !progress().five.before) html("a", { href: "?learn=before", "data-lesson": "before" },
+    html("p", { class: "how" }, main), "Five questions first? The same come after the last lesson.");
   let quizzes = 0;
   for (const segment of lesson.segments) {
     if (segment.kind === "prose") prose(segment.html, main);
@@ -263,7 +273,6 @@ function end(lesson, index, main, quizzes) {
   }
   const bar = html("div", { class: "lesson-end" }, main);
   const step = (target, text) => {
-    if (!target) return;
     html("a", { href: `?learn=${target.name}`, "data-lesson": target.name, class: "step" }, bar,
       `${text}: ${numbered(target)}`);
   };
@@ -272,20 +281,7 @@ function end(lesson, index, main, quizzes) {
     const button = html("button", { type: "button", class: "small" }, bar, "I have read this");
     button.addEventListener("click", () => { markDone(lesson.name); button.remove(); });
   }
-  step(catalogue.lessons[index - 1], "Before");
-  step(catalogue.lessons[index + 1], "Next");
-}
-
-// --- the glossary ------------------------------------------------------------------------------------
-function drawGlossary() {
-  const { main } = place;
-  main.replaceChildren();
-  html("h2", { class: "lesson-title", tabindex: "-1" }, main, "Glossary");
-  html("p", { class: "lesson-about" }, main, "What the words on this page mean.");
-  const list = html("dl", { class: "glossary" }, main);
-  for (const term of Object.keys(catalogue.glossary)
-      .sort((a, b) => a.localeCompare(b, "en", { sensitivity: "base" }))) {
-    html("dt", {}, list, term);
-    html("dd", {}, list, catalogue.glossary[term]);
-  }
+  const five = (time) => ({ name: time, title: FIVE[time] });
+  step(catalogue.lessons[index - 1] ?? five("before"), "Before");
+  step(catalogue.lessons[index + 1] ?? five("after"), "Next");
 }

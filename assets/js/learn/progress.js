@@ -1,6 +1,6 @@
 // What a reader did: answers, acts and lessons done, stored in this browser only.
 const KEPT = "dppa-learn";
-const nothing = () => ({ answers: {}, tried: {}, done: {}, acts: {}, solved: {}, numbers: {} });
+const nothing = () => ({ answers: {}, tried: {}, done: {}, acts: {}, solved: {}, numbers: {}, five: {}, name: "" });
 
 /** @returns {any} What the reader did. */
 export function progress() {

@@ -16,6 +16,7 @@ from components.learn.learn import (
     FOLDER,
     LessonServer,
     catalogue_json,
+    five_questions,
     lesson_json,
     lessons,
     number,
@@ -359,3 +360,12 @@ def test_results_are_as_the_lessons_say(studio: Studio) -> None:
     for rate in ranked["plot"]["series"]:  # type: ignore[index]
         kept = dict(zip(rate["x"], rate["y"], strict=True))
         assert kept["fisher"] < kept["magnitude"] < kept["activation"]
+
+
+def test_the_five_questions_have_one_right_option_that_no_length_tells() -> None:
+    assert len(five_questions()) == 5
+    for quiz in five_questions():
+        lengths = [len(choice.html) for choice in quiz.choices]
+        assert max(lengths) - min(lengths) <= 6, quiz.html
+    places = {[choice.right for choice in quiz.choices].index(True) for quiz in five_questions()}
+    assert places == {0, 1, 2}

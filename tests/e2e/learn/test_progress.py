@@ -1,5 +1,8 @@
 """What makes a lesson done, and what is saved of it."""
 
+import re
+from pathlib import Path
+
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Visit
@@ -27,6 +30,34 @@ def answer_every_step(page: Page) -> None:
     expect(page.locator('.hand-steps [data-solved="true"]')).to_have_count(len(steps))
 
 
-def test_exercises_are_done_by_answers(visit: Visit) -> None:
+def answer_five(page: Page, time: str, choice: int) -> None:
+    """Choose the same place in all five questions, and have them counted."""
+    page.evaluate("name => dppa.learn.go(name)", time)
+    page.locator(f'[data-part="learn"][data-lesson="{time}"]').wait_for()
+    count = page.get_by_role("button", name="Count my answers")
+    for box in page.locator(".lesson .quiz").all():
+        expect(count).to_be_disabled()
+        box.locator(".choice-button").nth(choice).click()
+    count.click()
+
+
+def test_what_was_answered_makes_a_lesson_done_and_is_saved(visit: Visit) -> None:
     page = visit().page
     answer_every_step(page)
+    answer_five(page, "before", 3)  # I do not know
+    expect(page.locator(".lesson-done")).to_contain_text("0 of 5 right. Which ones")
+    expect(page.locator('.choice-button[data-verdict="right"]')).to_have_count(0)
+    answer_five(page, "after", 1)
+    expect(page.locator(".lesson-done")).to_have_text("2 of 5 right; before the lessons 0 of 5.")
+    expect(page.locator('.choice-button[data-verdict="right"]')).to_have_count(5)
+    page.get_by_label("Your name").fill(" ../Zoë O'Neil\u202e<b> ")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save what I did").click()
+    assert re.fullmatch(
+        r"dppa-zoë-o-neil-b-\d{4}-\d\d-\d\d\.html", download.value.suggested_filename
+    )
+    report = Path(download.value.path()).read_text(encoding="utf-8")
+    lines = re.findall(r"<li>(.*?)</li>", report.partition("</ul>")[0])
+    assert len(lines) <= 10 and lines[0].startswith("Name: ../Zoë O'Neil") and "<b>" not in report
+    assert "The same five questions: before the lessons 0 of 5, after the lessons 2 of 5" in lines
+    assert "One matrix by hand: 8 tasks done" in lines
