@@ -93,7 +93,7 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             add_compare(controls, studio)
             add_attribution(controls, studio)
             results = read_settings().experiments
-            add_experiments((results,) if results else RESULTS)
+            add_experiments((results, *RESULTS) if results else RESULTS)
             add_counts(controls, studio)
             add_matrix(controls, studio)
         with gr.Column(elem_id="side-column"):

@@ -278,16 +278,6 @@ def test_marks_of_an_axis_are_round(page: Page) -> None:
     assert (ask("three", -1.7), ask("percent", -0.3)) == ("−1.7", "−30\u202f%")  # no hyphens
 
 
-def test_what_was_found_is_a_sentence_or_two_that_hold_few_figures(page: Page) -> None:
-    load(page, "plots/experiments")
-    ask = lambda text: page.evaluate("(text) => scripts.findings(text)", text)  # noqa: E731
-    few, many = "It adds at 95 %.", "At 80 %: DPPA 90 %, TIES 88.5 %, DARE 88 %."
-    assert ask(f"{few} It is worse at 80 %. More.") == [f"{few} It is worse at 80 %.", "More."]
-    assert ask(f"{many} At 90 %: DPPA 80 %, DARE 70 %. More.") == [
-        *(many, "At 90 %: DPPA 80 %, DARE 70 %.", "More.")
-    ]
-
-
 def test_a_decimal_comma_is_a_decimal_point(page: Page) -> None:
     """Chromium drops it if the page's language uses a point: 0,5 would be 05."""
     page.set_content('<input type="number" step="any"><input id="text">')

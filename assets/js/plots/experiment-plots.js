@@ -5,6 +5,7 @@ import { server } from "../session/parts.js";
 const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44;
 const LETTER = 6.6, FEW = 8; // pixels; up to so many values of an axis are all marked
 const SERIES = 8; // distinguishable colours and marks
+const CLICK = "A click, or Enter, sets the controls to this merge.";
 
 // One decimal from 10 on, three digits below; as in docs/experiments.md.
 /** @param {any} value */
@@ -113,22 +114,28 @@ function whisker(root, x, low, high, at, colour) {
   svg("path", { class: "whisker", d: `M${px(x - 3)} ${px(at(low))}h6m-3 0V${px(at(high))}m-3 0h6`, stroke: colour },
     root);
 }
-/** @param {any} root @param {any} chart @param {any} series @param {number} i */
-function tip(root, chart, series, i) {
+/** @param {any} root @param {any} chart @param {any} series @param {number} i @param {any} to @param {any} pick */
+function tip(root, chart, series, i, to, pick) {
   const low = series.low[i], high = series.high[i];
   const interval = typeof low === "number" && typeof high === "number" ? ` (${number(low)} to ${number(high)})` : "";
   const x = typeof series.x[i] === "number" ? number(series.x[i]) : series.x[i];
   const label = series.labels[i] ? `, ${series.labels[i]}` : "";
-  svg("title", {}, root,
-    `${series.name}${label}: ${chart.x.title} ${x}${chart.x.unit === "%" ? "\u202f%" : ""}, ${chart.y.title} `
-    + `${number(series.y[i])}${chart.y.unit === "%" ? "\u202f%" : ` ${chart.y.unit}`}${interval}`);
+  const point = `${series.name}${label}: ${chart.x.title} ${x}${chart.x.unit === "%" ? "\u202f%" : ""}`;
+  const go = to && pick?.(to, point);
+  const sentence = `${point}, ${chart.y.title} ${number(series.y[i])}`
+    + `${chart.y.unit === "%" ? "\u202f%" : ` ${chart.y.unit}`}${interval}`;
+  svg("title", {}, root, go ? `${sentence}. ${CLICK}` : sentence);
+  if (go) clickable(root, sentence, go);
 }
-/** @param {any} root @param {any} chart @param {any} series @param {any} place @param {any} many @param {any} at */
-function seriesOf(root, chart, series, place, many, at) {
+/**
+ * @param {any} root @param {any} chart @param {any} series @param {any} place @param {any} many @param {any} at
+ * @param {any} pick
+ */
+function seriesOf(root, chart, series, place, many, at, pick) {
   const colour = colourOf(series.name, place), band = at.room ? Math.min((at.room * 0.8) / many, 26) : 0;
   const shift = chart.kind === "bars" ? (place - (many - 1) / 2) * band : at.room
     ? (place - (many - 1) / 2) * Math.min(6, at.room / many) : 0;
-  const points = series.x.map((/** @type {number} */ x, /** @type {number} */ i) => [at.x(x) + shift, series.y[i], i])
+  const points = series.x.map((/** @type {any} */ x, /** @type {number} */ i) => [at.x(x) + shift, series.y[i], i])
     .filter((/** @type {any} */ [, y]) => typeof y === "number");
   if (chart.kind === "lines") {
     const path = points.map((/** @type {any} */ [x, y], /** @type {number} */ k) =>
@@ -147,9 +154,11 @@ function seriesOf(root, chart, series, place, many, at) {
       whisker(g, x, series.low[i], series.high[i], at.y, "var(--d-ink)");
     } else {
       whisker(g, x, series.low[i], series.high[i], at.y, colour);
+      if (chart.places?.[place]?.[i]) // room for a finger
+        svg("circle", { cx: px(x), cy: px(at.y(y)), r: 12, fill: "transparent" }, g);
       svg("path", { d: mark(place)(x, at.y(y)), fill: colour }, g);
     }
-    tip(g, chart, series, i);
+    tip(g, chart, series, i, chart.places?.[place]?.[i], pick);
   }
 }
 // The least and the greatest value of some charts, intervals included.
@@ -161,8 +170,8 @@ export const resultBounds = (charts) => {
         chart.series.flatMap((/** @type {any} */ series) => [...series.y, ...series.low, ...series.high])));
   return all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
 };
-/** @param {any} root @param {any} chart @param {number} width @param {any} bounds */
-function drawChart(root, chart, width, bounds) {
+/** @param {any} root @param {any} chart @param {number} width @param {any} bounds @param {any} pick */
+function drawChart(root, chart, width, bounds, pick) {
   const named = chart.series.some((/** @type {any} */ series) =>
     series.x.some((/** @type {number} */ x) => typeof x === "string"));
   const names = named ? [...new Set(chart.series.flatMap((/** @type {any} */ series) => series.x))] : null;
@@ -182,12 +191,14 @@ function drawChart(root, chart, width, bounds) {
   yAxis(root, chart, width, marks, at.y);
   xAxis(root, chart, width, names, at.x);
   chart.series.forEach((/** @type {any} */ series, /** @type {any} */ place) =>
-    seriesOf(root, chart, series, place, chart.series.length, at));
+    seriesOf(root, chart, series, place, chart.series.length, at, pick));
 }
 
 /** @type {Record<string, any>} */
 const SIGNS = { "▲": "wins", "△": "wins, but not against magnitude as pruned", "▼": "loses", "=": "ties",
   "?": "undecided", "×": "both below one model that is not merged" };
+/** A long name in two lines; the second is its last part. @param {string} name */
+const inTwo = (name) => name.split(/(?<=,) (?=[^,]*$)/);
 // `pick` gives what a click on a cell does, by its place (table and row), or nothing.
 /** @param {any} root @param {any} map @param {number} width @param {any} pick */
 function drawHeatmap(root, map, width, pick) {
@@ -206,7 +217,10 @@ function drawHeatmap(root, map, width, pick) {
   map.columns.forEach((/** @type {string} */ name, /** @type {any} */ j) =>
     svg("text", { x: px(left + step * (j + 0.5)), y: 47, class: "tick middle" }, root, name));
   map.rows.forEach((/** @type {string} */ name, /** @type {number} */ i) => {
-    svg("text", { x: px(left - 6), y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, name);
+    const halves = name.length * LETTER > left - 6 ? inTwo(name) : [name];
+    halves.forEach((text, k) => svg("text",
+      { x: px(left - 6), y: px(top + row * (i + 0.5) + 4 + 12 * (k - (halves.length - 1) / 2)), class: "tick end" },
+      root, text));
     map.cells[i].forEach((/** @type {any} */ value, /** @type {any} */ j) => {
       const sign = map.marks?.[i]?.[j] ?? ""; // files of earlier versions have none
       const colourValue = value === null || sign === "×" ? null : value; // the colour of one that tells nothing would
@@ -223,7 +237,7 @@ function drawHeatmap(root, map, width, pick) {
       const sentence = `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: `
         + `${value === null ? "not measured" : `${number(value)} ${map.z.unit}${sign && `, ${SIGNS[sign]}`}`}`;
       const place = map.places?.[i]?.[j], go = place && pick?.(place, `${name}, ${map.columns[j]} pruned`);
-      svg("title", {}, g, go ? `${sentence}. A click, or Enter, sets the controls to this merge.` : sentence);
+      svg("title", {}, g, go ? `${sentence}. ${CLICK}` : sentence);
       if (go) clickable(g, sentence, go);
     });
   });
@@ -261,11 +275,11 @@ function scale(root, map, { left, width, foot }, [low, high], ramp) {
 /**
  * Draw a plot.
  * @param {any} [bounds] of a chart
- * @param {(place: [number, number], what: string) => (() => void) | null} [pick] of a heatmap
+ * @param {(place: [number, number], what: string) => (() => void) | null} [pick]
  */
 export const resultPlot = (/** @type {any} */ root, /** @type {any} */ plot, /** @type {number} */ width, bounds = null,
   pick = () => null) =>
-  (plot.kind === "heatmap" ? drawHeatmap(root, plot, width, pick) : drawChart(root, plot, width, bounds));
+  (plot.kind === "heatmap" ? drawHeatmap(root, plot, width, pick) : drawChart(root, plot, width, bounds, pick));
 
 // The numbers of a plot, for a file.
 /** @param {any} plot */

@@ -1,4 +1,4 @@
-// Results of the paper's experiments, one at a time: question, finding, plots, tables, and method.
+// Results of the paper's experiments, one at a time: question, answer, one plot; in a fold all else.
 // Texts and names are inserted as text, never as markup.
 import { html, svg, say, sayProse, put } from "../base/shapes.js";
 import * as history from "../session/history.js";
@@ -20,34 +20,21 @@ function prose(parent, kind, text) {
     html(tag && part.length > 1 ? tag : "span", {}, paragraph, tag && part.length > 1 ? part.slice(1, -1) : part);
   }
 }
-// The finding: a sentence or two as a paragraph, then the others with their figures, one a line.
 const TOLD_MS = 12_000; // how long a notice stands over the plots
-const MANY = 6, LONG = 18; // figures, rows
+const LONG = 18, READ = 2; // rows; sentences on how to read the first plot, the others stand in the fold
 /** @param {string} text */
-const sentencesOf = (text) => text.split(/(?<=\.) (?=\D)/);
-/** @param {string} text */
-export const findings = (text) => {
-  const sentences = sentencesOf(text), two = sentences.slice(0, 2).join(" ");
-  const first = (two.match(/\d+(\.\d+)?/g) ?? []).length > MANY ? 1 : 2;
-  return [sentences.slice(0, first).join(" "), ...sentences.slice(first)];
-};
-/** @param {Element} parent @param {string} text @param {any} plain */
-function findingLines(parent, text, plain) {
-  if (!text) return () => {}; // a run of one's own: its tables and plots speak
-  if (plain) { // the overview: a few sentences, then all of its figures
-    const [answer, ...more] = sentencesOf(plain);
-    prose(parent, "finding", answer);
-    list(parent, more);
-    return () => list(parent, sentencesOf(text));
-  }
-  const [first, ...others] = findings(text);
-  prose(parent, "finding", first);
-  return () => { if (others.length) list(parent, others); };
+const sentencesOf = (text) => text.split(/(?<=\.) (?=\D)/).filter(Boolean);
+// The answer: its first sentence in bold.
+/** @param {Element} parent @param {any} run */
+function answer(parent, { short, finding }) {
+  const [first, ...more] = sentencesOf(short || finding);
+  if (first) prose(parent, "finding", first);
+  if (more.length) prose(parent, "how", more.join(" "));
 }
-/** @param {Element} parent @param {any} others */
-function list(parent, others) {
+/** @param {Element} parent @param {any} sentences */
+function bullets(parent, sentences) {
   const root = html("ul", { class: "findings-more" }, parent);
-  for (const sentence of others) prose(html("li", {}, root), "", sentence);
+  for (const sentence of sentences) prose(html("li", {}, root), "", sentence);
 }
 /** @param {any} value @param {any} unit */
 const worded = (value, unit) => (typeof value === "number" ? number(value, unit) : tidy(value ?? "–"));
@@ -65,14 +52,15 @@ function plotOf(parent, plot, name, bounds, pick) {
   html("h3", { class: "plot-title" }, box, tidy(plot.title));
   resultLegend(html("ul", { class: "legend" }, box), plot);
   const root = svg("svg",
-    { role: plot.places?.length ? "group" : "img", "aria-label": `${plot.title}. The table below holds the numbers.` },
+    { role: plot.places?.length ? "group" : "img", "aria-label": `${plot.title}. The fold below holds the numbers.` },
     box);
   if (plot.kind !== "heatmap"
     && plot.series.some((/** @type {any} */ series) => series.low.some((/** @type {any} */ end) => end !== null)))
     html("p", { class: "how" }, box, "Whiskers: 95\u202f% intervals.");
-  if (plot.how) prose(box, "how", plot.how);
+  if (plot.how) prose(box, "how", sentencesOf(plot.how).slice(0, READ).join(" "));
   if (plot.places?.flat().some((/** @type {any} */ place) => place && pick(place, "")))
-    html("p", { class: "how" }, box, "Underlined: a click sets the controls to this merge.");
+    html("p", { class: "how" }, box, plot.kind === "heatmap" ? "Underlined: a click sets the controls to this merge."
+      : "A click on a point or bar sets the controls to its merge, where the page can make it.");
   saveable(box, name, () => resultRows(plot), () => root);
   let drawn = 0;
   return () => {
@@ -151,9 +139,9 @@ function setter(td, row, mergeName, set) {
 }
 /** @param {Element} parent @param {any} run @param {any} about */
 function howOf(parent, run, about) {
-  const box = html("details", { class: "result-how" }, parent);
-  html("summary", {}, box, "How it was measured, and the command");
-  prose(box, "", run.measured);
+  const box = html("section", { class: "result-how" }, parent);
+  html("h3", { class: "plot-title" }, box, "How it was measured");
+  prose(box, "", `${run.measured} The laboratory's report on all experiments is \`lab/docs/experiments.md\`.`);
   if (!run.answers) { html("pre", {}, box, run.made); return; }
   const { title, base, models, test_items: test, search_items: search } = about.setting;
   html("p", {}, box,
@@ -212,22 +200,30 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
     body.replaceChildren();
     put(host, "data-shown", run.key);
     html("p", { class: "question" }, body, tidy(run.question));
-    const map = Boolean(run.plots[0]?.marks?.length); // which says it at a glance: the other sentences follow it
     if (run.not_run) prose(body, "problem", `Not run: ${run.not_run}`);
-    const rest = run.not_run ? () => {} : findingLines(body, run.finding, run.key === "overview" ? run.short : "");
-    if (!map) rest();
-    const plots = html("div", { class: "result-plots" }, body);
+    answer(body, run);
     const pick = (/** @type {any} */ title) => (/** @type {any} */ [table, row], /** @type {any} */ cellName) =>
       (run.tables[table].rows[row].recipe && !history.refusal()
         ? () => set({ table, row }, `${title.split(" minus ")[0]}, ${cellName}`) : null);
-    draws = run.plots.map((/** @type {any} */ plot, /** @type {number} */ i) =>
-      plotOf(plots, plot, `experiment-${run.number}-${i + 1}`, scaleOf(run.plots, plot), pick(plot.title)));
-    if (map) rest();
-    run.tables.forEach((/** @type {RateTable} */ table, /** @type {number} */ i) =>
-      tableOf(body, table, i, `experiment-${run.number}-table-${i + 1}`, set));
-    for (const omission of run.missing) prose(body, "how", `Left out. ${omission}`);
-    howOf(body, run, about);
-    for (const draw of draws) draw();
+    const plotIn = (/** @type {Element} */ place) => (/** @type {any} */ plot, /** @type {number} */ i) => {
+      const name = `experiment-${run.number}-${run.plots.indexOf(plot) + 1}`;
+      draws.push(plotOf(place, plot, name, i ? scaleOf(run.plots, plot) : null, pick(plot.title)));
+      draws.at(-1)();
+    };
+    draws = [];
+    const [first, ...others] = run.plots;
+    if (first) plotIn(html("div", { class: "result-plots" }, body))(first, 0);
+    const fold = html("details", { class: "result-more", ...(!run.finding && { open: "" }) }, body);
+    html("summary", {}, fold, "All numbers, the other charts, and how it was measured");
+    fold.addEventListener("toggle", () => {
+      const inside = html("div", { class: "result" }, fold);
+      bullets(inside, [...(run.short ? sentencesOf(run.finding) : []), ...sentencesOf(first?.how ?? "").slice(READ)]);
+      others.forEach(plotIn(html("div", { class: "result-plots" }, inside)));
+      run.tables.forEach((/** @type {RateTable} */ table, /** @type {number} */ i) =>
+        tableOf(inside, table, i, `experiment-${run.number}-table-${i + 1}`, set));
+      for (const omission of run.missing) prose(inside, "how", `Left out. ${omission}`);
+      howOf(inside, run, about);
+    }, { once: true });
   }
   function take(/** @type {any} */ value) {
     if (!value) return;

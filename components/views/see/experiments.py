@@ -116,14 +116,41 @@ def _checked(value: object) -> Results:
 
 
 def experiments_value(results: Results, key: str) -> dict[str, Any]:
-    """The list of experiments, and one of them whole; its recipes stay on the server."""
+    """The list of experiments, and one of them whole, with the merges that its points measure; its
+    recipes stay on the server."""
     experiment = results.experiment(key)
     tables = [
         {**table, "rows": [{**row, "recipe": _can_be_set(row["recipe"])} for row in table["rows"]]}
         for table in experiment["tables"]
     ]
+    plots = [{**plot, "places": _places(plot, tables)} for plot in experiment["plots"]]
     heads = [{name: row[name] for name in HEAD} for row in results.experiments]
-    return {"list": heads, "about": results.about, "shown": {**experiment, "tables": tables}}
+    shown = {**experiment, "tables": tables, "plots": plots}
+    return {"list": heads, "about": results.about, "shown": shown}
+
+
+def _places(plot: Fields, tables: Sequence[Fields]) -> list[list[list[int] | None]]:
+    """[table, row] of the merge that each point of a chart measures: the row whose first two cells,
+    as "DPPA" and 80, are in the names of the point, as "DPPA" and "80 %"."""
+    if plot["kind"] == "heatmap":
+        return list(plot.get("places", ()))  # files of earlier versions have none
+    merges = {
+        _words(*(cell["value"] for cell in row["cells"][:2])): [t, r]
+        for t, table in enumerate(tables)
+        for r, row in enumerate(table["rows"])
+        if row["recipe"]
+    }
+
+    def place(name: str, x: float | str) -> list[int] | None:
+        named = [words for words in merges if words <= _words(name, x)]
+        return merges[max(named, key=len)] if named else None
+
+    return [[place(line["name"], x) for x in line["x"]] for line in plot["series"]]
+
+
+def _words(*names: float | str | None) -> frozenset[str]:
+    texts = (f"{name:g} %" if isinstance(name, int | float) else name or "" for name in names)
+    return frozenset(", ".join(texts).split(", "))
 
 
 def _can_be_set(recipe: str | None) -> bool:

@@ -32,6 +32,9 @@ def test_one_experiment_is_sent_whole_and_the_others_by_name(tmp_path: Path) -> 
     experiment = value["shown"]
     assert [plot["kind"] for plot in experiment["plots"]] == ["lines", "bars", "heatmap"]
     assert [row["recipe"] for row in experiment["tables"][0]["rows"]] == [True, False, False]
+    lines, bars, _ = (plot["places"] for plot in experiment["plots"])
+    assert lines == [[None, None]], "DP is the merge of no row"
+    assert bars == [[None, None], [[0, 0], None]], "DPPA at 90 % is that of the first"
     assert experiment["tables"][0]["rows"][0]["cells"][2]["low"] == 59.2
     assert value["about"]["command"] == "dppa reproduce --all --preset mine.yaml --limit 200"
     assert experiments_value(results, "last")["shown"]["tables"] == []

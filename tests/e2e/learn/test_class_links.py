@@ -46,6 +46,7 @@ def test_nothing_sets_a_whole_merge_where_a_setting_is_hidden(visit: Visit) -> N
     page.evaluate("() => window.dppa.showSlot('B')")
     page.locator("#models-box").evaluate(DROP, dump_recipe(START.recipe()))
     page.locator('#views button[data-view="experiments"]').click()
+    page.locator("#experiments .result-more summary").click()
     setter = page.locator("#experiments .result-table tbody button").first
     expect(setter).to_be_disabled()
     expect(setter).to_have_attribute("title", "This link keeps the settings as they are.")

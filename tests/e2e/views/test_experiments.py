@@ -1,8 +1,11 @@
 """The experiments: read when first shown, drawn, saved, a row applied and undone."""
 
+import re
+
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
+from tests.e2e.page_driver import Studio
 from tests.e2e.test_looks import AXE
 from tests.e2e.tuning import wait_rest
 
@@ -15,6 +18,8 @@ def test_an_experiment_is_read_drawn_saved_and_a_row_is_set(visit: Visit) -> Non
     assert page.locator("#experiment-choice option").count() == 0  # nothing was read yet
     page.locator('#views button[data-view="experiments"]').click()
     expect(page.locator("#experiments .finding")).to_have_text("DP keeps 66\u202f%, −6.2 points.")
+    expect(page.locator("#experiments .plot-result")).to_have_count(1)
+    page.locator("#experiments .result-more summary").click()
     expect(page.locator("#experiments .plot-result")).to_have_count(3)
     expect(page.locator('#experiments g.point[data-series="90 %"]')).to_have_count(2)
     expect(page.locator("#experiments .result-table")).to_contain_text("66 (59.2 to 72.2)")
@@ -50,7 +55,7 @@ def test_an_experiment_is_read_drawn_saved_and_a_row_is_set(visit: Visit) -> Non
     expect(studio.rate).to_have_value("80")
     expect(page.locator("#experiments .standing")).to_have_text("")
 
-    (cell,) = page.locator('#experiments g.point[role="button"]').all()
+    (cell,) = page.locator('#experiments g.point[data-row][role="button"]').all()
     cell.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#experiments .standing")).to_contain_text("merge of Gain, 90, 0 pruned")
@@ -60,3 +65,34 @@ def test_an_experiment_is_read_drawn_saved_and_a_row_is_set(visit: Visit) -> Non
     expect(page.locator("#experiments .problem")).to_have_text(
         "Not run: dppa zoo train comes first"
     )
+
+
+def test_each_experiment_is_an_answer_and_a_plot_and_all_else_is_folded(studio: Studio) -> None:
+    page = studio.page
+    page.locator('#views button[data-view="experiments"]').click()
+    page.locator("#experiment-models").select_option("1")  # those that came along
+    host, choice = page.locator('[data-part="experiments"]'), page.locator("#experiment-choice")
+    expect(choice.locator("option")).to_have_count(13)
+    for key in choice.evaluate("select => [...select.options].map(({value}) => value)"):
+        choice.select_option(key)
+        expect(host).to_have_attribute("data-shown", key)
+        box = host.bounding_box()
+        assert box and box["height"] <= 1800, key
+        text = host.inner_text()
+        assert len(text.split()) <= 450, key
+        assert page.locator("#experiments .finding").count() == 1
+        page.locator("#experiments .result-more summary").click()
+        page.locator("#experiments .result-how").wait_for()
+        assert not re.search(r"\]\(|`|\*\w|\bseed \d|smollm2|lora\b", host.inner_text()), key
+
+
+def test_a_bar_of_a_measured_merge_sets_the_controls(studio: Studio) -> None:
+    studio.wait_exact(80)
+    wait_rest(studio)
+    page = studio.page
+    page.locator('#views button[data-view="experiments"]').click()
+    page.locator("#experiment-models").select_option("1")
+    page.locator("#experiment-choice").select_option("merges")
+    page.get_by_role("button", name="Set the controls to this merge. 90 %: method TIES,").click()
+    expect(page.locator("#experiments .standing")).to_contain_text("TIES")
+    expect(page.locator("#method-choice")).to_have_value("ties")
