@@ -20,8 +20,8 @@ export const sends = (question) => send(question);
 part("transcript", ({ host, get, watch, trigger, put: tell }) => {
   host.replaceChildren();
   const empty = html("p", { class: "empty" }, host,
-    "Ask your own question or take one of these, then Send. Each question stands alone; Answer settings, below, can "
-      + "continue the conversation.");
+    "Ask your own question or take one of these, then Send. Each question stands alone.");
+  html("span", { "data-leads": "answers" }, empty, " Answer settings, below, can continue the conversation.");
   const bar = barOf(host, {
     turns: () => value.turns,
     redraw: () => repaint(),

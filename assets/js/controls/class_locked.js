@@ -32,14 +32,16 @@ export const leavable = [
         ["experiments", "Experiments"]])],
   ["Beside the plots", [
     ...list("panes", [["chat", "Chat"], ["score", "Score"], ["search", "Search"], ["export", "Export"]]),
-    ["answers", "Who answers, and how", "#answer-with, #answer-settings"],
+    ["answers", "Who answers, and how", "#answer-with, #answer-settings, [data-leads=answers]"],
     ["advice", "What should I try?", "#advice-box"],
   ]],
 ];
-// What sets all settings at once: hidden once one of these is.
-const SETTINGS = ["models", "coefficient", "method", "rate", "own-rate", "amplification", "significance", "strength",
-  "levels", "outliers"];
-const WHOLE = "#preset-box, .shown-merges, #reset, .slots, #keep, #search-take, .tries";
+// What sets all settings at once: hidden once one of these is, or Undo, which alone would bring them back.
+const SETTINGS = ["history", "models", "coefficient", "method", "rate", "own-rate", "amplification", "significance",
+  "strength", "levels", "outliers"];
+const WHOLE = "#preset-box, .shown-merges, #reset, .slots, #keep, #search-take, .tries, [data-sets-all]";
+// The stage shows settings of its own: a class with hidden ones stays on the workbench.
+const STAGE = "#page-open";
 // Boxes that are hidden when all of their controls are.
 const BOXES = {
   "#method-box": ["method", "advice"],
@@ -48,7 +50,8 @@ const BOXES = {
   "#side-column": ["chat", "score", "search", "export"],
   "#see-column": ["modules", "sparsity", "compare", "attribution", "experiments"],
 };
-const hiddenNames = new Set(new URL(window.location.href).searchParams.get("hide")?.split(".") ?? []);
+const parameter = (name) => new URL(window.location.href).searchParams.get(name)?.split(".").filter(Boolean) ?? [];
+const hiddenNames = new Set(parameter("hide")), lessons = parameter("class");
 const entries = leavable.flatMap(([, entries]) => entries).filter(([name]) => hiddenNames.has(name));
 const names = entries.map(([name]) => name);
 const left = (name) => names.includes(name);
@@ -59,8 +62,8 @@ function leaveOut() {
   const whole = SETTINGS.some(left) ? [WHOLE] : [];
   if (whole.length) fixSettings();
   if (left("history")) hideHistory();
-  style.textContent = `${[...entries.map(([, , place]) => place), ...boxes, ...whole].join(", ")} { display: none `
-    + `!important; }`;
+  const hidden = [...entries.map(([, , place]) => place), ...boxes, ...whole, STAGE];
+  style.textContent = `${hidden.join(", ")} { display: none !important; }`;
   document.head.append(style);
 }
 // The open pane or view must be a visible one; panes and views are built at different times.
@@ -72,6 +75,7 @@ function showOthers() {
   const front = pane === "see" && window.innerWidth > 900 ? "chat" : pane;
   if (left(front)) first("#panes", "data-pane")?.click();
 }
+if (lessons.length && !lessons.includes("workbench")) fixSettings(); // nothing of them is visible
 if (names.length) {
   leaveOut();
   paint(showOthers);

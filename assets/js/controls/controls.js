@@ -158,9 +158,10 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
   const foot = html("label", { class: "check" }, host);
   const linked = html("input", { type: "checkbox", class: "linked" }, foot);
   html("span", {}, foot, "Same factors for every model");
-  html("p", { class: "how" }, host,
+  const how = html("p", { class: "how" }, host,
     "Factor (×): multiplies the changes that stay, band by band. 1 is plain pruning, below 1 shrinks them, as searches "
-      + "often do with the strongest; Score tells whether another factor gains or loses.");
+      + "often do with the strongest.");
+  html("span", { "data-leads": "score" }, how, " Score tells whether another factor gains or loses.");
   let rows = [], built = "";
 
   function send() {

@@ -29,10 +29,55 @@ DROP = """(box, text) => {
 }"""
 
 
+def class_link(page: Page) -> str:
+    """What *Copy link* gives for some lessons and a small workbench."""
+    page.evaluate(
+        "() => { navigator.clipboard.writeText = async (text) => { window.copied = text } }"
+    )
+    inside = page.locator(".for-class")
+    inside.locator("> summary").click()
+    inside.get_by_text("Which lessons").click()
+    for label in ("Pruning a delta", "Break it"):
+        inside.get_by_label(label, exact=True).uncheck()
+    expect(inside.locator("[data-preview]")).to_contain_text("On the workbench: Pruning rate, ")
+    page.get_by_role("button", name="Copy link").click()
+    expect(inside.get_by_role("status")).to_have_text("Link copied.")
+    return str(page.evaluate("() => window.copied"))
+
+
+def see_class(page: Page, link: str) -> None:
+    """Open a class link: it shows what was chosen, speaks of nothing else, and Undo is there."""
+    page.goto(link, wait_until="commit")
+    wait_lesson(page, "delta")
+    listed = page.locator(".learn-list a[data-lesson]").evaluate_all(
+        "all => all.map(one => one.dataset.lesson)"
+    )
+    assert not {"pruning", "break-it"} & set(listed) and {"by-hand", "glossary"} < set(listed)
+    page.locator("#learn-open").click()
+    for visible in ("#rate", "#amplify", "#undo", "#chat-pane"):
+        expect(page.locator(visible)).to_be_visible()
+    rate = '#plots[data-rate="70"], #plots [data-rate="70"]'  # as it was set
+    page.locator(rate).first.wait_for(state="attached")
+    for hidden in ("#method", ".shown-merges", '#panes button[data-pane="score"]', "#preset-box"):
+        expect(page.locator(hidden)).to_be_hidden()
+    words = "".join(page.locator("#shape-column, #chat-pane").all_inner_texts())
+    assert "Factor" in words and "Send" in words
+    for hidden in ("Score", "Export", "Experiments", "Answer settings", "Preset", "Method"):
+        assert hidden not in words, hidden
+
+
 def opened(visit: Visit, hidden: str) -> Studio:
     studio = visit(link=f"{link_of(TIES)}&class=delta.workbench&hide={hidden}")
     wait_recipe(studio, TIES)
     return studio
+
+
+def test_a_small_workbench_shows_what_its_preview_says(visit: Visit) -> None:
+    studio = visit()
+    studio.set_rate(70)  # the link is to bring it along
+    studio.page.evaluate("() => dppa.learn.go('delta')")
+    wait_lesson(studio.page, "delta")
+    see_class(studio.page, class_link(studio.page))
 
 
 def test_nothing_sets_a_whole_merge_where_a_setting_is_hidden(visit: Visit) -> None:
@@ -72,7 +117,8 @@ def test_no_other_control_changes_a_hidden_one(visit: Visit) -> None:
 def test_no_key_undoes_or_redoes_where_undo_is_hidden(visit: Visit) -> None:
     studio = opened(visit, "history")
     page = studio.page
-    expect(page.locator("#undo")).to_be_hidden()
+    for leads in ("#undo", ".shown-merges", "#preset-box"):
+        expect(page.locator(leads)).to_be_hidden()
     studio.set_rate(60)
     wait_rest(studio)
     page.wait_for_function("() => dppa.history().back !== null")
@@ -85,7 +131,7 @@ def test_no_key_undoes_or_redoes_where_undo_is_hidden(visit: Visit) -> None:
 
 
 def test_a_link_that_hides_no_setting_leaves_every_way_to_one(visit: Visit) -> None:
-    studio = opened(visit, "chat.history")
+    studio = opened(visit, "chat")
     for leads in (".shown-merges", "#preset-box"):
         expect(studio.page.locator(leads)).to_be_visible()
 

@@ -100,40 +100,6 @@ def saved(page: Page) -> str:
     return Path(download.value.path()).read_text(encoding="utf-8")
 
 
-def class_link(page: Page) -> str:
-    """What *Copy link* gives for one lesson and a workbench without pruning rate and chat."""
-    page.evaluate(
-        "() => { navigator.clipboard.writeText = async (text) => { window.copied = text } }"
-    )
-    inside = page.locator(".for-class")
-    inside.locator("> summary").click()
-    for label in ("Pruning a delta", "Break it"):
-        inside.get_by_label(label, exact=True).uncheck()
-    inside.get_by_text("What of the workbench").click()
-    for label in ("Pruning rate", "Chat"):
-        inside.get_by_label(label, exact=True).uncheck()
-    page.get_by_role("button", name="Copy link").click()
-    expect(inside.get_by_role("status")).to_have_text("Link copied.")
-    return str(page.evaluate("() => window.copied"))
-
-
-def see_class(page: Page, link: str) -> None:
-    """Open a class link: it shows what was ticked, and nothing else."""
-    page.goto(link, wait_until="commit")
-    wait_lesson(page, "delta")
-    listed = page.locator(".learn-list a[data-lesson]").evaluate_all(
-        "all => all.map(one => one.dataset.lesson)"
-    )
-    assert not {"pruning", "break-it"} & set(listed) and {"by-hand", "glossary"} < set(listed)
-    page.locator("#learn-open").click()
-    expect(page.locator("#amplify")).to_be_visible()
-    rate = '#plots[data-rate="70"], #plots [data-rate="70"]'  # as it was set, and out of reach
-    page.locator(rate).first.wait_for(state="attached")
-    expect(page.locator('#panes button[data-pane="score"]')).to_be_visible()
-    for hidden in ("#rate", '#panes button[data-pane="chat"]', "#chat-pane"):
-        expect(page.locator(hidden)).to_be_hidden()
-
-
 def see_lessons_alone(page: Page, url: str) -> None:
     """Open a class link without the workbench: nothing leads there."""
     page.goto(f"{url}/?learn=delta&class=delta.matrices", wait_until="commit")
@@ -157,7 +123,6 @@ def test_every_lesson_is_read_and_its_questions_answered(
     page = studio.page
     loaded = "() => performance.getEntriesByType('resource').map(one => one.name)"
     assert not [one for one in page.evaluate(loaded) if "lessons.js" in one]  # nothing before
-    studio.set_rate(70)  # a class link is to bring it along
     page.locator("#learn-open").press("Enter")
     expect(page.locator("#work")).to_be_hidden()
     page.locator(".learn-list a[data-lesson]").first.wait_for(state="attached")
@@ -191,11 +156,9 @@ def test_every_lesson_is_read_and_its_questions_answered(
         )
     )
     assert "Tried first: " in report and "Not quite: " not in report
-    link = class_link(page)
     page.go_back()
     wait_lesson(page, names[-1])
     page.locator("#learn-open").click()
     expect(page.locator("#work")).to_be_visible()
     assert "learn=" not in page.url
-    see_class(page, link)
     see_lessons_alone(page, studio.url)
