@@ -42,7 +42,8 @@ block("open-question", ({ host, result, ask }) => {
       x: { label: unit(x), low, high, text: three },
       y: { label: unit(y), low: ends[0] * 1.05, high: ends[1] * 1.05 || 1, text: number },
       series: series.map((line, i) => {
-        const rows = line.x.map((at, k) => [at, line.y[k], line.low[k] ?? null, line.high[k]]).sort((a, b) => a[0] - b[0]);
+        const rows = line.x.map((at, k) => [at, line.y[k], line.low[k] ?? null, line.high[k]])
+          .sort((a, b) => a[0] - b[0]);
         return { label: line.name, colour: COLOURS[i % COLOURS.length], dash: DASHES[i % DASHES.length], marks: true,
           points: rows.map(([at, value]) => [at, value]), spans: rows.map(([at, , from, to]) => [at, from, to]) };
       }),
