@@ -15,13 +15,18 @@ from components.server.living import OPENINGS, write_living
 from components.session.presets import presets
 from components.views.see.answer_curve import MAX_TOKENS
 from components.views.see.pinned import answers_file, examples
+from components.work.progress_stream import growing
 from components.work.studio import Studio
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tab.files import BASE, MODELS
+from dppa_core.tasks import DOMAINS, answer_reader, score
+from dppa_core.tasks import items as search_items
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "out" / "living"
+QUESTIONS_EACH = 20
+"""Questions of each domain by which a tab measures what a merge keeps."""
 FIGURES = {
     "stage": "figure=stage",
     "significance": "figure=heatmap",
@@ -35,20 +40,42 @@ FIGURES = {
 
 
 def opening_answers(studio: Studio) -> dict[str, Any]:
-    """Answers to all examples: of each model alone, and of the merges of some presets."""
+    """Answers to all examples, of each model alone and of the merges of some presets; and the
+    questions by which a tab measures."""
     return {
         "alone": {model: _answers(studio, model) for model in (BASE, *MODELS)},
         "merged": {title: _answers(studio, presets()[title].recipe()) for title in OPENINGS},
+        "asked": asked_questions(studio),
     }
 
 
+def asked_questions(studio: Studio) -> dict[str, Any]:
+    """The first search questions of every domain, and how many its own model answers rightly."""
+    items, own = [], {}
+    for domain in DOMAINS:
+        asked = search_items(domain, "search", QUESTIONS_EACH)
+        replies = (_answer(studio, f"zoo:{domain}", item.prompt) for item in asked)
+        own[domain] = sum(map(score, asked, replies))
+        items += [
+            {
+                "domain": domain,
+                "prompt": item.prompt,
+                "answer": item.answer,
+                "read": answer_reader(item),
+            }
+            for item in asked
+        ]
+    return {"items": items, "own": own}
+
+
 def _answers(studio: Studio, target: str | MergeRecipe) -> dict[str, str]:
-    settings = GenerationSettings(MAX_TOKENS)
-    written = {}
-    for example in examples():
-        *_, last = studio.answerer().replies(target, example["prompt"], settings)
-        written[example["prompt"]] = last.text
-    return written
+    return {example["prompt"]: _answer(studio, target, example["prompt"]) for example in examples()}
+
+
+def _answer(studio: Studio, target: str | MergeRecipe, question: str) -> str:
+    replies = studio.answerer().replies(target, question, GenerationSettings(MAX_TOKENS))
+    *_, last = growing(replies)
+    return str(last["text"])
 
 
 def main() -> None:

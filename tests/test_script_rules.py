@@ -16,6 +16,7 @@ ORDER = (
     "tab",
     "plots",
     "pinned",
+    "stage",
     "controls",
     "chat",
     "panes",
@@ -28,7 +29,7 @@ ORDER = (
 LATER, LESSONS, WORKER, LIVING = "later.js", "lessons.js", "tab/worker.js", "living/living.js"
 """What is fetched after the first plot, when Learn is first opened, by the worker, and by a living
 figure."""
-MOST_LINES, MOST_CHARACTERS, MOST_MODULES, MOST_AT_FIRST = 300, 120, 15, 28
+MOST_LINES, MOST_CHARACTERS, MOST_MODULES, MOST_AT_FIRST = 300, 120, 15, 29
 _NAMED = re.compile(
     r'^(?:import|export)\s+(?:\* as \w+|\{([^}]*)\})\s+from\s+"([^"]+)";', re.MULTILINE
 )

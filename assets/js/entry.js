@@ -6,6 +6,7 @@ import { override } from "./session/overrides.js";
 import { mount, redraw, server, setActivity } from "./session/parts.js";
 import { saveable } from "./session/save_plots.js";
 import { stateNow, stateText } from "./session/session_value.js";
+import "./session/page_mode.js";
 import * as tables from "./session/tables.js";
 import { view } from "./plots/frame_values.js";
 import * as words from "./plots/plot_sentences.js";

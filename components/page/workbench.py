@@ -41,7 +41,7 @@ from ..views.see.pinned import build_pinned
 from ..views.see.see import build_see
 from ..widgets.browser_parts import live, static
 from ..widgets.controls import Controls
-from ..widgets.header import EXPLAIN, SKIP, TITLE, build_panes, build_views, status_value
+from ..widgets.header import EXPLAIN, SCRIPT, SKIP, TITLE, build_panes, build_views, status_value
 from ..work.downloads.files import Exports
 from ..work.downloads.limits import LOCAL, PUBLIC
 from ..work.gradio_inside import hide_login, use_queue
@@ -83,6 +83,9 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             status = live("status", status_value(ready=False), events=("look",))
     offer = live("offer", None, events=("look", "check", "fetch", "stop"))
     with gr.Row(elem_id="work"):
+        with gr.Column(elem_id="strip-column"):
+            static(SCRIPT, "script")
+            live("strip", None)
         with gr.Column(elem_id="shape-column"):
             controls, models, pruning = _build_shape(session, studio, preset)
         with gr.Column(elem_id="see-column"):
@@ -139,6 +142,12 @@ def _build_panes(
 def _build_shape(
     session: Session, studio: Studio, preset: gr.HTML
 ) -> tuple[Controls, ModelsView, AdvancedPruning]:
+    with _part("sliders-box", "Prune"):
+        rate = build_rate(session)
+        overrides = live("overrides", overrides_json(session), events=("change",))
+        gr.HTML("<h2>Amplify <small>(× 1 changes nothing)</small></h2>", js_on_load=None)
+        amplify = live("amplify", factors_json(session), events=("change",))
+        static(EXPLAIN, "explain")
     with _part("models-box", "Models"):
         models = live("models", models_json(session), events=("change", "remove"))
         view = ModelsView(preset, *build_own(studio))
@@ -146,12 +155,6 @@ def _build_shape(
         value = {"methods": catalogue(), **method_json(session.method)}
         method = live("method", value, events=("choose",))
         advice = build_advice()
-    with _part("sliders-box", "Prune"):
-        rate = build_rate(session)
-        overrides = live("overrides", overrides_json(session), events=("change",))
-        gr.HTML("<h2>Amplify <small>(× 1 changes nothing)</small></h2>", js_on_load=None)
-        amplify = live("amplify", factors_json(session), events=("change",))
-        static(EXPLAIN, "explain")
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
         significance = build_significance(session)
         pruning, sliders = build_advanced(session)

@@ -41,7 +41,7 @@ from .tab_files import FOLDER, LOOPS, hash_of, loops, send_tab_file, tab_files
 
 ENTRY, WORKER = "living/living.js", "tab/worker.js"
 PAGE, STYLE, WALKS = "index.html", "style.css", "by-hand.json"
-STYLES = ("style", "see", "learn", "learn_by_hand", "living")
+STYLES = ("style", "see", "learn", "learn_by_hand", "strip", "living")
 METHODS = ("dppa", "magnitude", "task_arithmetic", "dare")
 """Methods that a tab knows."""
 STRENGTHS = (0.08, 0.0, 0.01682)

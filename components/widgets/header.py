@@ -23,6 +23,7 @@ SKIP = (
 TITLE = (
     f'<div class="title"><h1>DPPA Studio <small>{__version__}</small></h1>'
     '<button type="button" id="learn-open" aria-pressed="false">Learn</button>'
+    '<button type="button" id="page-open">Workbench</button>'
     '<p>Merge fine-tuned models and keep only their largest changes<span class="more">: prune '
     'dynamically, partition, amplify</span> (DPPA). <span class="toys"><span class="more">The '
     "embedded models are toys of 4 M parameters that know few kinds of question.</span>"
@@ -34,6 +35,13 @@ TITLE = (
 )
 PANES = ("see", "chat", "score", "search", "export")
 """The panes beside the plots; on a phone, also the plots."""
+
+SCRIPT = (
+    "<ol><li>Drag the pruning rate to 95\u202f%: it breaks.</li>"
+    "<li>Take <b>DPPA</b>: two factors mend it.</li>"
+    "<li>Not short of space? <b>Whole</b> is better.</li></ol>"
+)
+"""What to do on the stage first."""
 
 VIEWS = {
     "modules": ("Modules", "Share of every matrix that the merge keeps"),

@@ -7,7 +7,9 @@ import gradio as gr
 from ..session.shipped import shipped
 
 CSS = shipped("assets/css")
-STYLES = "style panes chat offer tune see export search advice experiments views".split()
+STYLES = (
+    "style panes chat offer tune see export search advice experiments views strip stage".split()
+)
 # Okabe and Ito's colours, distinguishable with colour blindness; a model has the same everywhere.
 COLOURS_OF_MODELS = {"zoo:math": "#0072B2", "zoo:finance": "#E69F00", "zoo:law": "#009E73"}
 MODEL_COLOURS = (*COLOURS_OF_MODELS.values(), "#CC79A7", "#56B4E9")

@@ -43,16 +43,23 @@ class Studio:
     """Whether the next visitor may open the page in this tab."""
     kept_for: str = ""
     """The file and screen whose next test may go on with the page as it is."""
+    opens: str = "workbench"
+    """What the page opens with: stage or workbench."""
 
     @staticmethod
     def visit(
-        context: BrowserContext, url: str, theme: str = "light", link: str = "", whole: bool = True
+        context: BrowserContext,
+        url: str,
+        theme: str = "light",
+        link: str = "",
+        whole: bool = True,
+        opens: str = "workbench",
     ) -> "Studio":
         """Open the page in a new tab, at settings behind `?c=`, and wait until it is drawn.
 
         Without `whole`: until the first plot.
         """
-        studio = Studio(context.new_page(), url)
+        studio = Studio(context.new_page(), url, opens=opens)
         studio.page.set_default_timeout(ACT_MS)
         studio.page.on("console", studio._on_console)
         studio.page.on("pageerror", lambda error: studio.complaints.append(f"error: {error}"))
@@ -78,7 +85,9 @@ class Studio:
 
     def _open(self, theme: str, link: str, whole: bool = True) -> None:
         settings = f"&c={link}" if link else ""
-        self.page.goto(f"{self.url}/?__theme={theme}{settings}", wait_until="commit")
+        self.page.goto(
+            f"{self.url}/?__theme={theme}&view={self.opens}{settings}", wait_until="commit"
+        )
         self.wait_drawn(whole)
 
     def reload(self, by: Callable[[], object] | None = None) -> None:
@@ -143,11 +152,6 @@ class Studio:
             "#heatmap g.cell", "cells => cells.map(c => ({...c.dataset}))"
         )
         return {(int(r["layer"]), r["kind"]): float(r["value"]) for r in rows}
-
-    def kept_widths(self) -> list[float]:
-        """The width of the bar in every cell: its share kept."""
-        script = "bars => bars.map(b => parseFloat(b.getAttribute('width')))"
-        return self.page.eval_on_selector_all("#heatmap g.cell rect.kept", script)
 
     def bands(self) -> dict[tuple[int, int], float]:
         """(layer, partition) -> percent kept in the plot of kept shares."""

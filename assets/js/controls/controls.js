@@ -30,6 +30,7 @@ export function slider(parent,
     range.value = x;
     write(range, "aria-valuetext", valueText(name, text(x)));
     range.style.setProperty("--filled", `${Math.min(Math.max((100 * (x - low)) / (high - low), 0), 100)}%`);
+    write(box, "data-value", text(x));
     if (document.activeElement !== number) number.value = text(x);
   };
   const clamp = (x) => Math.min(Math.max(x, limits.min), limits.max);

@@ -11,16 +11,18 @@ import { asking, examples, openWith } from "./asking.js";
 import { byHandFigure } from "./by_hand.js";
 import { list, mergeInputs, modelInput } from "./inputs.js";
 import { QUANTITIES } from "../plots/plot_sentences.js";
+import { strip } from "../stage/strip.js";
 import * as plots from "./plots.js";
-import { strip } from "./strip.js";
 
 const data = JSON.parse(byId("living-data").textContent);
 const host = byId("figure"), box = html("div", { class: "figure-parts" });
+/** @param {HTMLElement} at */
+const stripWithAnswer = (at) => strip(at, (last) => answers(last, html("div", {}, at)));
 /** Figure -> its parts, and what its controls are. @type {Record<string, {parts: Function[], inputs: string[]}>} */
 const LAYOUTS = {
-  stage: { parts: [(/** @type {any} */ at) => strip(at, false), answers, plots.kept],
+  stage: { parts: [(/** @type {any} */ at) => strip(at), answers, plots.kept],
     inputs: ["merge", "factors", "model", "question"] },
-  strip: { parts: [strip], inputs: ["merge", "factors", "question"] },
+  strip: { parts: [stripWithAnswer], inputs: ["merge", "factors", "question"] },
   heatmap: { parts: [plots.heatmap], inputs: ["merge", "model", "quantity"] },
   kept: { parts: [plots.kept], inputs: ["merge", "model"] },
   distribution: { parts: [plots.distribution], inputs: ["merge", "model"] },

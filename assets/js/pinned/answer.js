@@ -2,6 +2,7 @@
 // and at rest. The tab writes it where it can; else the server, which leaves out moving sliders while it is busy.
 import { html, put, say, sayProse } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
+import { pageNow } from "../session/page_mode.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 import { isRight } from "../tab/marks.js";
@@ -290,5 +291,6 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     if (held) text.firstElementChild?.focus({ preventScroll: true });
   }
   const first = recalled();
-  choose(first || examples[0]?.prompt || "");
+  const opens = pageNow() === "stage" ? examples[get()?.opens ?? 0] : examples[0];
+  choose(first || opens?.prompt || "");
 });

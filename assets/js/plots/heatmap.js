@@ -46,18 +46,14 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
       const g = svg("g", { class: "cell", "data-layer": cell.layer, "data-kind": cell.kind }, root);
       const value = svg("rect", { class: "value", x: px(x + 1), y: y + 1, width: px(step - 2), height: row - 2, rx: 2 },
         g);
-      const barHeight = row >= 20 ? 10 : row >= 14 ? 5 : 3;
-      const place = { x: px(x + 3), y: y + row - 2 - barHeight, height: barHeight };
-      svg("rect", { class: "track", ...place, width: px(step - 6) }, g);
-      const kept = svg("rect", { class: "kept", ...place, width: 0 }, g);
       const text = isTall(row) && step >= 38
-        ? svg("text", { x: px(x + step / 2), y: y + (row - barHeight) / 2, class: "number" }, g, "") : null;
+        ? svg("text", { x: px(x + step / 2), y: y + row / 2, class: "number" }, g, "") : null;
       const size = row >= 20 ? 5 : 3;
       const [right, middle] = [x + step - 3 - size, y + 2 + size];
       const mark = svg("path",
         { class: "mark-own", d: `M${px(right)} ${middle - size}l${size} ${size} -${size} ${size} -${size} -${size}z` },
         g);
-      return { g, value, kept, text, mark, full: step - 6, box: { x, y, width: step, height: row } };
+      return { g, value, text, mark, box: { x, y, width: step, height: row } };
     });
     bar = colourbar(width, TOP + row * layers.length + 14);
     cursor = -1;
@@ -102,7 +98,6 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
     if (shape !== built) { build(view, width); built = shape; }
     const { low, high, text, cell: inCell, unit } = view.scale;
     const none = view.counting ? "…" : "–";
-    put(root, "data-bars", view.cells.some((/** @type {MatrixCell} */ cell) => cell.kept !== null));
     view.cells.forEach((/** @type {MatrixCell} */ cell, /** @type {number} */ i) => {
       const part = cells[i];
       const hasValue = cell.value !== null;
@@ -111,7 +106,6 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
       put(part.g, "data-picked", cell.layer === view.picked?.layer && cell.kind === view.picked?.kind);
       put(part.g, "data-value", hasValue ? +cell.value.toPrecision(4) : "");
       put(part.value, "fill", hasValue ? viridis(share) : "var(--d-sunk)");
-      put(part.kept, "width", px(part.full * (cell.kept ?? 0)));
       if (part.text) {
         say(part.text, hasValue ? inCell(cell.value) : none);
         put(part.text, "fill", hasValue ? inkOn(share) : "var(--d-ink)");

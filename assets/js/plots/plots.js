@@ -5,6 +5,7 @@ import { html, svg, say, put, percent, percent1, level, three, count } from "../
 import * as controls from "../session/controls.js";
 import { atRate } from "../session/densities.js";
 import { override } from "../session/overrides.js";
+import { pageNow } from "../session/page_mode.js";
 import { redraw, paint, paints, part, server } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
 import * as tables from "../session/tables.js";
@@ -133,7 +134,8 @@ part("plots", ({ host, outer, get, watch }) => {
     const isSparsity = document.body.dataset.view === "sparsity";
     modules.hidden = quantity.parentElement.hidden = isSparsity;
     sparsity.panel.hidden = !isSparsity;
-    say(focus.parentElement.querySelector("span:not(.swatch)"), isSparsity ? "Model" : "of");
+    say(focus.parentElement.querySelector("span:not(.swatch)"),
+      isSparsity ? "Model" : pageNow() === "stage" ? "Matrices of" : "of");
     if (isSparsity) partner.parentElement.hidden = true;
     if (isSparsity) sparsity.draw(view, sizes.distribution); else drawModules();
     report(input);

@@ -43,7 +43,7 @@ const byKey = (controls, value) => Object.fromEntries(controls.map((control) => 
 export const state = {
   .../** @type {any} */ (
     byKey(schema.controls.filter((control) => control.default !== null), (control) => control.default)),
-  base: "", models: [], shares: [], linked: true, factors: [], own: {}, focus: "", quantity: "significance",
+  base: "", models: [], shares: [], linked: true, factors: [], own: {}, focus: "", quantity: "density",
   chosen: controlOf("significance").default, // the significance that is chosen
   overrides: {}, // module -> its own pruning rate, a share
   picked: null, // {layer, kind} of the cell that is looked at closely

@@ -38,6 +38,10 @@ MAX_WAITING = 2 * ANSWER_WORKERS
 """Answers in progress from which on only sliders at rest are answered."""
 
 
+OPENS = "finance"
+"""The domain whose first example the stage opens with: its answer breaks at one rate, for good."""
+
+
 @dataclass(frozen=True, slots=True)
 class PinnedView:
     """The components of the pinned question."""
@@ -76,7 +80,12 @@ def opening_answers() -> dict[str, Any]:
 
 def build_pinned() -> PinnedView:
     """Build the question, its answer, and the hidden parts of next tokens and curves."""
-    value = {"examples": examples(), "alone": opening_answers()["alone"]}
+    offered = examples()
+    value = {
+        "examples": offered,
+        "alone": opening_answers()["alone"],
+        "opens": next(n for n, example in enumerate(offered) if example["domain"] == OPENS),
+    }
     answer = live("pinned", value, events=("move", "rest"))
     next_tokens = live("next", None, events=("look",))
     return PinnedView(answer, next_tokens, build_curve())

@@ -21,9 +21,10 @@ from ...work.figures import exact_value, outcome_value, plan_value, settings_jso
 from ...work.kinds import TABLE
 from ...work.studio import Emit, Studio
 from .verdict import (
+    WHEN_TO_PRUNE,
+    asked_questions,
     before_scoring,
     of_other_trainings,
-    shown_at,
     shown_merges,
     verdict_of,
     which_for_what,
@@ -56,8 +57,9 @@ def build_see() -> SeeView:
     verdict_value = {
         "purposes": which_for_what(),
         "shows": shown_merges(),
-        "at": shown_at(),
         "others": of_other_trainings(),
+        "when": WHEN_TO_PRUNE,
+        "asked": asked_questions(),
     }
     verdict = live("verdict", verdict_value)
     beforehand = live("beforehand", None, events=("merge",))

@@ -1,5 +1,5 @@
 """The retention of a merge before it is scored, from the laboratory's measurements.
-assets/js/plots/verdict.js shows it over the plots."""
+assets/js/stage/verdict.js shows it over the plots."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from ...session.from_recipe import session_from_recipe
 from ...session.measured import measured_part
 from ...session.presets import first_session, presets
 from ...session.state import state_of
+from .pinned import opening_answers
 
 TRAINED_APART = "Trained apart: math + finance + law"
 """The preset of models that were trained separately."""
+WHEN_TO_PRUNE = "Prune to store or send each model's changes as a small file; else add them whole."
 METHOD_NAMES = {"task_arithmetic": "task arithmetic", "dppa": "DPPA", "magnitude": "magnitude"}
 """Method in the results -> its name in the line."""
 
@@ -34,6 +36,8 @@ class Measured:
     """True if a search chose its factors, coefficient and strength; otherwise all are 1."""
     kept: float
     """Mean over the domains of its accuracy divided by that of the domain's own model."""
+    spread: float
+    """Half of the 95 % interval of `kept` over the questions."""
     questions: int
     """Test questions asked, all domains together."""
 
@@ -43,11 +47,6 @@ def measured() -> tuple[Measured, ...]:
     """All merges with a measured retention."""
     rows = measured_part("merges")
     return tuple(Measured(**{**row, "models": tuple(row["models"])}) for row in rows)
-
-
-def shown_at() -> str:
-    """The pruning rate of the merges that clicks set, that of the first preset, in percent."""
-    return _percent(first_session().rate)
 
 
 def of_other_trainings() -> str:
@@ -60,16 +59,23 @@ def of_other_trainings() -> str:
 
 @cache
 def shown_merges() -> tuple[dict[str, Any], ...]:
-    """The measured merges that clicks set: the embedded models added whole, pruned by magnitude as
-    they are, with one factor, and by DPPA, each but the second with searched settings, at the rate
-    `shown_at`. Each has a name, its retention as text ("kept"), its settings in a sentence ("how"),
-    the hash of its recipe, and the state of its session."""
+    """The measured merges that clicks set, four at each of some pruning rates: the embedded models
+    added whole, pruned by magnitude as they are, with one factor, and by DPPA, each but the second
+    with searched settings. Each has its rate, its name, its retention ("kept"), its settings in a
+    sentence ("how"), the hash of its recipe, and the state of its session."""
     rows = []
     for merge in measured_part("clicks"):
         session = session_from_recipe(parse_recipe(merge["recipe"]), 0)
-        row = {**merge, "kept": _percent(merge["kept"]), "state": state_of(session)}
+        row = {**merge, "state": state_of(session)}
         rows.append({**row, "recipe": recipe_hash(session.recipe())})
     return tuple(rows)
+
+
+def asked_questions() -> dict[str, Any]:
+    """Search questions by which a tab measures what a merge of the embedded models keeps:
+    {"items", "own"}, the second how many of each domain its own model answers rightly."""
+    asked: dict[str, Any] = opening_answers()["asked"]
+    return asked
 
 
 def verdict_of(recipe: MergeRecipe) -> str:
@@ -87,12 +93,14 @@ def verdict_of(recipe: MergeRecipe) -> str:
 
 
 def before_scoring(recipe: MergeRecipe) -> dict[str, Any] | None:
-    """A note beside the score, and its number of questions; None if the merge was not measured."""
+    """What a merge keeps, half of its 95 % interval, the number of questions, and a note beside the
+    score; None if the merge was not measured."""
     merge = _measurement(recipe)
     if merge is None:
         return None
     text = f"Measured on {merge.questions:,} questions: keeps {_percent(merge.kept)}."
-    return {"questions": merge.questions, "text": text}
+    figures = {"kept": merge.kept, "spread": merge.spread, "questions": merge.questions}
+    return {**figures, "text": text}
 
 
 def which_for_what() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,8 +21,10 @@ STUDIED = {
 domain."""
 BESIDE = ("task_arithmetic", "dppa", "magnitude")
 """The merges that the page shows beside a measured one."""
-OPENING_RATE = 0.8
-"""The pruning rate that the page opens with."""
+CLICKS_RATES = (0.8, 0.9, 0.95)
+"""Pruning rates of the merges that clicks set; the first is that the page opens with."""
+NORMAL_95 = 1.959964
+"""Standard deviations on each side that hold 95 % of a normal distribution."""
 
 
 def page_file(data: LabData) -> dict[str, Any]:
@@ -40,18 +43,30 @@ def page_file(data: LabData) -> dict[str, Any]:
 
 
 def _merges(data: LabData) -> Iterator[dict[str, Any]]:
-    """Every merge of the results: what it is, and the mean retention that it keeps."""
-    for row in data.file("results.json")["merges"]:
+    """Every merge of the results: what it is, the mean retention that it keeps, and its spread."""
+    results = data.file("results.json")
+    for row in results["merges"]:
         for pair in (row["merged"], *row.get("alone", {}).values()):
             for searched, merge in ((True, pair["best"]), (False, pair["plain"])):
+                scores = merge["domains"]
                 yield {
                     "recipe": _hash(parse_recipe(merge["recipe"])),
-                    "models": [f"zoo:{domain}" for domain in merge["domains"]],
+                    "models": [f"zoo:{domain}" for domain in scores],
                     "method": row["method"],
                     "rate": row["rate"],
                     "searched": searched,
                     "kept": merge["kept"],
-                    "questions": sum(score["n"] for score in merge["domains"].values()),
+                    "spread": _spread(
+                        {
+                            domain: (score["accuracy"], score["n"])
+                            for domain, score in scores.items()
+                        },
+                        {
+                            domain: results["models"][domain][domain]["accuracy"]
+                            for domain in scores
+                        },
+                    ),
+                    "questions": sum(score["n"] for score in scores.values()),
                 }
 
 
@@ -69,8 +84,24 @@ def _studied_merges(data: LabData) -> Iterator[dict[str, Any]]:
                     "rate": row["rate"],
                     "searched": True,
                     "kept": retention(row["hits"], own_hits),
+                    "spread": _spread(
+                        {
+                            domain: (bits.count("1") / len(bits), len(bits))
+                            for domain, bits in row["hits"].items()
+                        },
+                        {domain: bits.count("1") / len(bits) for domain, bits in own_hits.items()},
+                    ),
                     "questions": sum(map(len, own_hits.values())),
                 }
+
+
+def _spread(scores: Mapping[str, tuple[float, int]], own: Mapping[str, float]) -> float:
+    """Half of a 95 % interval of mean retention over the questions, the models' own accuracies
+    taken as exact: the root of the summed variances of the domains' shares."""
+    variances = (
+        share * (1 - share) / n / own[domain] ** 2 for domain, (share, n) in scores.items()
+    )
+    return round(NORMAL_95 * math.sqrt(sum(variances)) / len(scores), 6)
 
 
 def _hash(recipe: MergeRecipe) -> str:
@@ -78,21 +109,39 @@ def _hash(recipe: MergeRecipe) -> str:
 
 
 def _clicks(data: LabData) -> list[dict[str, Any]]:
-    """The merges that clicks set: whole, pruned by magnitude as they are, with one factor, and by
-    DPPA, each but the second with searched settings."""
+    """The merges that clicks set, at each of some rates: whole, pruned by magnitude as they are,
+    with one factor, and by DPPA, each but the second with searched settings."""
     merges = {(r["method"], r["rate"]): r["merged"] for r in data.file("results.json")["merges"]}
-    magnitude = merges["magnitude", OPENING_RATE]
-    clicks = {
-        "whole": merges["task_arithmetic", 0.0]["best"],
-        "magnitude": magnitude["plain"],
-        "one factor": magnitude["best"],
-        "DPPA": merges["dppa", OPENING_RATE]["best"],
-    }
-    texts = data.file("page.yaml")["clicks"]
     return [
-        {"name": name, "how": texts[name], "kept": merge["kept"], "recipe": merge["recipe"]}
-        for name, merge in clicks.items()
+        {"rate": rate, "name": name, "kept": merge["kept"], "recipe": merge["recipe"]}
+        | {"how": f"{text}{_settings(parse_recipe(merge['recipe'])) if searched else ''}"}
+        for rate in CLICKS_RATES
+        for name, (merge, text, searched) in {
+            "whole": (merges["task_arithmetic", 0.0]["best"], "Whole changes, added", True),
+            "magnitude": (
+                merges["magnitude", rate]["plain"],
+                "The largest changes of every matrix, as they are.",
+                False,
+            ),
+            "one factor": (merges["magnitude", rate]["best"], "The same, times one factor", True),
+            "DPPA": (merges["dppa", rate]["best"], "About as many changes, by DPPA", True),
+        }.items()
     ]
+
+
+def _settings(recipe: MergeRecipe) -> str:
+    """What a search chose, as the end of a sentence."""
+    model = recipe.models[0]
+    factors = " and ".join(f"{factor:.3g}" for factor in model.amplification)
+    strength = dict(recipe.parameters).get("strength")
+    parts = (
+        f"factor{'s' if len(model.amplification) > 1 else ''} {factors}, "
+        if model.levels[-1]
+        else "",
+        f"coefficient {model.coefficient:.3g}",
+        f", strength {strength:.3g}" if strength is not None else "",
+    )
+    return f": {''.join(parts)}, as a search chose them."
 
 
 def _rows(data: LabData) -> list[dict[str, Any]]:

@@ -13,15 +13,16 @@ from components.session.method_choice import MethodChoice
 from components.session.presets import first_session, presets
 from components.session.state import session_from_state
 from components.views.see.verdict import (
+    asked_questions,
     before_scoring,
     measured,
     of_other_trainings,
-    shown_at,
     shown_merges,
     verdict_of,
     which_for_what,
 )
 from dppa_core.recipes.yaml_text import parse_recipe, recipe_hash
+from dppa_core.tasks import items
 
 DATA = Path(__file__).resolve().parents[3] / "lab" / "data"
 SESSION = first_session()
@@ -35,12 +36,16 @@ def merge(method: str, rate: float, domain: str = "") -> dict[str, Any]:
     return scores
 
 
+def percent(share: float) -> str:
+    return f"{100 * share:.0f}\u202f%"
+
+
 def kept(method: str, rate: float, domain: str = "", when: str = "best") -> str:
     """Mean retention in the results, counted here once more."""
     scores = merge(method, rate, domain)[when]["domains"]
     accuracies = {d: RESULTS["models"][d][d]["accuracy"] for d in scores}
     shares = [score["accuracy"] / accuracies[d] for d, score in scores.items()]
-    return f"{100 * sum(shares) / len(shares):.0f}\u202f%"
+    return percent(sum(shares) / len(shares))
 
 
 def others(rate: float) -> str:
@@ -56,10 +61,10 @@ def question_count() -> int:
 
 def test_beside_a_score_the_measured_share_and_its_questions_are_named():
     share = kept("dp", 0.8, when="plain")
-    assert before_scoring(SESSION.recipe()) == {
-        "questions": question_count(),
-        "text": f"Measured on {question_count():,} questions: keeps {share}.",
-    }
+    known = before_scoring(SESSION.recipe())
+    assert known and known["questions"] == question_count()
+    assert known["text"] == f"Measured on {question_count():,} questions: keeps {share}."
+    assert percent(known["kept"]) == share
     assert before_scoring(replace(SESSION, rate=0.83).recipe()) is None
 
 
@@ -125,23 +130,46 @@ def test_models_trained_apart_have_the_figures_of_the_study():
     )
 
 
-def test_four_clicks_set_merges_of_the_results_at_the_rate_that_the_page_opens_with():
-    """Their figures are those of the results, and each is a merge that the line knows. The rate is
-    not the one at which any method looks best."""
+def test_four_clicks_at_each_rate_set_merges_of_the_results():
+    """Their figures are those of the results, and each is a merge that the line knows. The first
+    rate is that of the first preset."""
     merges = shown_merges()
-    rate = SESSION.rate
-    assert shown_at() == f"{100 * rate:.0f}\u202f%"
-    assert {session_from_state(merge["state"]).rate for merge in merges[1:]} == {rate}
-    assert [(merge["name"], merge["kept"]) for merge in merges] == [
-        ("whole", kept("task_arithmetic", 0.0)),
-        ("magnitude", kept("magnitude", rate, when="plain")),
-        ("one factor", kept("magnitude", rate)),
-        ("DPPA", kept("dppa", rate)),
-    ]
+    rates = list(dict.fromkeys(merge["rate"] for merge in merges))
+    assert rates[0] == SESSION.rate and rates == sorted(rates)
+    for rate in rates:
+        four = [merge for merge in merges if merge["rate"] == rate]
+        assert {session_from_state(merge["state"]).rate for merge in four[1:]} == {rate}
+        assert [(merge["name"], percent(merge["kept"])) for merge in four] == [
+            ("whole", kept("task_arithmetic", 0.0)),
+            ("magnitude", kept("magnitude", rate, when="plain")),
+            ("one factor", kept("magnitude", rate)),
+            ("DPPA", kept("dppa", rate)),
+        ]
+        assert "strength" in four[-1]["how"] and "search" not in four[1]["how"]
     for merge in merges:
         verdict = verdict_of(session_from_state(merge["state"]).recipe())
-        assert verdict.startswith(f"This merge keeps {merge['kept']} of its models' own")
-    assert "strength" in merges[-1]["how"]
+        assert verdict.startswith(f"This merge keeps {percent(merge['kept'])} of its models' own")
+
+
+def test_the_spread_of_a_retention_is_that_of_its_questions():
+    """Whole: 0.8831 of 400, 0.9217 of 600 and 0.9683 of 600, by the models' own accuracies."""
+    known = before_scoring(session_from_state(shown_merges()[0]["state"]).recipe())
+    scores = merge("task_arithmetic", 0.0)["best"]["domains"]
+    own = {domain: RESULTS["models"][domain][domain]["accuracy"] for domain in scores}
+    variance = sum(
+        one["accuracy"] * (1 - one["accuracy"]) / one["n"] / own[domain] ** 2
+        for domain, one in scores.items()
+    )
+    assert known and known["spread"] == pytest.approx(1.96 * variance**0.5 / 3, abs=1e-4)
+
+
+def test_a_tab_asks_search_questions_that_the_own_models_know():
+    asked = asked_questions()
+    tested = {item.prompt for domain in asked["own"] for item in items(domain, "test")}
+    assert not tested & {item["prompt"] for item in asked["items"]}
+    for domain, right in asked["own"].items():
+        count = sum(item["domain"] == domain for item in asked["items"])
+        assert 0.75 * count < right <= count == 20
 
 
 def test_beside_the_four_stands_what_other_trainings_keep():

@@ -5,10 +5,9 @@ import { atRate, partitionsOf } from "../session/densities.js";
 import { server } from "../session/parts.js";
 import * as frame from "../plots/frame_values.js";
 import { shade } from "../plots/heatmap.js";
-import { answers } from "./answers.js";
 
 const WIDTH = 110, ROW = 26, GAP = 6, RARE = 0.005, ALL = 0.9995; // RARE: bins with a smaller share begin no hill
-const STATIONS = ["models", "delta", "prune", "amplify", "add", "answer"];
+const STATIONS = ["models", "delta", "prune", "amplify", "add"];
 
 /** The frame's values of every model that takes part. @returns {any[]} */
 function parts() {
@@ -118,12 +117,15 @@ const CAPTIONS = {
   add: () => "length added to the base, of the whole change",
 };
 
-/** @param {HTMLElement} host @param {boolean} hasAnswer Whether the last station holds the merge's answer. */
-export function strip(host, hasAnswer = true) {
+/**
+ * @param {HTMLElement} host
+ * @param {((station: HTMLElement) => () => void) | null} buildAnswer Builds the last station, returns what
+ *   draws it.
+ */
+export function strip(host, buildAnswer = null) {
   const title = html("h2", { class: "plot-title" }, host);
   const line = html("ol", { class: "strip" }, host);
-  const names = STATIONS.filter((name) => name !== "answer" || hasAnswer);
-  const stations = names.filter((name) => name !== "answer").map((name) => {
+  const stations = STATIONS.map((name) => {
     const item = html("li", { class: "station", "data-station": name }, line);
     html("h3", {}, item, name);
     const root = svg("svg", { "aria-hidden": "true", class: "station-plot" }, item);
@@ -131,9 +133,9 @@ export function strip(host, hasAnswer = true) {
       updates: /** @type {((part: any) => void)[]} */ ([]) };
   });
   let built = "";
-  const last = hasAnswer && html("li", { class: "station", "data-station": "answer" }, line);
+  const last = buildAnswer && html("li", { class: "station", "data-station": "answer" }, line);
   if (last) html("h3", {}, last, "answer");
-  const drawAnswer = last && answers(last, html("div", {}, host));
+  const drawAnswer = last && buildAnswer(last);
   return () => {
     const all = parts();
     if (drawAnswer) drawAnswer();

@@ -1,0 +1,34 @@
+// The page as a stage, which shows one merge, or as the workbench, which has all controls and views.
+import { redraw, server } from "./parts.js";
+import * as controls from "./controls.js";
+
+const KEY = "dppa-page", PAGES = ["stage", "workbench"];
+const recalled = () => { try { return localStorage.getItem(KEY) ?? ""; } catch { return ""; } };
+const { searchParams } = new URL(window.location.href);
+
+/** @returns {string} */
+export const pageNow = () => document.body.dataset.page ?? "";
+
+/** @param {string} name One of PAGES. @param {boolean} isChosen Whether a visitor chose it, and finds it next time. */
+export function openPage(name, isChosen = true) {
+  document.body.dataset.page = name;
+  if (isChosen) try { localStorage.setItem(KEY, name); } catch { /* a browser that keeps nothing */ }
+  if (name === "stage") // the plots that it shows
+    for (const place of ['#views [data-view="modules"]', '#panes [data-pane="see"]'])
+      /** @type {HTMLElement | null} */ (document.querySelector(place))?.click();
+  for (const button of document.querySelectorAll("#page-open")) button.textContent = nextPage().label;
+  redraw();
+}
+const nextPage = () =>
+  (pageNow() === "stage" ? { name: "workbench", label: "Workbench" } : { name: "stage", label: "Stage" });
+
+/** The stage is made for the embedded models and for what its controls say. */
+export const fitsStage = () => controls.state.base === "zoo:base"
+  && controls.state.models.every(({ ref }) => /^zoo:\w+$/.test(ref) && server.names[ref]);
+
+const asked = searchParams.get("view") ?? "";
+const first = [asked, searchParams.has("class") ? "workbench" : "", recalled()].find((name) => PAGES.includes(name));
+openPage(first ?? "stage", false);
+document.addEventListener("click", (event) => {
+  if (event.target instanceof Element && event.target.closest("#page-open")) openPage(nextPage().name);
+});
