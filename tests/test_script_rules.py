@@ -152,3 +152,13 @@ def test_no_line_of_a_script_is_too_long() -> None:
         if len(line) > MOST_CHARACTERS
     ]
     assert not long
+
+
+def test_styles_have_five_sizes_of_type() -> None:
+    styles = (ROOT / "assets" / "css").glob("*.css")
+    sizes = {
+        size
+        for style in styles
+        for size in re.findall(r"font(?:-size)?: (?:\d+ )?([\d.]+px)", style.read_text("utf-8"))
+    }
+    assert sizes == {"12px", "14px", "16px", "20px", "26px"}
