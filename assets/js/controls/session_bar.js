@@ -153,8 +153,8 @@ part("tune", ({ host, get, put, watch, trigger }) => {
         : "These settings are too many for a link. Save the recipe as a file instead.", true);
       return;
     }
-    const { view: tab, pane } = document.body.dataset;
-    const url = new URL(addressWith(link, address || window.location.href, { q: server.question, tab, pane }));
+    const { view: tab, pane, page: view } = document.body.dataset;
+    const url = new URL(addressWith(link, address || window.location.href, { q: server.question, tab, pane, view }));
     url.searchParams.delete("__theme"); // the recipient chooses it
     try {
       await navigator.clipboard.writeText(url.href);

@@ -12,12 +12,20 @@ export const pageNow = () => document.body.dataset.page ?? "";
 /** @param {string} name One of PAGES. @param {boolean} isChosen Whether a visitor chose it, and finds it next time. */
 export function openPage(name, isChosen = true) {
   document.body.dataset.page = name;
-  if (isChosen) try { localStorage.setItem(KEY, name); } catch { /* a browser that keeps nothing */ }
+  if (isChosen) keep(name);
   if (name === "stage") // the plots that it shows
     for (const place of ['#views [data-view="modules"]', '#panes [data-pane="see"]'])
       /** @type {HTMLElement | null} */ (document.querySelector(place))?.click();
   for (const button of document.querySelectorAll("#page-open")) button.textContent = nextPage().label;
   redraw();
+}
+/** For the next visit, and for a reload of an address that says otherwise. @param {string} name */
+function keep(name) {
+  try { localStorage.setItem(KEY, name); } catch { /* a browser that keeps nothing */ }
+  const url = new URL(window.location.href);
+  if (!url.searchParams.has("view")) return;
+  url.searchParams.set("view", name);
+  window.history.replaceState(window.history.state, "", url);
 }
 const nextPage = () =>
   (pageNow() === "stage" ? { name: "workbench", label: "Workbench" } : { name: "stage", label: "Stage" });
@@ -27,7 +35,8 @@ export const fitsStage = () => controls.state.base === "zoo:base"
   && controls.state.models.every(({ ref }) => /^zoo:\w+$/.test(ref) && server.names[ref]);
 
 const asked = searchParams.get("view") ?? "";
-const first = [asked, searchParams.has("class") ? "workbench" : "", recalled()].find((name) => PAGES.includes(name));
+const needsAll = ["class", "tab", "pane"].some((name) => searchParams.has(name));
+const first = [asked, needsAll ? "workbench" : "", recalled()].find((name) => PAGES.includes(name));
 openPage(first ?? "stage", false);
 document.addEventListener("click", (event) => {
   if (event.target instanceof Element && event.target.closest("#page-open")) openPage(nextPage().name);

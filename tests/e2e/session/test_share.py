@@ -1,11 +1,13 @@
 """A shared link opens what the page had: settings, question, tab and pane."""
 
 import re
+from urllib.parse import parse_qs, urlparse
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.conftest import Visit
+from tests.e2e.page_driver import new_context
 from tests.e2e.server import Server
 from tests.e2e.tuning import press, wait_rest
 
@@ -25,7 +27,7 @@ def test_a_shared_link_opens_the_same_question_tab_and_pane(visit: Visit, width:
     press(studio, "share")
     page.get_by_text("Link copied").wait_for()
     copied = page.evaluate("() => navigator.clipboard.readText()")
-    other = visit(width=width, link=copied.split("?c=")[1])
+    other = visit(width=width, link=copied.partition("c=")[2])
     expect(other.page.locator('#panes [data-pane="score"]')).to_have_attribute(
         "aria-pressed", "true"
     )
@@ -42,6 +44,37 @@ def test_a_shared_link_opens_the_same_question_tab_and_pane(visit: Visit, width:
     asked = other.page.locator("#pinned-choice").input_value()
     other.reload()  # what was chosen since stays
     expect(other.page.locator("#pinned-choice")).to_have_value(asked)
+
+
+@pytest.mark.parametrize(
+    ("words", "page", "question"),
+    [
+        ("?q=What+is+2+%2B+2%3F&view=stage", "stage", "What is 2 + 2?"),
+        ("?pane=score", "workbench", ""),
+        ("?q=", "stage", ""),
+    ],
+)
+def test_a_link_opens_where_its_words_can_be_seen(
+    browser: Browser, server: Server, words: str, page: str, question: str
+) -> None:
+    context = new_context(browser)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab = context.new_page()
+    tab.goto(f"{server.url}/{words}")
+    expect(tab.locator("body")).to_have_attribute("data-page", page)
+    if question:
+        expect(tab.locator("#pinned-own")).to_have_value(question)
+        expect(tab.locator("#pinned-own")).to_be_visible()
+        tab.locator("#share").click()
+        tab.get_by_text("Link copied").wait_for()
+        copied = tab.evaluate("() => navigator.clipboard.readText()")
+        assert parse_qs(urlparse(copied).query)["q"] == [question]
+        assert parse_qs(urlparse(copied).query)["view"] == ["stage"]
+        tab.locator("#page-open").click()
+        assert parse_qs(urlparse(tab.url).query)["view"] == ["workbench"]
+    elif words == "?q=":
+        expect(tab.get_by_text("It says q= without a question.")).to_be_visible()
+    context.close()
 
 
 @pytest.mark.tab
