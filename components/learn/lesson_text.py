@@ -148,7 +148,7 @@ class _Links(RendererHTML):
             )
         env["figures"].append((figure[1], figure[2]))
         attributes = f'data-figure="{figure[1]}.{figure[2]}" data-as="{style}"'
-        return f'<span class="figure" {attributes}>…</span>'
+        return f'<span class="figure" {attributes}>computing…</span>'
 
 
 @cache

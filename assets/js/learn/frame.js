@@ -208,7 +208,9 @@ function blockBox(segment, main, signal) {
     };
     try {
       const result = await again(args, (completed, total, stage, partial) => {
-        say(wait, total ? `${stage}: ${completed} of ${total}` : `${stage} …`);
+        const now = total ? `${stage}: ${completed} of ${total}` : `${stage} …`;
+        say(wait, now);
+        for (const hole of main.querySelectorAll(`[data-figure^="${name}."]:not([data-filled])`)) say(hole, now);
         if (partial) draw(partial, "partial");
       });
       wait.remove();

@@ -17,8 +17,8 @@ from .context import BASE, Arguments, BlockContext, choice
 if TYPE_CHECKING:
     from dppa_core.tuning.adamerging.landscape import Landscape
 
-AXIS = tuple(round(0.3 * n, 1) for n in range(6))
-"""0 to 1.5."""
+AXIS = tuple(0.5 * n for n in range(6))
+"""0 to 2.5."""
 RUN: dict[str, Any] = {
     "prompts": 5,
     "batch": 5,
@@ -56,16 +56,18 @@ def entropy_surface(arguments: Arguments, context: BlockContext) -> dict[str, An
 
 def _surface(landscape: Landscape, models: tuple[str, ...]) -> dict[str, Any]:
     """The partial surface; points not computed yet are None."""
-    names = ("lr", "prompts", "start", "steps")
+    names, mean = ("lr", "prompts", "start", "steps"), landscape.mean
+    base, double = (float(mean[AXIS.index(x), AXIS.index(x)]) for x in (0.0, 2.0))
     return {
         "names": [model.removeprefix("zoo:") for model in models],
         "models": [model.removeprefix("zoo:") for model in KNOWN_MODELS],
         "axis": list(landscape.axis),
         "mean": [
             [None if np.isnan(entropy) else round(float(entropy), 5) for entropy in row]
-            for row in landscape.mean
+            for row in mean
         ],
         "path": [list(point) for point in landscape.path],
         "lowest": list(landscape.lowest),
         "settings": {name: getattr(landscape.settings, name) for name in names},
+        "figures": {} if np.isnan(mean).any() else {"base": base, "double": double},
     }

@@ -5,6 +5,7 @@ removing one, update `EXAMPLES` or `HELD` and its check below.
 """
 
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from components.learn.blocks.coefficients import RUN
 from components.learn.blocks.context import BlockContext
 from components.learn.blocks.open_questions import PLOTS
-from components.learn.blocks.registry import answer
+from components.learn.blocks.registry import BLOCKS, answer
 from components.learn.learn import FOLDER, lessons
 from components.session.presets import first_session
 from components.work.studio import Studio
@@ -31,7 +32,7 @@ EXAMPLES = {
     "significance": "0 1 2 80 90 95 100 0.18 0.98",
     "amplification": "0 1 2 50 90 80 95 99.5 0.5 0.2 ×1 ×2 ×3",
     "conflict": "0 80 5",
-    "coefficients": "0 1 100",
+    "coefficients": "0 1 2 100 ×1 ×2",
     "comparison": "92 90 80 95 50 41 39",
     "open": "0 1 2 7 13 80 85 90 95",
     "by-hand": "95 50 3 5 0",
@@ -72,11 +73,15 @@ def test_a_number_in_a_lesson_is_an_example_or_held(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def block() -> Callable[..., dict[str, Any]]:
-    """The blocks on the embedded models themselves: lessons tell of these."""
+def context() -> BlockContext:
+    """The context of the embedded models themselves: lessons tell of these."""
     studio = Studio(public=False)
     studio.pool()
-    context = BlockContext(studio, first_session(), lambda *_: None, None)  # type: ignore[arg-type]
+    return BlockContext(studio, first_session(), lambda *_: None, threading.Event())
+
+
+@pytest.fixture(scope="module")
+def block(context: BlockContext) -> Callable[..., dict[str, Any]]:
     return lambda name, **arguments: answer(name, arguments, context)
 
 
@@ -129,6 +134,33 @@ def test_one_factor_mends_the_verdict_and_two_the_sentence(
     )
     assert (broken["right"], one["right"], two["right"]) == (False, True, True)
     assert one["text"] != two["text"] == "The tone is positive."
+
+
+def test_twice_the_changes_are_certain_and_wrong(block: Callable[..., dict[str, Any]]) -> None:
+    (lesson,) = (row for row in lessons()["coefficients"].blocks if row.name == "merged-answer")
+    once, twice = (
+        block("merged-answer", **{**lesson.arguments, "factors": [factor]}) for factor in (1, 2)
+    )
+    assert once["right"] and not twice["right"]
+    entropy = block("entropy-surface")["figures"]
+    assert entropy["double"] < entropy["base"] / 5
+
+
+@pytest.mark.parametrize("name", ["conflict-rates", "output-error"])
+def test_stored_results_are_the_blocks_own(
+    name: str, block: Callable[..., dict[str, Any]], context: BlockContext
+) -> None:
+    computed, stored = BLOCKS[name]({}, context)["figures"], block(name)["figures"]
+    for key, value in computed.items():
+        assert stored[key] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-3))
+
+
+@pytest.mark.long
+def test_the_stored_surface_is_the_blocks_own(
+    block: Callable[..., dict[str, Any]], context: BlockContext
+) -> None:
+    computed = BLOCKS["entropy-surface"]({}, context)
+    assert computed["figures"] == pytest.approx(block("entropy-surface")["figures"], rel=1e-2)
 
 
 def test_what_the_lessons_quote_of_experiments(block: Callable[..., dict[str, Any]]) -> None:
