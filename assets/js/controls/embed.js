@@ -64,8 +64,9 @@ function built(parent, living) {
   return (/** @type {boolean} */ offers) => {
     box.hidden = !offers;
     if (!offers) return;
-    const { view, pane } = document.body.dataset;
-    choice.value = pane === "chat" && view !== "modules" ? "answer" : OF_VIEW[view ?? ""] ?? "stage";
+    const { page, view, pane } = document.body.dataset;
+    choice.value = page === "stage" ? "stage" : pane === "chat" && view !== "modules" ? "answer"
+      : OF_VIEW[view ?? ""] ?? "stage";
     draw();
   };
 }
