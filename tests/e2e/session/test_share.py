@@ -50,8 +50,8 @@ def test_a_shared_link_opens_the_same_question_tab_and_pane(visit: Visit, width:
     ("words", "page", "question"),
     [
         ("?q=What+is+2+%2B+2%3F&view=stage", "stage", "What is 2 + 2?"),
-        ("?pane=score", "workbench", ""),
-        ("?q=", "stage", ""),
+        pytest.param("?pane=score", "workbench", "", marks=pytest.mark.long),
+        pytest.param("?q=", "stage", "", marks=pytest.mark.long),
     ],
 )
 def test_a_link_opens_where_its_words_can_be_seen(

@@ -73,7 +73,7 @@ def test_each_experiment_is_an_answer_and_a_plot_and_all_else_is_folded(studio: 
     page.locator("#experiment-models").select_option("1")  # those that came along
     host, choice = page.locator('[data-part="experiments"]'), page.locator("#experiment-choice")
     expect(choice.locator("option")).to_have_count(13)
-    for key in choice.evaluate("select => [...select.options].map(({value}) => value)"):
+    for key in ("overview", "strength", "bands"):  # the longest
         choice.select_option(key)
         expect(host).to_have_attribute("data-shown", key)
         box = host.bounding_box()
