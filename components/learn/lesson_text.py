@@ -90,15 +90,19 @@ class Lesson:
         return tuple(part for part in self.segments if isinstance(part, Quiz))
 
     @property
+    def words(self) -> int:
+        """Words of its text, exercises and questions."""
+        texts = (text for part in self.segments for text in _texts(part))
+        return sum(len(_TAG.sub("", text).split()) for text in texts)
+
+    @property
     def minutes(self) -> float:
         """The time it takes: all words, exercises and questions, and a look at each plot."""
         plots = sum(STEPS.get(block.name, 1) for block in self.blocks if block.seen)
         actions = sum(STEPS.get(block.name, 0) for block in self.blocks)
         actions += sum(isinstance(part, Attempt | Quiz) for part in self.segments)
-        words = sum(
-            len(_TAG.sub("", text).split()) for part in self.segments for text in _texts(part)
-        )
-        return words / WORDS_PER_MINUTE + actions / ACTIONS_PER_MINUTE + plots / PLOTS_PER_MINUTE
+        reading = self.words / WORDS_PER_MINUTE
+        return reading + actions / ACTIONS_PER_MINUTE + plots / PLOTS_PER_MINUTE
 
 
 def _texts(part: Segment) -> list[str]:

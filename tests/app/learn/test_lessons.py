@@ -65,7 +65,8 @@ def test_time_is_of_words_actions_and_plots() -> None:
     assert read_lesson("x", FRONT + "```block by-hand\n{}\n```\n").minutes == 8 * 0.75
 
 
-def test_all_lessons_take_an_hour_at_most() -> None:
+def test_all_lessons_take_an_hour_at_most_and_the_comparison_400_words() -> None:
+    assert lessons()["comparison"].words <= 400
     assert sum(lesson.minutes for lesson in lessons().values()) <= 60
     assert all(1 <= entry["minutes"] <= 10 for entry in catalogue_json()["lessons"])
 

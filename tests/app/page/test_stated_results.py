@@ -115,7 +115,7 @@ def energy_of_the_largest() -> float:
 
 
 CLAIMS: tuple[tuple[str, str, Callable[[], bool]], ...] = (
-    (AMPLIFICATION, "From 95 % on, law's loss rises much faster than the parabola", parted),
+    (AMPLIFICATION, "From 95 % on, law's loss rises much faster than foretold", parted),
     (AMPLIFICATION, "The weaker half mostly takes the larger factor", weaker_larger),
     (AMPLIFICATION, "Up to 80 % the curves agree, and there is little to win.", together),
     (AMPLIFICATION, "So the gain grows with the rate, and fades", rising_and_fading),
