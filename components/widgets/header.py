@@ -27,7 +27,7 @@ TITLE = (
     '<p>Merge fine-tuned models and keep only their largest changes<span class="more">: prune '
     'dynamically, partition, amplify</span> (DPPA). <span class="toys"><span class="more">The '
     "embedded models are toys of 4 M parameters that know few kinds of question.</span>"
-    '<span class="less">Toys of 4 M parameters, few kinds of question.</span></span>'
+    '<span class="less">Toys of 4 M parameters.</span></span>'
     '<span class="taught">SmolLM2 is a real model of 135 M parameters; its domain models learned a '
     "few kinds of question.</span> "
     '<span class="more first-step">First move the pruning rate and watch the answer.</span></p>'

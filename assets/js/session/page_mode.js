@@ -1,5 +1,6 @@
 // The page as a stage, which shows one merge, or as the workbench, which has all controls and views.
-import { redraw, server } from "./parts.js";
+import { say } from "../base/shapes.js";
+import { paint, redraw, server } from "./parts.js";
 import * as controls from "./controls.js";
 
 const KEY = "dppa-page", PAGES = ["stage", "workbench"];
@@ -16,7 +17,6 @@ export function openPage(name, isChosen = true) {
   if (name === "stage") // the plots that it shows
     for (const place of ['#views [data-view="modules"]', '#panes [data-pane="see"]'])
       /** @type {HTMLElement | null} */ (document.querySelector(place))?.click();
-  for (const button of document.querySelectorAll("#page-open")) button.textContent = nextPage().label;
   redraw();
 }
 /** For the next visit, and for a reload of an address that says otherwise. @param {string} name */
@@ -40,4 +40,9 @@ const first = [asked, needsAll ? "workbench" : "", recalled()].find((name) => PA
 openPage(first ?? "stage", false);
 document.addEventListener("click", (event) => {
   if (event.target instanceof Element && event.target.closest("#page-open")) openPage(nextPage().name);
+});
+// At every draw: Gradio may mount the title late.
+paint(() => {
+  const button = document.getElementById("page-open");
+  if (button) say(button, nextPage().label);
 });

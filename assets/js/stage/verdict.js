@@ -45,6 +45,7 @@ part("verdict", ({ host, get }) => {
   }
   const box = html("details", { class: "verdict-box" }, host);
   const line = html("summary", {}, box), text = html("span", {}, line, UNKNOWN);
+  html("p", { class: "how" }, box, when);
   html("p", { class: "how others-folded" }, box, others); // on a phone, in the place of the line above
   const more = html("p", { class: "how" }, box, `${purposes} `);
   const evidence = html("button", { type: "button", class: "link", "data-leads": "experiments" }, more,
