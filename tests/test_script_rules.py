@@ -22,6 +22,7 @@ ORDER = (
     "panes",
     "learn",
     "learn/blocks",
+    "learn/hands_on",
     "living",
     "",
 )

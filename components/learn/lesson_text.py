@@ -33,7 +33,7 @@ SOURCE_KEYS = {"title", "arxiv", "url", "section"}
 NOTICE_LINE = "\n---\n"
 _TAG = re.compile(r"<[^>]*>")
 WORDS_PER_MINUTE, ACTIONS_PER_MINUTE, PLOTS_PER_MINUTE = 200, 4, 2
-STEPS = {"by-hand": 8, "break-it": 7}
+STEPS = {"by-hand": 8, "break-it": 7, "playground": 6}
 """Steps of blocks that have several: each is a plot and an action."""
 
 

@@ -1,6 +1,6 @@
 // One small matrix through a merge, from steps that the library has worked out for a grid of settings.
 import { html, THIN } from "../base/shapes.js";
-import { walk } from "../learn/blocks/by_hand_walk.js";
+import { walk } from "../learn/hands_on/by_hand_walk.js";
 import { slider } from "./inputs.js";
 
 /**

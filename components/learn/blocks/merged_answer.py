@@ -23,7 +23,7 @@ def merged_answer(arguments: Arguments, context: BlockContext) -> dict[str, Any]
     "question"}; by default all models that come with the page, and the first example. Without
     factors all that stays counts once. `assets/js/learn/blocks/merged_answer.js` asks the tab
     instead where it can."""
-    session = _session(arguments)
+    session = session_of(arguments)
     offered = examples()
     question = choice(arguments, "question", tuple(example["prompt"] for example in offered))
     context.wait_for_models()
@@ -37,7 +37,8 @@ def merged_answer(arguments: Arguments, context: BlockContext) -> dict[str, Any]
     return {"examples": offered, "question": question, "text": text, "right": right}
 
 
-def _session(arguments: Arguments) -> Session:
+def session_of(arguments: Arguments) -> Session:
+    """The merge that {"models", "rate", "factors", "strength"} name; by default all models."""
     names, factors = arguments.get("models", list(KNOWN_MODELS)), arguments.get("factors", [])
     if not isinstance(names, list) or not set(map(str, names)) <= set(KNOWN_MODELS):
         allowed = ", ".join(KNOWN_MODELS)

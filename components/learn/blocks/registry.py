@@ -12,13 +12,13 @@ from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 
 from ...session.shipped import shipped
 from .amplification import partitions_by_hand
-from .by_hand import break_it, by_hand
 from .coefficients import entropy_surface
 from .comparison import interval_width, leaderboard
 from .conflict import conflict_rates, sign_election
 from .context import Arguments, BlockContext
 from .deltas import delta_excerpt, delta_sizes
 from .factors import loss_by_factor
+from .hands_on import break_it, by_hand, playground
 from .matrices import matrix_counts
 from .merged_answer import merged_answer
 from .open_questions import open_question
@@ -42,6 +42,7 @@ BLOCKS: dict[str, Block] = {
     "matrix-counts": matrix_counts,
     "merged-answer": merged_answer,
     "open-question": open_question,
+    "playground": playground,
     "output-error": output_error,
     "partitions-by-hand": partitions_by_hand,
     "sign-election": sign_election,

@@ -37,6 +37,7 @@ EXAMPLES = {
     "open": "0 1 2 7 13 80 85 90 95",
     "by-hand": "95 50 3 5 0",
     "break-it": "",
+    "playground": "",
 }
 """Settings, examples of questions, places in formulas, names of models and lessons, and two
 figures of papers: less than 0.002 is DARE's of large models, and Llama 2 was tried in two sizes."""
@@ -52,6 +53,7 @@ HELD = {
     "open": "",
     "by-hand": "6 72 0.08",
     "break-it": "",
+    "playground": "60 300",
 }
 """Held by the tests below, by those of test_lessons.py, and by tests/e2e/lesson_sentences.py."""
 

@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Visit
 from tests.e2e.learn.test_learn import wait_lesson
 
+RUN_MS = 120_000
 ANSWER_STEP = """step => {
     document.querySelector(`.hand-steps [data-step="${step}"]`).click();
     for (const button of document.querySelectorAll('.hand-step .choice-button')) {
@@ -39,6 +41,24 @@ def answer_five(page: Page, time: str, choice: int) -> None:
         expect(count).to_be_disabled()
         box.locator(".choice-button").nth(choice).click()
     count.click()
+
+
+@pytest.mark.long
+def test_a_try_leads_to_the_hidden_test(visit: Visit) -> None:
+    page = visit(width=390, height=844).page
+    page.evaluate("() => dppa.learn.go('playground')")
+    wait_lesson(page, "playground")
+    expect(page.get_by_role("button", name="Hidden test")).to_be_disabled()
+    box = page.locator('[data-block="playground"]')
+    expect(box).to_contain_text("of 60", timeout=RUN_MS)  # the merge to beat
+    page.get_by_role("slider", name="Next 5").press("End")
+    page.get_by_role("button", name="Try it").click()
+    expect(box.locator("tbody tr")).to_contain_text("×\u202f4", timeout=RUN_MS)
+    page.get_by_role("button", name="Hidden test").click()
+    expect(box.locator(".found")).to_contain_text("You did not beat it", timeout=RUN_MS)
+    expect(page.get_by_role("button", name="Try it")).to_be_disabled()
+    page.get_by_role("button", name="Start over").click()
+    expect(box.locator("tbody")).to_have_count(0)
 
 
 def test_what_was_answered_makes_a_lesson_done_and_is_saved(visit: Visit) -> None:
