@@ -43,7 +43,7 @@ block("playground", ({ host, result, ask }) => {
   const score = (merge, split) =>
     ask({ ...merge, split }, (/** @type {number} */ at, /** @type {number} */ of, /** @type {string} */ stage) =>
       say(news, of ? `${stage} (${at + 1} of ${of}) …` : `${stage} …`));
-  const other = () => ({ rate: goal.beats, factors: [], strength: 0 });
+  const others = (beats, split) => score({ rate: beats, factors: [], strength: 0 }, split);
   // One request at a time; what came for a goal is kept with it.
   async function run(work) {
     const state = now();
@@ -52,23 +52,26 @@ block("playground", ({ host, result, ask }) => {
     try { await work(state); say(news, ""); } catch (error) { say(news, error.message); }
     isBusy = false;
     draw();
+    if (!now().other && !news.textContent) begin(); // another goal was chosen meanwhile
   }
   function begin() {
     chosen.rate = Math.max(chosen.rate, goal.lowest);
     sliders();
     draw();
-    if (!now().other && !isBusy) run(async (state) => { state.other = await score(other(), "search"); }).then(() => {
-      if (!now().other && !news.textContent) begin(); // another goal was chosen meanwhile
-    });
+    const { beats } = goal;
+    if (!now().other && !isBusy) run(async (state) => { state.other = await others(beats, "search"); });
   }
   function tryIt() {
-    const merge = { rate: chosen.rate, factors: [...chosen.factors] };
-    run(async (state) => { state.tries.push({ ...merge, ...await score(merge, "search") }); });
+    const merge = { rate: chosen.rate, factors: [...chosen.factors] }, { beats } = goal;
+    run(async (state) => {
+      state.other ??= await others(beats, "search");
+      state.tries.push({ ...merge, ...await score(merge, "search") });
+    });
   }
   function end() {
     const { rate, factors } = best(), { name: key, title, beats } = goal;
     run(async (state) => {
-      const hidden = await score({ rate, factors }, "test"), theirs = await score(other(), "test");
+      const hidden = await score({ rate, factors }, "test"), theirs = await others(beats, "test");
       state.end = { hidden, theirs };
       const top = [...state.tries].sort((a, b) => b.right - a.right)[0];
       did(key, `${title}: best of ${state.tries.length} tries ${told(top)} on search questions, ${told(hidden)} on `
@@ -98,7 +101,7 @@ block("playground", ({ host, result, ask }) => {
     const { tries, other: theirs, end: ended } = now(), top = best();
     say(aim, `To beat: ${name(goal.beats)}, ${theirs ? `${told(theirs)} of the search questions right` : "…"}. `
       + `${tries.length} of ${most} tries.`);
-    attempt.disabled = isBusy || !theirs || Boolean(ended) || tries.length >= most;
+    attempt.disabled = isBusy || Boolean(ended) || tries.length >= most;
     finish.disabled = isBusy || !tries.length || Boolean(ended);
     again.disabled = isBusy || !tries.length;
     scroll.replaceChildren();
@@ -117,12 +120,13 @@ block("playground", ({ host, result, ask }) => {
     if (!ended) return;
     const { hidden, theirs: magnitude } = ended;
     const [before, after] = [lead(top, theirs), lead(hidden, magnitude)];
-    html("p", {}, found, `Unseen questions right: your best try ${told(hidden)}, ${name(goal.beats)} ${told(magnitude)}; `
-      + `95${THIN}% intervals ${between(hidden)} and ${between(magnitude)}.`);
+    html("p", {}, found, `Unseen questions right: your best try ${told(hidden)}, ${name(goal.beats)} `
+      + `${told(magnitude)}; 95${THIN}% intervals ${between(hidden)} and ${between(magnitude)}.`);
+    const sure = hidden.low > magnitude.high || hidden.high < magnitude.low;
     html("p", {}, found, `Its lead: ${points(before)} points on the ${items.search} search questions it was chosen by, `
       + `${points(after)} on the unseen ones. ${after < before ? "The rest was luck." : "This time luck did not help."} `
-      + `${after > 0 ? "You beat it" : "You did not beat it"}${hidden.low > magnitude.high || hidden.high < magnitude.low
-        ? "." : ", and the intervals overlap."}`);
+      + `${after > 0 ? "You beat it" : "You did not beat it"}${sure ? "."
+        : `, though ${items.test} questions are too few to be sure.`}`);
   }
   begin();
 }, { tasks: true });
