@@ -23,7 +23,7 @@ from .matrices import matrix_counts
 from .merged_answer import merged_answer
 from .open_questions import open_question
 from .pruning import output_error
-from .significance import significance_by_hand
+from .significance import significance_by_hand, two_matrices
 
 Block = Callable[[Arguments, BlockContext], dict[str, Any]]
 """Arguments and context -> JSON; numbers for the lesson's text are under "figures"."""
@@ -47,6 +47,7 @@ BLOCKS: dict[str, Block] = {
     "partitions-by-hand": partitions_by_hand,
     "sign-election": sign_election,
     "significance-by-hand": significance_by_hand,
+    "two-matrices": two_matrices,
 }
 
 STORED = ("conflict-rates", "entropy-surface", "output-error")

@@ -12,11 +12,39 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import centred, densities_at, outliers, significance
 from dppa_core.pruning.pruning_parameters import PruningParameters
 
-from .context import Arguments, BlockContext
+from ...widgets.theme import KNOWN_MODELS
+from .context import BASE, Arguments, BlockContext
 
 RATES = np.linspace(0, 0.99, 100)
 QUOTED_RATE = 0.8
 """The pruning rate used in the text."""
+MULTIPLES = np.linspace(0, 12, 49)
+
+
+def two_matrices(_arguments: Arguments, context: BlockContext) -> dict[str, Any]:
+    """Two matrices of math of one size, with most and with fewest outliers: the share of their
+    entries above each multiple of their own mean, and how the strength moves their densities."""
+    profile, parameters = context.studio.profile(BASE, KNOWN_MODELS[0]), PruningParameters()
+    alike = [item for item in profile.modules if item.numel == profile.modules[0].numel]
+    alike.sort(key=lambda item: outliers([item], parameters.k_module).share)
+    both = (alike[-1], alike[0])
+    shares = np.array([outliers([item], parameters.k_module).share for item in both])
+    steps = centred(shares, np.array([item.numel for item in both], np.float64))
+    return {
+        "multiple": parameters.k_module,
+        "multiples": MULTIPLES.tolist(),
+        "strength": parameters.strength,
+        "density": 1 - QUOTED_RATE,
+        "matrices": [
+            {
+                "name": item.module.name,
+                "numel": item.numel,
+                "above": [outliers([item], multiple).share for multiple in MULTIPLES],
+                "move": step,
+            }
+            for item, step in zip(both, (steps / np.abs(steps).max()).tolist(), strict=True)
+        ],
+    }
 
 
 def significance_by_hand(arguments: Arguments, context: BlockContext) -> dict[str, Any]:

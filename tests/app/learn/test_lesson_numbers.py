@@ -117,6 +117,19 @@ def test_how_far_densities_move() -> None:
     assert round((1 - 0.9) + 2 * pruning.strength, 9) == 0.26 and round(1 - 0.9, 9) == 0.10
 
 
+def test_two_matrices_share_one_budget(block: Callable[..., dict[str, Any]]) -> None:
+    value, whole = block("two-matrices"), block("significance-by-hand")["modules"]
+    share = {module["name"]: module["share"] for module in whole}
+    at = value["multiples"].index(value["multiple"])
+    most, least = value["matrices"]
+    assert [row["above"][at] for row in (most, least)] == [
+        share[most["name"]],
+        share[least["name"]],
+    ]
+    assert most["above"][at] > 5 * least["above"][at] and most["numel"] == least["numel"]
+    assert (most["move"], least["move"]) == (1, -1) and value["density"] == pytest.approx(0.2)
+
+
 def test_every_step_of_the_path_reads_all_prompts() -> None:
     assert RUN["batch"] == RUN["prompts"]  # so that the way lies on the surface
 

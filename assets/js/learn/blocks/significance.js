@@ -1,6 +1,7 @@
-// Dynamically Pruning by hand: a matrix's kept share over the pruning rate, and every intermediate number.
+// Dynamically Pruning: two matrices that share a budget by their outliers, and one matrix by hand, its kept share over
+// the pruning rate with every intermediate number.
 import { html, say, three, percent1, percent, THIN } from "../../base/shapes.js";
-import { select, lines } from "../charts.js";
+import { select, slide, lines } from "../charts.js";
 import { block, byChoice } from "../frame.js";
 
 const signed = (x) => (x === 0 ? "0" : `${x < 0 ? "−" : "+"}${THIN}${three(Math.abs(x))}`);
@@ -13,6 +14,42 @@ function written(a, b) {
   return [a, b, a - b].map((x) => x.toFixed(n).replace("-", "−"));
 }
 const share = (x) => `${three(100 * x)}${THIN}%`;
+
+block("two-matrices", ({ host, result }) => {
+  const { matrices, multiples, density } = result, colours = ["#D55E00", "#009E73"];
+  const title = (multiple) => `Above ${three(multiple)} times their own mean are `
+    + matrices.map(({ name, above }) => `${share(above[multiples.indexOf(multiple)])} of ${name}`).join(", ");
+  const plot = lines(host, {
+    name: "two-matrices",
+    label: "Share of the entries above a multiple of their mean, of two matrices",
+    title: title(result.multiple),
+    x: { label: "|d| as a multiple of the matrix's own mean", low: 0, high: multiples[multiples.length - 1],
+      step: multiples[1], text: three },
+    y: { label: "share of the entries above it", low: 1e-5, high: 1, log: true, text: share },
+    series: matrices.map(({ name, above }, i) => ({ label: name, colour: colours[i], dash: i ? "7 4" : "none",
+      points: above.map((y, k) => [multiples[k], y]) })),
+    slider: "Threshold",
+    at: result.multiple,
+    onAt: (multiple) => plot.update({ title: title(multiple) }),
+    how: `Both have ${count(matrices[0].numel)} entries. DP counts above ${result.multiple} times the mean.`,
+  });
+  const strength = slide(host, "budget-strength", "Strength λ", [0, density, 0.01], draw);
+  const bar = html("div", { class: "budget", "aria-hidden": "true" }, host);
+  const parts = matrices.map((_, i) => html("span", { style: `border-color:${colours[i]}` }, bar));
+  const budget = html("p", { class: "how", role: "status" }, host);
+  function draw(value) {
+    strength(value, three(value));
+    const kept = matrices.map(({ name, move }, i) => {
+      const share = density + move * value;
+      parts[i].style.flexGrow = String(100 * share);
+      say(parts[i], percent(share));
+      return `${percent(share)} of ${name}`;
+    });
+    say(budget,
+      `Kept: ${kept.join(", ")}; together always ${percent(density)} of both, the budget at ${percent(1 - density)} pruned.`);
+  }
+  draw(result.strength);
+});
 
 block("significance-by-hand", ({ host, args, result, ask }) => {
   let data = result, at = 0.8;
