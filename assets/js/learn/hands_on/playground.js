@@ -124,7 +124,7 @@ block("playground", ({ host, result, ask }) => {
       + `${told(magnitude)}; 95${THIN}% intervals ${between(hidden)} and ${between(magnitude)}.`);
     const sure = hidden.low > magnitude.high || hidden.high < magnitude.low;
     html("p", {}, found, `Its lead: ${points(before)} points on the ${items.search} search questions it was chosen by, `
-      + `${points(after)} on the unseen ones. ${after < before ? "The rest was luck." : "This time luck did not help."} `
+      + `${points(after)} on the unseen ones. ${after < before ? "The rest was luck." : "Luck did not help."} `
       + `${after > 0 ? "You beat it" : "You did not beat it"}${sure ? "."
         : `, though ${items.test} questions are too few to be sure.`}`);
   }
