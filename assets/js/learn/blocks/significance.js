@@ -46,7 +46,7 @@ block("two-matrices", ({ host, result }) => {
       return `${percent(share)} of ${name}`;
     });
     say(budget,
-      `Kept: ${kept.join(", ")}; together always ${percent(density)} of both, the budget at ${percent(1 - density)} pruned.`);
+      `Kept: ${kept.join(", ")}; always ${percent(density)} of both, the budget at ${percent(1 - density)} pruned.`);
   }
   draw(result.strength);
 });
