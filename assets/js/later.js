@@ -9,6 +9,7 @@ import "./plots/matrix.js";
 import "./pinned/breaks.js";
 import "./controls/embed.js";
 import "./controls/levels.js";
+import "./stage/guide.js";
 import "./stage/stage.js";
 import "./stage/verdict.js";
 import "./panes/own-questions.js";

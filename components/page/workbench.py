@@ -20,6 +20,7 @@ from ..session.json_form import factors_json, models_json, overrides_json
 from ..session.method_choice import catalogue, method_json
 from ..session.presets import first_session
 from ..session.session import Session
+from ..session.state import state_of
 from ..views.chat.chat import build_chat
 from ..views.controls.models import ModelsView, build_own, build_preset
 from ..views.controls.prune import AdvancedPruning, build_advanced, build_rate, build_significance
@@ -37,7 +38,7 @@ from ..views.see.compare import add_compare
 from ..views.see.counts import add_counts
 from ..views.see.experiments import RESULTS, add_experiments
 from ..views.see.matrix import add_matrix
-from ..views.see.pinned import build_pinned
+from ..views.see.pinned import build_pinned, opening_question
 from ..views.see.see import build_see
 from ..widgets.browser_parts import live, static
 from ..widgets.controls import Controls
@@ -84,7 +85,9 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
     offer = live("offer", None, events=("look", "check", "fetch", "stop"))
     with gr.Row(elem_id="work"):
         with gr.Column(elem_id="strip-column"):
-            static(SCRIPT, "script")
+            with gr.Row(elem_id="script-row"):
+                static(SCRIPT, "script")
+                live("guide", {"state": state_of(session), "question": opening_question()})
             live("strip", None)
         with gr.Column(elem_id="shape-column"):
             controls, models, pruning = _build_shape(session, studio, preset)

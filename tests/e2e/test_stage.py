@@ -132,3 +132,47 @@ def test_each_station_opens_what_it_shows_and_the_choice_is_remembered(stage: St
     page.locator("#page-open").click()
     assert page.evaluate("document.body.dataset.page") == "stage"
     assert page.evaluate("document.body.dataset.view") == "modules"
+
+
+WAY = [(1440, 900, "light"), (390, 844, "dark")]
+NEXT_FACTOR = "#amplify .factor-row input[type=range] >> nth=1"
+
+
+def act(studio: Studio, number: int) -> None:
+    """What a station of the guided way waits for; the others wait for nothing."""
+    page = studio.page
+    match number:
+        case 2:
+            studio.set_range(studio.rate, 95)
+        case 4:
+            page.locator("#focus").select_option("zoo:law")
+        case 5:
+            studio.set_range(page.locator(NEXT_FACTOR), 3)
+        case 6 | 7:
+            button = page.get_by_role("button", name="DPPA 83" if number == 6 else "whole 97")
+            button.focus()
+            page.keyboard.press("Enter")
+        case 8:
+            studio.set_range(page.locator("#models input[type=range]").first, 0)
+
+
+@pytest.mark.parametrize("stage", WAY, indirect=True, ids=str)
+def test_the_guided_way_is_walked_left_and_resumed_by_keys(stage: Studio) -> None:
+    page, way = stage.page, stage.page.locator(".guide")
+    page.locator("#guide-open").focus()
+    page.keyboard.press("Enter")
+    for number in range(1, 9):
+        expect(way.locator("h2")).to_contain_text(f"{number} of 8")
+        expect(way.locator(".guide-next")).to_be_hidden()
+        way.locator(".guide-options button").first.focus()
+        page.keyboard.press("Enter")
+        act(stage, number)
+        expect(way.locator(".guide-next")).to_be_visible(timeout=ANSWER_MS)
+        expect(way.locator(".guide-then")).not_to_be_empty()
+        way.locator(".guide-next").focus()
+        page.keyboard.press("Enter")
+        if number == 3:
+            page.keyboard.press("Escape")
+            expect(way).to_have_count(0)
+            page.locator("#guide-open").click()
+    expect(way).to_contain_text("That is DPPA")

@@ -291,6 +291,5 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     if (held) text.firstElementChild?.focus({ preventScroll: true });
   }
   const first = recalled();
-  const opens = pageNow() === "stage" ? examples[get()?.opens ?? 0] : examples[0];
-  choose(first || opens?.prompt || "");
+  choose(first || (pageNow() === "stage" && get()?.opens) || examples[0]?.prompt || "");
 });

@@ -78,13 +78,17 @@ def opening_answers() -> dict[str, Any]:
     return answers
 
 
+def opening_question() -> str:
+    """The question that the stage opens with."""
+    return example_items(OPENS)[0].prompt
+
+
 def build_pinned() -> PinnedView:
     """Build the question, its answer, and the hidden parts of next tokens and curves."""
-    offered = examples()
     value = {
-        "examples": offered,
+        "examples": examples(),
         "alone": opening_answers()["alone"],
-        "opens": next(n for n, example in enumerate(offered) if example["domain"] == OPENS),
+        "opens": opening_question(),
     }
     answer = live("pinned", value, events=("move", "rest"))
     next_tokens = live("next", None, events=("look",))
