@@ -84,7 +84,7 @@ def verdict_of(recipe: MergeRecipe) -> str:
     beside = _beside(recipe, merge)
     if merge is None:
         others = f" Of the same models, with searched settings: {beside}." if beside else ""
-        return f"Not scored yet (see Score).{others}"
+        return f"Not scored yet.{others}"
     owners = "its models'" if len(merge.models) > 1 else "its model's"
     questions, share = f"{merge.questions:,}", _percent(merge.kept)
     kept = f"This merge keeps {share} of {owners} own accuracy, on {questions} questions."

@@ -103,9 +103,7 @@ def test_one_model_is_compared_with_its_own_merges():
 )
 def test_changed_settings_are_not_scored_yet(session):
     verdict = verdict_of(session.recipe())
-    assert verdict.startswith(
-        "Not scored yet (see Score). Of the same models, with searched settings"
-    )
+    assert verdict.startswith("Not scored yet. Of the same models, with searched settings")
     at = "" if session.pruning and session.rate == 0.8 else f" (at {80}\u202f%)"
     assert f"DPPA{at} {kept('dppa', 0.8)}, magnitude{at} {kept('magnitude', 0.8)}." in verdict
 
@@ -125,7 +123,7 @@ def test_models_trained_apart_have_the_figures_of_the_study():
     """Whole 17.8 % of their accuracy; pruned by 80 % of all entries, the nearest rate measured."""
     verdict = verdict_of(presets()["Trained apart: math + finance + law"].recipe())
     assert verdict == (
-        "Not scored yet (see Score). Of the same models, with searched settings: task arithmetic "
+        "Not scored yet. Of the same models, with searched settings: task arithmetic "
         "18\u202f%, DPPA (at 80\u202f%) 13\u202f%, magnitude (at 80\u202f%) 16\u202f%."
     )
 
