@@ -44,6 +44,15 @@ def words_by_hand(page: Path) -> int:
     return 0 if page.name in LONGER else len(text.split())
 
 
+def test_a_lesson_says_truly_where_ties_keeps_more_than_dppa() -> None:
+    lesson = (ROOT / "assets" / "lessons" / "06-conflict.md").read_text("utf-8")
+    assert "On SmolLM2, a real model trained once, TIES kept more than DPPA, perhaps" in lesson
+    figures = json.loads(FIGURES.read_text("utf-8"))
+    real, toys = (figures[name] for name in ("leaderboard-smollm2", "leaderboard"))
+    assert real["retention"]["ties"] > real["retention"]["dppa"]
+    assert "ties" not in real["more than DPPA"] and "ties" in toys["less than DPPA"]
+
+
 PAGE = """Kept: 93.4 %, 1,600 items, place 4th (`0.08`), [see](x-12.md).
 
 <!-- table: one -->
