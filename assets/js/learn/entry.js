@@ -1,6 +1,7 @@
 // The entry to Learn: its button, its address, its requests to the server. Lessons and the modules that
 // draw them are loaded when Learn is first opened.
 import { say, put, html } from "../base/shapes.js";
+import { pageNow } from "../session/page_mode.js";
 import { paint, redraw, part } from "../session/parts.js";
 
 const AGAIN_MS = 500, LOST_MS = 30_000;
@@ -96,7 +97,7 @@ const addressWith = (name) => {
 function name() {
   const button = document.getElementById("learn-open");
   if (!button) return;
-  say(button, learn.open ? "Workbench" : "Learn");
+  say(button, !learn.open ? "Learn" : pageNow() === "stage" ? "Stage" : "Workbench");
   put(button, "aria-pressed", Boolean(learn.open));
   button.hidden = closed();
 }

@@ -156,3 +156,5 @@ def test_a_link_that_names_nothing_known_says_so(visit: Visit, link: str) -> Non
     studio.page.goto(f"{studio.url}/?{link}", wait_until="commit")
     wait_lesson(studio.page, "delta")
     expect(studio.page.locator(".lesson .problem")).to_contain_text("names no lesson")
+    if "learn" in link:  # the way back is named after what is there
+        expect(studio.page.locator("#learn-open")).to_have_text("Stage")
