@@ -36,8 +36,18 @@ LIVING, FIGURE_WIDTH = "living", 860
 DOCS_PICTURES = ROOT / "docs" / "pictures"
 
 
+def stage(studio: Studio) -> None:
+    """What the page opens with."""
+    studio.page.locator("#page-open").click()
+    studio.page.locator("#strip .station").first.wait_for()
+    _attached(studio.page, '#pinned-text[data-state="whole"]')
+    _top(studio)
+
+
 def chat(studio: Studio, others: Sequence[str] = ("zoo:base",)) -> None:
     """The first question, answered by all models."""
+    if studio.page.evaluate("document.body.dataset.page") == "stage":
+        studio.page.locator("#page-open").click()
     studio.open_pane("chat")
     studio.page.locator('#examples button.example[data-domain="math"]').first.click()
     studio.page.wait_for_function("() => document.querySelector('#prompt textarea').value")
@@ -132,7 +142,7 @@ def hands(studio: Studio) -> None:
 
 
 STEPS: tuple[Callable[[Studio], None], ...] = (
-    *(chat, score, search, export),
+    *(stage, chat, score, search, export),
     *(drill, sparsity, distance, attribution, experiments),  # beside the export, which stays open
     *(lesson, hands, real_model),
 )

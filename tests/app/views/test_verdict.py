@@ -13,6 +13,7 @@ from components.session.method_choice import MethodChoice
 from components.session.presets import first_session, presets
 from components.session.state import session_from_state
 from components.views.see.verdict import (
+    WHEN_TO_PRUNE,
     asked_questions,
     before_scoring,
     measured,
@@ -215,3 +216,10 @@ def test_each_purpose_has_the_merge_that_the_leaderboard_names():
     start = "a twentieth of each matrix: DPPA ({:.1f}\u202f%), before Magnitude pruning ({:.1f}"
     assert start.format(*(100 * share for share in smallest)) in text
     assert text.endswith(f"EMR-Merging {kept['emr']}.") and "on 1,600 test questions" in text
+
+
+def test_page_readme_and_lesson_say_alike_when_to_prune():
+    root = DATA.parents[1]
+    for file in (root / "README.md", root / "assets" / "lessons" / "08-comparison.md"):
+        text = " ".join(file.read_text("utf-8").split())
+        assert WHEN_TO_PRUNE.lower() in text.lower(), file
