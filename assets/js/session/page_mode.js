@@ -44,5 +44,7 @@ document.addEventListener("click", (event) => {
 // At every draw: Gradio may mount the title late.
 paint(() => {
   const button = document.getElementById("page-open");
-  if (button) say(button, nextPage().label);
+  if (!button) return;
+  say(button, nextPage().label);
+  button.hidden = searchParams.has("class"); // its link says what is there
 });
