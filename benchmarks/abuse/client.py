@@ -32,7 +32,8 @@ CHOICES = {
     "attribution-prompt": "What is 17 minus 9?",
     "drill": '{"model": "zoo:math", "layer": 0, "kind": "down"}',
     "losses": '"zoo:math"',
-    "learn": '{"id": 1, "asks": [{"key": "k", "what": "block", "name": "entropy-surface"}]}',
+    "learn": '{"id": 1, "asks": [{"key": "k", "what": "block", "name": "entropy-surface", '
+    '"arguments": {"first": "zoo:finance"}}]}',
 }
 """elem_id -> value: the most work that each event allows."""
 
