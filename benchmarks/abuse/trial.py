@@ -32,7 +32,8 @@ NETWORK, HOST = "198.51.100", 9
 WARM_SECONDS, START_SECONDS, SETTLE_SECONDS = 60.0, 2.0, 30.0
 """Of the warm-up, of an attack before the first question, and after an attack."""
 LESSON_BLOCKS = ({"first": "zoo:finance"}, {"first": "zoo:law", "second": "zoo:math"})
-"""Arguments of the slowest block, whose usual case is stored. Two lessons at once have all threads of their pool."""
+"""Arguments of the slowest block, of whose usual case the result is stored. Two lessons at once
+have all threads of their pool."""
 ASK_EVERY, PAUSE = 10.0, 0.2
 """Seconds between two questions, and between two rests of the thumb."""
 
