@@ -79,7 +79,10 @@ def palette_css() -> str:
     """The palette as CSS variables, light by default and dark below `.dark`."""
     light = "".join(f"--d-{name}:{pair[0]};" for name, pair in PALETTE.items())
     dark = "".join(f"--d-{name}:{pair[1]};" for name, pair in PALETTE.items())
-    return f":root{{{light}--d-base:{BASE_COLOUR};}}\n.dark{{{dark}}}"
+    models = "".join(
+        f"--of-{name.removeprefix('zoo:')}:{colour};" for name, colour in COLOURS_OF_MODELS.items()
+    )
+    return f":root{{{light}{models}--d-base:{BASE_COLOUR};}}\n.dark{{{dark}}}"
 
 
 def page_head() -> str:

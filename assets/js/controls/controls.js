@@ -8,7 +8,9 @@ import { paint, redraw, part, server } from "../session/parts.js";
 
 /** Every list of factors at once, where bands come or go. @type {(change: (factors: number[]) => number[]) => void} */
 export let changeFactors = () => {};
-const colour = (reference) => server.names[reference]?.colour ?? "var(--d-accent)";
+// Before the first plot is there, the page's own styles know the embedded models.
+const colour = (reference) =>
+  server.names[reference]?.colour ?? `var(--of-${CSS.escape(reference.replace(/^zoo:/, ""))}, var(--d-accent))`;
 
 export const label = (reference) => server.names[reference]?.label ?? reference.replace(/^zoo:/, "");
 

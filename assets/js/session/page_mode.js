@@ -38,6 +38,10 @@ const asked = searchParams.get("view") ?? "";
 const needsAll = ["class", "tab", "pane"].some((name) => searchParams.has(name));
 const first = [asked, needsAll ? "workbench" : "", recalled()].find((name) => PAGES.includes(name));
 openPage(first ?? "stage", false);
+// What the server draws of the first preset is hidden where another merge or question opens.
+const isNew = () => { try { return sessionStorage.length === 0; } catch { return true; } };
+const isOther = ["c", "q", "learn", "class"].some((name) => searchParams.has(name));
+document.body.dataset.opening = isOther || !isNew() ? "other" : "usual";
 document.addEventListener("click", (event) => {
   if (event.target instanceof Element && event.target.closest("#page-open")) openPage(nextPage().name);
 });

@@ -8,6 +8,7 @@ import math
 import threading
 from contextlib import closing
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dppa_core.tasks.item_files import read_items
 from dppa_core.tasks.own_items import OwnItem
 
 from ...session.json_form import asked_keys
+from ...session.presets import presets
 from ...session.session import Session
 from ...session.shipped import shipped
 from ...widgets.browser_parts import live
@@ -83,6 +85,16 @@ def opening_question() -> str:
     return example_items(OPENS)[0].prompt
 
 
+def _opening_html() -> str:
+    """The question and the first preset's answer, until scripts draw them."""
+    question = opening_question()
+    answer = opening_answers()["merged"][next(iter(presets()))][question]
+    return (
+        f'<section class="pinned opening"><p class="pinned-head">{escape(question)}</p>'
+        f"<p>{escape(answer)}</p></section>"
+    )
+
+
 def build_pinned() -> PinnedView:
     """Build the question, its answer, and the hidden parts of next tokens and curves."""
     value = {
@@ -90,7 +102,7 @@ def build_pinned() -> PinnedView:
         "alone": opening_answers()["alone"],
         "opens": opening_question(),
     }
-    answer = live("pinned", value, events=("move", "rest"))
+    answer = live("pinned", value, events=("move", "rest"), skeleton=_opening_html())
     next_tokens = live("next", None, events=("look",))
     return PinnedView(answer, next_tokens, build_curve())
 

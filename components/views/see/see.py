@@ -25,6 +25,7 @@ from .verdict import (
     asked_questions,
     before_scoring,
     of_other_trainings,
+    opening_html,
     shown_merges,
     verdict_of,
     which_for_what,
@@ -61,7 +62,7 @@ def build_see() -> SeeView:
         "when": WHEN_TO_PRUNE,
         "asked": asked_questions(),
     }
-    verdict = live("verdict", verdict_value)
+    verdict = live("verdict", verdict_value, skeleton=opening_html())
     beforehand = live("beforehand", None, events=("merge",))
     plots = live("plots", None, skeleton=SKELETON)
     exact = live("exact", None, events=("rest",), skeleton='<p class="numbers">&nbsp;</p>')

@@ -78,6 +78,16 @@ def asked_questions() -> dict[str, Any]:
     return asked
 
 
+def opening_html() -> str:
+    """The number of the first preset and the sentence below it, until scripts draw them."""
+    opening = before_scoring(first_session().recipe())
+    number = _percent(opening["kept"]) if opening else "…"
+    return (
+        f'<p class="kept-figure opening"><strong class="kept-number">{number}</strong>'
+        f'<span>of its models\' own accuracy</span></p><p class="when">{WHEN_TO_PRUNE}</p>'
+    )
+
+
 def verdict_of(recipe: MergeRecipe) -> str:
     """One or two sentences: the retention of this merge, and of other merges of its models."""
     merge = _measurement(recipe)
