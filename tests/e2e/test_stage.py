@@ -26,8 +26,9 @@ WORDS = """() => {
 CONTROLS = """() => [...document.querySelectorAll('button, input, select, textarea, a, summary')]
     .filter((one) => {
         const box = one.getBoundingClientRect();
-        return one.checkVisibility() && !one.closest('#skip') && one.tabIndex >= 0 && box.width > 1
-            && box.top < innerHeight && box.bottom > 0;
+        const usable = !one.disabled && one.tabIndex >= 0 && !one.closest('#skip');
+        return one.checkVisibility() && usable && box.width > 1 && box.top < innerHeight
+            && box.bottom > 0;
     }).length"""
 SIZES = """() => {
     const sizes = new Set();
