@@ -28,6 +28,14 @@ let latest = null;
 /** The values of the latest frame; null before the first. */
 export const view = () => latest;
 export const makeView = () => (latest = viewNow());
+/** The values of another model in this frame. @param {string} reference */
+export const viewOf = (reference) => {
+  const { focus } = controls.state;
+  controls.state.focus = reference;
+  const values = viewNow();
+  controls.state.focus = focus;
+  return values;
+};
 function viewNow() {
   const table = tables.table();
   const shows = controls.shows();

@@ -11,10 +11,8 @@ const STATIONS = ["models", "delta", "prune", "amplify", "add"];
 
 /** The frame's values of every model that takes part. @returns {any[]} */
 function parts() {
-  const { focus, models } = controls.state;
-  const all = models.filter(controls.decides).map((model) => {
-    controls.state.focus = model.ref;
-    const view = frame.makeView(), factors = controls.factorsOf(model.ref);
+  const all = controls.state.models.filter(controls.decides).map((model) => {
+    const view = frame.viewOf(model.ref), factors = controls.factorsOf(model.ref);
     let whole = 0, left = 0; // squared lengths
     for (const cell of view.cells) {
       whole += cell.squares;
@@ -26,7 +24,6 @@ function parts() {
     return { ref: model.ref, colour: server.names[model.ref].colour, factors, view,
       share: view.shows === "whole" ? 1 : view.share, added: model.coefficient * Math.sqrt(left / whole) };
   });
-  controls.state.focus = focus;
   const longest = Math.max(1, ...all.map(({ added }) => Math.abs(added)));
   const highest = Math.max(2, ...all.flatMap(({ factors }) => factors));
   return all.map((part) => ({ ...part, longest, highest }));
