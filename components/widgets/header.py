@@ -38,8 +38,8 @@ PANES = ("see", "chat", "score", "search", "export")
 
 SCRIPT = (
     "<ol><li>Drag the pruning rate to 95\u202f%: it breaks.</li>"
-    "<li>Take <b>DPPA</b>: two factors mend it.</li>"
-    "<li>Not short of space? <b>Whole</b> is better.</li></ol>"
+    "<li>Press <b>DPPA</b> in the row of four: searched factors mend it.</li>"
+    "<li>Not short of space? Press <b>whole</b>: better.</li></ol>"
 )
 """What to do on the stage first."""
 

@@ -187,6 +187,7 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
     ask("take", { models: modelSet, key: shownKey, ...place });
   }
   function fill(/** @type {any} */ { list, about, shown: run, models: sets, chosen: place }) {
+    if (host.dataset.shown === run.key && modelSet === place) return; // asked twice: what is open stays open
     modelSet = place;
     models.replaceChildren();
     for (const { title, place: value } of sets) html("option", { value }, models, title);

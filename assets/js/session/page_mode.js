@@ -48,7 +48,5 @@ document.addEventListener("click", (event) => {
 // At every draw: Gradio may mount the title late.
 paint(() => {
   const button = document.getElementById("page-open");
-  if (!button) return;
-  say(button, nextPage().label);
-  button.hidden = searchParams.has("class"); // its link says what is there
+  if (button) say(button, nextPage().label);
 });

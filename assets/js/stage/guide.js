@@ -22,6 +22,7 @@ let panel = null;
 
 function leave() {
   document.querySelector("[data-guided]")?.removeAttribute("data-guided");
+  delete document.body.dataset.guide;
   panel?.remove();
   panel = null;
   place = -1;
@@ -41,8 +42,10 @@ function go(next) {
   const step = STEPS[next];
   if (!step) { end(box); return; }
   const target = document.querySelector(step.at);
-  target?.setAttribute("data-guided", "");
-  target?.scrollIntoView({ block: "nearest" });
+  target?.setAttribute("data-guided", step.hides ? "hidden" : "");
+  document.body.dataset.guide = "predict";
+  put(box, "data-edge", step.at === "#sliders-box" ? "top" : "bottom"); // on a phone it covers no target
+  target?.scrollIntoView({ block: window.innerWidth > 900 ? "nearest" : "start" });
   head(box, `${next + 1} of ${STEPS.length}: ${step.title}`);
   html("p", {}, box, step.ask);
   const options = html("div", { class: "guide-options", role: "group", "aria-label": "Your prediction" }, box);
@@ -50,6 +53,7 @@ function go(next) {
     const button = html("button", { type: "button", class: "small" }, options, text);
     button.addEventListener("click", () => {
       chosen = i;
+      document.body.dataset.guide = "act";
       for (const one of buttons) { one.disabled = true; put(one, "aria-pressed", one === button); }
       say(act, step.act);
       redraw();
@@ -79,6 +83,8 @@ function end(box) {
   html("p", {}, box, "Undo takes your steps back. The lessons explain each of them; the workbench has every control.");
   const lessons = html("button", { type: "button", class: "small", "data-opens": "delta" }, box, "Lessons");
   lessons.addEventListener("click", leave);
+  const back = html("button", { type: "button", class: "small" }, box, "Back to the first merge");
+  back.addEventListener("click", () => { history.goTo(opens.state); leave(); });
 }
 
 function begin() {

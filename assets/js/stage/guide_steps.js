@@ -11,12 +11,13 @@ const isPressed = (/** @type {string} */ name) =>
 const keeps = () => `It keeps ${document.querySelector(".kept-number")?.textContent}. `;
 
 /**
- * `right` is the place of the right option; without `done` reading is enough.
- * @type {{at: string, title: string, ask: string, options: string[], right: number, act: string,
+ * `right` is the place of the right option; one that `hides` shows its target after the prediction; without `done`
+ * reading is enough.
+ * @type {{at: string, title: string, hides?: boolean, ask: string, options: string[], right: number, act: string,
  *   done?: () => boolean, outcome: () => string}[]}
  */
 export const STEPS = [
-  { at: "#pinned", title: "One base, three models", right: 0,
+  { at: "#pinned", title: "One base, three models", hides: true, right: 0,
     ask: "Math, finance and law were trained from one base. Who tells the tone of a headline?",
     options: ["Finance, and the merge", "All three, and the base"],
     act: "Read the five answers.",
@@ -26,12 +27,12 @@ export const STEPS = [
     options: ["stays right", "goes wrong"],
     act: "Drag the pruning rate to 95 %.",
     done: () => controls.state.rate >= 94 && controls.pruner() !== null && isWritten(), outcome: says },
-  { at: "#verdict", title: "One answer is no measure", right: 0,
+  { at: "#verdict", title: "One answer is no measure", hides: true, right: 0,
     ask: "How much of what the three models know is left now?",
     options: ["About a third", "About two thirds"],
     act: "Read the large number.",
     outcome: () => `${keeps()}It counts many questions; one broken answer could be chance.` },
-  { at: "#plots", title: "A rate for every matrix", right: 1,
+  { at: "#plots", title: "A rate for every matrix", hides: true, right: 1,
     ask: "DPPA prunes a matrix less where its changes stand out. The layers keep …",
     options: ["all the same share", "very different shares"],
     act: "Choose law in the list of matrices.",
@@ -42,13 +43,13 @@ export const STEPS = [
     options: ["The strongest half", "The next half"],
     act: "Set the factor of the next half to 3.",
     done: () => (controls.factorsFor(controls.state.factors)[1] ?? 1) >= 2.9 && isWritten(), outcome: says },
-  { at: "#verdict", title: "Search", right: 1,
+  { at: "#verdict", title: "Search", hides: true, right: 1,
     ask: "A search tried as many settings for one factor as for DPPA's two. At 95 % more is kept by …",
     options: ["one factor", "DPPA"],
     act: "Press DPPA in the row of four.",
     done: () => isPressed("DPPA"),
-    outcome: () => `${keeps()}The row shows both. At 80 % they hardly differ.` },
-  { at: "#verdict", title: "When not to prune", right: 1,
+    outcome: () => `${keeps()}The search chose a smaller strength too, so matrices differ less. At 80 % both hardly differ.` },
+  { at: "#verdict", title: "When not to prune", hides: true, right: 1,
     ask: "And all changes added whole, without pruning, keep …",
     options: ["less than DPPA", "more than DPPA"],
     act: "Press whole in the row of four.",
@@ -57,7 +58,7 @@ export const STEPS = [
   { at: "#models-box", title: "Coefficients", right: 0,
     ask: "A coefficient weighs a whole model, a factor a band of its changes. Without math the merge loses …",
     options: ["what math knew", "some of everything"],
-    act: "Drag math to 0.",
-    done: () => controls.state.models.some(({ ref, coefficient }) => ref === "zoo:math" && coefficient === 0),
+    act: "Drag math to 0, a third from the left; below 0 it is subtracted.",
+    done: () => controls.state.models.some(({ ref, coefficient }) => ref === "zoo:math" && Math.abs(coefficient) <= 0.05),
     outcome: () => "This answer stays as it was. Ask a question of math: that one goes wrong." },
 ];

@@ -102,8 +102,8 @@ const BUILD = {
 
 /** Station -> its sentence. @type {Record<string, (all: any[]) => string>} */
 const CAPTIONS = {
-  models: (all) => `${all.length} ${all.length === 1 ? "model" : "models"} made from one base`,
-  delta: () => "what each changed, small to large",
+  models: (all) => `${all.length} ${all.length === 1 ? "model" : "models"} of one base`,
+  delta: () => "changes, small to large",
   prune: (all) => {
     const shares = [...new Set(all.map(({ share }) => percent(share)))];
     return all.every(({ share }) => share > ALL) ? "all of it stays" : `${shares.join(", ")} of it stays`;
@@ -111,7 +111,7 @@ const CAPTIONS = {
   amplify: ([{ factors }]) =>
     (factors.every((/** @type {number} */ x) => x === 1) ? `×${THIN}1: as it is`
       : factors.map((/** @type {number} */ x) => `×${THIN}${three(x)}`).join(", then ")),
-  add: () => "length added to the base, of the whole change",
+  add: () => "of its length is added",
 };
 
 /**

@@ -54,7 +54,7 @@ def of_other_trainings() -> str:
     were trained separately. Retention depends on the training, not only on the pruning."""
     apart = replace(presets()[TRAINED_APART], rate=first_session().rate, partitions=2)
     beside = _beside(apart.recipe(), None)
-    return f"Toys, trained once, to be merged; trained apart: {beside}."
+    return f"Toys trained to be merged. Trained apart: {beside}."
 
 
 @cache

@@ -173,7 +173,7 @@ def test_a_tab_asks_search_questions_that_the_own_models_know():
 
 def test_beside_the_four_stands_what_other_trainings_keep():
     assert of_other_trainings() == (
-        "Toys, trained once, to be merged; trained apart: task arithmetic 18\u202f%, DPPA "
+        "Toys trained to be merged. Trained apart: task arithmetic 18\u202f%, DPPA "
         "13\u202f%, magnitude 16\u202f%."
     )
 
