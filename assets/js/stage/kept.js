@@ -60,7 +60,8 @@ export function keptFigure(host, asked) {
   }
   function begin() {
     const key = controls.key(), merge = mergeNow();
-    if (key === waiting || measured.has(key) || tab.state !== "ready" || !merge || document.hidden) return;
+    const isFree = tab.state === "ready" && !document.hidden && line.checkVisibility();
+    if (key === waiting || measured.has(key) || !isFree || !merge) return;
     waiting = key;
     clearTimeout(timer);
     timer = setTimeout(() => { if (controls.key() === key) measure(key, merge); else waiting = ""; }, REST_MS);
