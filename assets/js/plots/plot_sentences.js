@@ -107,7 +107,8 @@ export function heatmap(view, focus) {
     return `${who} keeps ${percent(energy)} of its squared change, `
       + `${alike ? "alike in all matrices" : `${matrices(worst)} least`}`;
   }
-  if (best.value - worst.value < 0.01) return `At ${level(rate)}, every kind of matrix in ${who} keeps about the same share`;
+  if (best.value - worst.value < 0.01)
+    return `At ${level(rate)}, every kind of matrix in ${who} keeps about the same share`;
   const does = quantity === "rate" ? "lose" : "keep";
   return `${first(matrices(best))} ${does} most of ${who} (${percent(best.value)}), `
     + `${kinds(worst).replace(/ of$/, "")} least (${percent(worst.value)})`;

@@ -48,7 +48,7 @@ export const STEPS = [
     options: ["one factor", "DPPA"],
     act: "Press DPPA in the row of four.",
     done: () => isPressed("DPPA"),
-    outcome: () => `${keeps()}The search chose a smaller strength too, so matrices differ less. At 80 % both hardly differ.` },
+    outcome: () => `${keeps()}The search chose a smaller strength too. At 80 % both hardly differ.` },
   { at: "#verdict", title: "When not to prune", hides: true, right: 1,
     ask: "And all changes added whole, without pruning, keep …",
     options: ["less than DPPA", "more than DPPA"],
@@ -59,6 +59,7 @@ export const STEPS = [
     ask: "A coefficient weighs a whole model, a factor a band of its changes. Without math the merge loses …",
     options: ["what math knew", "some of everything"],
     act: "Drag math to 0, a third from the left; below 0 it is subtracted.",
-    done: () => controls.state.models.some(({ ref, coefficient }) => ref === "zoo:math" && Math.abs(coefficient) <= 0.05),
+    done: () => controls.state.models
+      .some(({ ref, coefficient }) => ref === "zoo:math" && Math.abs(coefficient) <= 0.05),
     outcome: () => "This answer stays as it was. Ask a question of math: that one goes wrong." },
 ];
