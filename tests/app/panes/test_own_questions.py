@@ -106,6 +106,7 @@ def test_everybody_is_asked_the_test_split_and_marked_item_by_item(studio: Studi
         ), "marked by what is shown"
 
 
+@pytest.mark.long
 def test_a_list_for_each_model_tells_what_is_kept_of_each() -> None:
     studio = Studio(public=True)  # the embedded models, which know some answers
     questions = request("", math=APPLES, law=CLAUSES)

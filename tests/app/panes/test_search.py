@@ -194,6 +194,7 @@ def test_a_grid_has_a_cell_for_every_pair_that_can_be_taken_over(studio: Studio)
     assert value_text("rate", 0.7) == "70\u202f%" and value_text("factor", 1.2) == "1.2"
 
 
+@pytest.mark.long
 def test_a_search_goes_on_where_it_was_and_repeats_nothing(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
