@@ -1,7 +1,7 @@
-"""Run the tests: those without a browser on all cores, then browser tests three at a time.
+"""Run the tests: those without a browser on all cores, then browser tests two at a time.
 
-A browser test mostly waits for its page: three of them, each with its own app and browser, keep two
-cores busy. The others disturb its timings, so a failed one is run once more alone, and both
+A browser test mostly waits for its page: two of them, each with its own app and browser, keep two
+cores busy. The other disturbs its timings, so a failed one is run once more alone, and both
 outcomes are printed. Of a browser test with several widths or themes one case is run, a different
 one for each test, and of other tests some; DPPA_CASES=all runs all. Arguments are passed on to both
 runs of pytest.
@@ -19,7 +19,7 @@ FULL = ["--last-failed", "--assert=rewrite", "-rA", "--maxfail=10"]
 WORKERS = (os.cpu_count() or 1) + 1  # some wait for a disk, or for a process they have started
 # Every worker imports its files, which takes seconds: each half gets only its own.
 PLAIN = ["--ignore=tests/e2e", "-n", str(WORKERS), "--dist", "worksteal"]
-BROWSER = ["-m", "browser", "--ignore-glob=tests/[!e]*", "-n", "3", "--dist", "worksteal"]
+BROWSER = ["-m", "browser", "--ignore-glob=tests/[!e]*", "-n", "2", "--dist", "worksteal"]
 
 
 def run(half: list[str], arguments: list[str]) -> int:

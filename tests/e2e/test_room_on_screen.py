@@ -30,6 +30,7 @@ PASTE = """([place, text]) => {
 }"""
 
 
+@pytest.mark.long
 def test_the_second_turn_of_three_models_is_in_view_from_its_question_on(studio: Studio) -> None:
     studio.wait_models()
     choose_targets(studio, "merged", "base", "math")

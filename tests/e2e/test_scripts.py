@@ -89,6 +89,7 @@ def test_a_curve_names_what_does_not_change_only_once_all_is_measured(page: Page
     assert said(all_of, True, changed).startswith("The answer first changes between 50 % and 99 %.")
 
 
+@pytest.mark.long
 def test_the_page_marks_replies_as_the_library_does(page: Page) -> None:
     load(page, "tab/marks")
     every = [item for domain in DOMAINS for item in (*items(domain), *example_items(domain))]
@@ -310,6 +311,7 @@ def random_plan(seed: int) -> tuple[dict[str, Any], dict[str, list[float]]]:
     return {"packed": table, "overrides": list(held.items()), "levels": list(levels)}, kept
 
 
+@pytest.mark.long
 def test_densities_are_those_of_python_on_random_plans(page: Page) -> None:
     """Between the table's rates, one percent apart, a curve is linear."""
     load(page, "session/densities", "session/tables")

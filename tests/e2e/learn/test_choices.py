@@ -20,6 +20,7 @@ def opened(visit: Visit, name: str) -> Page:
     return page
 
 
+@pytest.mark.long
 def test_the_first_entry_in_lesson_1_is_of_the_chosen_matrix_and_model(visit: Visit) -> None:
     page = opened(visit, "delta")
     block = page.locator('[data-block="delta-excerpt"]')

@@ -36,5 +36,6 @@ def test_two_factors_mend_an_answer_in_the_tab(studio: Studio) -> None:
     mend(studio, "tab")
 
 
+@pytest.mark.long
 def test_without_a_worker_the_server_answers_the_lesson(studio: Studio) -> None:
     mend(studio, "server")

@@ -110,6 +110,7 @@ def test_a_new_merge_answers_after_a_move(studio: Studio) -> None:
     assert answer.get_attribute("data-recipe") == studio.recipe
 
 
+@pytest.mark.long
 def test_stop_ends_the_answer_and_its_worker(studio: Studio, server: Server) -> None:
     studio.wait_models()
     studio.page.evaluate(STOP_AT_ONCE)

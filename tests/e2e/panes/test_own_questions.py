@@ -26,6 +26,7 @@ STOP_WHEN_ANSWERED = """() => new MutationObserver((_, observer) => {
 })"""
 
 
+@pytest.mark.long
 def test_a_file_of_questions_is_asked_looked_at_and_opened_in_the_chat(studio: Studio) -> None:
     page = studio.page
     studio.wait_models()
@@ -184,6 +185,7 @@ def searches(studio: Studio) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_look_at_another_list_and_half_a_line_change_nothing(studio: Studio) -> None:
     page = studio.page
     studio.wait_models()

@@ -22,6 +22,7 @@ STOP_AT_ONCE = """() => new MutationObserver((_, observer) => {
 }).observe(document.getElementById("tasks"), { attributes: true, subtree: true })"""
 
 
+@pytest.mark.long
 def test_tasks_are_asked_by_name(studio: Studio) -> None:
     page = studio.page
     studio.wait_models()

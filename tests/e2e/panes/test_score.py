@@ -27,6 +27,7 @@ def wait_state(studio: Studio, *states: str, timeout: float = 2 * ANSWER_MS) -> 
     studio.page.locator(selector).first.wait_for(state="attached", timeout=timeout)
 
 
+@pytest.mark.long
 def test_every_model_gets_a_score_in_every_domain(studio: Studio) -> None:
     run(studio, 4)
     studio.page.locator("#score [role=progressbar]").first.wait_for()

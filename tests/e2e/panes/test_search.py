@@ -1,5 +1,6 @@
 """The search: drawn as it runs, cancelled, continued, and applied."""
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.page_driver import ANSWER_MS, Studio
@@ -27,6 +28,7 @@ def cancel(page: Page) -> None:
     page.locator('#status [data-activity="idle"]').first.wait_for(state="attached")
 
 
+@pytest.mark.long
 def test_a_search_is_watched_cancelled_gone_on_with_and_taken_over(studio: Studio) -> None:
     page = studio.page
     studio.wait_models()

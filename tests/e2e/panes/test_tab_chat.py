@@ -180,6 +180,7 @@ def test_without_a_worker_the_server_answers(without_worker: Studio) -> None:
         assert sources(turn(without_worker, place)) == {"server"}
 
 
+@pytest.mark.long
 def test_a_worker_that_ends_loses_no_question(in_tab: Studio) -> None:
     in_tab.page.evaluate(
         """() => {

@@ -77,6 +77,7 @@ def test_a_link_opens_where_its_words_can_be_seen(
     context.close()
 
 
+@pytest.mark.long
 @pytest.mark.tab
 def test_share_offers_the_line_that_embeds_what_is_shown(visit: Visit) -> None:
     studio = visit()

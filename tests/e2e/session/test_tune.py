@@ -224,6 +224,7 @@ def test_what_has_to_be_measured_is_opened_once_the_page_is_there(visit: Visit) 
     assert session_of(studio) == slow
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("link", ["abc", "!", link_of(replace(START, base="zoo:nobody"))])
 def test_a_bad_link_is_told_and_the_page_opens_as_usual(visit: Visit, link: str) -> None:
     studio = visit(link=link)

@@ -103,6 +103,7 @@ def test_merged_weights_have_the_same_hashes(tab_page: Page) -> None:
     assert not any(wrong.values()), wrong
 
 
+@pytest.mark.long
 def test_thresholds_and_energies_are_those_of_the_plan(tab_page: Page) -> None:
     for name in ("dppa of three levels", "dppa by layer", "magnitude"):
         recipe = RECIPES[name]

@@ -25,6 +25,7 @@ def wish(page: Page, **what: Any) -> dict[str, Any]:
     return messages
 
 
+@pytest.mark.long
 def test_a_draft_changes_no_answer(tab_page: Page) -> None:
     prompts = [rendered(question) for question in questions(2)]
     script = "([wish, prompts]) => tab.answers(wish, prompts)"

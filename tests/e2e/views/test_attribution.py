@@ -31,6 +31,7 @@ def wait_state(page: Page, state: str) -> None:
     found.wait_for(state="attached", timeout=ANSWER_MS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_bar_shows_what_the_library_measures(visit: Visit, width: int) -> None:
     studio = visit(width=width)

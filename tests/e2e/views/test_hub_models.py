@@ -120,6 +120,7 @@ def test_a_set_is_fetched_and_opened(tab: Studio, hub: HubServer) -> None:
     expect(choose(tab)).to_contain_text("On this disk: all 2 models.")
 
 
+@pytest.mark.long
 def test_typed_models_are_looked_up_fetched_and_used(tab: Studio, hub: HubServer) -> None:
     base, tuned = (hub.models[model.model].folder for model in PRESET.all)
     for name, folder in (("base", base), ("math", tuned), ("law", tuned)):

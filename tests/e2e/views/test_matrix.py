@@ -110,6 +110,7 @@ def test_on_a_phone_the_opened_panel_is_scrolled_to(visit: Visit) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_rate_of_its_own_holds_and_the_others_make_up_for_it(visit: Visit, width: int) -> None:
     studio = visit(width=width)

@@ -44,6 +44,7 @@ def test_a_verdict_goes_at_once_and_the_answer_soon_when_no_other_comes(
     expect(page.locator("#pinned-text")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_distance_is_not_of_the_merge_as_it_is_now_once_a_slider_has_moved(
     visit: Visit,
 ) -> None:

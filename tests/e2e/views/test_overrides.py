@@ -17,6 +17,7 @@ def wait_recipe(studio: Studio, recipe: str) -> None:
     studio.wait_exact()
 
 
+@pytest.mark.long
 def test_a_rate_of_its_own_is_in_the_plan_and_one_click_takes_it_away(studio: Studio) -> None:
     studio.wait_exact(80)
     before = studio.recipe

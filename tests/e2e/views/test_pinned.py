@@ -140,6 +140,7 @@ def test_a_conversation_is_continued_once_it_is_chosen(visit: Visit) -> None:
     )
 
 
+@pytest.mark.long
 def test_undo_and_reset_write_the_answer_of_the_settings_that_came_back(visit: Visit) -> None:
     studio = visit()
     settled(studio)

@@ -202,6 +202,7 @@ def test_a_model_of_one_s_own_is_the_server_s(studio: Studio, tmp_path: Path) ->
     assert studio.page.evaluate("lost") == 0
 
 
+@pytest.mark.long
 def test_at_rest_the_server_names_the_recipe_and_the_tab_keeps_its_plans(studio: Studio) -> None:
     ready(studio)
     asked: list[str] = []
