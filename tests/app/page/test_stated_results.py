@@ -126,7 +126,7 @@ CLAIMS: tuple[tuple[str, str, Callable[[], bool]], ...] = (
     ),
     (
         COMPARISON,
-        "Plain task arithmetic, which prunes nothing, keeps more.",
+        "Adding whole deltas (task arithmetic) keeps more.",
         lambda: ahead("task_arithmetic"),
     ),
     (
