@@ -142,6 +142,7 @@ def test_the_distribution_says_what_is_kept_and_what_that_holds(studio: Studio) 
     )
 
 
+@pytest.mark.long
 def test_slot_b_says_that_it_begins_as_a_copy_and_own_models_are_called_own(
     studio: Studio,
 ) -> None:
@@ -155,6 +156,7 @@ def test_slot_b_says_that_it_begins_as_a_copy_and_own_models_are_called_own(
     expect(studio.page.locator(".preset-note")).to_have_text("Choose a preset to go back.")
 
 
+@pytest.mark.long
 def test_a_drill_down_opens_where_it_is_seen(visit: Visit) -> None:
     studio = visit(width=1440, height=700)
     studio.wait_exact()

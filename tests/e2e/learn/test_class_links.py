@@ -136,6 +136,7 @@ def test_a_link_that_hides_no_setting_leaves_every_way_to_one(visit: Visit) -> N
         expect(studio.page.locator(leads)).to_be_visible()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("link", ["class=delta", "class=delta&learn="])
 def test_a_class_link_of_lessons_alone_opens_the_first_without_being_told(
     visit: Visit, link: str

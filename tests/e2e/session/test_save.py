@@ -149,6 +149,7 @@ def test_the_numbers_of_the_bars_are_the_partitions(studio: Studio) -> None:
         assert [100 * value for value in values] == pytest.approx(drawn, abs=1e-2)
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 def test_the_numbers_of_the_distribution_add_up(studio: Studio) -> None:
     studio.wait_exact(80)

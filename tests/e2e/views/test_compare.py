@@ -53,6 +53,7 @@ def test_a_domain_model_against_its_base(visit: Visit, width: int) -> None:
     assert page.locator('#compare-measure option[value="delta_cosine"]').is_disabled()
 
 
+@pytest.mark.long
 def test_two_merges_their_settings_and_a_table_that_sorts(studio: Studio) -> None:
     page = open_view(studio)
     expect(page.locator('#compare-second option[value="other"]')).to_be_disabled()

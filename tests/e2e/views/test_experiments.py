@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
@@ -10,6 +11,7 @@ from tests.e2e.test_looks import AXE
 from tests.e2e.tuning import wait_rest
 
 
+@pytest.mark.long
 def test_an_experiment_is_read_drawn_saved_and_a_row_is_set(visit: Visit) -> None:
     studio = visit(width=390, height=844)
     studio.wait_exact(80)

@@ -144,6 +144,7 @@ def test_typed_models_are_looked_up_fetched_and_used(tab: Studio, hub: HubServer
     assert tab.page.locator(".model-row").count() == 2
 
 
+@pytest.mark.long
 def test_a_link_to_models_of_the_hub_waits_for_a_click(one_tab: Studio, hub: HubServer) -> None:
     base, model = (f"hub:{one.model}" for one in PRESET.all)
     sent = replace(first_session(), base=base, models=(ModelChoice(model),))

@@ -112,6 +112,7 @@ def encoders(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "encoder", tmp_path / "tone"
 
 
+@pytest.mark.long
 def test_encoders_with_other_heads_are_merged_once_that_is_chosen(
     studio: Studio, encoders: tuple[Path, Path], tmp_path: Path
 ) -> None:
