@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from dppa_core.cli.search_text import trial_line
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
 from dppa_core.parameter_fields import check_keys, check_number
+from dppa_core.recipes.plain_yaml import read_mapping as read_yaml
 from dppa_core.recipes.yaml_text import MergeRecipe, load_text
-from dppa_core.recipes.yaml_text import read_mapping as read_yaml
 from dppa_core.tuning.search.options import (
     MOST_TRIALS,
     SearchOptions,

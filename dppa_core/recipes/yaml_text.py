@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from dppa_core.recipes.checks import (
     checked_text,
     within,
 )
+from dppa_core.recipes.plain_yaml import MAX_CHARACTERS, read_mapping
 from dppa_core.recipes.recipe import (
     FORMAT,
     DomainModel,
@@ -57,62 +58,8 @@ _KEYS = (
     *("seed", "dtype", "vocabulary", "chat_template", "heads"),
 )
 _MODEL_KEYS = ("model", "levels", "amplification", "coefficient", "calibration")
-_MAX_CHARACTERS = 100_000
-_MAX_FILE_BYTES = 4 * _MAX_CHARACTERS  # bytes in UTF-8
+_MAX_FILE_BYTES = 4 * MAX_CHARACTERS  # bytes in UTF-8
 _MAX_REASON_LENGTH = 300
-_MAX_DEPTH, _MAX_DIGITS = 20, 100
-_MERGE = "tag:yaml.org,2002:merge"
-
-
-class _Loader(yaml.SafeLoader):
-    """A loader of plain YAML: text, numbers, lists and mappings.
-
-    It refuses aliases and merge keys, which can expand a short text without limit, tags, which name
-    types, dates, deep nesting, numbers with too many digits, and duplicate keys.
-    """
-
-    depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent):
-            raise yaml.YAMLError(f"an alias (*name) in line {line}; write the value out")
-        if getattr(event, "tag", None) is not None:
-            raise yaml.YAMLError(f"a tag ({event.tag}) in line {line}; leave it out")
-        self.depth += 1
-        if self.depth > _MAX_DEPTH:
-            raise yaml.YAMLError(f"more than {_MAX_DEPTH} levels in line {line}")
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        keys = set()
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if key.tag == _MERGE:
-                raise yaml.YAMLError(f"a merge key (<<) in line {line}; write the keys out")
-            name = self.construct_object(key, deep=True)
-            if not isinstance(name, (str, int, float)):
-                raise yaml.YAMLError(f"a key that is neither text nor number in line {line}")
-            if name in keys:  # by value: 1, 0x1 and 1.0 are one key
-                raise yaml.YAMLError(f"the key {shown(name)} appears again in line {line}")
-            keys.add(name)
-        return super().construct_mapping(node, deep)
-
-    def construct_yaml_int(self, node: Any) -> int:
-        if len(node.value) > _MAX_DIGITS:
-            line = node.start_mark.line + 1
-            raise yaml.YAMLError(f"a number of {len(node.value)} digits in line {line}")
-        return int(super().construct_yaml_int(node))
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def parse_recipe(text: str) -> MergeRecipe:
@@ -179,27 +126,6 @@ def _parse_pruning(value: Any) -> Pruning | None:
         )
     rest = {str(key): item for key, item in value.items() if key != "method"}
     return Pruning(value["method"], rest)
-
-
-def read_mapping(text: str) -> Mapping[Any, Any]:
-    """The keys and values of a recipe in this or another format."""
-    if not isinstance(text, str):
-        raise InvalidRecipe(
-            f"A recipe's text is needed, got {shown(text)}. load_recipe reads a file."
-        )
-    if len(text) > _MAX_CHARACTERS:
-        raise InvalidRecipe(
-            f"The recipe has {len(text)} characters; it may have {_MAX_CHARACTERS}. "
-            "Another kind of file is the usual cause."
-        )
-    try:
-        data = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: 0x without a digit
-        line = " ".join(str(error).replace('in "<unicode string>", ', "in ").split())
-        raise InvalidRecipe(f"The recipe is not plain YAML: {line[:_MAX_REASON_LENGTH]}") from error
-    if not isinstance(data, Mapping):
-        raise InvalidRecipe("The recipe is not a mapping of keys to values.")
-    return data
 
 
 def _parse_model(index: int, entry: Any) -> DomainModel:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
 from dppa_core.preflight_checks.fetchable_sets import FetchableSet, fetchable_set, runs_here
-from dppa_core.recipes.yaml_text import load_text, read_mapping
+from dppa_core.recipes.plain_yaml import read_mapping
+from dppa_core.recipes.yaml_text import load_text
 from dppa_core.system.machine import this_machine
 from dppa_core.tasks import DOMAINS, check_domain
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, embedded
