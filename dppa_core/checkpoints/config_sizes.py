@@ -46,6 +46,14 @@ def check_sizes(source: Checkpoint, label: str) -> None:
             raise _disagree(label, key, value, many(len(names), "tensor"))
 
 
+def configured_layers(config: Mapping[str, Any]) -> int:
+    """The number of layers a config.json states; 0 if it states none."""
+    inner = config.get("text_config")
+    parts = (config, inner if isinstance(inner, Mapping) else {})
+    counts = (part.get(key) for part in parts for key in _LAYERS)
+    return next((count for count in counts if type(count) is int and count > 0), 0)
+
+
 def _is_beyond(value: Any, most: int) -> bool:
     return type(value) is int and value > most
 

@@ -6,7 +6,7 @@ is almost a straight line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from dppa_core.errors import InvalidValue, shown
 from dppa_core.methods.shared.contract import Coefficients, Method
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameter_fields import Parameters, number
+from dppa_core.pruning.coefficients import parts_of
 
 PARALLEL = 0.9995
 """Above this cosine, and below its negative, the interpolation is linear."""
@@ -28,7 +29,8 @@ class SlerpParameters(Parameters):
     position: float = number(
         0.5,
         title="Position",
-        text="0 is the first model, 1 the second; with one domain model the base is the first.",
+        text="0 is the first model, 1 the second; with one domain model the base is the first. "
+        "Multiplied by the coefficient of the model it goes to.",
         unit="share",
         span=(0.0, 1.0, 0.01),
     )
@@ -56,7 +58,7 @@ def _ends(stack: Stack) -> tuple[Rows, Rows]:
 def slerp(stack: Stack, parameters: SlerpParameters, cosines: dict[str, float]) -> Rows:
     """[sin((1 - t) omega) a + sin(t omega) b] / sin omega, minus the base."""
     first, second = _ends(stack)
-    t, cosine = parameters.position, cosines[stack.name]
+    t, cosine = parameters.position * stack.coefficients[-1], cosines[stack.name]
     if abs(cosine) > PARALLEL:
         shares = (1 - t, t)
     else:
@@ -68,18 +70,33 @@ def slerp(stack: Stack, parameters: SlerpParameters, cosines: dict[str, float]) 
 
 
 def check_ends(parameters: SlerpParameters, models: Coefficients) -> None:
-    """Refuse more than two models, and coefficients, which the position replaces."""
+    """Refuse more than two models, and a place that is not between them."""
     if len(models) > 2:
         raise InvalidValue(
             f"slerp goes from one model to one other, got {len(models)} domain models. "
             "Use linear for more, or merge in two steps."
         )
-    for name, coefficient in models:
+    for name, coefficient in models[:-1]:
         if coefficient != 1.0:
             raise InvalidValue(
-                f"model {shown(name)}: slerp takes no coefficient, got {shown(coefficient)}; where "
-                "the merge stands between the models is the parameter position."
+                f"model {shown(name)}: slerp starts at this model, so its coefficient must be 1, "
+                f"got {shown(coefficient)}. That of the second model multiplies the position."
             )
+    name, coefficient = models[-1]
+    for part in parts_of(coefficient):
+        by_layer = part.value if isinstance(part.value, Mapping) else {None: part.value}
+        for layer, factor in by_layer.items():
+            _check_place(parameters.position * factor, name, part.part, layer)
+
+
+def _check_place(place: float, model: str, part: str | None, layer: int | None) -> None:
+    if not 0 <= place <= 1:
+        where = "" if part is None else f" in the part {part}"
+        where += "" if layer is None else f" in layer {layer}"
+        raise InvalidValue(
+            f"model {shown(model)}: position times coefficient is {place:g}{where}; slerp stands "
+            "between the models, from 0, the first, to 1, the second."
+        )
 
 
 METHOD = Method(
@@ -88,6 +105,6 @@ METHOD = Method(
     paper="",
     summary="Walks from one model to another along the arc between their weights.",
     parameters=SlerpParameters,
-    combination=Combination(slerp, survey_slerp),
+    combination=Combination(slerp, survey_slerp, keeps_zeros=True),
     check=check_ends,
 )

@@ -59,7 +59,7 @@ def check_names(label: str, coefficient: Coefficient, tensors: Sequence[str]) ->
         IncompatibleCheckpoints: a layer beyond the last, or a part that no tensor has.
     """
     layers = layer_count(tensors)
-    for part in _parts(coefficient):
+    for part in parts_of(coefficient):
         numbers = part.value if isinstance(part.value, Mapping) else {}
         beyond = [layer for layer in numbers if layer >= layers]
         if beyond:
@@ -74,7 +74,8 @@ def check_names(label: str, coefficient: Coefficient, tensors: Sequence[str]) ->
             )
 
 
-def _parts(coefficient: Coefficient) -> tuple[PartCoefficient, ...]:
+def parts_of(coefficient: Coefficient) -> tuple[PartCoefficient, ...]:
+    """A coefficient as parts; one for all tensors if it has none."""
     return coefficient if isinstance(coefficient, tuple) else (PartCoefficient(None, coefficient),)
 
 
@@ -202,6 +203,8 @@ def _words(name: str) -> Iterator[str]:
         pieces = name.removesuffix(".weight").split(".")
         yield from (".".join(pieces[start:]) for start in range(len(pieces) - 1, -1, -1))
     else:
-        pieces = name.split(f".{layer}.", 1)[1].removesuffix(".weight").split(".")
+        blocks, _, inside = name.partition(f".{layer}.")
+        yield blocks.rpartition(".")[2]  # as "layers": every tensor in a block
+        pieces = inside.removesuffix(".weight").split(".")
         yield from (".".join(pieces[: end + 1]) for end in range(len(pieces)))
     yield name

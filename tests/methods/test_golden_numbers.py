@@ -122,6 +122,8 @@ def test_slerp_with_one_model_starts_at_the_base() -> None:
     stack = stack_of([[-1.0, 2.0]], base=[1.0, 0.0])
     merged = merge_one(COMBINATIONS["slerp"], stack, slerp.SlerpParameters(0.5))
     near(merged, [0.7071 - 1, 1.4142])
+    half = stack_of([[-1.0, 2.0]], [0.5], base=[1.0, 0.0])
+    near(merge_one(COMBINATIONS["slerp"], half, slerp.SlerpParameters(1.0)), [0.7071 - 1, 1.4142])
 
 
 def test_a_soup_is_the_mean_of_the_models() -> None:

@@ -13,6 +13,7 @@ from dppa_core.merging.passes import combined_pass
 from dppa_core.merging.passes.deltas import PlannedDelta, fix_treatment
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.methods.registry import METHODS, get_method
+from dppa_core.pruning.coefficients import PartCoefficient
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import (
     DomainModel,
@@ -27,6 +28,8 @@ from tests.reference.stacks import merge_model, stack_of
 
 COMBINING = [m.name for m in METHODS if m.combination is not None and not m.combination.statistics]
 NAMES = ("math", "finance", "law")
+MATH = DomainModel("zoo:math")
+BELOW = (PartCoefficient("mlp", {0: 1.0, 1: -1.0}), PartCoefficient(None, 1.0))
 
 
 def recipe(name: str, *models: str, **rest: object) -> MergeRecipe:
@@ -165,13 +168,24 @@ def test_breadcrumbs_is_magnitude_pruning_whose_core_has_the_factor_zero(zoo_env
 
 @pytest.mark.parametrize("name", COMBINING)
 def test_no_coefficient_no_change(zoo_env: Path, tmp_path: Path, name: str) -> None:
-    if name in ("slerp", "emr"):  # the one has no coefficients, the other needs one that is not 0
+    if name == "emr":  # it needs a coefficient that is not 0
         with pytest.raises(InvalidRecipe):
             replace(recipe(name), models=(DomainModel("zoo:math", coefficient=0.0),))
         return
     idle = replace(recipe(name), models=(DomainModel("zoo:math", coefficient=0.0),))
     report = merge_to_folder(idle, tmp_path / "out")
     assert any("identical to the base" in warning for warning in report.warnings)
+
+
+def test_slerp_stays_at_the_first_of_two_models_where_the_other_has_coefficient_0(
+    zoo_env: Path,
+) -> None:
+    ends = (MATH, DomainModel("zoo:law", coefficient={0: 0.0, 1: 1.0}))
+    merge = replace(recipe("slerp"), models=ends, parameters={"position": 1.0})
+    math, law = weights(zoo_env / "math"), weights(zoo_env / "law")
+    for layer, end in ((0, math), (1, law)):
+        name = f"model.layers.{layer}.mlp.up_proj.weight"
+        np.testing.assert_allclose(merged(merge)[name], end[name], rtol=1e-6, atol=1e-8)
 
 
 def test_a_plain_sum_of_nothing_is_zero_and_a_mean_of_nothing_the_base(zoo_env: Path) -> None:
@@ -267,8 +281,16 @@ def test_a_pruning_is_part_of_the_recipe() -> None:
         ({"models": (DomainModel("zoo:math", (0.8,)),)}, "To prune, .* or add `prune: dppa`"),
         ({"method": "emr"}, "emr merges for one domain at a time: domain must name a model"),
         (
-            {"method": "slerp", "models": (DomainModel("zoo:math", coefficient=0.6),)},
-            "takes no coefficient, got 0.6",
+            {"method": "slerp", "models": (DomainModel("zoo:math", coefficient=2.5),)},
+            "position times coefficient is 1.25;",
+        ),
+        (
+            {"method": "slerp", "models": (DomainModel("zoo:math", coefficient=BELOW),)},
+            "is -0.5 in the part mlp in layer 1; slerp stands between",
+        ),
+        (
+            {"method": "slerp", "models": (DomainModel("zoo:law", coefficient=0.5), MATH)},
+            "starts at this model, so its coefficient must be 1, got 0.5",
         ),
         (
             {"method": "slerp", "models": (DomainModel("zoo:math"),) * 3},

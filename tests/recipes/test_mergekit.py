@@ -122,17 +122,15 @@ def test_slerp_goes_from_its_base() -> None:
     assert [model.model for model in imported.recipe.models] == ["a"]
 
 
-def test_slerp_by_layer_is_walked_straight() -> None:
+def test_slerp_by_layer_has_a_coefficient_by_layer() -> None:
     models = "models: [{model: base}, {model: a}]"
     imported = read(mergekit("slerp", models, "parameters: {t: [0, 1]}"), layers=3)
-    assert imported.recipe.method == "task_arithmetic"
+    assert (imported.recipe.method, imported.recipe.parameters) == ("slerp", {"position": 1.0})
     assert imported.recipe.models[0].coefficient == (
-        PartCoefficient("embed_tokens", 0.0),
-        PartCoefficient("norm", 0.0),
-        PartCoefficient("lm_head", 0.0),
-        PartCoefficient(None, {0: 0.0, 1: 0.5, 2: 1.0}),
+        PartCoefficient("layers", {0: 0.0, 1: 0.5, 2: 1.0}),
+        PartCoefficient(None, 0.0),
     )
-    assert ["straight" in note for note in imported.notes] == [True]
+    assert not imported.notes
 
 
 def test_slerp_by_attention_and_mlp_as_mergekits_examples_have_it() -> None:
@@ -542,3 +540,24 @@ def test_warnings_are_on_stderr_and_refusals_in_one_line(
     recipe.write_text("merge_method: passthrough\nmodels: [{model: a}]\nbase_model: b\n")
     assert dppa("import", recipe) == 1
     assert "has no counterpart" in dppa.err
+
+
+def test_the_layers_are_read_from_the_recipe_or_from_any_model_that_is_here(
+    dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    listed = "models: [{model: acme/base}, {model: ./tuned}]"
+    ranged = "slices: [{sources: [{model: acme/base, layer_range: [0, 3]}, "
+    ranged += "{model: ./tuned, layer_range: [0, 3]}]}]"
+    for number, models in enumerate((ranged, listed)):
+        text = mergekit("slerp", models, "parameters: {t: [0, 1]}").replace(": base", ": acme/base")
+        Path("theirs.yaml").write_text(text)
+        if number:
+            assert dppa("import", "theirs.yaml") == 1 and "--layers" in dppa.err
+            Path("tuned").mkdir()
+            Path("tuned/config.json").write_text(json.dumps({"num_hidden_layers": 3}))
+        assert dppa("import", "theirs.yaml", "--out", "out.yaml") == 0
+        assert load_recipe("out.yaml").models[0].coefficient == (
+            PartCoefficient("layers", {0: 0.0, 1: 0.5, 2: 1.0}),
+            PartCoefficient(None, 0.0),
+        )

@@ -84,6 +84,11 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
             PartCoefficient(None, {0: 0.0, 1: 0.75, 2: 0.5}),
         ),
     )
+    slerp_parts = (
+        PartCoefficient("self_attn", {0: 0.0, 1: 0.75, 2: 2.0}),
+        PartCoefficient("mlp", {0: 2.0, 1: 1.25, 2: 0.0}),
+        PartCoefficient(None, 1.0),
+    )
     trimmed = {"density": 0.25, "ranked_in": "tensor", "scale": 1.5}
     by_magnitude = Pruning("magnitude", {"other_tensors": "prune"})
     return {
@@ -97,6 +102,8 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
         "breadcrumbs by part": recipe("breadcrumbs", by_part, drop_smallest=0.5, drop_largest=0.25),
         "slerp": recipe("slerp", (1.0, 1.0), position=0.25),
         "slerp from the base": recipe("slerp", (1.0,), position=0.75),
+        "slerp by layer": recipe("slerp", (1.0, {0: 0.0, 1: 1.0, 2: 0.5}), position=0.75),
+        "slerp by part": recipe("slerp", (slerp_parts,), position=0.5),
         "ties": recipe("ties", (1.0, 1.0), **trimmed),
         "ties, divided by number": recipe("ties", (0.5, 0.5), divide="number", **trimmed),
         "ties, weighed before": recipe("ties", (0.25, 1.0), semantics="mergekit", **trimmed),
@@ -144,9 +151,31 @@ dtype: float32
 """As people write them: gradients of other lengths than the model has layers."""
 
 
+SLERP = """
+slices:
+  - sources:
+      - model: base
+        layer_range: [0, 3]
+      - model: a
+        layer_range: [0, 3]
+merge_method: slerp
+base_model: base
+parameters:
+  t:
+    - filter: self_attn
+      value: [0, 0.5, 0.3, 0.7, 1]
+    - filter: mlp
+      value: [1, 0.5, 0.7, 0.3, 0]
+    - value: 0.5
+dtype: float32
+"""
+"""The form of the commonest recipe."""
+
+
 def texts() -> dict[str, str]:
     """mergekit's own recipes by name, with keys that no export has."""
     return {
+        "slerp by gradients": SLERP,
         "task arithmetic by gradients": GRADIENTS.format(method="task_arithmetic", more=""),
         "ties by gradients": GRADIENTS.format(method="ties", more="\n  density: 0.5"),
         "breadcrumbs by gradients": GRADIENTS.format(

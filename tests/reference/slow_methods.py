@@ -278,7 +278,7 @@ def slerp(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     merged = {}
     ends = [{key: layout.base[key] + m.delta[key] for key in layout.keys()} for m in models]
     a, b = ends if len(ends) == 2 else (layout.base, ends[0])
-    t = p.position
+    t = p.position * models[-1].coefficient
     for tensor in layout.shapes:
         keys = list(layout.keys(tensor))
         dot = math.fsum(a[k] * b[k] for k in keys)

@@ -10,9 +10,10 @@ from typing import Any
 import gradio as gr
 
 from dppa_core.checkpoints.sources import zoo
-from dppa_core.checkpoints.sources.open import ModelRef, asks_hub, open_checkpoint
+from dppa_core.checkpoints.sources.open import ModelRef, asks_hub
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
+from dppa_core.recipes.mergekit.local_names import local_names
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 
 from ...session.json_form import asked_keys
@@ -84,15 +85,14 @@ def read_recipe(text: object, studio: Studio) -> tuple[MergeRecipe, tuple[str, .
         )
     if not _MERGEKIT.search(text):
         return parse_recipe(text), ()
-    imported = import_mergekit(text, lambda base: _tensor_names(base, studio))
+    imported = import_mergekit(text, lambda model: _tensor_names(model, studio))
     return imported.recipe, imported.notes
 
 
-def _tensor_names(base: str, studio: Studio) -> tuple[str, ...]:
-    """Names of a base's tensors; none of a model of the Hub, which is not fetched for this."""
-    if ModelRef.parse(base, public=studio.public).source == "hub":
-        return ()
-    return open_checkpoint(base, public=studio.public).names()
+def _tensor_names(model: str, studio: Studio) -> tuple[str, ...]:
+    """Names of a model's tensors, see `local_names`; NotAllowed for others than a page offers."""
+    ModelRef.parse(model, public=studio.public)
+    return local_names(model)
 
 
 def file_value(session: Session, number: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from dppa_core.errors import DppaError, UnknownName, printable, shown
 from dppa_core.merging.inputs import references, renamed, with_dtype
 from dppa_core.recipes.mergekit.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
+from dppa_core.recipes.mergekit.local_names import local_names
 from dppa_core.recipes.mergekit.values import llama_names
 from dppa_core.recipes.yaml_text import dump_recipe, load_recipe, load_text
 
@@ -26,7 +27,8 @@ def import_recipe(
     recipe: Annotated[Path, typer.Argument(metavar="MERGEKIT", help="mergekit's recipe (YAML).")],
     out: Annotated[Path | None, typer.Option(help="Write the recipe here, not to stdout.")] = None,
     layers: Annotated[
-        int | None, typer.Option(min=1, help="Layers of a base that is not here, if it is a Llama.")
+        int | None,
+        typer.Option(min=1, max=1000, help="Layers of a base that is not here, if it is a Llama."),
     ] = None,
     model: Annotated[
         list[str] | None,
@@ -40,8 +42,7 @@ def import_recipe(
     places = _places(model or ())
 
     def names(base: str) -> tuple[str, ...]:
-        local = places.get(base, base)
-        return tuple(_shapes(_local(local))) if layers is None else llama_names(layers)
+        return local_names(places.get(base, base)) if layers is None else llama_names(layers)
 
     imported = load_text(recipe, lambda text: import_mergekit(text, names))
     models = references(imported.recipe)

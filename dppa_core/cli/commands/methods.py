@@ -26,8 +26,8 @@ model. It may come before one that *combines* deltas: `prune: dppa`, or
 of `significance` need a text that the models read: [calibration.md](calibration.md).
 
 `coefficient` multiplies the delta of a domain model, in `linear` the model itself
-([by layer or part](reference/recipe.md#coefficients)). `slerp` takes none, and that of `emr`'s
-domain must not be 0.
+([by layer or part](reference/recipe.md#coefficients)). In `slerp` that of the model it goes
+to multiplies `position`; that of `emr`'s domain must not be 0.
 
 Equal coefficients in `linear` make a uniform soup; `dppa soup` makes the
 [greedy one](guides/coefficients.md) of the same paper, which was made for several runs of one task:

@@ -117,7 +117,7 @@ class CombinedPass:
                 if self._surveyed is None:
                     self._surveyed = self._survey_model()
             return self._surveyed
-        members = _taking_part([tensor.coefficients])
+        members = self._taking_part([tensor.coefficients])
         if self._combination.survey is None or not members or not tensor.base.size:
             return members, None
         numel, stacks = tensor.base.size, partial(self._stacks, tensor, members)
@@ -132,7 +132,7 @@ class CombinedPass:
             if tensor is not None and tensor.base.size:
                 sizes[name] = tensor.base.size
                 coefficients.append(tensor.coefficients)
-        members = _taking_part(coefficients)
+        members = self._taking_part(coefficients)
         if self._combination.survey is None or not members:
             return (), None
         streamed = tuple(
@@ -140,6 +140,11 @@ class CombinedPass:
             for name, numel in sizes.items()
         )
         return members, self._combination.survey(streamed, self._parameters)
+
+    def _taking_part(self, coefficients: Sequence[tuple[float, ...]]) -> tuple[int, ...]:
+        """Indices of the models with a coefficient other than 0 at some tensor, or of all."""
+        by_model, every = zip(*coefficients, strict=True), self._combination.keeps_zeros
+        return tuple(index for index, factors in enumerate(by_model) if every or any(factors))
 
     def _read(self, name: str, members: tuple[int, ...]) -> Iterator[Stack]:
         tensor = self._stack_of(name, self._loader())
@@ -203,9 +208,3 @@ class CombinedPass:
             if delta is not None:
                 add_treated(loader, tensor, delta, start, deltas[row].reshape(-1))
         return deltas
-
-
-def _taking_part(coefficients: Sequence[tuple[float, ...]]) -> tuple[int, ...]:
-    """Indices of the models with a coefficient other than 0 at some tensor."""
-    by_model = zip(*coefficients, strict=True)
-    return tuple(index for index, factors in enumerate(by_model) if any(factors))

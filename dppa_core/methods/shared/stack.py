@@ -26,7 +26,7 @@ class Stack:
 
     A row runs along the last dimension; a vector is one row. A model with the coefficient 0 at this
     tensor is left out, so that it neither votes nor counts; it stays, with coefficient 0, if a
-    survey of the whole model needs it for other tensors.
+    survey of the whole model needs it for other tensors, or if the combination `keeps_zeros`.
     """
 
     name: str
@@ -108,6 +108,8 @@ class Combination:
     """True if the survey covers all tensors, False if only the current one."""
     of_none: Callable[[Any], bool] = lambda parameters: False
     """True if `combine` also runs without any model; otherwise the base stays then."""
+    keeps_zeros: bool = False
+    """True if a model with the coefficient 0 at a tensor stays in its stack."""
     statistics: Literal["", "fisher", "gram"] = ""
     """Calibration statistics of each model that a stack must contain; empty for none."""
     adds: Callable[[Any], bool] = lambda parameters: False

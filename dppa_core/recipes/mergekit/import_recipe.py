@@ -43,8 +43,8 @@ def import_mergekit(text: str, names: Callable[[str], Sequence[str]] = lambda ba
     """Convert a mergekit recipe to ours.
 
     Args:
-        names: Reference of the base -> names of its tensors; needed for gradients over layers and
-            for filters.
+        names: Reference of a model -> names of its tensors, see `read_source`; needed for
+            gradients over layers and for filters.
 
     Raises:
         InvalidRecipe: not a recipe of mergekit.
@@ -238,16 +238,10 @@ def _sce(source: MergekitSource) -> _Target:
 
 
 def _slerp(source: MergekitSource) -> _Target:
-    position = source.coefficient("t")
+    position, firsts = source.coefficient("t"), [1.0] * (len(source.models) - 1)
     if isinstance(position, float):
-        return _Target("slerp", [1.0] * len(source.models), {"position": position})
-    if len(source.models) != 1:
-        raise NoCounterpart("slerp goes from base_model to one other model.")
-    source.note(
-        "t is not the same everywhere, so the walk is straight (task arithmetic with t as "
-        "coefficient): the same where the models are nearly parallel, a cosine above 0.9995."
-    )
-    return _Target("task_arithmetic", [position])
+        return _Target("slerp", [*firsts, 1.0], {"position": position})
+    return _Target("slerp", [*firsts, position], {"position": 1.0})
 
 
 _COMMON = ("weight", "normalize", "rescale", "lambda", "int8_mask")

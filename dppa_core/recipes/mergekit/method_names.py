@@ -75,9 +75,8 @@ def _task_arithmetic(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMerg
 
 
 def _slerp(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    return MethodInMergekit(
-        "slerp", [{} for _ in recipe.models], {"t": recipe.parameters["position"]}
-    )
+    position = weight_of(recipe.models[-1], blocks, recipe.parameters["position"])
+    return MethodInMergekit("slerp", [{} for _ in recipe.models], {"t": position})
 
 
 _ROUNDED = "Up to ties in rank, undecided signs, and one element a tensor: mergekit rounds k down."

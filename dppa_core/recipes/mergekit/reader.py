@@ -9,8 +9,8 @@ from typing import Any
 from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
 from dppa_core.parameter_fields import check_keys
 from dppa_core.pruning.coefficients import Coefficient, coefficient_from
-from dppa_core.recipes.mergekit.values import Setting, read_setting
-from dppa_core.recipes.yaml_text import read_mapping
+from dppa_core.recipes.mergekit.values import Setting, llama_names, read_setting
+from dppa_core.recipes.plain_yaml import read_mapping
 
 _KEYS = (
     *("merge_method", "base_model", "models", "slices", "modules", "parameters"),
@@ -90,7 +90,8 @@ def read_source(text: str, names: Callable[[str], Sequence[str]]) -> MergekitSou
     """Read the YAML of a mergekit recipe.
 
     Args:
-        names: Reference of the base -> names of its tensors; empty if unknown.
+        names: Reference of a model -> names of its tensors; empty if unknown. Those of the base
+            are asked for first. Without any, they are a Llama's, if the recipe has layer ranges.
     """
     data = read_mapping(text)
     check_keys(data, _KEYS, "mergekit's recipe")
@@ -107,7 +108,9 @@ def read_source(text: str, names: Callable[[str], Sequence[str]]) -> MergekitSou
     if not models:
         raise InvalidRecipe("The recipe names no model beside its base.")
     parameters = _parameters(data.get("parameters"), "parameters")
-    source = MergekitSource(method, base, models, parameters, names(base))
+    known = map(names, (base, *(reference for reference, _ in models)))
+    tensors = next(filter(None, known), llama_names(_layers(data)))
+    source = MergekitSource(method, base, models, parameters, tensors)
     source.dtype = _dtype(data, source)
     source.vocabulary = _vocabulary(data, source)
     if data.get("chat_template") not in (None, "auto"):
@@ -169,6 +172,13 @@ def _only_slice(slices: Any) -> Any:
             "merge here has the layers of its base. One slice of all layers can be read."
         )
     return sources
+
+
+def _layers(data: Mapping[Any, Any]) -> int:
+    """The number of layers by the ranges of a recipe; 0 if it has none."""
+    sources = [source for entry in data.get("slices") or () for source in entry["sources"]]
+    ends = [source["layer_range"][-1] for source in sources]
+    return max((end for end in ends if isinstance(end, int)), default=0)
 
 
 def _parameters(value: Any, place: str) -> Parameters:

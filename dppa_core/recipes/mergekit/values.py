@@ -25,8 +25,13 @@ Setting = float | Mapping[str, float]
 """A number, or tensor -> number."""
 
 
+_MOST_LAYERS = 1000
+
+
 def llama_names(layers: int) -> tuple[str, ...]:
-    """Names of the tensors of a Llama."""
+    """Names of the tensors of a Llama; none of one without layers, or with more than any has."""
+    if not 0 < layers <= _MOST_LAYERS:
+        return ()
     inside = (f"model.layers.{layer}.{part}.weight" for layer in range(layers) for part in _INSIDE)
     return ("model.embed_tokens.weight", *inside, "model.norm.weight", "lm_head.weight")
 

@@ -1,0 +1,38 @@
+"""Names of a model's tensors, which gradients and filters of mergekit's recipes need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dppa_core.checkpoints.checkpoint import FolderCheckpoint
+from dppa_core.checkpoints.config_sizes import configured_layers
+from dppa_core.checkpoints.folders.model_files import within_roots
+from dppa_core.checkpoints.folders.small_files import read_config
+from dppa_core.checkpoints.sources.hub import cached_folder
+from dppa_core.checkpoints.sources.open import ModelRef, needs_download, open_checkpoint
+from dppa_core.errors import CheckpointError, DppaError
+from dppa_core.recipes.mergekit.values import llama_names
+
+
+def local_names(reference: str) -> tuple[str, ...]:
+    """Names of a model's tensors; those of a Llama if only its config.json is on this disk.
+
+    Fetches nothing; empty if the model is not here.
+    """
+    try:
+        model = ModelRef.parse(ModelRef.parse(reference).parts()[0])  # below its adapters
+        if model.source == "zoo":
+            return () if needs_download(model) else open_checkpoint(str(model)).names()
+        if model.source == "local":
+            return _names_in(within_roots(Path(model.location).expanduser()))
+        folder = cached_folder(model.location, model.revision)
+        return () if folder is None else _names_in(folder)
+    except (DppaError, RuntimeError):  # RuntimeError: the home folder of an unknown user
+        return ()
+
+
+def _names_in(folder: Path) -> tuple[str, ...]:
+    try:
+        return FolderCheckpoint(folder).names()
+    except CheckpointError:
+        return llama_names(configured_layers(read_config(folder)))
