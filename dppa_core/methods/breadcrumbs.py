@@ -92,6 +92,7 @@ METHOD = Method(
     title="Model Breadcrumbs",
     paper="arXiv:2312.06795",
     summary="Drops the smallest delta entries and the largest outliers, and adds up the rest.",
+    group="sparse",
     parameters=BreadcrumbsParameters,
     combination=Combination(breadcrumbs, survey_breadcrumbs),
 )

@@ -59,6 +59,7 @@ METHOD = Method(
     title="Consensus",
     paper="arXiv:2405.07813",
     summary="Adds up the deltas at the positions that several tasks want.",
+    group="sparse",
     parameters=ConsensusParameters,
     combination=Combination(consensus),
 )

@@ -72,6 +72,7 @@ METHOD = Method(
     title="DARE",
     paper="arXiv:2311.03099",
     summary="Drops delta entries at random and rescales the others so that their mean stays.",
+    group="sparse",
     parameters=DareParameters,
     treat=dare,
     levels="one",

@@ -40,6 +40,7 @@ METHOD = Method(
     paper="arXiv:2410.09344",
     summary="Drops delta entries at random and divides the others by q, less than DARE would "
     "amplify them.",
+    group="sparse",
     parameters=DarexQParameters,
     treat=darex_q,
     levels="one",

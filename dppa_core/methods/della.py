@@ -110,6 +110,7 @@ METHOD = Method(
     paper="arXiv:2406.11617",
     summary="Drops delta entries at random, small ones more often, then averages those that "
     "agree with the elected sign.",
+    group="sign",
     parameters=DellaParameters,
     combination=Combination(della, survey_della),
 )

@@ -77,6 +77,7 @@ METHOD = Method(
     paper="arXiv:2403.02799",
     summary="Keeps the largest delta entries, more in significant layers and modules; each "
     "partition has an amplification factor.",
+    group="sparse",
     parameters=DppaParameters,
     treat=dppa,
     pruning=pruning,

@@ -95,6 +95,7 @@ METHOD = Method(
     title="EMR-Merging",
     paper="arXiv:2405.17461",
     summary="Makes one unified delta, masked and scaled for one domain: a checkpoint for each.",
+    group="sign",
     parameters=EmrParameters,
     combination=Combination(emr, survey_emr, lambda parameters: True),
     check=check_domain,

@@ -68,6 +68,7 @@ METHOD = Method(
     paper="arXiv:2111.09832",
     summary="Averages the models, every element weighted by its Fisher information on calibration "
     "text.",
+    group="data",
     parameters=FisherParameters,
     combination=Combination(fisher, statistics="fisher"),
 )

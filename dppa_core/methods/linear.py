@@ -50,6 +50,7 @@ METHOD = Method(
     title="Linear",
     paper="arXiv:2203.05482",
     summary="Averages the models themselves, weighted by their coefficients: a soup.",
+    group="linear",
     parameters=LinearParameters,
     combination=Combination(linear, of_none=lambda parameters: parameters.divide == "nothing"),
 )

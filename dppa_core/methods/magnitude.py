@@ -33,6 +33,7 @@ METHOD = Method(
     title="Magnitude pruning",
     paper="",
     summary="Keeps the largest delta entries of every module, all modules at the same rate.",
+    group="sparse",
     parameters=MagnitudeParameters,
     treat=dppa,
     pruning=pruning,

@@ -65,6 +65,7 @@ METHOD = Method(
     title="OWL",
     paper="arXiv:2310.05175",
     summary="Keeps the largest delta entries, more of them in layers with many outliers.",
+    group="sparse",
     parameters=OwlParameters,
     treat=dppa,
     pruning=pruning,

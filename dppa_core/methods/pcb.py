@@ -105,6 +105,7 @@ METHOD = Method(
     title="PCB-Merging",
     paper="arXiv:2410.02396",
     summary="Lets the entries of all deltas compete, and weighs the winners by their scores.",
+    group="sign",
     parameters=PcbParameters,
     combination=Combination(pcb, survey_pcb, lambda parameters: parameters.ranked_in == "model"),
 )

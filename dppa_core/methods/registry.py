@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.methods import (
+    arcee_fusion,
     breadcrumbs,
     consensus,
     dare,
     dare_ties,
     darex_q,
     della,
+    della_linear,
     dppa,
     emr,
     fisher,
+    karcher,
     linear,
     magnitude,
+    model_stock,
+    multislerp,
+    nearswap,
+    nuslerp,
     owl,
     pcb,
+    ram,
+    ramplus_tl,
     regmean,
     sce,
     slerp,
@@ -27,7 +36,12 @@ from dppa_core.methods.shared.contract import Method
 
 _TREATING = (dppa, magnitude, owl, dare, darex_q, task_arithmetic)
 _COMBINING = (linear, slerp, ties, dare_ties, breadcrumbs, della, pcb, sce, consensus, emr)
-METHODS: tuple[Method, ...] = tuple(m.METHOD for m in (*_TREATING, *_COMBINING, fisher, regmean))
+_BY_TEXT = (fisher, regmean)
+_BY_ANGLE = (model_stock, nuslerp, multislerp, karcher)
+_SELECTING = (nearswap, arcee_fusion, della_linear, ram, ramplus_tl)
+METHODS: tuple[Method, ...] = tuple(
+    m.METHOD for m in (*_TREATING, *_COMBINING, *_BY_TEXT, *_BY_ANGLE, *_SELECTING)
+)
 """Methods that treat single deltas come first, then those that combine all of them."""
 
 

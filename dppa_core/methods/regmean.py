@@ -81,6 +81,7 @@ METHOD = Method(
     paper="arXiv:2212.09849",
     summary="Finds the matrix whose outputs on calibration text come closest to those of every "
     "model; averages what is no module.",
+    group="data",
     parameters=RegmeanParameters,
     combination=Combination(regmean, statistics="gram"),
 )

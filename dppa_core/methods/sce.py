@@ -116,6 +116,7 @@ METHOD = Method(
     paper="arXiv:2408.07990",
     summary="Selects the positions on which models differ most, weighs models by what they "
     "changed there, and erases the minority.",
+    group="sign",
     parameters=SceParameters,
     combination=Combination(sce, survey_sce),
 )

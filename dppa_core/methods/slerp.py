@@ -104,6 +104,7 @@ METHOD = Method(
     title="SLERP",
     paper="",
     summary="Walks from one model to another along the arc between their weights.",
+    group="spherical",
     parameters=SlerpParameters,
     combination=Combination(slerp, survey_slerp, keeps_zeros=True),
     check=check_ends,

@@ -32,6 +32,7 @@ METHOD = Method(
     title="Task arithmetic",
     paper="arXiv:2212.04089",
     summary="Adds the whole delta of every domain model, times its coefficient.",
+    group="linear",
     parameters=TaskArithmeticParameters,
     treat=task_arithmetic,
 )

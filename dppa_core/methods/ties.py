@@ -116,6 +116,7 @@ METHOD = Method(
     paper="arXiv:2306.01708",
     summary="Keeps the largest delta entries of every model, elects a sign for each position, "
     "and averages the deltas that agree.",
+    group="sign",
     parameters=TiesParameters,
     combination=Combination(
         ties,

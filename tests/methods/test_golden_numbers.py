@@ -15,6 +15,7 @@ from dppa_core.methods import (
     slerp,
     ties,
 )
+from dppa_core.methods.registry import get_method
 from tests.reference.method_cases import COMBINATIONS
 from tests.reference.stacks import merge_one, stack_of, streamed
 
@@ -171,3 +172,48 @@ def test_pcb_by_hand() -> None:
     near(
         merge_one(COMBINATIONS["pcb"], stack_of(deltas), pcb.PcbParameters(1.0)), expected.tolist()
     )
+
+
+ROOT, TWO_ROWS = 0.5**0.5, [[[3.0, 0.0], [1.0, 1.0]], [[0.0, 3.0], [1.0, 1.0]]]
+COLUMNS = [[[1.0, 1.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 1.0]]]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "deltas", "coefficients", "expected"),
+    [
+        # cos = 1/sqrt(2), t = sqrt(2) / (1 + 1/sqrt(2)), times the mean (1, 1/2)
+        ("model_stock", {}, [[1.0, 0.0], [1.0, 1.0]], (1, 1), [0.82843, 0.41421]),
+        ("model_stock", {}, [[1.0, 0.0], [-1.0, 0.0]], (1, 1), [0, 0]),
+        ("model_stock", {"angles_of": "row"}, TWO_ROWS, (1, 1), [0, 0, 1, 1]),
+        # 2/3 of 90 degrees: sin 30 of the first, sin 60 of the second
+        ("nuslerp", {}, [[1.0, 0.0], [0.0, 2.0]], (1, 2), [0.5, 3**0.5]),
+        ("nuslerp", {}, [[1.0, 0.0], [0.0, 2.0]], (1, -1), [ROOT, 2 * ROOT]),
+        ("nuslerp", {"vectors": "column"}, COLUMNS, (1, 1), [ROOT, 1, ROOT, 1]),
+        ("nuslerp", {"vectors": "row"}, TWO_ROWS, (1, 1), [3 * ROOT, 3 * ROOT, 1, 1]),
+        # the direction of both directions' mean, 3.5 long
+        ("multislerp", {}, [[3.0, 0.0], [0.0, 4.0]], (1, 1), [3.5 * ROOT, 3.5 * ROOT]),
+        ("multislerp", {}, [[3.0, 0.0], [-3.0, 0.0]], (3, 1), [3.0, 0]),
+        ("karcher", {}, [[3.0, 0.0], [0.0, 4.0]], (1, 1), [3.5 * ROOT, 3.5 * ROOT]),
+        # angles of 0, 90 and 90 degrees have the mean 60
+        ("karcher", {}, [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], (1, 1, 1), [0.5, 0.75**0.5]),
+        ("nearswap", {"t": 0.2}, [[0.5, -2.0, 0.1]], (1,), [0.2, -0.2, 0.1]),
+        ("nearswap", {"t": 0.2}, [[1.0, 1.0], [1.5, 0.9]], (1, 2), [1.4, 0.9]),
+        # quartiles 2, 3 and 4 tenths: above 3 + 1.5 * (4 - 2)
+        ("arcee_fusion", {}, [[0.2, -0.4, 0.3, 0.1, -0.7]], (1,), [0, 0, 0, 0, -0.7]),
+        ("della_linear", {"drop": 0.0, "window": 0.0}, [A, B], (2, 0), [2 * a for a in A]),
+        ("ram", {}, [[1.0, 2.0, 0.0], [3.0, 0.0, 1e-6]], (1, 1), [2, 2, 0]),
+        # the first has 2 changes shared for 1 own, which counts as 1.5: 2 times 1.15
+        (
+            "ramplus_tl",
+            {"alpha": 1.5},
+            [[1.0, 2.0, 0.0, 4.0], [3.0, 0.0, 0.0, 1.0]],
+            (1, 1),
+            [2, 2.3, 0, 2.5],
+        ),
+    ],
+)
+def test_a_method_of_mergekit_by_hand(
+    name: str, parameters: dict[str, object], deltas: object, coefficients: tuple, expected: list
+) -> None:
+    settings = get_method(name).parameters(**parameters)
+    near(merge_one(COMBINATIONS[name], stack_of(deltas, coefficients), settings), expected)

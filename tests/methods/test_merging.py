@@ -24,6 +24,7 @@ from dppa_core.recipes.yaml_text import (
     parse_recipe,
 )
 from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama
+from tests.reference.method_cases import PAIRS
 from tests.reference.stacks import merge_model, stack_of
 
 COMBINING = [m.name for m in METHODS if m.combination is not None and not m.combination.statistics]
@@ -34,8 +35,8 @@ BELOW = (PartCoefficient("mlp", {0: 1.0, 1: -1.0}), PartCoefficient(None, 1.0))
 
 def recipe(name: str, *models: str, **rest: object) -> MergeRecipe:
     """A merge of three embedded models, or of two where a method takes no more."""
-    references = models or (NAMES[:2] if name == "slerp" else NAMES)
-    coefficients = [1.0] * 3 if name == "slerp" else [0.6, 0.3, -0.4]
+    references = models or (NAMES[:2] if name in PAIRS else NAMES)
+    coefficients = [1.0] * 3 if name in PAIRS else [0.6, 0.3, -0.4]
     domains = tuple(
         DomainModel(f"zoo:{model}", coefficient=coefficient)
         for model, coefficient in zip(references, coefficients, strict=False)

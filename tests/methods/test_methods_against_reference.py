@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 
 from dppa_core.methods.shared.stack import Stack
-from tests.reference import slow_methods
-from tests.reference.method_cases import COMBINATIONS, EVERY
+from tests.reference import slow_methods, slow_of_mergekit
+from tests.reference.method_cases import COMBINATIONS, EVERY, PAIRS
 from tests.reference.random_stacks import Spec, specs
 from tests.reference.stacks import merge_model, stack_of
+
+METHODS = slow_methods.METHODS | slow_of_mergekit.METHODS
 
 
 def reference(name: str, stacks: Sequence[Stack], parameters: object) -> dict[str, np.ndarray]:
@@ -28,7 +30,7 @@ def reference(name: str, stacks: Sequence[Stack], parameters: object) -> dict[st
             stacks[0].models, deltas, stacks[0].coefficients, strict=True
         )
     ]
-    reference = slow_methods.METHODS[name](layout, listed, parameters)
+    reference = METHODS[name](layout, listed, parameters)
     arrays = {stack.name: np.zeros(stack.base.shape) for stack in stacks}
     for (tensor, row, column), value in reference.items():
         arrays[tensor][row, column] = value
@@ -40,7 +42,7 @@ def reference(name: str, stacks: Sequence[Stack], parameters: object) -> dict[st
 @settings(max_examples=25)
 def test_a_method_is_what_its_paper_says(name: str, parameters: object, spec: Spec) -> None:
     stacks = spec.stacks()
-    if name == "slerp":
+    if name in PAIRS:
         stacks = [_first(stack, 2) for stack in stacks]
     expected = reference(name, stacks, parameters)
     merged = merge_model(COMBINATIONS[name], stacks, parameters)

@@ -1,13 +1,22 @@
 """Every method that combines deltas, with settings that reach all its branches."""
 
 from dppa_core.methods import (
+    arcee_fusion,
     breadcrumbs,
     consensus,
     dare_ties,
     della,
+    della_linear,
     emr,
+    karcher,
     linear,
+    model_stock,
+    multislerp,
+    nearswap,
+    nuslerp,
     pcb,
+    ram,
+    ramplus_tl,
     sce,
     slerp,
     ties,
@@ -47,6 +56,29 @@ CASES = {
     ),
     "consensus": (consensus.ConsensusParameters(0.37),),
     "emr": (emr.EmrParameters("a"), emr.EmrParameters("a", "reference")),
+    "model_stock": (model_stock.ModelStockParameters(), model_stock.ModelStockParameters("row")),
+    "nuslerp": (
+        nuslerp.NuslerpParameters(),
+        nuslerp.NuslerpParameters("models", "row"),
+        nuslerp.NuslerpParameters("models", "column"),
+    ),
+    "multislerp": (
+        multislerp.MultislerpParameters(),
+        multislerp.MultislerpParameters("models", "nothing"),
+    ),
+    "karcher": (karcher.KarcherParameters(),),
+    "nearswap": (nearswap.NearswapParameters(0.4),),
+    "arcee_fusion": (arcee_fusion.ArceeFusionParameters(),),
+    "della_linear": (
+        della_linear.DellaLinearParameters(0.5, 0.6),
+        della_linear.DellaLinearParameters(0.5, 0.6, semantics="mergekit", divide="coefficients"),
+    ),
+    "ram": (ram.RamParameters(0.6),),
+    "ramplus_tl": (ramplus_tl.RamplusTlParameters(0.3, 1.5, 0.6),),
 }
+PAIRS = ("slerp", "nuslerp", "nearswap", "arcee_fusion")
+"""Methods of at most two models."""
+ORDERED = ("slerp", "nearswap", "arcee_fusion")
+"""Methods that go from the first model to the second."""
 COMBINATIONS = {name: get_method(name).combination for name in CASES}
 EVERY = [(name, parameters) for name, cases in CASES.items() for parameters in cases]

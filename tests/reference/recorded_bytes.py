@@ -19,6 +19,7 @@ from dppa_core.merging.to_pack import pack_models
 from dppa_core.methods.registry import METHODS
 from dppa_core.recipes.yaml_text import dump_recipe, parse_recipe, recipe_hash
 from tests.helpers.tiny_models import random_llama, tuned_llama
+from tests.reference.method_cases import PAIRS
 
 FILE = Path(__file__).with_name("recorded_bytes.json")
 TWO_LEVELS = "levels: [0.9, 0.8], amplification: [1.6, 0.8]"
@@ -43,8 +44,8 @@ def recipes() -> dict[str, str]:
     """Every method by default, and the special cases, as YAML."""
     recipes = {}
     for method in METHODS:
-        names = ("math", "finance") if method.name == "slerp" else ("math", "finance", "law")
-        settings = "coefficient: 1.0" if method.name in ("slerp", "emr") else "coefficient: 0.7"
+        names = ("math", "finance") if method.name in PAIRS else ("math", "finance", "law")
+        settings = "coefficient: 1.0" if method.name in (*PAIRS, "emr") else "coefficient: 0.7"
         levels = "" if method.levels == "none" else ", levels: [0.9]"
         parameters = "{domain: zoo:math}" if method.name == "emr" else "{}"
         recipes[method.name] = _recipe(names, method.name, parameters, settings + levels, "")

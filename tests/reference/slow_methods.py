@@ -6,6 +6,7 @@ elements sorts all of them.
 
 import hashlib
 import math
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -70,6 +71,11 @@ def largest(layout: Layout, values: Delta, keys: Sequence[Key], count: int) -> s
     """Exactly `count` of the keys, the largest values, ties in their order, never a 0."""
     ranked = sorted(keys, key=lambda key: (-values[key], order(layout, key)))
     return {key for key in ranked[:count] if values[key] > 0}
+
+
+def float32(value: float) -> float:
+    """Rounded, so that what is equal but for rounding is tied."""
+    return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
 def sign(value: float) -> int:
@@ -177,6 +183,12 @@ def breadcrumbs(layout: Layout, models: Sequence[Model], p: object) -> Delta:
 
 
 def della(layout: Layout, models: Sequence[Model], p: object) -> Delta:
+    left, mergekit = magpruned(layout, models, p), p.semantics == "mergekit"
+    merged = elected_mean(layout, left, mergekit=mergekit, majority=False, divide="coefficients")
+    return scaled(merged, p.scale)
+
+
+def magpruned(layout: Layout, models: Sequence[Model], p: object) -> list[Model]:
     left = []
     for model in models:
         chance: Delta = {}
@@ -195,9 +207,7 @@ def della(layout: Layout, models: Sequence[Model], p: object) -> Delta:
                 factor = ratio if p.semantics == "mergekit" else 1 / (1 - chance[key])
                 delta[key] = factor * model.delta[key]
         left.append(Model(model.name, delta, model.coefficient))
-    mergekit = p.semantics == "mergekit"
-    merged = elected_mean(layout, left, mergekit=mergekit, majority=False, divide="coefficients")
-    return scaled(merged, p.scale)
+    return left
 
 
 def times_coefficient(models: Sequence[Model]) -> list[Delta]:
@@ -211,7 +221,8 @@ def sce(layout: Layout, models: Sequence[Model], p: object) -> Delta:
         keys = list(layout.keys(tensor))
         mean = {key: math.fsum(d[key] for d in deltas) / len(deltas) for key in keys}
         variance = {
-            key: math.fsum((d[key] - mean[key]) ** 2 for d in deltas) / len(deltas) for key in keys
+            key: float32(math.fsum((d[key] - mean[key]) ** 2 for d in deltas) / len(deltas))
+            for key in keys
         }
         selected = set(keys)
         if p.density < 1 and len(deltas) > 1:

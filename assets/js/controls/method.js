@@ -28,9 +28,9 @@ part("method", ({ host, get, put, watch, trigger }) => {
   const head = html("div", { class: "method-head" }, host);
   html("label", { for: "method-choice" }, html("h2", {}, head), "Method");
   const choice = html("select", { id: "method-choice", "aria-describedby": "method-does" }, head);
-  for (const [title, combines] of [["Each model by itself", false], ["All models together", true]]) {
+  for (const title of new Set(server.methods.map((method) => method.group))) {
     const group = html("optgroup", { label: title }, choice);
-    for (const method of server.methods.filter((candidate) => candidate.combines === combines)) {
+    for (const method of server.methods.filter((candidate) => candidate.group === title)) {
       html("option", { value: method.name, title: method.summary }, group, method.title);
     }
   }

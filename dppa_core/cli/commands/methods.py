@@ -18,7 +18,8 @@ Written by `dppa methods --markdown > docs/methods.md`. A recipe names a method 
 sets its parameters by `parameters:`. Defaults are those of the papers, or of their authors'
 programs, where these name one. Ours are: `ties` and `other_tensors` of methods that prune (though
 DARE prunes everything in its paper); `q` of `darex_q` and `threshold` and `scale` of `consensus`,
-which the papers find on held-out data; `position` of `slerp`.
+which the papers find on held-out data; `position` of `slerp`. The methods from `model_stock` on are
+computed as by mergekit, with its defaults; the drop rates of `della_linear` are those of `della`.
 
 A method that *prunes* takes pruning rates (`levels`) and factors (`amplification`) for every domain
 model. It may come before one that *combines* deltas: `prune: dppa`, or
@@ -26,8 +27,9 @@ model. It may come before one that *combines* deltas: `prune: dppa`, or
 of `significance` need a text that the models read: [calibration.md](calibration.md).
 
 `coefficient` multiplies the delta of a domain model, in `linear` the model itself
-([by layer or part](reference/recipe.md#coefficients)). In `slerp` that of the model it goes
-to multiplies `position`; that of `emr`'s domain must not be 0.
+([by layer or part](reference/recipe.md#coefficients)). In `slerp` and `nearswap` that of the model
+it goes to multiplies `position` and `t`, in `nuslerp`, `multislerp` and `karcher` it is the model's
+weight; that of `emr`'s domain must not be 0.
 
 Equal coefficients in `linear` make a uniform soup; `dppa soup` makes the
 [greedy one](guides/coefficients.md) of the same paper, which was made for several runs of one task:

@@ -13,6 +13,18 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.plan import PruningPlan, plan_pruning
 from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 
+GROUPS = {
+    "linear": "Sums and means",
+    "spherical": "By angle",
+    "sparse": "Prune and add",
+    "sign": "By sign",
+    "stacked": "Stacked layers",
+    "data": "By a text",
+}
+"""The ideas behind methods -> their titles, in the order in which lists show them."""
+
+Group = Literal["linear", "spherical", "sparse", "sign", "stacked", "data"]
+
 Coefficients = Sequence[tuple[str, Coefficient]]
 """Reference and merging coefficient of every domain model of a recipe."""
 
@@ -28,6 +40,8 @@ class Method:
     """arXiv number, or empty."""
     summary: str
     """One sentence for people."""
+    group: Group
+    """Its idea, by which lists are ordered."""
     parameters: type[Any]
     """Frozen dataclass whose fields describe themselves (title, help, unit, range)."""
     treat: Callable[[Request, Any], Treatments] | None = None
@@ -87,6 +101,7 @@ def method_values(method: Method) -> dict[str, Any]:
         "title": method.title,
         "paper": method.paper,
         "summary": method.summary,
+        "group": GROUPS[method.group],
         "levels": method.levels,
         "combines": method.combination is not None,
         "parameters": [

@@ -35,3 +35,25 @@ def semantics(text: str, *choices: str) -> Any:
 def ranked_in(text: str, *choices: str) -> Any:
     """The scope in which elements are ranked; the first choice is the default."""
     return choice(choices[0], title="Ranked in", text=text, choices=choices)
+
+
+def turned() -> Any:
+    """What a method of angles turns."""
+    return choice(
+        "deltas",
+        title="Turns",
+        text="deltas: the changes from the base. models: the weights themselves, which are nearly "
+        "parallel; mergekit does so without a base_model.",
+        choices=("deltas", "models"),
+    )
+
+
+def divide(default: str) -> Any:
+    """What divides a sum of deltas or models."""
+    return choice(
+        default,
+        title="Divide by",
+        text="coefficients: their sum, so that they are shares. nothing: the size grows with the "
+        "coefficients.",
+        choices=("coefficients", "nothing"),
+    )
