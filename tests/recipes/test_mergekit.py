@@ -31,6 +31,9 @@ def mergekit(method: str, models: str = "", rest: str = "") -> str:
     return f"merge_method: {method}\nbase_model: base\n{listed}\ndtype: float32\n{rest}"
 
 
+BOTH = "models: [{model: a}, {model: b}]\nparameters: {weight: 1}"
+
+
 def weighted(first: str, second: str) -> str:
     """Parameters under each model."""
     return f"models: [{{model: a, parameters: {first}}}, {{model: b, parameters: {second}}}]"
@@ -233,14 +236,14 @@ def test_what_no_filter_meets_has_the_value_of_all_models_and_then_the_default()
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("dppa: 1", InvalidRecipe, "unknown key 'dppa'"),
+        ("dppa: 1", InvalidRecipe, "'merge_method' is missing"),
         ("models: []", InvalidRecipe, "'merge_method' is missing"),
         (mergekit("passthrough"), NoCounterpart, "'passthrough' has no counterpart"),
         (mergekit("ties").replace("base_model: base\n", ""), InvalidRecipe, "needs a base_model"),
         (mergekit("ties"), InvalidRecipe, "needs the parameter 'weight'"),
         (mergekit("ties", "models: []"), InvalidRecipe, "models must be a list"),
         (mergekit("ties", "models: [{model: base}]"), InvalidRecipe, "no model beside its base"),
-        (mergekit("ties", rest="parameters: {wieght: 1}"), InvalidRecipe, "Did you mean 'weight'"),
+        (mergekit("ties", rest="parameters: {wieght: 1}"), InvalidRecipe, "did you mean weight"),
         (mergekit("ties", rest="parameters: {weight: 1, rescale: true}"), NoCounterpart, "rescale"),
         (
             mergekit("ties", rest="parameters: {weight: 1, density: [0.1, 0.9]}"),
@@ -257,7 +260,7 @@ def test_what_no_filter_meets_has_the_value_of_all_models_and_then_the_default()
             NoCounterpart,
             "gamma: 0 silently drops the whole",
         ),
-        (mergekit("ties").replace("float32", "int8"), NoCounterpart, "dtype 'int8'"),
+        (mergekit("ties", BOTH).replace("32", "64"), NoCounterpart, "dtype 'float64'"),
         (mergekit("linear", "modules: {x: {}}"), NoCounterpart, "modules"),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import gradio as gr
 from dppa_core.checkpoints.sources import zoo
 from dppa_core.checkpoints.sources.open import ModelRef, asks_hub
 from dppa_core.errors import InvalidValue, shown
+from dppa_core.recipes.mergekit.documents import is_mergekit
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.mergekit.local_names import local_names
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
@@ -28,7 +28,6 @@ from ...work.studio import Studio
 
 MAX_RECIPE_CHARACTERS = 50_000
 FILE_NAME = "recipe.yaml"
-_MERGEKIT = re.compile(r"^merge_method\s*:", re.MULTILINE)
 
 
 def build_tune(session: Session, living: Mapping[str, Any]) -> gr.HTML:
@@ -83,7 +82,7 @@ def read_recipe(text: object, studio: Studio) -> tuple[MergeRecipe, tuple[str, .
             f"A recipe is a text of up to {MAX_RECIPE_CHARACTERS} characters. Another kind of "
             "file, such as a file of weights, is the usual cause."
         )
-    if not _MERGEKIT.search(text):
+    if not is_mergekit(text):
         return parse_recipe(text), ()
     imported = import_mergekit(text, lambda model: _tensor_names(model, studio))
     return imported.recipe, imported.notes

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
-from dppa_core.parameter_fields import check_keys
+from dppa_core.errors import InvalidRecipe, NoCounterpart
 from dppa_core.pruning.coefficients import Coefficient
+from dppa_core.recipes.mergekit.ignored import ignored_keys
 from dppa_core.recipes.mergekit.reader import MergekitSource, read_source
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
@@ -50,16 +50,8 @@ def import_mergekit(text: str, names: Callable[[str], Sequence[str]] = lambda ba
         InvalidRecipe: not a recipe of mergekit.
         NoCounterpart: our recipes cannot express it; the message says why.
     """
-    source = read_source(text, names)
-    if source.method not in _METHODS:
-        raise NoCounterpart(
-            f"merge_method {shown(source.method)} has no counterpart here. Those that have one: "
-            f"{', '.join(_METHODS)}."
-        )
-    keys, read = _METHODS[source.method]
-    for parameters in (source.parameters, *dict(source.models).values()):
-        check_keys(parameters, keys, f"parameters of {source.method}")
-    target = read(source)
+    source = read_source(text, names, _METHODS)
+    target = _target(source)
     levels = target.levels or [(0.0,)] * len(source.models)
     factors = target.factors or [(1.0,) * len(rates) for rates in levels]
     models = tuple(
@@ -78,6 +70,20 @@ def import_mergekit(text: str, names: Callable[[str], Sequence[str]] = lambda ba
         vocabulary=source.vocabulary,
     )
     return Imported(recipe, tuple(source.notes))
+
+
+def _target(source: MergekitSource) -> _Target:
+    """Read the parameters of a recipe; all its problems become one error."""
+    if source.method not in _METHODS:
+        source.problems.check()
+    keys, read = _METHODS[source.method]
+    names = ", ".join(ignored_keys(source.data, keys))
+    ignored = f"Ignored by mergekit too: {names}." if names else ""
+    target = source.problems.run(lambda: read(source), None) if source.models else None
+    source.problems.check(ignored)
+    if ignored:
+        source.note(ignored)
+    return target or _Target(source.method, [])
 
 
 def _linear(source: MergekitSource) -> _Target:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
-from dppa_core.parameter_fields import check_keys
+from dppa_core.errors import InvalidRecipe, NoCounterpart, closest, shown
+from dppa_core.parameter_fields import is_number
 from dppa_core.pruning.coefficients import Coefficient, coefficient_from
-from dppa_core.recipes.mergekit.values import Setting, llama_names, read_setting
-from dppa_core.recipes.plain_yaml import read_mapping
+from dppa_core.recipes.mergekit.documents import read_recipes, reference_of
+from dppa_core.recipes.mergekit.problems import Problems
+from dppa_core.recipes.mergekit.values import Setting, llama_names, plain_value, read_setting
 
-_KEYS = (
-    *("merge_method", "base_model", "models", "slices", "modules", "parameters"),
-    *("dtype", "out_dtype", "tokenizer_source", "tokenizer", "chat_template", "name"),
-)
 _DTYPES = ("bfloat16", "float16", "float32")
+_WITHOUT_BASE = ("linear",)
+"""Methods whose base is a model like the others; if none is named, the first stands for it."""
+_IN_FLOAT32 = ("slerp",)
+"""Methods that mergekit computes in float32, whatever `dtype` says."""
 Parameters = Mapping[str, Any]
+Models = tuple[tuple[str, Parameters], ...]
+"""Reference and parameters of each model."""
 _NOTHING: Parameters = {}
 
 
@@ -27,36 +30,49 @@ class MergekitSource:
 
     method: str
     base: str
-    models: tuple[tuple[str, Parameters], ...]
-    """Reference and parameters of each model; without the base if the method uses deltas."""
-    parameters: Parameters
-    """Parameters for all models."""
+    models: Models
+    """Without the base if the method uses deltas."""
+    parameters: tuple[Parameters, ...]
+    """Parameters for all models: of the slice, the module, the recipe. The first value counts."""
     names: Sequence[str]
     """Names of the base's tensors; empty if unknown."""
     dtype: str = "base"
     vocabulary: str = "base"
+    data: Mapping[Any, Any] = field(default_factory=dict)
+    """All keys of the recipe."""
+    problems: Problems = field(default_factory=Problems)
+    """What cannot be read; values then have their defaults."""
     notes: list[str] = field(default_factory=list)
 
     def setting(self, name: str, default: Any, model: Parameters = _NOTHING) -> Setting:
         """A model's own value; for tensors without one the value of all models, or the default."""
-        candidates = [model.get(name), self.parameters.get(name), default]
+        candidates = [model.get(name), *(level.get(name) for level in self.parameters), default]
         values = [value for value in candidates if value is not None]
-        if not values:
-            raise InvalidRecipe(
+        fallback: Setting = float(default) if is_number(default) else 1.0
+        if values:
+            return self.problems.run(
+                lambda: read_setting(values[0], name, self.names, values[1:]), fallback
+            )
+        self.problems.add(
+            InvalidRecipe(
                 f"{self.method} needs the parameter {name!r} for every model. In mergekit's "
                 "recipes it stands under each model, or once for all of them."
             )
-        return read_setting(values[0], name, self.names, values[1:])
+        )
+        return fallback
 
     def number(self, name: str, default: Any, model: Parameters = _NOTHING) -> float:
         """A value that must be equal for all tensors."""
         value = self.setting(name, default, model)
-        if not isinstance(value, float):
-            raise NoCounterpart(
+        if isinstance(value, float):
+            return value
+        self.problems.add(
+            NoCounterpart(
                 f"{name} differs by layer or tensor; here it is one number for all of them. Only "
                 "weight and t may differ by layer."
             )
-        return value
+        )
+        return next(iter(value.values()))
 
     def flag(self, name: str, default: bool) -> bool:
         """A value that is true or false."""
@@ -86,39 +102,88 @@ class MergekitSource:
             self.notes.append(text)
 
 
-def read_source(text: str, names: Callable[[str], Sequence[str]]) -> MergekitSource:
-    """Read the YAML of a mergekit recipe.
+def read_source(
+    text: str, names: Callable[[str], Sequence[str]], methods: Collection[str]
+) -> MergekitSource:
+    """Read the YAML of a mergekit recipe; what cannot be read goes into its `problems`.
 
     Args:
+        methods: The methods that have a counterpart.
         names: Reference of a model -> names of its tensors; empty if unknown. Those of the base
             are asked for first. Without any, they are a Llama's, if the recipe has layer ranges.
     """
-    data = read_mapping(text)
-    check_keys(data, _KEYS, "mergekit's recipe")
-    method = str(data.get("merge_method", ""))
+    documents, repeated = read_recipes(text)
+    data, problems = documents[0], Problems()
+    method = str(data.get("merge_method") or "")
     if not method:
         raise InvalidRecipe("The key 'merge_method' is missing: this is not a recipe of mergekit.")
-    models = _models(data)
-    base = data.get("base_model")
-    if base is None and method != "linear":
-        raise InvalidRecipe(f"{method} needs a base_model; the recipe has none.")
-    base = str(base) if base is not None else models[0][0]
-    if method != "linear":  # the base has no delta
-        models = tuple(model for model in models if model[0] != base)
-    if not models:
-        raise InvalidRecipe("The recipe names no model beside its base.")
-    parameters = _parameters(data.get("parameters"), "parameters")
-    known = map(names, (base, *(reference for reference, _ in models)))
-    tensors = next(filter(None, known), llama_names(_layers(data)))
-    source = MergekitSource(method, base, models, parameters, tensors)
-    source.dtype = _dtype(data, source)
+    if method not in methods:
+        hint = closest(method, methods) or f"Those that have one: {', '.join(methods)}."
+        problems.add(NoCounterpart(f"merge_method {shown(method)} has no counterpart here. {hint}"))
+    needed = method in methods and method not in _WITHOUT_BASE
+    content = problems.run(lambda: _content(data), _NOTHING)
+    listed: Models = problems.run(lambda: _models(content), ()) if content else ()
+    levels: tuple[Parameters, ...] = problems.run(lambda: _levels(data, content), ())
+    base = problems.run(lambda: _base(data, method, listed, needed), "")
+    if needed:  # the base has no delta
+        listed = tuple(model for model in listed if model[0] != base)
+    elif listed and not content.get("slices") and any("weight" in level for level in levels):
+        listed += () if base in dict(listed) else ((base, {}),)  # mergekit adds it
+    if not listed and not problems.errors:
+        problems.add(InvalidRecipe("The recipe names no model beside its base."))
+    known = map(names, (base, *(reference for reference, _ in listed)) if base else ())
+    tensors = next(filter(None, known), llama_names(_layers(content)))
+    source = MergekitSource(method, base, listed, levels, tensors, data=data, problems=problems)
+    source.dtype = problems.run(lambda: _dtype(data, source), "base")
     source.vocabulary = _vocabulary(data, source)
+    if repeated:
+        source.note(f"Repeated keys: {', '.join(repeated)}. The last counts, as in mergekit.")
     if data.get("chat_template") not in (None, "auto"):
         source.note(
             "chat_template is left out: it is the base's here, or that of the first model that has "
             "one."
         )
     return source
+
+
+def _content(data: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """The part of a recipe that lists models: the recipe itself, or its only module."""
+    listed = [key for key in ("models", "slices", "modules") if data.get(key)]
+    if len(listed) > 1:
+        raise InvalidRecipe(f"A recipe has one of models, slices and modules, got {listed}.")
+    modules = data.get("modules")
+    if not modules:
+        return data
+    if not isinstance(modules, Mapping) or list(modules) != ["default"]:
+        raise NoCounterpart(
+            f"modules {shown(list(modules))}: a merge here is of one language model, the module "
+            "`default`, not of several parts put together."
+        )
+    if not isinstance(modules["default"], Mapping):
+        raise InvalidRecipe(f"modules: default must have models, got {shown(modules['default'])}.")
+    content: Mapping[Any, Any] = modules["default"]
+    return content
+
+
+def _levels(data: Mapping[Any, Any], content: Mapping[Any, Any]) -> tuple[Parameters, ...]:
+    """The parameters for all models, the first to count first."""
+    slices = content.get("slices")
+    entries = slices if isinstance(slices, list) and len(slices) == 1 else []
+    places = [*entries, *([] if content is data else [content]), data]
+    levels = [place.get("parameters") for place in places if isinstance(place, Mapping)]
+    return tuple(_parameters(level, "parameters") for level in levels)
+
+
+def _base(data: Mapping[Any, Any], method: str, models: Models, needed: bool) -> str:
+    base = data.get("base_model")
+    if base is not None:
+        reference = reference_of(base)
+        if reference is None:
+            raise InvalidRecipe(f"base_model must name a model, got {shown(base)}.")
+        return reference
+    if needed:
+        raise InvalidRecipe(f"{method} needs a base_model; the recipe has none.")
+    return models[0][0] if models else ""
 
 
 def _vocabulary(data: Mapping[Any, Any], source: MergekitSource) -> str:
@@ -142,21 +207,21 @@ def _vocabulary(data: Mapping[Any, Any], source: MergekitSource) -> str:
     return tokenizer
 
 
-def _models(data: Mapping[Any, Any]) -> tuple[tuple[str, Parameters], ...]:
-    if data.get("modules"):
-        raise NoCounterpart("modules: a merge here is of one model, not of modules put together.")
-    listed = data.get("models")
-    if data.get("slices"):
-        listed = _only_slice(data["slices"])
+def _models(content: Mapping[Any, Any]) -> Models:
+    listed = content.get("models")
+    if content.get("slices"):
+        listed = _only_slice(content["slices"])
     if not isinstance(listed, list) or not listed:
         raise InvalidRecipe(f"models must be a list of {{model: NAME}}, got {shown(listed)}.")
-    models = []
+    models: dict[str, Parameters] = {}
     for index, entry in enumerate(listed):
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("model"), str):
+        reference = reference_of(entry.get("model")) if isinstance(entry, Mapping) else None
+        if reference is None:
             raise InvalidRecipe(f"models[{index}] must have the key 'model', got {shown(entry)}.")
-        check_keys(entry, ("model", "parameters", "layer_range"), f"models[{index}]")
-        models.append((entry["model"], _parameters(entry.get("parameters"), f"models[{index}]")))
-    return tuple(models)
+        parameters = _parameters(entry.get("parameters"), f"models[{index}]")
+        # mergekit takes a model that is listed twice once, with the first value of each parameter
+        models[reference] = {**parameters, **models.get(reference, {})}
+    return tuple(models.items())
 
 
 def _only_slice(slices: Any) -> Any:
@@ -166,7 +231,7 @@ def _only_slice(slices: Any) -> Any:
     sources = slices[0].get("sources") if slices else None
     ranges = [entry.get("layer_range") for entry in sources or () if isinstance(entry, Mapping)]
     whole = len(slices) == 1 and all(span == ranges[0] and span and span[0] == 0 for span in ranges)
-    if not whole or slices[0].get("parameters"):
+    if not whole:
         raise NoCounterpart(
             "slices: models assembled from layer ranges have no counterpart; a "
             "merge here has the layers of its base. One slice of all layers can be read."
@@ -174,11 +239,13 @@ def _only_slice(slices: Any) -> Any:
     return sources
 
 
-def _layers(data: Mapping[Any, Any]) -> int:
-    """The number of layers by the ranges of a recipe; 0 if it has none."""
-    sources = [source for entry in data.get("slices") or () for source in entry["sources"]]
-    ends = [source["layer_range"][-1] for source in sources]
-    return max((end for end in ends if isinstance(end, int)), default=0)
+def _layers(content: Mapping[Any, Any]) -> int:
+    """The number of layers by the ranges of a recipe's slice; 0 if it has none."""
+    slices = content.get("slices")
+    sources = slices[0].get("sources") if isinstance(slices, list) and slices else None
+    first = sources[0] if isinstance(sources, list) and sources else None
+    span = first.get("layer_range") if isinstance(first, Mapping) else None
+    return span[-1] if isinstance(span, list) and span and type(span[-1]) is int else 0
 
 
 def _parameters(value: Any, place: str) -> Parameters:
@@ -186,18 +253,19 @@ def _parameters(value: Any, place: str) -> Parameters:
         return {}
     if not isinstance(value, Mapping):
         raise InvalidRecipe(f"{place}: parameters must be a mapping, got {shown(value)}.")
-    return value
+    return {str(key): plain_value(setting) for key, setting in value.items()}
 
 
 def _dtype(data: Mapping[Any, Any], source: MergekitSource) -> str:
-    dtype = data.get("out_dtype") or data.get("dtype")
-    if dtype is None:
-        return "base"
-    if dtype not in _DTYPES:
-        raise NoCounterpart(f"dtype {shown(dtype)}: allowed are {', '.join(_DTYPES)}.")
-    if data.get("dtype") not in (None, "float32"):
+    computed, written = (
+        str(data.get(key) or "").removeprefix("torch.") for key in ("dtype", "out_dtype")
+    )
+    for dtype in (computed, written):
+        if dtype not in ("", *_DTYPES):
+            raise NoCounterpart(f"dtype {shown(dtype)}: allowed are {', '.join(_DTYPES)}.")
+    if computed not in ("", "float32") and source.method not in _IN_FLOAT32:
         source.note(
-            f"mergekit computes in {data['dtype']} where the recipe says so; here sums are float32 "
-            "and rounded once."
+            f"mergekit computes in {computed} where the recipe says so; here sums are float32 and "
+            "rounded once."
         )
-    return str(dtype)
+    return written or computed or "base"

@@ -36,6 +36,18 @@ def llama_names(layers: int) -> tuple[str, ...]:
     return ("model.embed_tokens.weight", *inside, "model.norm.weight", "lm_head.weight")
 
 
+def plain_value(value: Any) -> Any:
+    """A value with its numbers as numbers: mergekit also takes a text such as 1e-3 as one."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    if isinstance(value, Mapping):
+        return {k: plain_value(v) if k == "value" else v for k, v in value.items()}
+    return [plain_value(item) for item in value] if isinstance(value, list) else value
+
+
 def read_setting(
     value: Any, place: str, names: Sequence[str], fallbacks: Sequence[Any] = ()
 ) -> Setting:
