@@ -18,7 +18,8 @@ _COUNT = re.compile(
 """The end of a key that says how often something is built."""
 _FEWEST_PARTS = 1024
 """Heads, experts or layers of another part, which may all lie in one tensor."""
-_LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+"""The keys under which families count their layers."""
 _DECODERS = (
     "bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "marian", "mbart", "mvp",
     "pegasus", "plbart", "trocr", "whisper",
@@ -31,7 +32,7 @@ def check_sizes(source: Checkpoint, label: str) -> None:
     names = source.names()
     inner = source.config.get("text_config")
     layers, embedding = len({*map(layer_of, names)} - {None}), find_embedding(names)
-    counts = ("decoder_layers",) if source.config.get("model_type") in _DECODERS else _LAYERS
+    counts = ("decoder_layers",) if source.config.get("model_type") in _DECODERS else LAYER_COUNTS
     rows = source.shape(embedding)[:1] if embedding else ()
     for part in (source.config, inner if isinstance(inner, Mapping) else {}):
         for key in counts:
@@ -50,7 +51,7 @@ def configured_layers(config: Mapping[str, Any]) -> int:
     """The number of layers a config.json states; 0 if it states none."""
     inner = config.get("text_config")
     parts = (config, inner if isinstance(inner, Mapping) else {})
-    counts = (part.get(key) for part in parts for key in _LAYERS)
+    counts = (part.get(key) for part in parts for key in LAYER_COUNTS)
     return next((count for count in counts if type(count) is int and count > 0), 0)
 
 

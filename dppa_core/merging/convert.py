@@ -23,7 +23,6 @@ from dppa_core.errors import InvalidValue, NonFiniteWeights, shown
 from dppa_core.merging.folder import (
     check_target,
     copy_companions,
-    copy_config,
     new_folder,
     write_config,
 )
@@ -91,10 +90,7 @@ def convert_to_folder(
     parents = tuple(parent_of(*pair) for pair in pairs)
     with new_folder(out, source.folders, overwrite=overwrite, sync=sync) as folder:
         files = _write_weights(source, specs, folder, shard_size, progress, stop)
-        if dtype is None:
-            copy_config(source.folder, folder)
-        else:
-            write_config(source.config, dtype, folder)
+        write_config(source.config, dtype, folder)
         copy_companions(source.folder, folder)
         conversion = Conversion(
             source=reference,

@@ -170,19 +170,11 @@ def copy_companions(source: Path, target: Path) -> None:
             (target / name).write_bytes(read_companion(source / name))
 
 
-def copy_config(source: Path, target: Path) -> None:
-    """Copy config.json as it is.
-
-    Raises:
-        DamagedCheckpoint: it cannot be read.
-    """
-    (target / CONFIG).write_bytes(read_companion(source / CONFIG))
-
-
-def write_config(config: Mapping[str, Any], dtype: str, target: Path) -> None:
-    """Write config.json, with the dtype the merged weights have."""
+def write_config(config: Mapping[str, Any], dtype: str | None, target: Path) -> None:
+    """Write config.json, with the dtype the weights have now; the one it names if unset."""
     key = "torch_dtype" if "torch_dtype" in config else "dtype"
-    text = json.dumps({**config, key: dtype}, indent=2, ensure_ascii=False)
+    changed = {} if dtype is None else {key: dtype}
+    text = json.dumps({**config, **changed}, indent=2, ensure_ascii=False)
     (target / CONFIG).write_text(text + "\n", "utf-8")
 
 

@@ -11,6 +11,7 @@ from dppa_core.checkpoints.aligned_checkpoint import moves_rows
 from dppa_core.checkpoints.checkpoint import Checkpoint, stored_dtype
 from dppa_core.checkpoints.matching import match_tensors, tied
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
+from dppa_core.checkpoints.sources.references import rename_models
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align, tokenizer_identities
 from dppa_core.checkpoints.weight_file import file_identity
 from dppa_core.merging.calibrated import check_texts, scores_of, statistics_of
@@ -249,26 +250,33 @@ def pinned_recipe(recipe: MergeRecipe, public: bool) -> MergeRecipe:
 
 
 def renamed(recipe: MergeRecipe, names: Mapping[str, str]) -> MergeRecipe:
-    """The recipe with other references for some of its models; keywords stay, as "base"."""
+    """The recipe with other references for some of its models; keywords stay, as "base".
+
+    A model may be named as a whole, or inside stacks.
+    """
+
+    def rename(reference: str) -> str:
+        other = names.get(reference)
+        return other or rename_models(reference, lambda name: names.get(name, name))
+
     settings: dict[str, Any] = {
-        key: names.get(value, value)
+        key: rename(value)
         for key, keywords in CHOICES.items()
         if (value := getattr(recipe, key)) not in keywords
     }
     return replace(
         recipe,
-        base=names.get(recipe.base, recipe.base),
-        models=tuple(replace(m, model=names.get(m.model, m.model)) for m in recipe.models),
-        parameters={**recipe.parameters, **_renamed_settings(recipe, names)},
+        base=rename(recipe.base),
+        models=tuple(replace(m, model=rename(m.model)) for m in recipe.models),
+        parameters={**recipe.parameters, **_renamed_settings(recipe, rename)},
         **settings,
     )
 
 
-def _renamed_settings(recipe: MergeRecipe, names: Mapping[str, str]) -> dict[str, str]:
+def _renamed_settings(recipe: MergeRecipe, rename: Callable[[str], str]) -> dict[str, str]:
     """The settings that name a model, with its new name."""
     settings = get_method(recipe.method).named_models
-    named = {setting: recipe.parameters[setting] for setting in settings}
-    return {setting: names.get(model, model) for setting, model in named.items()}
+    return {setting: rename(recipe.parameters[setting]) for setting in settings}
 
 
 def pruner_of(recipe: MergeRecipe) -> tuple[Method, Any]:

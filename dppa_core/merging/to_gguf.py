@@ -93,7 +93,7 @@ def check_target(file: Path, *, overwrite: bool = True) -> None:
 
 def check_source(model: Checkpoint) -> None:
     """Raise IncompatibleCheckpoints if no GGUF file can be written of a merge on this base."""
-    folder, config = model.folders[0], model.config
+    folder, config = model.folder, model.config
     check_sizes(model, str(folder))
     _architecture(folder, config)
     GgufTokens.read(folder, int(config["vocab_size"]))

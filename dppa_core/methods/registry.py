@@ -23,6 +23,7 @@ from dppa_core.methods import (
     nearswap,
     nuslerp,
     owl,
+    passthrough,
     pcb,
     ram,
     ramplus_tl,
@@ -34,7 +35,7 @@ from dppa_core.methods import (
 )
 from dppa_core.methods.shared.contract import Method
 
-_TREATING = (dppa, magnitude, owl, dare, darex_q, task_arithmetic)
+_TREATING = (dppa, magnitude, owl, dare, darex_q, task_arithmetic, passthrough)
 _COMBINING = (linear, slerp, ties, dare_ties, breadcrumbs, della, pcb, sce, consensus, emr)
 _BY_TEXT = (fisher, regmean)
 _BY_ANGLE = (model_stock, nuslerp, multislerp, karcher)

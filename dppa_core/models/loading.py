@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
 from difflib import get_close_matches
 from math import prod
 from typing import Any
@@ -22,6 +24,7 @@ from dppa_core.models.plain import is_plain, plain_model, plain_tokenizer
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.tensor_names import is_buffer
 from dppa_core.system.error_translation import ForeignCode
+from dppa_core.system.temporary import TemporaryFolder
 
 _TORCH_DTYPES = {
     "BF16": torch.bfloat16,
@@ -166,9 +169,11 @@ def _load_config(source: Checkpoint, label: str) -> Any:
     check_sizes(source, label)
     with ForeignCode(f"{label}: transformers cannot read its config.json", _MIXED):
         check_links(source.folder)  # every load begins here
-        return AutoConfig.from_pretrained(
-            source.folder, local_files_only=True, trust_remote_code=False
-        )
+        with closing(TemporaryFolder("model")) as scratch:  # a stack's is in no folder of its own
+            (scratch.path / "config.json").write_text(json.dumps(dict(source.config)), "utf-8")
+            return AutoConfig.from_pretrained(
+                scratch.path, local_files_only=True, trust_remote_code=False
+            )
 
 
 def _check_model_type(config: Mapping[str, Any], supported: Collection[str], label: str) -> None:

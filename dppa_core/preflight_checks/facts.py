@@ -92,7 +92,7 @@ class ModelFacts:
     reference: str
     """As requested."""
     source: str = "local"
-    """"zoo", "hub" or "local"."""
+    """"zoo", "hub", "local" or "stack"."""
     commit: str = ""
     """Of the Hub: the commit that was read."""
     revision: str = ""
@@ -113,6 +113,16 @@ class ModelFacts:
     stated_bases: tuple[str, ...] = ()
     """Base models named by its card, as owner/name."""
     adapters: tuple[AdapterFacts, ...] = ()
+    stacked: tuple[ModelFacts, ...] = ()
+    """The models of a stack, each once."""
+
+    def names(self) -> tuple[str, ...]:
+        """Names of all tensors."""
+        return tuple(self.tensors)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one tensor."""
+        return self.tensors[name].shape
 
     def _finding(self, severity: Severity, topic: str, *texts: str) -> Finding:
         return Finding(severity, topic, self.reference, *texts)

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from dppa_core.checkpoints.adapters.lora_files import WEIGHTS
 from dppa_core.checkpoints.adapters.packs import find_pack
+from dppa_core.checkpoints.adapters.stack import StackedLayers
 from dppa_core.checkpoints.folders.model_files import within_roots
 from dppa_core.checkpoints.sources.hub import HubModel, look_up
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
+from dppa_core.checkpoints.sources.references import stack_summary
 from dppa_core.checkpoints.sources.zoo import needs_fetch, zoo_base, zoo_folder
 from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary
 from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
-from dppa_core.preflight_checks.facts import AdapterFacts, CollectedFacts, ModelFacts
+from dppa_core.preflight_checks.facts import AdapterFacts, CollectedFacts, ModelFacts, note
 from dppa_core.preflight_checks.hub_facts import (
     adapter_facts,
     facts_from_disk,
@@ -23,6 +25,7 @@ from dppa_core.preflight_checks.hub_facts import (
 )
 from dppa_core.preflight_checks.local_facts import LookNotes, look_at_folder, trouble
 from dppa_core.preflight_checks.provenance import parent_of
+from dppa_core.preflight_checks.stacked_facts import stacked_facts
 
 
 class FactsCollector:
@@ -60,7 +63,22 @@ class FactsCollector:
         notes.attempt(lambda: open_checkpoint(reference), None)
         return CollectedFacts(collected.facts, (*collected.findings, *notes.findings))
 
+    def _look_at_stack(self, reference: str, ref: ModelRef) -> CollectedFacts:
+        looks = {model: self._look(str(model), model) for model in ref.models}
+        findings = tuple(finding for look in looks.values() for finding in look.findings)
+        facts = [look.facts for look in looks.values() if look.facts is not None]
+        if len(facts) < len(looks):
+            return CollectedFacts(None, findings)
+        models = dict(zip(looks, facts, strict=True))
+        ranges = [StackedLayers(models[model], str(model), *span) for model, *span in ref.slices]
+        notes = LookNotes(reference)
+        stack = notes.attempt(lambda: stacked_facts(reference, ranges), None)
+        layers = note("layers", reference, f"A stack of {stack_summary(reference)}.")
+        return CollectedFacts(stack, (*findings, layers, *notes.findings))
+
     def _look(self, reference: str, ref: ModelRef) -> CollectedFacts:
+        if ref.slices:
+            return self._look_at_stack(reference, ref)
         if ref.base is not None:
             return self._look_at_adapter(self._look(reference, ref.base), replace(ref, base=None))
         try:
@@ -97,7 +115,7 @@ class FactsCollector:
 
         The tokenizer of a Hub model is fetched, which a merge needs anyway.
         """
-        ref = ModelRef.parse(facts.reference)
+        ref = ModelRef.parse(facts.reference).models[0]
         while ref.base is not None:
             ref = ref.base
         try:

@@ -55,6 +55,7 @@ def _moved(base: ModelFacts, tuned: Sequence[ModelFacts]) -> int:
 
 def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
     """The licence of the merge."""
+    models = [part for model in models for part in model.stacked or (model,)]
     stated = {model.reference: model.licence for model in models}
     for model in models:
         stated |= {adapter.reference: adapter.licence for adapter in model.adapters}

@@ -70,7 +70,7 @@ def _ancestry(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
 def _adapted(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     """Adapters on another base than their configuration names."""
     carrier = ModelRef.parse(tuned.reference).parts()[0]
-    if base.source == "hub":  # its ancestry says it already
+    if base.source == "hub" or tuned.stacked:  # its ancestry says it; several carriers
         return
     for adapter in tuned.adapters:
         place = adapter.base.replace("\\", "/")

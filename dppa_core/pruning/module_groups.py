@@ -65,6 +65,12 @@ def layer_of(tensor: str) -> int | None:
     return int(block.group(2)) if block else None
 
 
+def at_layer(tensor: str, layer: int | str) -> str:
+    """The name of a tensor of a block in another block."""
+    block = _BLOCK.search(tensor)
+    return f"{tensor[: block.start(2)]}{layer}{tensor[block.end(2) :]}" if block else tensor
+
+
 def layer_count(tensors: Iterable[str]) -> int:
     """Number of blocks; 0 if there are none."""
     layers = [layer for layer in map(layer_of, tensors) if layer is not None]

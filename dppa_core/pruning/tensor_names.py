@@ -42,6 +42,11 @@ def in_head(name: str) -> bool:
     return body is None and layer_of(name) is None
 
 
+def before_blocks(name: str) -> bool:
+    """Return True if a tensor outside the blocks is an embedding, so used before them."""
+    return _EMBEDS.search(name) is not None and not _HEAD.search(name)
+
+
 def token_tensors(names: Collection[str]) -> dict[str, str]:
     """Name -> role (embedding, head, bias of the head) of every tensor with one row per token."""
     embedding, head = find_embedding(names), find_head(names)

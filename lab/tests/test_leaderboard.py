@@ -127,8 +127,8 @@ def test_what_a_merge_adds_is_measured_against_the_sum(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_every_method_merges_all_three_at_a_fifth_or_at_its_defaults(method) -> None:  # type: ignore[no-untyped-def]
-    if method.name == "slerp":
-        return  # takes two
+    if method.name in ("slerp", "passthrough"):
+        return  # take fewer
     merge = entry(method)
     recipe = merge.recipes()["law"]
     assert [model.model for model in recipe.models] == [f"zoo:{domain}" for domain in DOMAINS]

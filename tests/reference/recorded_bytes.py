@@ -44,7 +44,8 @@ def recipes() -> dict[str, str]:
     """Every method by default, and the special cases, as YAML."""
     recipes = {}
     for method in METHODS:
-        names = ("math", "finance") if method.name in PAIRS else ("math", "finance", "law")
+        count = 1 if method.name == "passthrough" else 2 if method.name in PAIRS else 3
+        names = ("math", "finance", "law")[:count]
         settings = "coefficient: 1.0" if method.name in (*PAIRS, "emr") else "coefficient: 0.7"
         levels = "" if method.levels == "none" else ", levels: [0.9]"
         parameters = "{domain: zoo:math}" if method.name == "emr" else "{}"

@@ -120,5 +120,5 @@ def hub_names(session: Session, studio: Studio) -> list[str]:
     """Names of the models for which opening a session would ask the Hub, with this computer's
     login. Raises DppaError for a reference that is none."""
     names = (session.base, *(model.reference for model in session.models))
-    refs = {ModelRef.parse(name, public=studio.public) for name in names}
-    return sorted(ref.location for ref in refs if asks_hub(ref))
+    refs = (ModelRef.parse(name, public=studio.public) for name in names)
+    return sorted({model.location for ref in refs for model in ref.models if asks_hub(model)})

@@ -10,11 +10,19 @@ from typing import Literal, Unpack
 
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
 from dppa_core.checkpoints.adapters.packs import SUFFIX, PackCheckpoint, find_pack
+from dppa_core.checkpoints.adapters.stack import StackCheckpoint, StackedLayers
 from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
 from dppa_core.checkpoints.folders.model_files import within_roots
 from dppa_core.checkpoints.sources.download import fetch, is_here, opens_offline
 from dppa_core.checkpoints.sources.hub import check_name, is_commit, resolve
-from dppa_core.checkpoints.sources.references import checked_reference
+from dppa_core.checkpoints.sources.references import (
+    LayerRange,
+    checked_reference,
+    is_stack,
+    layer_ranges,
+    stack_reference,
+    stacked_models,
+)
 from dppa_core.checkpoints.sources.zoo import (
     checked_zoo_name,
     needs_fetch,
@@ -34,16 +42,19 @@ class ModelRef:
     """A reference to a checkpoint: "zoo:math", "hub:owner/name@revision", a folder.
 
     With a base, it is an adapter or a delta pack on it: "zoo:base+FOLDER", "zoo:base+FILE". A
-    shipped adapter knows its base: "zoo:smollm2-math".
+    shipped adapter knows its base: "zoo:smollm2-math". Layers of several models are a stack:
+    "stack:zoo:base[0:3],zoo:math[1:4]".
     """
 
-    source: Literal["zoo", "hub", "local"]
+    source: Literal["zoo", "hub", "local", "stack"]
     location: str
-    """Name in the zoo or on the Hub, or path of a folder."""
+    """Name in the zoo or on the Hub, or path of a folder; empty for a stack."""
     revision: str = ""
     """Branch, tag or commit on the Hub; empty for the main branch."""
     base: ModelRef | None = None
     """The model below an adapter or a pack; None for a whole model."""
+    slices: tuple[tuple[ModelRef, int, int], ...] = ()
+    """Of a stack: each model with its first layer and the one after its last."""
 
     @staticmethod
     def parse(text: str, *, public: bool = False) -> ModelRef:
@@ -59,6 +70,8 @@ class ModelRef:
             NotAllowed: `public`, and the model is not embedded.
         """
         text = checked_reference(text)
+        if is_stack(text):
+            return _stack(text, public)
         if public:
             return _embedded(text)
         # os.path, not Path: it does not raise for impossible paths.
@@ -73,11 +86,23 @@ class ModelRef:
         return ModelRef("local", text)
 
     def parts(self) -> tuple[str, ...]:
-        """The whole model, then one reference for each adapter and pack on it."""
+        """The whole model, then one reference for each adapter and pack on it.
+
+        Of a stack, those of all models, the first model's last: its tokenizer is the stack's.
+        """
+        if self.source == "stack":
+            return tuple(part for model in reversed(self.models) for part in model.parts())
         below = () if self.base is None else self.base.parts()
         return (*below, str(replace(self, base=None)))
 
+    @property
+    def models(self) -> tuple[ModelRef, ...]:
+        """The models of a stack, each once; of another reference itself."""
+        return tuple(dict.fromkeys(model for model, *_ in self.slices)) or (self,)
+
     def __str__(self) -> str:
+        if self.source == "stack":
+            return stack_reference(LayerRange(str(model), *span) for model, *span in self.slices)
         text = self.location if self.source == "local" else f"{self.source}:{self.location}"
         text += f"@{self.revision}" if self.revision else ""
         return text if self.base is None or self.source == "zoo" else f"{self.base}+{text}"
@@ -92,8 +117,9 @@ def pinned(text: str, *, public: bool = False) -> str:
 
 def _pin(ref: ModelRef) -> ModelRef:
     base = None if ref.base is None else _pin(ref.base)
+    slices = tuple((_pin(model), start, stop) for model, start, stop in ref.slices)
     revision = resolve(ref.location, ref.revision) if ref.source == "hub" else ref.revision
-    return replace(ref, base=base, revision=revision)
+    return replace(ref, base=base, slices=slices, revision=revision)
 
 
 def open_checkpoint(ref: str, *, public: bool = False, **control: Unpack[RunControl]) -> Checkpoint:
@@ -116,6 +142,11 @@ def open_checkpoint(ref: str, *, public: bool = False, **control: Unpack[RunCont
 
 
 def _open(ref: ModelRef, public: bool, control: RunControl) -> Checkpoint:
+    if ref.source == "stack":
+        opened = {model: _open(model, public, control) for model in ref.models}
+        return StackCheckpoint(
+            [StackedLayers(opened[model], str(model), *span) for model, *span in ref.slices]
+        )
     place = _folder(ref, control)
     if ref.base is None:
         _refuse_file(place)
@@ -134,7 +165,7 @@ def _refuse_file(place: Path) -> None:
 
 def needs_download(ref: ModelRef) -> bool:
     """Return True if opening a model would fetch weights; its commit must be pinned."""
-    if ref.base is not None and needs_download(ref.base):
+    if any(needs_download(part) for part in _within(ref)):
         return True
     if ref.source == "zoo":
         return needs_fetch(ref.location)
@@ -144,7 +175,7 @@ def needs_download(ref: ModelRef) -> bool:
 
 def asks_hub(ref: ModelRef) -> bool:
     """Return True if opening a model that needs no download would still ask the Hub."""
-    if ref.base is not None and asks_hub(ref.base):
+    if any(asks_hub(part) for part in _within(ref)):
         return True
     if ref.source != "hub":
         return False
@@ -153,6 +184,18 @@ def asks_hub(ref: ModelRef) -> bool:
     adapter = ref.base is not None
     offline = opens_offline(ref.location, ref.revision, adapter=adapter)
     return not needs_download(ref) and not offline
+
+
+def _within(ref: ModelRef) -> tuple[ModelRef, ...]:
+    """The model below an adapter, or those of a stack."""
+    return (*([ref.base] if ref.base else ()), *(ref.models if ref.slices else ()))
+
+
+def _stack(text: str, public: bool) -> ModelRef:
+    ranges = layer_ranges(text)
+    parsed = {name: ModelRef.parse(name, public=public) for name in stacked_models(text)}
+    slices = tuple((parsed[name], start, stop) for name, start, stop in ranges)
+    return ModelRef("stack", "", slices=slices)
 
 
 def _embedded(text: str) -> ModelRef:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from dppa_core.errors import InvalidValue, shown
 
 MAX_REFERENCE_LENGTH = 4096
 """Characters; no path is longer."""
+STACK = "stack:"
+MOST_LAYERS = 256
+"""Layers of a stack."""
+_PIECE = re.compile(r"([^,\s].*?)\[(\d{1,4}:\d{1,4}(?:,\d{1,4}:\d{1,4})*)\](?:,|$)", re.ASCII)
+_MOST_SHOWN = 4
+
+
+class LayerRange(NamedTuple):
+    """Layers of one model, from `start` to before `stop`."""
+
+    model: str
+    start: int
+    stop: int
 
 
 def checked_reference(text: object, subject: str = "A model reference") -> str:
@@ -40,13 +57,100 @@ def short_name(reference: str) -> str:
     For a Hub model the name without owner and commit; for a folder or pack the last part of its
     path.
     """
+    ranges = layer_ranges(reference)
+    if ranges:
+        shown_ranges = [f"{short_name(name)}[{start}:{stop}]" for name, start, stop in ranges]
+        if len(ranges) > _MOST_SHOWN:
+            shown_ranges[_MOST_SHOWN - 2 : -1] = ["…"]
+        return ",".join(shown_ranges)
     parts = [part.removeprefix("zoo:").rstrip("/") for part in reference.split("+")]
     return "+".join(_last(part) for part in parts) or reference
 
 
 def hub_parts(reference: str) -> tuple[str, ...]:
-    """The parts of a reference, model and adapters, that are on the Hub: "hub:owner/name@…"."""
-    return tuple(part for part in reference.split("+") if part.startswith("hub:"))
+    """The parts of a reference, models and adapters, that are on the Hub: "hub:owner/name@…"."""
+    parts = (part for model in stacked_models(reference) for part in model.split("+"))
+    return tuple(part for part in parts if part.startswith("hub:"))
+
+
+def is_stack(reference: str) -> bool:
+    """Return True for a stack, but not for an adapter on one."""
+    return reference.startswith(STACK) and "]+" not in reference.rpartition("[")[2]
+
+
+def layer_ranges(reference: str) -> tuple[LayerRange, ...]:
+    """The ranges of a stack, as stack:zoo:base[0:3],zoo:math[1:4]; none of another reference.
+
+    Raises:
+        InvalidValue: not such ranges, a range without layers, or too many layers.
+    """
+    if not is_stack(reference):
+        return ()
+    text, ranges = reference.removeprefix(STACK), list[LayerRange]()
+    pieces = list(_PIECE.finditer(text))
+    if "".join(piece.group() for piece in pieces) != text or STACK in text:
+        raise InvalidValue(
+            f"{shown(reference)}: a stack is written as {STACK}zoo:base[0:3],zoo:math[1:4], each "
+            "range with its first layer and the one after its last; a stack has no stack inside."
+        )
+    for piece in pieces:
+        for part in piece[2].split(","):
+            start, stop = map(int, part.split(":"))
+            if start >= stop:
+                raise InvalidValue(
+                    f"{piece[1]}[{start}:{stop}]: no layer. The second number is the layer after "
+                    "the last, so it is larger than the first."
+                )
+            ranges.append(LayerRange(piece[1].strip(), start, stop))
+    layers = sum(stop - start for _, start, stop in ranges)
+    if layers > MOST_LAYERS:
+        raise InvalidValue(f"A stack of {layers} layers; it may have {MOST_LAYERS}.")
+    return tuple(ranges)
+
+
+def stack_reference(ranges: Iterable[LayerRange]) -> str:
+    """The reference of a stack; the inverse of `layer_ranges`."""
+    pieces = (
+        f"{model}[{','.join(f'{start}:{stop}' for _, start, stop in group)}]"
+        for model, group in groupby(ranges, lambda part: part.model)
+    )
+    return STACK + ",".join(pieces)
+
+
+def stacked_models(reference: str) -> tuple[str, ...]:
+    """The models of a stack, each once; of another reference itself."""
+    ranges = layer_ranges(reference)
+    return tuple(dict.fromkeys(part.model for part in ranges)) if ranges else (reference,)
+
+
+def rename_models(reference: str, rename: Callable[[str], str]) -> str:
+    """The reference with another name for each model of a stack, or for itself."""
+    ranges = layer_ranges(reference)
+    if not ranges:
+        return rename(reference)
+    return stack_reference(part._replace(model=rename(part.model)) for part in ranges)
+
+
+def stack_summary(reference: str) -> str:
+    """The layers of a stack in words, with their sources; empty for another reference."""
+    parts, place = [], 0
+    for model, start, stop in layer_ranges(reference):
+        end = place + stop - start
+        here, there = (
+            f"{a}–{b - 1}" if b - a > 1 else f"{a}" for a, b in ((place, end), (start, stop))
+        )
+        parts.append(f"{here} from {there} of {short_name(model)}")
+        place = end
+    return f"{place} layers: {', '.join(parts)}" if parts else ""
+
+
+def layer_sources(reference: str) -> tuple[str, ...]:
+    """For each layer of a stack its source, as "layer 2 of math"; none of another reference."""
+    return tuple(
+        f"layer {layer} of {short_name(model)}"
+        for model, start, stop in layer_ranges(reference)
+        for layer in range(start, stop)
+    )
 
 
 def _last(part: str) -> str:

@@ -24,7 +24,9 @@ computed as by mergekit, with its defaults; the drop rates of `della_linear` are
 A method that *prunes* takes pruning rates (`levels`) and factors (`amplification`) for every domain
 model. It may come before one that *combines* deltas: `prune: dppa`, or
 `prune: {method: dppa, strength: 0.1}`. `fisher`, `regmean` and the scores `fisher` and `activation`
-of `significance` need a text that the models read: [calibration.md](calibration.md).
+of `significance` need a text that the models read: [calibration.md](calibration.md). One that
+*replaces* adds nothing: the only model's weights take the place of the base's, as those of a
+[stack](reference/recipe.md#stacks).
 
 `coefficient` multiplies the delta of a domain model, in `linear` the model itself
 ([by layer or part](reference/recipe.md#coefficients)). In `slerp` and `nearswap` that of the model
@@ -88,7 +90,9 @@ def methods_page() -> str:
 
 
 def _kind(method: Method) -> str:
-    return "combines" if method.combination else "prunes" if method.prunes else "adds"
+    if method.combination or method.replaces:
+        return "combines" if method.combination else "replaces"
+    return "prunes" if method.prunes else "adds"
 
 
 def _paper(method: Method) -> str:

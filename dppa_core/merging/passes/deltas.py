@@ -8,12 +8,13 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.chunks import Loader, TensorPair
+from dppa_core.checkpoints.chunks import Loader, TensorPair, widen
 from dppa_core.kernels.protocol import Bands, Kernels, Stored
 from dppa_core.methods.shared.treatment import (
     Banded,
     DroppedTreatment,
     Ranked,
+    Replacement,
     Treatment,
     WholeTreatment,
 )
@@ -38,6 +39,17 @@ class WholeDelta:
 
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         kernels.add_whole(acc, base, tuned, self.weight)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedBase:
+    """The model's weights, times a weight, in place of the base's."""
+
+    weight: float
+
+    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
+        widen(kernels, tuned, "F32" if tuned.dtype == np.float32 else "BF16", acc)
+        acc *= np.float32(self.weight)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +104,7 @@ def _round(values: Chunk) -> Chunk:
     return to_float32(from_float32(values, "BF16"), "BF16")
 
 
-FixedTreatment = WholeDelta | BandedDelta | RandomDelta | Bfloat16Delta
+FixedTreatment = WholeDelta | ReplacedBase | BandedDelta | RandomDelta | Bfloat16Delta
 """A treatment with its numbers fixed for one tensor. `add` adds the treated delta of one chunk that
 begins at the flat index `start`."""
 
@@ -178,6 +190,8 @@ def fix_treatment(
         parts = ((WholeDelta(1.0), treatment.factor),)
         whole = Bfloat16Delta(parts, coefficient) if treatment.rounded else WholeDelta(weight)
         return TensorDelta(pair, delta.model, whole, pair.numel)
+    if isinstance(treatment, Replacement):
+        return TensorDelta(pair, delta.model, ReplacedBase(weight), pair.numel)
     draws, cut = drop_seed(pair.name, delta.model, seed), drop_cut(treatment.rate)
     kept = round(pair.numel * (1 - treatment.rate))
     return TensorDelta(pair, delta.model, RandomDelta(draws, cut, weight), kept)

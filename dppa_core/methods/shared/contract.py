@@ -46,6 +46,8 @@ class Method:
     """Frozen dataclass whose fields describe themselves (title, help, unit, range)."""
     treat: Callable[[Request, Any], Treatments] | None = None
     """Treats the delta of each domain model; the results are added."""
+    replaces: bool = False
+    """True if the only model's weights, so treated, take the place of the base's."""
     combination: Combination | None = None
     """Or combines all deltas into one."""
     levels: Literal["many", "one", "none"] = "none"

@@ -51,11 +51,18 @@ class RandomDrop:
 
 
 @dataclass(frozen=True, slots=True)
+class Replacement:
+    """Replace the base's weights by the model's, times a factor."""
+
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class DroppedTreatment:
     """Add nothing: the base stays."""
 
 
-Treatment = WholeTreatment | Banded | Ranked | RandomDrop | DroppedTreatment
+Treatment = WholeTreatment | Banded | Ranked | RandomDrop | Replacement | DroppedTreatment
 
 
 @dataclass(frozen=True, slots=True)

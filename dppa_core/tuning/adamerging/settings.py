@@ -128,10 +128,11 @@ def with_coefficients(recipe: MergeRecipe, coefficients: list[list[float]]) -> M
 
 def check_additive(recipe: MergeRecipe) -> None:
     """Raise InvalidRecipe for a method that is no sum of coefficient x delta."""
-    combination = get_method(recipe.method).combination
-    if combination is None or combination.adds(recipe.settings()):
+    method = get_method(recipe.method)
+    combines, added = method.combination, [m.name for m in METHODS if m.treat and not m.replaces]
+    if method.name in added or (combines and combines.adds(recipe.settings())):
         return
-    allowed = ", ".join(method.name for method in METHODS if method.combination is None)
+    allowed = ", ".join(added)
     raise InvalidRecipe(
         f"method {recipe.method}: AdaMerging finds coefficients of a sum of deltas, base + sum of "
         f"coefficient x delta; {recipe.method} combines deltas in another way. Allowed: {allowed}; "
