@@ -1,5 +1,6 @@
 // The line that puts a living figure with the current settings into another page.
 import { html, say } from "../base/shapes.js";
+import { asideOf } from "../session/local_address.js";
 import { FIGURES, figureAddress } from "../session/figure_address.js";
 import { server } from "../session/parts.js";
 import { mergeNow } from "../tab/words.js";
@@ -9,7 +10,6 @@ const HEIGHTS = { stage: 1340, strip: 700, heatmap: 600, kept: 460, distribution
 /** A view of the page -> the figure that is most like it; the answer otherwise. @type {Record<string, string>} */
 const OF_VIEW = { modules: "heatmap", sparsity: "kept" };
 const SPEAKING = ["stage", "strip", "answer"], LONG = ["stage", "by-hand"];
-const LOCAL = /^(localhost|127(\.\d+){3}|\[::1\]|.*\.localhost)$/;
 const ASIDE = "These settings have no living figure: it shows DPPA, magnitude, task arithmetic and DARE for the three "
   + "embedded models, the same factors for each, and no rates of single matrices.";
 
@@ -48,8 +48,8 @@ function built(parent, living) {
     line.value = address && `<iframe src="${source}" ${size} loading="lazy" title="DPPA: ${choice.value}"></iframe>`;
     line.hidden = copy.hidden = !address;
     slide.hidden = !address || LONG.includes(choice.value);
-    say(note, !address ? ASIDE : [LOCAL.test(folder.hostname) ? "It works on this computer alone." : "",
-      living.framed ? "" : "No other site may show it yet: DPPA_FRAMES names those that may."].join(" ").trim());
+    say(note, !address ? ASIDE : [asideOf(folder),
+      living.framed ? "" : "No other site may show it yet: the setting DPPA_FRAMES of this server lists those that may."].join(" ").trim());
   }
   for (const control of [choice, wide]) control.addEventListener("change", draw);
   copy.addEventListener("click", async () => {

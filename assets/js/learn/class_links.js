@@ -1,6 +1,7 @@
 // For a class: a link that fixes the lessons, how much of the workbench is visible, and the current settings.
 import { html, say } from "../base/shapes.js";
 import { leavable } from "../controls/class_locked.js";
+import { asideOf } from "../session/local_address.js";
 import { ofClass } from "./entry.js";
 
 const WORKBENCH = "workbench";
@@ -74,7 +75,7 @@ export const forClass = (parent, lessons) => {
     draw();
     try {
       await navigator.clipboard.writeText(look.href);
-      say(status, "Link copied.");
+      say(status, ["Link copied.", asideOf(new URL(look.href))].join(" ").trim());
     } catch { say(status, look.href); }
   });
   draw();

@@ -72,11 +72,13 @@ export function keptFigure(host, asked) {
     put(line, "data-known", Boolean(kept));
     if (kept) {
       say(number, percent(kept.kept));
+      number.style.setProperty("--kept", percent(kept.kept).replace(THIN, ""));
       say(range, `±${THIN}${Math.max(1, Math.round(100 * kept.spread))}, on ${kept.questions.toLocaleString("en-US")} `
         + kept.where);
       return;
     }
     say(number, "…");
+    number.style.removeProperty("--kept");
     if (tables.isCurrent() && asked) begin();
     say(range, waiting === controls.key() && asked ? `measuring: ${done} of ${asked.items.length} questions`
       : mergeNow() && tab.state !== "failed" ? "measuring, once this tab has the models"

@@ -41,7 +41,7 @@ def class_link(page: Page) -> str:
         inside.get_by_label(label, exact=True).uncheck()
     expect(inside.locator("[data-preview]")).to_contain_text("On the workbench: Pruning rate, ")
     page.get_by_role("button", name="Copy link").click()
-    expect(inside.get_by_role("status")).to_have_text("Link copied.")
+    expect(inside.get_by_role("status")).to_have_text("Link copied. It works on this computer alone.")
     return str(page.evaluate("() => window.copied"))
 
 

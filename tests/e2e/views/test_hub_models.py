@@ -160,6 +160,25 @@ def test_a_link_to_models_of_the_hub_waits_for_a_click(one_tab: Studio, hub: Hub
     assert len(hub.requests) > before
 
 
+def test_a_link_to_a_real_preset_opens_the_workbench(one_tab: Studio, hub: HubServer) -> None:
+    one_tab.become_new_visitor(1440, 900, "light", "")
+    choose(one_tab).get_by_role("button", name="Fetch 538 MB and open").click()
+    one_tab.page.get_by_text("Base model: SmolLM2-135M (Hub)").wait_for()
+    base, model = (f"hub:{one.model}" for one in PRESET.all)
+    sent = replace(first_session(), base=base, models=(ModelChoice(model),))
+    one_tab.opens = "stage"
+    try:
+        one_tab.become_new_visitor(1440, 900, "light", "")
+        assert one_tab.page.evaluate("document.body.dataset.page") == "stage"
+        one_tab.become_new_visitor(1440, 900, "light", link_of(sent))
+        one_tab.page.get_by_role("button", name="Open the link").click()
+        one_tab.page.locator('body[data-page="workbench"] .model-row').first.wait_for()
+        expect(one_tab.page.locator("#preset-choice")).to_be_visible()
+        expect(one_tab.page.locator(".model-row")).to_have_count(1)
+    finally:
+        one_tab.opens = "workbench"
+
+
 @pytest.mark.parametrize(("width", "theme"), SCREENS)
 def test_the_card_fits_every_screen(
     one_tab: Studio, hub: HubServer, width: int, theme: str
