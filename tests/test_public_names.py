@@ -191,6 +191,7 @@ def test_ones_own_questions_are_scored_under_their_name(zoo_env: Path, tmp_path:
     assert {str(name): one.n for name, one in found.domains.items()} == {"math": 2, "own": 2}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_torch_thread")
 def test_each_search_of_the_command_line_is_a_call(tmp_path: Path) -> None:
     recipe_file, lines = tmp_path / "recipe.yaml", list[str]()

@@ -60,7 +60,7 @@ def named(page: Path) -> str:
 RUN = [page for page in pages() if any(b.language in ("sh", "python") for b in blocks(page))]
 
 
-@pytest.mark.cases(9)
+@pytest.mark.cases(5)
 @pytest.mark.parametrize("page", RUN, ids=named)
 def test_the_blocks_of_a_page_run_in_their_order(
     page: Path,

@@ -20,6 +20,7 @@ INSIDE_AND_ABOVE = """bubble => {
 }"""
 
 
+@pytest.mark.long
 def test_a_key_chooses_a_preset(studio: Studio) -> None:
     studio.wait_exact(80)
     box = studio.page.get_by_label("Preset")

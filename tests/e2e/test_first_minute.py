@@ -74,6 +74,7 @@ def test_keys_lead_to_prune_see_and_chat_and_to_the_first_example(visit: Visit) 
     assert seen[-1]
 
 
+@pytest.mark.long
 def test_the_line_over_the_plots_tells_what_is_measured_and_never_of_other_settings(
     studio: Studio,
 ) -> None:
@@ -90,6 +91,7 @@ def test_the_line_over_the_plots_tells_what_is_measured_and_never_of_other_setti
     expect(studio.page.locator("#pinned-note")).to_contain_text("the same answer as before")
 
 
+@pytest.mark.long
 def test_clicks_prune_the_merge_and_amplify_it_and_keep_question_and_heatmap(
     studio: Studio,
 ) -> None:
@@ -123,6 +125,7 @@ def test_a_phone_has_the_four_merges_in_one_row(visit: Visit) -> None:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 def test_the_distribution_says_what_is_kept_and_what_that_holds(studio: Studio) -> None:
     """Counted in the weights: the largest |d| of every matrix, as many as its plan keeps."""
@@ -164,6 +167,7 @@ def test_a_drill_down_opens_where_it_is_seen(visit: Visit) -> None:
     expect(studio.page.locator("#drill-place h3")).to_be_in_viewport()
 
 
+@pytest.mark.long
 def test_a_refused_addition_leaves_no_text_but_its_notice(studio: Studio) -> None:
     studio.wait_models()
     studio.use_models("/nowhere")
@@ -176,6 +180,7 @@ def test_a_refused_addition_leaves_no_text_but_its_notice(studio: Studio) -> Non
     assert note.text_content() == ""
 
 
+@pytest.mark.long
 def test_attribution_begins_with_the_question_asked_last_and_duels_are_found(
     studio: Studio,
 ) -> None:

@@ -81,6 +81,7 @@ def without(folder: Path, base: Path, parts: list[str], target: Path) -> Path:
     return target
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize("method", ["dppa", "ties", "task_arithmetic"])
 @pytest.mark.parametrize("by", ["layer", "module"])
 def test_every_change_is_that_of_a_merge_with_the_base_in_that_place(

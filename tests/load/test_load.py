@@ -150,6 +150,7 @@ def held_up(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             free.set()
 
 
+@pytest.mark.long
 def test_who_joins_and_cancels_has_one_score_computed_at_a_time(
     page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:

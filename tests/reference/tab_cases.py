@@ -14,7 +14,7 @@ BASE, LAYERS = "zoo:base", 6
 ONE_SET = ("zoo:math", "zoo:finance", "zoo:law")
 OTHER_SET = ("zoo:apart-math", "zoo:apart-finance", "zoo:apart-law")
 MODELS = (*ONE_SET, *OTHER_SET)
-PLANS, ONE_IN = 1000, 40
+PLANS, ONE_IN = 1000, 80
 """Random plans; one in so many questions is in a sample."""
 
 Plan = tuple[str, tuple[float, ...], float]

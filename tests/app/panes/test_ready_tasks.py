@@ -164,6 +164,7 @@ def test_asking_can_be_stopped() -> None:
         tasks_value(request, OFFER, Studio(public=False), lambda *step: None, stop)
 
 
+@pytest.mark.long
 def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -285,6 +285,7 @@ def by_own(search: SearchRequest, text: str, **lists: str) -> SearchRequest:
     return replace(search, questions=domains)
 
 
+@pytest.mark.long
 def test_a_search_by_a_list_for_each_model_tells_what_is_kept_of_each(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def opened(visit: Visit, hidden: str) -> Studio:
     return studio
 
 
+@pytest.mark.long
 def test_a_small_workbench_shows_what_its_preview_says(visit: Visit) -> None:
     studio = visit()
     studio.set_rate(70)  # the link is to bring it along
@@ -114,6 +115,7 @@ def test_no_other_control_changes_a_hidden_one(visit: Visit) -> None:
         expect(page.locator(leads)).to_be_hidden()
 
 
+@pytest.mark.long
 def test_no_key_undoes_or_redoes_where_undo_is_hidden(visit: Visit) -> None:
     studio = opened(visit, "history")
     page = studio.page

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Locator
 
 from components.session.shipped import glossary
@@ -52,6 +53,7 @@ def left(box: Locator) -> set[str]:
     return found
 
 
+@pytest.mark.long
 def test_every_term_leads_to_its_meaning(studio: Studio) -> None:
     page = studio.page
     unfold_all(studio)

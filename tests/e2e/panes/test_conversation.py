@@ -97,6 +97,7 @@ LONG = f"Tom has 12 apples. {'Tom buys 5 more. ' * 40}How many apples does Tom h
 """A question with long answers at the temperature 2."""
 
 
+@pytest.mark.long
 def test_models_write_at_the_same_time_and_say_how_fast_and_how_sure(talk: Studio) -> None:
     choose_targets(talk, "merged", "math", "law")
     open_settings(talk)

@@ -88,6 +88,7 @@ def test_each_experiment_is_an_answer_and_a_plot_and_all_else_is_folded(studio: 
         assert not re.search(r"\]\(|`|\*\w|\bseed \d|smollm2|lora\b", host.inner_text()), key
 
 
+@pytest.mark.long
 def test_a_bar_of_a_measured_merge_sets_the_controls(studio: Studio) -> None:
     studio.wait_exact(80)
     wait_rest(studio)

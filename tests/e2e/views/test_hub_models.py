@@ -179,6 +179,7 @@ def test_a_link_to_a_real_preset_opens_the_workbench(one_tab: Studio, hub: HubSe
         one_tab.opens = "workbench"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "theme"), SCREENS)
 def test_the_card_fits_every_screen(
     one_tab: Studio, hub: HubServer, width: int, theme: str

@@ -80,6 +80,7 @@ def test_the_merge_asks_in_the_chat_template_of_the_chosen_model(
     assert state["template"] == str(own)
 
 
+@pytest.mark.long
 def test_a_command_in_a_sentence_is_code_and_has_no_backticks(studio: Studio) -> None:
     """In the card of a set, in a finding, in a notice, and among the results."""
     page = studio.page

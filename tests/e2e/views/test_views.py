@@ -48,6 +48,7 @@ def test_a_view_is_opened_by_keyboard_and_the_plots_are_as_they_were(studio: Stu
     assert studio.cells().keys() == before.keys()
 
 
+@pytest.mark.long
 def test_on_a_phone_the_views_leave_with_their_pane(visit: Visit) -> None:
     studio = visit(width=390, height=844)
     studio.page.locator('#views button[data-view="attribution"]').click()
