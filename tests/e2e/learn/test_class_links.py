@@ -41,7 +41,8 @@ def class_link(page: Page) -> str:
         inside.get_by_label(label, exact=True).uncheck()
     expect(inside.locator("[data-preview]")).to_contain_text("On the workbench: Pruning rate, ")
     page.get_by_role("button", name="Copy link").click()
-    expect(inside.get_by_role("status")).to_have_text("Link copied. It works on this computer alone.")
+    copied = "Link copied. It works on this computer alone."
+    expect(inside.get_by_role("status")).to_have_text(copied)
     return str(page.evaluate("() => window.copied"))
 
 
