@@ -49,7 +49,7 @@ function built(parent, living) {
     line.hidden = copy.hidden = !address;
     slide.hidden = !address || LONG.includes(choice.value);
     say(note, !address ? ASIDE : [asideOf(folder),
-      living.framed ? "" : "No other site may show it yet: the setting DPPA_FRAMES of this server lists those that may."].join(" ").trim());
+      living.framed ? "" : "No other site may show it yet: this server's setting DPPA_FRAMES lists those that may."].join(" ").trim());
   }
   for (const control of [choice, wide]) control.addEventListener("change", draw);
   copy.addEventListener("click", async () => {
