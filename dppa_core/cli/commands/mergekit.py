@@ -11,6 +11,7 @@ import typer
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
+from dppa_core.checkpoints.sources.references import stacked_models
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.cli.options import JsonFlag, RecipeFile
 from dppa_core.cli.output import emit, write_text
@@ -45,7 +46,7 @@ def import_recipe(
         return local_names(places.get(base, base)) if layers is None else llama_names(layers)
 
     imported = load_text(recipe, lambda text: import_mergekit(text, names))
-    models = references(imported.recipe)
+    models = [name for model in references(imported.recipe) for name in stacked_models(model)]
     unknown = sorted(places.keys() - set(models))
     if unknown:
         raise UnknownName(

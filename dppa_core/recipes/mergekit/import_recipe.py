@@ -250,6 +250,11 @@ def _slerp(source: MergekitSource) -> _Target:
     return _Target("slerp", [*firsts, position], {"position": 1.0})
 
 
+def _passthrough(source: MergekitSource) -> _Target:
+    scales = [source.coefficient("scale", model, default=1.0) for _, model in source.models]
+    return _Target("passthrough", scales)
+
+
 _COMMON = ("weight", "normalize", "rescale", "lambda", "int8_mask")
 
 _METHODS: Mapping[str, tuple[tuple[str, ...], Callable[[MergekitSource], _Target]]] = {
@@ -263,5 +268,6 @@ _METHODS: Mapping[str, tuple[tuple[str, ...], Callable[[MergekitSource], _Target
     "breadcrumbs_ties": ((*_COMMON, "density", "gamma"), _breadcrumbs_ties),
     "della": ((*_COMMON, "density", "epsilon"), _della),
     "sce": (("select_topk", "int8_mask"), _sce),
+    "passthrough": (("scale",), _passthrough),
 }
 """mergekit method -> its parameters, and the function that imports it."""

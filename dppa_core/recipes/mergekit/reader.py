@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
+from dppa_core.checkpoints.sources.references import stacked_models
 from dppa_core.errors import InvalidRecipe, NoCounterpart, closest, shown
 from dppa_core.parameter_fields import is_number
 from dppa_core.pruning.coefficients import Coefficient, coefficient_from
 from dppa_core.recipes.mergekit.documents import read_recipes, reference_of
 from dppa_core.recipes.mergekit.problems import Problems
-from dppa_core.recipes.mergekit.values import Setting, llama_names, plain_value, read_setting
+from dppa_core.recipes.mergekit.slices import Part, Slice, StackedModels, read_slices, stacked
+from dppa_core.recipes.mergekit.values import (
+    Parameters,
+    Setting,
+    checked_parameters,
+    read_setting,
+)
 
 _DTYPES = ("bfloat16", "float16", "float32")
-_WITHOUT_BASE = ("linear",)
+_WITHOUT_BASE = ("linear", "passthrough")
 """Methods whose base is a model like the others; if none is named, the first stands for it."""
 _IN_FLOAT32 = ("slerp",)
 """Methods that mergekit computes in float32, whatever `dtype` says."""
-Parameters = Mapping[str, Any]
-Models = tuple[tuple[str, Parameters], ...]
+ModelParameters = Parameters | tuple[Parameters, ...]
+"""Of one model; with slices, in each of them."""
+Models = tuple[tuple[str, ModelParameters], ...]
 """Reference and parameters of each model."""
 _NOTHING: Parameters = {}
 
@@ -35,7 +44,9 @@ class MergekitSource:
     parameters: tuple[Parameters, ...]
     """Parameters for all models: of the slice, the module, the recipe. The first value counts."""
     names: Sequence[str]
-    """Names of the base's tensors; empty if unknown."""
+    """Names of the base's tensors; empty if unknown, or with slices."""
+    parts: tuple[Part, ...] = ()
+    """With slices, the tensors of each."""
     dtype: str = "base"
     vocabulary: str = "base"
     data: Mapping[Any, Any] = field(default_factory=dict)
@@ -44,14 +55,30 @@ class MergekitSource:
     """What cannot be read; values then have their defaults."""
     notes: list[str] = field(default_factory=list)
 
-    def setting(self, name: str, default: Any, model: Parameters = _NOTHING) -> Setting:
+    def setting(self, name: str, default: Any, model: ModelParameters = _NOTHING) -> Setting:
         """A model's own value; for tensors without one the value of all models, or the default."""
-        candidates = [model.get(name), *(level.get(name) for level in self.parameters), default]
+        if not self.parts:
+            return self._setting(name, default, [model, *self.parameters], self.names)
+        numbers: dict[str, float] = {}
+        for number, part in enumerate(self.parts):
+            own = model[number] if isinstance(model, tuple) else model
+            levels = [own, part.parameters, *self.parameters]
+            value = self._setting(name, default, levels, tuple(part.names))
+            numbers |= {
+                tensor: value if isinstance(value, float) else value[inside]
+                for inside, tensor in part.names.items()
+            }
+        return numbers if len(set(numbers.values())) > 1 else next(iter(numbers.values()))
+
+    def _setting(
+        self, name: str, default: Any, levels: Sequence[Any], tensors: Sequence[str]
+    ) -> Setting:
+        candidates = [*(level.get(name) for level in levels), default]
         values = [value for value in candidates if value is not None]
         fallback: Setting = float(default) if is_number(default) else 1.0
         if values:
             return self.problems.run(
-                lambda: read_setting(values[0], name, self.names, values[1:]), fallback
+                lambda: read_setting(values[0], name, tensors, values[1:]), fallback
             )
         self.problems.add(
             InvalidRecipe(
@@ -61,7 +88,7 @@ class MergekitSource:
         )
         return fallback
 
-    def number(self, name: str, default: Any, model: Parameters = _NOTHING) -> float:
+    def number(self, name: str, default: Any, model: ModelParameters = _NOTHING) -> float:
         """A value that must be equal for all tensors."""
         value = self.setting(name, default, model)
         if isinstance(value, float):
@@ -88,10 +115,14 @@ class MergekitSource:
         return [self.coefficient("weight", model, times) for _, model in self.models]
 
     def coefficient(
-        self, name: str, model: Parameters = _NOTHING, times: float = 1.0
+        self,
+        name: str,
+        model: ModelParameters = _NOTHING,
+        times: float = 1.0,
+        default: float | None = None,
     ) -> Coefficient:
         """A coefficient, by layer or part if needed."""
-        value = self.setting(name, None, model)
+        value = self.setting(name, default, model)
         if isinstance(value, float):
             return value * times
         return coefficient_from({tensor: number * times for tensor, number in value.items()})
@@ -122,18 +153,23 @@ def read_source(
         problems.add(NoCounterpart(f"merge_method {shown(method)} has no counterpart here. {hint}"))
     needed = method in methods and method not in _WITHOUT_BASE
     content = problems.run(lambda: _content(data), _NOTHING)
-    listed: Models = problems.run(lambda: _models(content), ()) if content else ()
+    slices: tuple[Slice, ...] = problems.run(lambda: read_slices(content.get("slices")), ())
+    plain = content and not content.get("slices")
+    listed: Models = problems.run(lambda: _models(content), ()) if plain else ()
     levels: tuple[Parameters, ...] = problems.run(lambda: _levels(data, content), ())
-    base = problems.run(lambda: _base(data, method, listed, needed), "")
-    if needed:  # the base has no delta
-        listed = tuple(model for model in listed if model[0] != base)
-    elif listed and not content.get("slices") and any("weight" in level for level in levels):
-        listed += () if base in dict(listed) else ((base, {}),)  # mergekit adds it
+    first = next(chain(dict(listed), *(part.sources for part in slices)), "")
+    base = problems.run(lambda: _base(data, method, first, needed), "")
+    listed, parts = _with_base(listed, base, needed, levels), tuple[Part, ...]()
+    if slices and base:
+        whole = StackedModels(base, (), ())
+        stacks = problems.run(lambda: stacked(slices, base, deltas=needed, names=names), whole)
+        base, listed, parts = stacks.base, stacks.models, stacks.parts
     if not listed and not problems.errors:
         problems.add(InvalidRecipe("The recipe names no model beside its base."))
-    known = map(names, (base, *(reference for reference, _ in listed)) if base else ())
-    tensors = next(filter(None, known), llama_names(_layers(content)))
-    source = MergekitSource(method, base, listed, levels, tensors, data=data, problems=problems)
+    known = _known(names, base, listed) if base and not parts else ()
+    source = MergekitSource(
+        method, base, listed, levels, known, parts, data=data, problems=problems
+    )
     source.dtype = problems.run(lambda: _dtype(data, source), "base")
     source.vocabulary = _vocabulary(data, source)
     if repeated:
@@ -144,6 +180,19 @@ def read_source(
             "one."
         )
     return source
+
+
+def _known(names: Callable[[str], Sequence[str]], base: str, models: Models) -> Sequence[str]:
+    """The tensors of the base, or of the first model whose tensors are known."""
+    return next(filter(None, map(names, (base, *(model for model, _ in models)))), ())
+
+
+def _with_base(models: Models, base: str, needed: bool, levels: Sequence[Parameters]) -> Models:
+    """The models as mergekit takes them: a base that is needed has no delta."""
+    if needed:
+        return tuple(model for model in models if model[0] != base)
+    added = models and base not in dict(models) and any("weight" in level for level in levels)
+    return (*models, (base, {})) if added else models
 
 
 def _content(data: Mapping[Any, Any]) -> Mapping[Any, Any]:
@@ -167,14 +216,11 @@ def _content(data: Mapping[Any, Any]) -> Mapping[Any, Any]:
 
 def _levels(data: Mapping[Any, Any], content: Mapping[Any, Any]) -> tuple[Parameters, ...]:
     """The parameters for all models, the first to count first."""
-    slices = content.get("slices")
-    entries = slices if isinstance(slices, list) and len(slices) == 1 else []
-    places = [*entries, *([] if content is data else [content]), data]
-    levels = [place.get("parameters") for place in places if isinstance(place, Mapping)]
-    return tuple(_parameters(level, "parameters") for level in levels)
+    places = [*([] if content is data else [content]), data]
+    return tuple(checked_parameters(place.get("parameters"), "parameters") for place in places)
 
 
-def _base(data: Mapping[Any, Any], method: str, models: Models, needed: bool) -> str:
+def _base(data: Mapping[Any, Any], method: str, first: str, needed: bool) -> str:
     base = data.get("base_model")
     if base is not None:
         reference = reference_of(base)
@@ -183,7 +229,7 @@ def _base(data: Mapping[Any, Any], method: str, models: Models, needed: bool) ->
         return reference
     if needed:
         raise InvalidRecipe(f"{method} needs a base_model; the recipe has none.")
-    return models[0][0] if models else ""
+    return first
 
 
 def _vocabulary(data: Mapping[Any, Any], source: MergekitSource) -> str:
@@ -195,7 +241,7 @@ def _vocabulary(data: Mapping[Any, Any], source: MergekitSource) -> str:
             source.note(f"tokenizer: {', '.join(rest)} left out: rows have one rule here.")
         tokenizer = tokenizer.get("source")
     choices = ("base", "union", *(model for model, _ in source.models))
-    if tokenizer is None or tokenizer in ("base", source.base):
+    if tokenizer is None or tokenizer in ("base", stacked_models(source.base)[0]):
         return "base"
     if not isinstance(tokenizer, str) or tokenizer not in choices:
         source.note(f"tokenizer {shown(tokenizer)} is left out: it is none of the recipe's models.")
@@ -209,8 +255,6 @@ def _vocabulary(data: Mapping[Any, Any], source: MergekitSource) -> str:
 
 def _models(content: Mapping[Any, Any]) -> Models:
     listed = content.get("models")
-    if content.get("slices"):
-        listed = _only_slice(content["slices"])
     if not isinstance(listed, list) or not listed:
         raise InvalidRecipe(f"models must be a list of {{model: NAME}}, got {shown(listed)}.")
     models: dict[str, Parameters] = {}
@@ -218,42 +262,10 @@ def _models(content: Mapping[Any, Any]) -> Models:
         reference = reference_of(entry.get("model")) if isinstance(entry, Mapping) else None
         if reference is None:
             raise InvalidRecipe(f"models[{index}] must have the key 'model', got {shown(entry)}.")
-        parameters = _parameters(entry.get("parameters"), f"models[{index}]")
+        parameters = checked_parameters(entry.get("parameters"), f"models[{index}]")
         # mergekit takes a model that is listed twice once, with the first value of each parameter
         models[reference] = {**parameters, **models.get(reference, {})}
     return tuple(models.items())
-
-
-def _only_slice(slices: Any) -> Any:
-    """The sources of a recipe with one slice that begins at the first layer."""
-    if not isinstance(slices, list) or not all(isinstance(entry, Mapping) for entry in slices):
-        raise InvalidRecipe(f"slices must be a list of mappings, got {shown(slices)}.")
-    sources = slices[0].get("sources") if slices else None
-    ranges = [entry.get("layer_range") for entry in sources or () if isinstance(entry, Mapping)]
-    whole = len(slices) == 1 and all(span == ranges[0] and span and span[0] == 0 for span in ranges)
-    if not whole:
-        raise NoCounterpart(
-            "slices: models assembled from layer ranges have no counterpart; a "
-            "merge here has the layers of its base. One slice of all layers can be read."
-        )
-    return sources
-
-
-def _layers(content: Mapping[Any, Any]) -> int:
-    """The number of layers by the ranges of a recipe's slice; 0 if it has none."""
-    slices = content.get("slices")
-    sources = slices[0].get("sources") if isinstance(slices, list) and slices else None
-    first = sources[0] if isinstance(sources, list) and sources else None
-    span = first.get("layer_range") if isinstance(first, Mapping) else None
-    return span[-1] if isinstance(span, list) and span and type(span[-1]) is int else 0
-
-
-def _parameters(value: Any, place: str) -> Parameters:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InvalidRecipe(f"{place}: parameters must be a mapping, got {shown(value)}.")
-    return {str(key): plain_value(setting) for key, setting in value.items()}
 
 
 def _dtype(data: Mapping[Any, Any], source: MergekitSource) -> str:

@@ -23,6 +23,7 @@ _INSIDE = (
 
 Setting = float | Mapping[str, float]
 """A number, or tensor -> number."""
+Parameters = Mapping[str, Any]
 
 
 _MOST_LAYERS = 1000
@@ -46,6 +47,15 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: plain_value(v) if k == "value" else v for k, v in value.items()}
     return [plain_value(item) for item in value] if isinstance(value, list) else value
+
+
+def checked_parameters(value: Any, place: str) -> Parameters:
+    """The parameters of a part of a recipe, with numbers as numbers."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidRecipe(f"{place}: parameters must be a mapping, got {shown(value)}.")
+    return {str(key): plain_value(setting) for key, setting in value.items()}
 
 
 def read_setting(
