@@ -56,8 +56,6 @@ def survey_multislerp(
 def sphere_shares(products: Products, weights: Sequence[float], eps: float) -> Shares:
     """The mean of directions, times the weighted mean of norms; the plain mean if it has none."""
     norms, mean = norms_of(products), np.array(weights)
-    if len(mean) == 1:
-        return np.ones(1)
     directions = mean / (norms + eps)
     length = np.sqrt(max(directions @ products @ directions, 0.0))
     return directions * (norms @ mean) / length if length >= eps else mean

@@ -8,8 +8,8 @@ import pytest
 
 from dppa_core.merging.merger import open_merger
 from dppa_core.pruning.floats import to_float32
+from dppa_core.recipes.mergekit import export_pruned as mergekit_words
 from dppa_core.recipes.mergekit import import_recipe as mergekit_import
-from dppa_core.recipes.mergekit import method_names as mergekit_words
 from dppa_core.recipes.mergekit.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.yaml_text import MergeRecipe

@@ -123,6 +123,19 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
         "sce": recipe("sce", (1.0, 1.0), density=0.5, semantics="mergekit"),
         "sce, rounded down": recipe("sce", (1.0, 1.0), density=0.45, semantics="mergekit"),
         "sce of all": recipe("sce", (1.0, 1.0), density=1.0, semantics="mergekit"),
+        "model stock": recipe("model_stock", (1.0, 1.0)),
+        "model stock by row": recipe("model_stock", (1.0, 1.0), angles_of="row"),
+        "nuslerp": recipe("nuslerp", (0.25, 1.0)),
+        "nuslerp by part": recipe("nuslerp", by_part, turned="models", vectors="row"),
+        "nuslerp by column": recipe("nuslerp", (0.75, 0.5), vectors="column"),
+        "multislerp": recipe("multislerp", (0.25, 1.0)),
+        "multislerp of models": recipe("multislerp", layered, turned="models", divide="nothing"),
+        "karcher": recipe("karcher", (1.0, 1.0), max_iter=3),
+        "nearswap": recipe("nearswap", (1.0,), t=0.05),
+        "nearswap by layer": recipe("nearswap", (1.0, layered[0]), t=0.1),
+        "arcee fusion": recipe("arcee_fusion", (1.0,)),
+        "ram": recipe("ram", (1.0, 1.0), epsilon=0.1),
+        "ram plus": recipe("ramplus_tl", (1.0, 1.0), r=0.5, alpha=0.75, epsilon=0.1),
     }
 
 

@@ -65,8 +65,6 @@ def nuslerp(layout: Layout, models: Sequence[Model], p: object) -> Delta:
 
 def multislerp(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     """On the sphere: to the tangent plane at the mean, add up there, and back."""
-    if len(models) == 1:
-        return models[0].delta
     points = [m.delta for m in models] if p.turned == "deltas" else tuned(layout, models)
     origin = dict.fromkeys(layout.keys(), 0.0) if p.turned == "deltas" else layout.base
     weights, merged = [m.coefficient for m in models], {}

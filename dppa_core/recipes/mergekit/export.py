@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from dppa_core.recipes.mergekit.method_names import in_mergekit
+from dppa_core.recipes.mergekit.export_methods import in_mergekit
+from dppa_core.recipes.mergekit.export_turned import FROM_THE_FIRST
 from dppa_core.recipes.yaml_text import MergeRecipe, RowDumper
 
 
@@ -52,13 +53,13 @@ def export_mergekit(
         for model, values in zip(recipe.models, merge.models, strict=True)
     ]
     base = recipe.base
-    if merge.method == "slerp":  # its base is the first of its two models
+    if merge.method in FROM_THE_FIRST:
         if len(models) == 1:
             models.insert(0, {"model": place(base)})
         else:
             base = recipe.models[0].model
     written: dict[str, Any] = {"merge_method": merge.method}
-    if merge.method != "linear":
+    if merge.from_base:
         written["base_model"] = place(base)
     written |= {"models": models}
     if merge.parameters:

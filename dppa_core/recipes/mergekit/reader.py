@@ -22,8 +22,10 @@ from dppa_core.recipes.mergekit.values import (
 )
 
 _DTYPES = ("bfloat16", "float16", "float32")
-_WITHOUT_BASE = ("linear", "passthrough")
+_WITHOUT_BASE = ("linear", "karcher", "passthrough")
 """Methods whose base is a model like the others; if none is named, the first stands for it."""
+_BASE_OR_NOT = ("nuslerp", "multislerp")
+"""Methods that turn the models themselves if no base is named."""
 _IN_FLOAT32 = ("slerp",)
 """Methods that mergekit computes in float32, whatever `dtype` says."""
 ModelParameters = Parameters | tuple[Parameters, ...]
@@ -54,6 +56,11 @@ class MergekitSource:
     problems: Problems = field(default_factory=Problems)
     """What cannot be read; values then have their defaults."""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def names_base(self) -> bool:
+        """True if the recipe has a base_model."""
+        return bool(self.data.get("base_model"))
 
     def setting(self, name: str, default: Any, model: ModelParameters = _NOTHING) -> Setting:
         """A model's own value; for tensors without one the value of all models, or the default."""
@@ -151,7 +158,8 @@ def read_source(
     if method not in methods:
         hint = closest(method, methods) or f"Those that have one: {', '.join(methods)}."
         problems.add(NoCounterpart(f"merge_method {shown(method)} has no counterpart here. {hint}"))
-    needed = method in methods and method not in _WITHOUT_BASE
+    free = _WITHOUT_BASE if data.get("base_model") else (*_WITHOUT_BASE, *_BASE_OR_NOT)
+    needed = method in methods and method not in free
     content = problems.run(lambda: _content(data), _NOTHING)
     slices: tuple[Slice, ...] = problems.run(lambda: read_slices(content.get("slices")), ())
     plain = content and not content.get("slices")
@@ -159,7 +167,7 @@ def read_source(
     levels: tuple[Parameters, ...] = problems.run(lambda: _levels(data, content), ())
     first = next(chain(dict(listed), *(part.sources for part in slices)), "")
     base = problems.run(lambda: _base(data, method, first, needed), "")
-    listed, parts = _with_base(listed, base, needed, levels), tuple[Part, ...]()
+    listed, parts = _with_base(method, listed, base, needed, levels), tuple[Part, ...]()
     if slices and base:
         whole = StackedModels(base, (), ())
         stacks = problems.run(lambda: stacked(slices, base, deltas=needed, names=names), whole)
@@ -187,12 +195,14 @@ def _known(names: Callable[[str], Sequence[str]], base: str, models: Models) -> 
     return next(filter(None, map(names, (base, *(model for model, _ in models)))), ())
 
 
-def _with_base(models: Models, base: str, needed: bool, levels: Sequence[Parameters]) -> Models:
+def _with_base(
+    method: str, models: Models, base: str, needed: bool, levels: Sequence[Parameters]
+) -> Models:
     """The models as mergekit takes them: a base that is needed has no delta."""
     if needed:
         return tuple(model for model in models if model[0] != base)
-    added = models and base not in dict(models) and any("weight" in level for level in levels)
-    return (*models, (base, {})) if added else models
+    weighted = any("weight" in level for level in levels) or method == "karcher"
+    return (*models, (base, {})) if weighted and models and base not in dict(models) else models
 
 
 def _content(data: Mapping[Any, Any]) -> Mapping[Any, Any]:

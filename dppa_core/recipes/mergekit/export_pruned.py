@@ -1,20 +1,17 @@
-"""Our methods in mergekit's terms, with the differences, or the reason why it cannot express them.
+"""Our methods that add, prune and elect in mergekit's terms, or the reason why it has none.
 
 The rules are from mergekit's documentation and version 0.1.5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 from dppa_core.errors import NoCounterpart
 from dppa_core.methods.linear import NO_MEAN
-from dppa_core.methods.registry import get_method
+from dppa_core.recipes.mergekit.method_in_mergekit import Exporters, MethodInMergekit
 from dppa_core.recipes.mergekit.weights import (
     Blocks,
-    check_factors,
     coefficient_sums,
     plain,
     same_coefficient,
@@ -24,41 +21,10 @@ from dppa_core.recipes.mergekit.weights import (
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 
-@dataclass(frozen=True, slots=True)
-class MethodInMergekit:
-    """A merge in mergekit's terms."""
-
-    method: str
-    models: Sequence[Mapping[str, Any]]
-    """Parameters of each domain model."""
-    parameters: Mapping[str, Any]
-    notes: tuple[str, ...] = ()
-
-
-def in_mergekit(recipe: MergeRecipe, names: Collection[str]) -> MethodInMergekit:
-    """A recipe in mergekit's terms.
-
-    Args:
-        names: Tensors of the base; needed if coefficients differ by layer.
-    """
-    blocks = Blocks.among(names)
-    if recipe.prune is not None:
-        return _staged(recipe, blocks)
-    if recipe.method in _METHODS:
-        convert = _METHODS[recipe.method]
-        if convert is not _dare:
-            check_factors(recipe)
-        return convert(recipe, blocks)
-    raise NoCounterpart(
-        f"mergekit has no {get_method(recipe.method).title}. Merge it here, and use the merged "
-        "folder as a model there."
-    )
-
-
 def _linear(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     weights = weights_of(recipe, blocks)
     if recipe.parameters["divide"] == "nothing":
-        return MethodInMergekit("linear", weights, {"normalize": False})
+        return MethodInMergekit("linear", weights, {"normalize": False}, from_base=False)
     sums = coefficient_sums(recipe, blocks)
     if min(map(abs, sums)) < NO_MEAN:
         raise NoCounterpart(
@@ -66,17 +32,13 @@ def _linear(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
             "mergekit divides by 0. Set `divide: nothing`, or other coefficients."
         )
     if len(sums) > 1:
-        return MethodInMergekit("linear", weights, {"normalize": True})
-    return MethodInMergekit("linear", weights_of(recipe, blocks, 1 / sums[0]), {"normalize": False})
+        return MethodInMergekit("linear", weights, {"normalize": True}, from_base=False)
+    weights = weights_of(recipe, blocks, 1 / sums[0])
+    return MethodInMergekit("linear", weights, {"normalize": False}, from_base=False)
 
 
 def _task_arithmetic(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     return MethodInMergekit("task_arithmetic", weights_of(recipe, blocks), {"normalize": False})
-
-
-def _slerp(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    position = weight_of(recipe.models[-1], blocks, recipe.parameters["position"])
-    return MethodInMergekit("slerp", [{} for _ in recipe.models], {"t": position})
 
 
 _ROUNDED = "Up to ties in rank, undecided signs, and one element a tensor: mergekit rounds k down."
@@ -216,7 +178,7 @@ def _sce(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     )
 
 
-def _staged(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
+def staged(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     """A pruning before ties, as mergekit's ties with a density for each model."""
     prune = recipe.prune
     plain = all(len(m.levels) == 1 and m.amplification == (1.0,) for m in recipe.models)
@@ -236,9 +198,11 @@ def _staged(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     return MethodInMergekit(merge.method, merge.models, merge.parameters, (_ROUNDED,))
 
 
-_METHODS: Mapping[str, Callable[[MergeRecipe, Blocks | None], MethodInMergekit]] = {
+UNSCALED = ("dare", "darex_q")
+"""Methods whose factors are part of a weight."""
+
+PRUNED: Exporters = {
     "linear": _linear,
-    "slerp": _slerp,
     "task_arithmetic": _task_arithmetic,
     "ties": _ties,
     "dare": _dare,

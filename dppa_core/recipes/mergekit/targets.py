@@ -1,0 +1,27 @@
+"""What a method of mergekit becomes here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dppa_core.pruning.coefficients import Coefficient
+from dppa_core.recipes.mergekit.reader import MergekitSource
+from dppa_core.recipes.yaml_text import Pruning
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A method of ours with its settings, and those of each model."""
+
+    method: str
+    coefficients: Sequence[Coefficient]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    prune: Pruning | None = None
+    levels: Sequence[tuple[float, ...]] = ()
+    factors: Sequence[tuple[float, ...]] = ()
+
+
+Importers = Mapping[str, tuple[tuple[str, ...], Callable[[MergekitSource], Target]]]
+"""mergekit method -> its parameters, and the function that imports it."""
