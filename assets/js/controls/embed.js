@@ -9,6 +9,7 @@ import { mergeNow } from "../tab/words.js";
 const HEIGHTS = { stage: 1340, strip: 700, heatmap: 600, kept: 460, distribution: 380, answer: 400, "by-hand": 1000 };
 /** A view of the page -> the figure that is most like it; the answer otherwise. @type {Record<string, string>} */
 const OF_VIEW = { modules: "heatmap", sparsity: "kept" };
+const UNFRAMED = "No other site may show it yet: this server's setting DPPA_FRAMES lists those that may.";
 const SPEAKING = ["stage", "strip", "answer"], LONG = ["stage", "by-hand"];
 const ASIDE = "These settings have no living figure: it shows DPPA, magnitude, task arithmetic and DARE for the three "
   + "embedded models, the same factors for each, and no rates of single matrices.";
@@ -48,8 +49,7 @@ function built(parent, living) {
     line.value = address && `<iframe src="${source}" ${size} loading="lazy" title="DPPA: ${choice.value}"></iframe>`;
     line.hidden = copy.hidden = !address;
     slide.hidden = !address || LONG.includes(choice.value);
-    say(note, !address ? ASIDE : [asideOf(folder),
-      living.framed ? "" : "No other site may show it yet: this server's setting DPPA_FRAMES lists those that may."].join(" ").trim());
+    say(note, !address ? ASIDE : [asideOf(folder), living.framed ? "" : UNFRAMED].join(" ").trim());
   }
   for (const control of [choice, wide]) control.addEventListener("change", draw);
   copy.addEventListener("click", async () => {
