@@ -1,10 +1,18 @@
 """Files as people have them: Markdown, anchors, misspelt keys, other programs, several problems."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from dppa_core.errors import DppaError, InvalidRecipe, NoCounterpart
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.errors import DppaError, InvalidRecipe, InvalidValue, NoCounterpart
 from dppa_core.recipes.mergekit.import_recipe import Imported, import_mergekit
+from dppa_core.recipes.mergekit.stages import import_stages
 from dppa_core.recipes.mergekit.values import llama_names
+from dppa_core.recipes.yaml_text import load_recipe
+from tests.helpers.command import Command
 
 TIES = "merge_method: ties\nbase_model: base\nmodels: [{model: a}, {model: b}]\n"
 WEIGHT = TIES + "parameters: {weight: 1}\n"
@@ -128,3 +136,68 @@ def test_a_file_that_is_no_recipe_says_what_it_is(
 def test_models_are_named_in_mergekits_ways(theirs: str, ours: str) -> None:
     recipe = read(WEIGHT.replace("{model: b}", f"{{model: {theirs}}}")).recipe
     assert recipe.models[1].model == ours
+
+
+STAGES = """
+name: soup
+merge_method: linear
+models: [{model: zoo:math}, {model: zoo:law}]
+parameters: {weight: 0.5}
+dtype: float32
+---
+merge_method: slerp
+base_model: soup
+models: [{model: "far/away"}]
+parameters: {t: [0, 1]}
+dtype: float32
+---
+name: far/away
+merge_method: task_arithmetic
+base_model: zoo:base
+models: [{model: zoo:finance, parameters: {weight: 0.5}}]
+dtype: float32
+"""
+
+
+def test_a_file_of_several_recipes_is_merged_stage_by_stage(
+    zoo_env: Path, dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("theirs.yaml").write_text(STAGES)
+    assert dppa("import", "theirs.yaml") == 2 and "holds 3 recipes" in dppa.err
+    assert dppa("import", "theirs.yaml", "--out", "stages") == 0
+    last = load_recipe("stages/merge.yaml")
+    assert (last.base, last.models[0].model) == ("stages/soup.yaml", "stages/far-away.yaml")
+    assert dppa("merge", "stages/merge.yaml", "--out", "out") == 0
+    made = sorted(Path("stages").glob("*-*/model.safetensors"))
+    assert len(made) == 2
+    times = [file.stat().st_mtime_ns for file in made]
+    assert dppa("merge", "stages/merge.yaml", "--out", "again") == 0
+    assert [file.stat().st_mtime_ns for file in made] == times
+    name = "model.layers.1.mlp.up_proj.weight"
+    end = SafetensorsCheckpoint(next(Path("stages").glob("far-away-*"))).raw(name)
+    np.testing.assert_allclose(SafetensorsCheckpoint("out").raw(name), end, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (STAGES.replace("far/away", "soup"), "Two recipes of this file have the name 'soup'"),
+        (STAGES.replace("zoo:base", "merge"), "merge each other's results in a circle"),
+        (STAGES.replace("merge_method: linear", "method: x"), "recipe 'soup': .*'merge_method'"),
+    ],
+)
+def test_stages_that_do_not_follow_one_another_are_refused(text: str, message: str) -> None:
+    with pytest.raises(InvalidRecipe, match=message):
+        import_stages(text)
+
+
+def test_recipes_that_merge_their_own_result_are_refused(
+    zoo_env: Path, dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text("dppa: 1\nbase: zoo:base\nmodels: [{model: b.yaml}]\n")
+    Path("b.yaml").write_text("dppa: 1\nbase: zoo:base\nmodels: [{model: a.yaml}]\n")
+    assert dppa("merge", "a.yaml", "--out", "out") == 1 and "its own result" in dppa.err
+    with pytest.raises(InvalidValue, match="a recipe, not a model"):
+        open_checkpoint("a.yaml")

@@ -20,6 +20,7 @@ from dppa_core.cli.options import (
     dataclass_command,
 )
 from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.stages import with_stages
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.merging.to_gguf import check_source, check_target, write_gguf
@@ -57,7 +58,10 @@ class MergeOptions:
 
 @dataclass_command
 def merge(options: MergeOptions) -> None:
-    """Merge the models of a recipe into a folder that transformers loads."""
+    """Merge the models of a recipe into a folder that transformers loads.
+
+    A model may be the file of an earlier recipe: it is merged first, into a folder beside it.
+    """
     recipe, workers = load_recipe(options.recipe), _workers(options)
     out, gguf = options.out, options.gguf
     if gguf is not None:
@@ -70,6 +74,7 @@ def merge(options: MergeOptions) -> None:
     }
     with progress_line() as progress:
         settings["progress"] = progress
+        recipe = with_stages(recipe, **settings | {"overwrite": False, "workers": workers})
         if options.ray is None:
             settings |= {"backend": options.backend, "workers": workers}
             report = merge_to_folder(recipe, out, **settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +18,9 @@ from dppa_core.cli.output import emit, write_text
 from dppa_core.errors import DppaError, UnknownName, printable, shown
 from dppa_core.merging.inputs import references, renamed, with_dtype
 from dppa_core.recipes.mergekit.export import export_mergekit
-from dppa_core.recipes.mergekit.import_recipe import import_mergekit
+from dppa_core.recipes.mergekit.import_recipe import Imported
 from dppa_core.recipes.mergekit.local_names import local_names
+from dppa_core.recipes.mergekit.stages import LAST, file_names, import_stages, stage_of
 from dppa_core.recipes.mergekit.values import llama_names
 from dppa_core.recipes.yaml_text import dump_recipe, load_recipe, load_text
 
@@ -39,21 +40,56 @@ def import_recipe(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Read a recipe of mergekit as one of ours; differences are reported on stderr."""
+    """Read a recipe of mergekit as one of ours; differences are reported on stderr.
+
+    Of a file with several recipes each becomes a file in the folder --out.
+    """
     places = _places(model or ())
 
     def names(base: str) -> tuple[str, ...]:
         return local_names(places.get(base, base)) if layers is None else llama_names(layers)
 
-    imported = load_text(recipe, lambda text: import_mergekit(text, names))
-    models = [name for model in references(imported.recipe) for name in stacked_models(model)]
+    stages = load_text(recipe, lambda text: import_stages(text, names))
+    listed = (model for stage in stages.values() for model in references(stage.recipe))
+    models = [name for model in listed for name in stacked_models(model)]
     unknown = sorted(places.keys() - set(models))
     if unknown:
         raise UnknownName(
             f"--model {shown(unknown[0])}: {recipe} names no such model, but {', '.join(models)}."
         )
+    if len(stages) > 1:
+        _write_stages(stages, places, out, as_json)
+        return
+    imported = stages[LAST]
     text = dump_recipe(renamed(imported.recipe, places))
     _write("recipe", text, imported.notes, out, as_json)
+
+
+def _write_stages(
+    stages: Mapping[str, Imported], places: Mapping[str, str], out: Path | None, as_json: bool
+) -> None:
+    """Write each recipe into the folder, with the files of earlier ones as its models."""
+    if out is None:
+        raise typer.BadParameter(f"the file holds {len(stages)} recipes; --out names their folder")
+    out.mkdir(parents=True, exist_ok=True)
+    files = {name: out / file for name, file in file_names(tuple(stages)).items()}
+    texts, notes = {}, []
+    for name, stage in stages.items():
+        named = (name for model in references(stage.recipe) for name in stacked_models(model))
+        models = [model for model in named if stage_of(model) in files]
+        below = {
+            model: str(files[stage_of(model)]) + model[len(stage_of(model)) :] for model in models
+        }
+        text = dump_recipe(renamed(stage.recipe, {**places, **below}))
+        write_text(files[name], text)
+        texts[str(files[name])] = text
+        notes += [f"{files[name]}: {note}" for note in stage.notes]
+    if as_json:
+        emit({"recipes": texts, "notes": notes}, "", as_json=True)
+        return
+    for note in notes:
+        sys.stderr.write(f"warning: {printable(note)}\n")
+    emit(None, "\n".join(texts), as_json=False)
 
 
 def export_recipe(

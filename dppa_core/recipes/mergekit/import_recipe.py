@@ -5,9 +5,12 @@ The rules are from mergekit's documentation and version 0.1.5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from dppa_core.errors import NoCounterpart
+from dppa_core.recipes.mergekit.documents import read_recipes
 from dppa_core.recipes.mergekit.ignored import ignored_keys
 from dppa_core.recipes.mergekit.import_pruned import PRUNED
 from dppa_core.recipes.mergekit.import_turned import TURNED
@@ -39,7 +42,26 @@ def import_mergekit(text: str, names: Callable[[str], Sequence[str]] = lambda ba
         InvalidRecipe: not a recipe of mergekit.
         NoCounterpart: our recipes cannot express it; the message says why.
     """
-    source = read_source(text, names, _METHODS)
+    documents, repeated = read_recipes(text)
+    if len(documents) > 1:
+        raise NoCounterpart(
+            f"This file holds {len(documents)} recipes, which make one merge stage by stage: `dppa "
+            "import FILE --out FOLDER` writes a recipe for each."
+        )
+    return import_document(documents[0], repeated, names)
+
+
+def import_document(
+    data: Mapping[Any, Any], repeated: Sequence[str], names: Callable[[str], Sequence[str]]
+) -> Imported:
+    """Convert one mergekit recipe, see `import_mergekit`.
+
+    Args:
+        repeated: Keys that appear again in their mapping, for a note.
+    """
+    source = read_source(data, names, _METHODS)
+    if repeated:
+        source.note(f"Repeated keys: {', '.join(repeated)}. The last counts, as in mergekit.")
     target = _target(source)
     levels = target.levels or [(0.0,)] * len(source.models)
     factors = target.factors or [(1.0,) * len(rates) for rates in levels]

@@ -9,7 +9,12 @@ from dppa_core.checkpoints.config_sizes import configured_layers
 from dppa_core.checkpoints.folders.model_files import within_roots
 from dppa_core.checkpoints.folders.small_files import read_config
 from dppa_core.checkpoints.sources.hub import cached_folder
-from dppa_core.checkpoints.sources.open import ModelRef, needs_download, open_checkpoint
+from dppa_core.checkpoints.sources.open import (
+    ModelRef,
+    asks_hub,
+    needs_download,
+    open_checkpoint,
+)
 from dppa_core.errors import CheckpointError, DppaError
 from dppa_core.recipes.mergekit.values import llama_names
 
@@ -20,7 +25,12 @@ def local_names(reference: str) -> tuple[str, ...]:
     Fetches nothing; empty if the model is not here.
     """
     try:
-        model = ModelRef.parse(ModelRef.parse(reference).parts()[0])  # below its adapters
+        whole = ModelRef.parse(reference)
+        if whole.source == "stack":
+            if needs_download(whole) or asks_hub(whole):
+                return llama_names(sum(stop - start for _, start, stop in whole.slices))
+            return open_checkpoint(reference).names()
+        model = ModelRef.parse(whole.parts()[0])  # below its adapters
         if model.source == "zoo":
             return () if needs_download(model) else open_checkpoint(str(model)).names()
         if model.source == "local":

@@ -11,7 +11,7 @@ from dppa_core.checkpoints.sources.references import stacked_models
 from dppa_core.errors import InvalidRecipe, NoCounterpart, closest, shown
 from dppa_core.parameter_fields import is_number
 from dppa_core.pruning.coefficients import Coefficient, coefficient_from
-from dppa_core.recipes.mergekit.documents import read_recipes, reference_of
+from dppa_core.recipes.mergekit.documents import reference_of
 from dppa_core.recipes.mergekit.problems import Problems
 from dppa_core.recipes.mergekit.slices import Part, Slice, StackedModels, read_slices, stacked
 from dppa_core.recipes.mergekit.values import (
@@ -141,17 +141,16 @@ class MergekitSource:
 
 
 def read_source(
-    text: str, names: Callable[[str], Sequence[str]], methods: Collection[str]
+    data: Mapping[Any, Any], names: Callable[[str], Sequence[str]], methods: Collection[str]
 ) -> MergekitSource:
-    """Read the YAML of a mergekit recipe; what cannot be read goes into its `problems`.
+    """Read a mergekit recipe; what cannot be read goes into its `problems`.
 
     Args:
         methods: The methods that have a counterpart.
         names: Reference of a model -> names of its tensors; empty if unknown. Those of the base
             are asked for first. Without any, they are a Llama's, if the recipe has layer ranges.
     """
-    documents, repeated = read_recipes(text)
-    data, problems = documents[0], Problems()
+    problems = Problems()
     method = str(data.get("merge_method") or "")
     if not method:
         raise InvalidRecipe("The key 'merge_method' is missing: this is not a recipe of mergekit.")
@@ -180,8 +179,6 @@ def read_source(
     )
     source.dtype = problems.run(lambda: _dtype(data, source), "base")
     source.vocabulary = _vocabulary(data, source)
-    if repeated:
-        source.note(f"Repeated keys: {', '.join(repeated)}. The last counts, as in mergekit.")
     if data.get("chat_template") not in (None, "auto"):
         source.note(
             "chat_template is left out: it is the base's here, or that of the first model that has "
