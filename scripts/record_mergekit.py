@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 
 from safetensors.numpy import load_file  # noqa: E402
 
-from dppa_core.recipes.mergekit.export import export_mergekit  # noqa: E402
+from dppa_core.recipes.mergekit.exporting.export import export_mergekit  # noqa: E402
 from tests.reference.mergekit_cases import (  # noqa: E402
     RECORDED,
     SHAPE,

@@ -23,7 +23,7 @@ from safetensors.numpy import load_file  # noqa: E402
 from dppa_core.checkpoints.sources.open import open_checkpoint  # noqa: E402
 from dppa_core.merging.merger import open_merger  # noqa: E402
 from dppa_core.pruning.floats import to_float32  # noqa: E402
-from dppa_core.recipes.mergekit.export import export_mergekit  # noqa: E402
+from dppa_core.recipes.mergekit.exporting.export import export_mergekit  # noqa: E402
 from dppa_core.recipes.yaml_text import MergeRecipe  # noqa: E402
 from tests.helpers.families import random_model  # noqa: E402
 from tests.reference.mergekit_cases import LAYERS, NAMES, recipes, run_mergekit  # noqa: E402

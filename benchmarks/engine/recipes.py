@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.synthetic import BASE, DOMAINS, SIZES
-from dppa_core.recipes.mergekit.export import export_mergekit
+from dppa_core.recipes.mergekit.exporting.export import export_mergekit
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 DENSITY = 0.2

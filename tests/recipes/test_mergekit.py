@@ -10,7 +10,7 @@ import yaml
 from dppa_core.errors import InvalidRecipe, NoCounterpart
 from dppa_core.merging.inputs import renamed
 from dppa_core.pruning.coefficients import PartCoefficient, coefficient_of
-from dppa_core.recipes.mergekit.export import export_mergekit
+from dppa_core.recipes.mergekit.exporting.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import Imported, import_mergekit
 from dppa_core.recipes.mergekit.values import llama_names, read_setting
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning, dump_recipe, load_recipe

@@ -8,9 +8,9 @@ import pytest
 
 from dppa_core.merging.merger import open_merger
 from dppa_core.pruning.floats import to_float32
-from dppa_core.recipes.mergekit import export_pruned as mergekit_words
 from dppa_core.recipes.mergekit import import_recipe as mergekit_import
-from dppa_core.recipes.mergekit.export import export_mergekit
+from dppa_core.recipes.mergekit.exporting import export_pruned as mergekit_words
+from dppa_core.recipes.mergekit.exporting.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.yaml_text import MergeRecipe
 from tests.reference.mergekit_cases import RECORDED, SHAPE, recipes, save_models, texts

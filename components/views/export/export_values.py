@@ -19,7 +19,7 @@ from dppa_core.merging.to_pack import check_packable
 from dppa_core.preflight_checks.estimate import DISK_RATE, START, Sizes, estimate, in_time
 from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.progress import Stop
-from dppa_core.recipes.mergekit.export import export_mergekit
+from dppa_core.recipes.mergekit.exporting.export import export_mergekit
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.system.threads import worker_count
 

@@ -17,7 +17,7 @@ from dppa_core.cli.options import JsonFlag, RecipeFile
 from dppa_core.cli.output import emit, write_text
 from dppa_core.errors import DppaError, UnknownName, printable, shown
 from dppa_core.merging.inputs import references, renamed, with_dtype
-from dppa_core.recipes.mergekit.export import export_mergekit
+from dppa_core.recipes.mergekit.exporting.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import Imported
 from dppa_core.recipes.mergekit.local_names import local_names
 from dppa_core.recipes.mergekit.stages import LAST, file_names, import_stages, stage_of

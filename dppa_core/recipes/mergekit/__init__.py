@@ -1,1 +1,7 @@
-"""Import and export of mergekit's recipes."""
+"""Import and export of mergekit's recipes.
+
+Its parts in order; each imports only those before it:
+
+    .            import: text, keys, values, methods
+    exporting    export
+"""

@@ -7,15 +7,15 @@ from typing import Any
 from dppa_core.errors import InvalidRecipe, NoCounterpart
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.recipes.mergekit.reader import MergekitSource
-from dppa_core.recipes.mergekit.targets import Importers, Target
+from dppa_core.recipes.mergekit.targets import Importers, MethodHere
 from dppa_core.recipes.yaml_text import Pruning
 
 _Rates = list[tuple[float, ...]]
 """One number a band, for each model."""
 
 
-def _linear(source: MergekitSource) -> Target:
-    return Target("linear", source.weights(), {"divide": _divide(source, True)})
+def _linear(source: MergekitSource) -> MethodHere:
+    return MethodHere("linear", source.weights(), {"divide": _divide(source, True)})
 
 
 def _divide(source: MergekitSource, normalize: bool) -> str:
@@ -23,8 +23,8 @@ def _divide(source: MergekitSource, normalize: bool) -> str:
     return "coefficients" if source.flag("normalize", normalize) else "nothing"
 
 
-def _task_arithmetic(source: MergekitSource) -> Target:
-    return Target("task_arithmetic", _sum_weights(source))
+def _task_arithmetic(source: MergekitSource) -> MethodHere:
+    return MethodHere("task_arithmetic", _sum_weights(source))
 
 
 def _sum_weights(source: MergekitSource) -> list[Coefficient]:
@@ -51,13 +51,13 @@ def _ties_parameters(source: MergekitSource, normalize: bool) -> dict[str, Any]:
     }
 
 
-def _ties(source: MergekitSource) -> Target:
+def _ties(source: MergekitSource) -> MethodHere:
     _refuse_rescale(source, False)
     parameters, density = _ties_parameters(source, True), source.common("density", 1.0)
     if density is not None:
-        return Target("ties", source.weights(), parameters | {"density": density})
+        return MethodHere("ties", source.weights(), parameters | {"density": density})
     source.note("Where models have densities of their own, k is rounded to nearest, not down.")
-    return Target("ties", source.weights(), parameters, _by_magnitude(), _levels(source))
+    return MethodHere("ties", source.weights(), parameters, _by_magnitude(), _levels(source))
 
 
 def _by_magnitude() -> Pruning:
@@ -87,22 +87,22 @@ _STREAM = "Elements are dropped at random, by other draws than mergekit's: alike
 _BY_SUM = "Survivors are divided by the density; mergekit matches each tensor's sum of |d|."
 
 
-def _dare_linear(source: MergekitSource) -> Target:
+def _dare_linear(source: MergekitSource) -> MethodHere:
     _refuse_rescale(source, True)
     source.note(_STREAM)
     source.note(_BY_SUM)
-    return Target("dare", _sum_weights(source), levels=_levels(source))
+    return MethodHere("dare", _sum_weights(source), levels=_levels(source))
 
 
-def _dare_ties(source: MergekitSource) -> Target:
+def _dare_ties(source: MergekitSource) -> MethodHere:
     _refuse_rescale(source, True)
     source.note(_STREAM)
     parameters, density = _ties_parameters(source, False), source.common("density", 1.0)
     if density is not None and parameters["divide"] == "nothing":
         drop = {"drop": _rate(density), "scale": parameters["scale"], "semantics": "mergekit"}
-        return Target("dare_ties", source.weights(), drop)
+        return MethodHere("dare_ties", source.weights(), drop)
     source.note(_BY_SUM)
-    return Target("ties", source.weights(), parameters, Pruning("dare"), _levels(source))
+    return MethodHere("ties", source.weights(), parameters, Pruning("dare"), _levels(source))
 
 
 def _without_ends(
@@ -135,25 +135,25 @@ def _without_ends(
     return levels, factors
 
 
-def _breadcrumbs(source: MergekitSource) -> Target:
+def _breadcrumbs(source: MergekitSource) -> MethodHere:
     _refuse_rescale(source, False)
     levels, factors = _without_ends(source)
     weights = _sum_weights(source)
     if len(set(levels)) == 1 and len(levels[0]) == 2:
         smallest, largest = levels[0][1], round(1 - levels[0][0], 12)
         parameters = {"drop_smallest": smallest, "drop_largest": largest, "scale": 1.0}
-        return Target("breadcrumbs", weights, parameters)
-    return Target("magnitude", weights, {"other_tensors": "prune"}, None, levels, factors)
+        return MethodHere("breadcrumbs", weights, parameters)
+    return MethodHere("magnitude", weights, {"other_tensors": "prune"}, None, levels, factors)
 
 
-def _breadcrumbs_ties(source: MergekitSource) -> Target:
+def _breadcrumbs_ties(source: MergekitSource) -> MethodHere:
     _refuse_rescale(source, False)
     levels, factors = _without_ends(source)
     parameters = _ties_parameters(source, False)
-    return Target("ties", source.weights(), parameters, _by_magnitude(), levels, factors)
+    return MethodHere("ties", source.weights(), parameters, _by_magnitude(), levels, factors)
 
 
-def _della(source: MergekitSource) -> Target:
+def _della(source: MergekitSource) -> MethodHere:
     _refuse_rescale(source, True)
     if not source.flag("normalize", True):
         raise NoCounterpart("normalize: false has no counterpart in della; its sum is a mean here.")
@@ -163,12 +163,12 @@ def _della(source: MergekitSource) -> Target:
         raise NoCounterpart("della: density and epsilon must be the same for all models.")
     window = 2 * half if density < 1 else 0.0
     parameters = {"drop": _rate(density), "window": window, "scale": source.number("lambda", 1.0)}
-    return Target("della", source.weights(), parameters | {"semantics": "mergekit"})
+    return MethodHere("della", source.weights(), parameters | {"semantics": "mergekit"})
 
 
-def _sce(source: MergekitSource) -> Target:
+def _sce(source: MergekitSource) -> MethodHere:
     parameters = {"density": source.number("select_topk", 1.0), "semantics": "mergekit"}
-    return Target("sce", [1.0] * len(source.models), parameters)
+    return MethodHere("sce", [1.0] * len(source.models), parameters)
 
 
 _COMMON = ("weight", "normalize", "rescale", "lambda", "int8_mask")

@@ -15,7 +15,7 @@ from dppa_core.recipes.mergekit.ignored import ignored_keys
 from dppa_core.recipes.mergekit.import_pruned import PRUNED
 from dppa_core.recipes.mergekit.import_turned import TURNED
 from dppa_core.recipes.mergekit.reader import MergekitSource, read_source
-from dppa_core.recipes.mergekit.targets import Importers, Target
+from dppa_core.recipes.mergekit.targets import Importers, MethodHere
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 _METHODS: Importers = {**PRUNED, **TURNED}
@@ -83,7 +83,7 @@ def import_document(
     return Imported(recipe, tuple(source.notes))
 
 
-def _target(source: MergekitSource) -> Target:
+def _target(source: MergekitSource) -> MethodHere:
     """Read the parameters of a recipe; all its problems become one error."""
     if source.method not in _METHODS:
         source.problems.check()
@@ -94,4 +94,4 @@ def _target(source: MergekitSource) -> Target:
     source.problems.check(ignored)
     if ignored:
         source.note(ignored)
-    return target or Target(source.method, [])
+    return target or MethodHere(source.method, [])

@@ -12,7 +12,7 @@ from dppa_core.recipes.yaml_text import Pruning
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class MethodHere:
     """A method of ours with its settings, and those of each model."""
 
     method: str
@@ -23,5 +23,5 @@ class Target:
     factors: Sequence[tuple[float, ...]] = ()
 
 
-Importers = Mapping[str, tuple[tuple[str, ...], Callable[[MergekitSource], Target]]]
+Importers = Mapping[str, tuple[tuple[str, ...], Callable[[MergekitSource], MethodHere]]]
 """mergekit method -> its parameters, and the function that imports it."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from dppa_core.errors import NoCounterpart
 from dppa_core.methods.linear import NO_MEAN
-from dppa_core.recipes.mergekit.method_in_mergekit import Exporters, MethodInMergekit
-from dppa_core.recipes.mergekit.weights import (
+from dppa_core.recipes.mergekit.exporting.method_in_mergekit import Exporters, MethodInMergekit
+from dppa_core.recipes.mergekit.exporting.weights import (
     Blocks,
     coefficient_sums,
     plain,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dppa_core.recipes.mergekit.weights import Blocks
+from dppa_core.recipes.mergekit.exporting.weights import Blocks
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 from dppa_core.errors import NoCounterpart
 from dppa_core.methods.registry import get_method
-from dppa_core.recipes.mergekit.export_pruned import PRUNED, UNSCALED, staged
-from dppa_core.recipes.mergekit.export_turned import TURNED
-from dppa_core.recipes.mergekit.method_in_mergekit import Exporters, MethodInMergekit
-from dppa_core.recipes.mergekit.weights import Blocks, check_factors
+from dppa_core.recipes.mergekit.exporting.export_pruned import PRUNED, UNSCALED, staged
+from dppa_core.recipes.mergekit.exporting.export_turned import TURNED
+from dppa_core.recipes.mergekit.exporting.method_in_mergekit import Exporters, MethodInMergekit
+from dppa_core.recipes.mergekit.exporting.weights import Blocks, check_factors
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 _METHODS: Exporters = {**PRUNED, **TURNED}

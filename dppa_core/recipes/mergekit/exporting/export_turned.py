@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from dppa_core.errors import NoCounterpart
-from dppa_core.recipes.mergekit.method_in_mergekit import Exporters, MethodInMergekit
-from dppa_core.recipes.mergekit.weights import Blocks, same_coefficient, weight_of, weights_of
+from dppa_core.recipes.mergekit.exporting.method_in_mergekit import Exporters, MethodInMergekit
+from dppa_core.recipes.mergekit.exporting.weights import (
+    Blocks,
+    same_coefficient,
+    weight_of,
+    weights_of,
+)
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 FROM_THE_FIRST = ("slerp", "nearswap", "arcee_fusion")

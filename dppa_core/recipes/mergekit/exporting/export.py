@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from dppa_core.recipes.mergekit.export_methods import in_mergekit
-from dppa_core.recipes.mergekit.export_turned import FROM_THE_FIRST
+from dppa_core.recipes.mergekit.exporting.export_methods import in_mergekit
+from dppa_core.recipes.mergekit.exporting.export_turned import FROM_THE_FIRST
 from dppa_core.recipes.yaml_text import MergeRecipe, RowDumper
 
 

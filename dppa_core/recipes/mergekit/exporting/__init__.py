@@ -1,0 +1,1 @@
+"""Export of our recipes to mergekit."""
