@@ -21,12 +21,15 @@ import torch  # noqa: E402
 from safetensors.numpy import load_file  # noqa: E402
 
 from dppa_core.checkpoints.sources.open import open_checkpoint  # noqa: E402
+from dppa_core.merging.inputs import renamed  # noqa: E402
 from dppa_core.merging.merger import open_merger  # noqa: E402
 from dppa_core.pruning.floats import to_float32  # noqa: E402
 from dppa_core.recipes.mergekit.exporting.export import export_mergekit  # noqa: E402
+from dppa_core.recipes.mergekit.import_recipe import import_mergekit  # noqa: E402
 from dppa_core.recipes.yaml_text import MergeRecipe  # noqa: E402
 from tests.helpers.families import random_model  # noqa: E402
 from tests.reference.mergekit_cases import LAYERS, NAMES, recipes, run_mergekit  # noqa: E402
+from tests.reference.mergekit_stacks import stacks  # noqa: E402
 
 PYTHON = ROOT / "out" / "mergekit-venv" / "bin" / "python"
 FAMILIES = ("llama", "qwen2", "mistral", "gemma2")
@@ -59,21 +62,26 @@ def compare(family: str, root: Path) -> int:
     """The number of merges that differ; prints a line for each."""
     base = open_checkpoint(str(root / "base"))
     shapes = {name: base.shape(name) for name in base.names()}
-    cases = recipes(root)
-    texts = {
-        name: export_mergekit(
-            recipe, shapes=shapes, place=lambda reference: Path(reference).name
-        ).text
-        for name, recipe in cases.items()
-    }
-    version = run_mergekit(PYTHON, root, list(texts.values()))
+    merges = [(name, recipe, written(recipe)) for name, recipe in recipes(root).items()]
+    for name, text in stacks().items():
+        folders = {model: str(root / model) for model in NAMES}
+        recipe = renamed(import_mergekit(text, lambda model: tuple(shapes)).recipe, folders)
+        merges += [(name, recipe, text), (f"{name}, exported", recipe, written(recipe))]
+    version = run_mergekit(PYTHON, root, [text for _, _, text in merges])
     differing = 0
-    for number, (name, recipe) in enumerate(cases.items()):
+    for number, (name, recipe, _) in enumerate(merges):
         worst, tensor = largest_difference(recipe, root / f"out{number}")
         differing += worst > 1e-5
         mark = "differs" if worst > 1e-5 else "equal"
         sys.stdout.write(f"{family}, {name}: {mark} ({worst:.1e}, {tensor}; mergekit {version})\n")
     return differing
+
+
+def written(recipe: MergeRecipe) -> str:
+    """A recipe as mergekit's."""
+    base = open_checkpoint(recipe.base)
+    shapes = {name: base.shape(name) for name in base.names()}
+    return export_mergekit(recipe, shapes=shapes, place=lambda model: Path(model).name).text
 
 
 def largest_difference(recipe: MergeRecipe, folder: Path) -> tuple[float, str]:

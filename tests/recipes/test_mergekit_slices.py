@@ -1,14 +1,19 @@
 """mergekit's slices become stacks, and stacks slices; hand-sized."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from dppa_core.errors import DppaError, InvalidRecipe
+from dppa_core.checkpoints.sources.references import layer_ranges
+from dppa_core.errors import DppaError, IncompatibleCheckpoints, InvalidRecipe, NoCounterpart
 from dppa_core.pruning.coefficients import coefficient_of
+from dppa_core.pruning.module_groups import layer_count
+from dppa_core.recipes.mergekit.exporting.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.mergekit.values import llama_names
-from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.reference.mergekit_stacks import stacks
 
 DEPTHS = {"a": 4, "b": 4, "c": 6}
 
@@ -103,6 +108,37 @@ def test_a_model_that_a_slice_lacks_has_no_weight_there() -> None:
     made = recipe(sliced("task_arithmetic", *slices, more="base_model: a\n"))
     assert made.base == "a" and made.models[0].model == "stack:a[0:2],b[2:4]"
     assert scales(made, "mlp.up_proj", 4) == [0, 0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("name", [name for name in stacks() if "linear" not in name])
+def test_a_recipe_written_back_is_read_as_the_same(name: str) -> None:
+    """Of linear, shares of the sum are written."""
+    depths = {"base": 3, "a": 3, "b": 3}
+    made = recipe(stacks()[name], **depths)
+    whole = layer_ranges(made.base) or [("", 0, 3)]
+    shapes = {n: (8,) for n in llama_names(sum(stop - start for _, start, stop in whole))}
+    back = recipe(export_mergekit(made, shapes=shapes).text, **depths)
+    if made.method == "passthrough":  # mergekit has no base there
+        back = replace(back, base=made.base)
+    names = list(shapes)
+    assert [numbers(model, names) for model in back.models] == [
+        numbers(model, names) for model in made.models
+    ]
+    same = [replace(model, coefficient=1.0) for model in made.models]
+    assert replace(back, models=same, parameters={}) == replace(made, models=same, parameters={})
+
+
+def numbers(model: DomainModel, names: list[str]) -> list[float]:
+    layers = layer_count(names)
+    return [pytest.approx(coefficient_of(model.coefficient, name, layers)) for name in names]
+
+
+def test_one_model_twice_in_a_slice_cannot_be_written() -> None:
+    models = (DomainModel("stack:a[2:4]"),)
+    with pytest.raises(NoCounterpart, match="a stands twice in a slice"):
+        export_mergekit(MergeRecipe("stack:a[0:2]", models, "slerp"))
+    with pytest.raises(IncompatibleCheckpoints, match="has 2 layers, stack:a.0:3. has 3"):
+        export_mergekit(MergeRecipe("stack:a[0:2]", (DomainModel("stack:a[0:3]"),), "slerp"))
 
 
 @pytest.mark.parametrize(

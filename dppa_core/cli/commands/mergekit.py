@@ -137,8 +137,8 @@ def _write(key: str, text: str, notes: tuple[str, ...], out: Path | None, as_jso
 def _local(reference: str) -> Checkpoint | None:
     """A local model; None if it is not here."""
     try:
-        if ModelRef.parse(reference).source == "hub":  # a translation fetches nothing
-            return None
+        if any(model.source == "hub" for model in ModelRef.parse(reference).models):
+            return None  # a translation fetches nothing
         return open_checkpoint(reference)
     except DppaError:
         return None

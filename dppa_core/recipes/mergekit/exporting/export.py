@@ -9,8 +9,12 @@ from typing import Any
 
 import yaml
 
+from dppa_core.checkpoints.sources.references import stacked_models
+from dppa_core.errors import NoCounterpart
 from dppa_core.recipes.mergekit.exporting.export_methods import in_mergekit
+from dppa_core.recipes.mergekit.exporting.export_slices import RecipePart, parts_of_recipe
 from dppa_core.recipes.mergekit.exporting.export_turned import FROM_THE_FIRST
+from dppa_core.recipes.mergekit.exporting.method_in_mergekit import MethodInMergekit
 from dppa_core.recipes.yaml_text import MergeRecipe, RowDumper
 
 
@@ -39,35 +43,84 @@ def export_mergekit(
     Raises:
         NoCounterpart: mergekit has no such merge; the message says why.
     """
-    merge = in_mergekit(recipe, shapes or {})
-    notes = list(merge.notes)
+    parts = parts_of_recipe(recipe, shapes or {})
+    merges = [in_mergekit(part.recipe, part.shapes) for part in parts]
+    notes = list(dict.fromkeys(note for merge in merges for note in merge.notes))
     smallest = min(map(prod, (shapes or {}).values()), default=None)
-    gamma = [values["gamma"] for values in merge.models if "gamma" in values]
+    gamma = [values["gamma"] for merge in merges for values in merge.models if "gamma" in values]
     if gamma and (smallest is None or min(gamma) * smallest < 1):
         notes.append(
             f"Where {min(gamma):g} of a tensor is less than one element, mergekit drops its whole "
             "delta, without a word."
         )
-    models: list[dict[str, Any]] = [
-        {"model": place(model.model)} | ({"parameters": dict(values)} if values else {})
-        for model, values in zip(recipe.models, merge.models, strict=True)
-    ]
-    base = recipe.base
-    if merge.method in FROM_THE_FIRST:
-        if len(models) == 1:
-            models.insert(0, {"model": place(base)})
-        else:
-            base = recipe.models[0].model
-    written: dict[str, Any] = {"merge_method": merge.method}
-    if merge.from_base:
-        written["base_model"] = place(base)
-    written |= {"models": models}
-    if merge.parameters:
-        written["parameters"] = dict(merge.parameters)
+    written: dict[str, Any] = {"merge_method": merges[0].method}
+    ends = merges[0].method in FROM_THE_FIRST and len(recipe.models) == 2
+    base = recipe.models[0].model if ends else recipe.base
+    if merges[0].from_base:
+        written["base_model"] = place(stacked_models(base)[0])
+    if parts[0].ranges:
+        several = len(stacked_models(base)) > 1
+        pairs = zip(parts, merges, strict=True)
+        written["slices"] = [_slice(part, merge, place, ends, several) for part, merge in pairs]
+    else:
+        written["models"] = _models(recipe, merges[0], place)
+        if merges[0].parameters:
+            written["parameters"] = dict(merges[0].parameters)
     written |= _vocabulary(recipe, place, notes)
     written |= _dtypes(recipe, notes)
     text = yaml.dump(written, Dumper=RowDumper, sort_keys=False, allow_unicode=True)
     return Exported(str(text), tuple(notes))
+
+
+def _models(
+    recipe: MergeRecipe, merge: MethodInMergekit, place: Callable[[str], str]
+) -> list[dict[str, Any]]:
+    models = [
+        {"model": place(model.model)} | _parameters(values)
+        for model, values in zip(recipe.models, merge.models, strict=True)
+    ]
+    if merge.method in FROM_THE_FIRST and len(models) == 1:
+        models.insert(0, {"model": place(recipe.base)})
+    return models
+
+
+def _slice(
+    part: RecipePart,
+    merge: MethodInMergekit,
+    place: Callable[[str], str],
+    ends: bool,
+    several: bool,
+) -> dict[str, Any]:
+    """One slice; its base is a source without parameters, if the method has one.
+
+    Args:
+        ends: True if the method goes from the first of two models, which is its base then.
+        several: True if the base is a stack of several models.
+    """
+    base, *ranges = part.ranges
+    own = [_parameters(values) for values in merge.models]
+    if ends:
+        base = ranges[0]
+    elif merge.from_base:
+        weighs = merge.method in FROM_THE_FIRST or "weight" in merge.models[0]
+        kept = [n for n, span in enumerate(ranges) if not weighs or span != base]  # has a delta
+        ranges, own = [base, *(ranges[n] for n in kept)], [{}, *(own[n] for n in kept)]
+    names = [span.model for span in ranges]
+    if len(set(names)) < len(names):
+        raise NoCounterpart(
+            f"{max(names, key=names.count)} stands twice in a slice; mergekit takes each model "
+            "once there. Merge it here."
+        )
+    sources = [
+        {"model": place(model), "layer_range": [start, stop]} | values
+        for (model, start, stop), values in zip(ranges, own, strict=True)
+    ]
+    named = {"base_model": place(base.model)} if several else {}
+    return {"sources": sources} | named | _parameters(merge.parameters)
+
+
+def _parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"parameters": dict(values)} if values else {}
 
 
 def _dtypes(recipe: MergeRecipe, notes: list[str]) -> dict[str, str]:
@@ -96,4 +149,4 @@ def _vocabulary(
         "its row is the base's."
     )
     owner = recipe.vocabulary
-    return {"tokenizer_source": owner if owner == "union" else place(owner)}
+    return {"tokenizer_source": owner if owner == "union" else place(stacked_models(owner)[0])}

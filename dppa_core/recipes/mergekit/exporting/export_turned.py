@@ -23,6 +23,12 @@ def _slerp(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     return MethodInMergekit("slerp", [{} for _ in recipe.models], {"t": position})
 
 
+def _passthrough(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
+    scale = weight_of(recipe.models[0], blocks)
+    own = {} if scale == 1 else {"scale": scale}
+    return MethodInMergekit("passthrough", [own], {}, from_base=False)
+
+
 def _nearswap(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     t = weight_of(recipe.models[-1], blocks, recipe.parameters["t"])
     return MethodInMergekit("nearswap", [{} for _ in recipe.models], {"t": t})
@@ -104,4 +110,5 @@ TURNED: Exporters = {
     "karcher": _karcher,
     "ram": _ram,
     "ramplus_tl": _ram,
+    "passthrough": _passthrough,
 }
