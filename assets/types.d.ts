@@ -40,7 +40,8 @@ interface DomainModel {
 type SessionState = Record<string, any> & { models: DomainModel[]; base: string };
 
 /** Curves over the pruning rate, row by row, of every (layer, kind); decoded from the server's table. */
-type RateTable = Record<string, any> & { layers: number[]; kinds: string[]; modules: string[][]; count: number };
+type RateTable = Record<string, any> & { layers: number[]; kinds: string[]; modules: string[][]; count: number;
+  sources?: [string, number][] };
 
 /** A cell of the heatmap: a kind of matrix in a layer, with its values of the moment. */
 type MatrixCell = Record<string, any>;

@@ -139,9 +139,9 @@ def test_a_reference_is_read_and_written_back() -> None:
     assert short_name(text) == "base[0:3],base[1:4],x-7b[2:4],a,b+ad[0:1]"
     assert short_name("stack:zoo:base[0:1,0:1,0:1,0:1,2:3]") == "base[0:1],base[0:1],…,base[2:3]"
     assert layer_sources("stack:zoo:base[2:4],zoo:math[0:1]") == (
-        "layer 2 of base",
-        "layer 3 of base",
-        "layer 0 of math",
+        ("base", 2),
+        ("base", 3),
+        ("math", 0),
     )
     assert stack_summary("stack:zoo:base[0:3],zoo:math[2:3,0:2]") == (
         "6 layers: 0–2 from 0–2 of base, 3 from 2 of math, 4–5 from 0–1 of math"

@@ -24,7 +24,7 @@ from mergekit.config import MergeConfiguration
 from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
 # mergekit leaves lists by layer as they were, which transformers does not save at another depth
-transformers.PretrainedConfig.validate = lambda config: None
+transformers.PretrainedConfig.save_pretrained = lambda config, folder: None
 options = MergeOptions(copy_tokenizer=False, quiet=True, write_model_card=False)
 for number in range(int(sys.argv[1])):
     config = MergeConfiguration.model_validate(yaml.safe_load(open(f"{number}.yaml")))

@@ -2,7 +2,7 @@
 // beside it, whose rows align with its own.
 import { amounts, html, svg, put, say, px, percent, niceTop } from "../base/shapes.js";
 
-const LEFT = 34;
+const LEFT = 34, SOURCE = 70;
 export const TOP = 40, BOTTOM = 46;
 const GROUPS = Object.fromEntries([
   ...["q", "k", "v", "qkv", "o"].map((kind) => [kind, "attention"]),
@@ -17,6 +17,20 @@ const isTall = (row) => row >= 20;
 /** @param {any} layers */
 export const isNumbered = (layers) => isTall(rowHeight(layers));
 
+// A layer's number; in a stack with its source.
+/** @param {RateTable} table @param {number} layer */
+export const layerWords = (table, layer) => {
+  const [model, there] = table.sources?.[layer] ?? [];
+  return model === undefined ? String(layer) : `${layer} (layer ${there} of ${model})`;
+};
+/** @param {RateTable} table @param {number} layer */
+const rowLabel = (table, layer) => {
+  const [model, there] = table.sources?.[layer] ?? [];
+  return model === undefined ? String(layer) : `${shortened(model)} ${there} → ${layer}`;
+};
+/** @param {string} name */
+const shortened = (name) => name.length > 8 ? `${name.slice(0, 7)}…` : name;
+
 // onPoint(index or null): the cell under the pointer or chosen by keyboard. onPick(index, byKey): it was
 // clicked, or Enter was pressed on it. Colours are for amounts, or for signed values with zero in the middle.
 /**
@@ -30,11 +44,13 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
   let /** @type {any} */ cells = [];
   let /** @type {any} */ bar = null;
   let cursor = -1;
+  let left = LEFT;
 
   function build(/** @type {any} */ view, /** @type {number} */ width) {
-    const { layers, kinds } = view.table;
+    const { layers, kinds, sources } = view.table;
     const row = rowHeight(layers.length);
-    const step = (width - LEFT) / kinds.length;
+    left = sources?.length ? LEFT + SOURCE : LEFT;
+    const step = (width - left) / kinds.length;
     const height = TOP + row * layers.length + BOTTOM;
     root.replaceChildren();
     put(root, "viewBox", `0 0 ${width} ${height}`);
@@ -42,7 +58,7 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
     put(root, "width", width);
     axes(view, step, row);
     cells = view.cells.map((/** @type {MatrixCell} */ cell) => {
-      const x = LEFT + step * kinds.indexOf(cell.kind), y = TOP + row * layers.indexOf(cell.layer);
+      const x = left + step * kinds.indexOf(cell.kind), y = TOP + row * layers.indexOf(cell.layer);
       const g = svg("g", { class: "cell", "data-layer": cell.layer, "data-kind": cell.kind }, root);
       const value = svg("rect", { class: "value", x: px(x + 1), y: y + 1, width: px(step - 2), height: row - 2, rx: 2 },
         g);
@@ -63,24 +79,26 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
     const { layers, kinds } = view.table;
     svg("text", { x: 0, y: TOP - 8, class: "axis" }, root, "layer");
     kinds.forEach((/** @type {string} */ kind, /** @type {number} */ i) => {
-      svg("text", { x: px(LEFT + step * (i + 0.5)), y: TOP - 8, class: "tick middle" }, root, kind);
+      svg("text", { x: px(left + step * (i + 0.5)), y: TOP - 8, class: "tick middle" }, root, kind);
       const group = GROUPS[kind];
       if (group && GROUPS[kinds[i - 1]] !== group) {
         const span = kinds.filter((/** @type {number} */ k) => GROUPS[k] === group).length;
-        svg("text", { x: px(LEFT + step * (i + span / 2)), y: 12, class: "axis middle" }, root, group);
+        svg("text", { x: px(left + step * (i + span / 2)), y: 12, class: "axis middle" }, root, group);
         svg("line",
-          { x1: px(LEFT + step * i + 3), x2: px(LEFT + step * (i + span) - 3), y1: 17, y2: 17, class: "rule" }, root);
+          { x1: px(left + step * i + 3), x2: px(left + step * (i + span) - 3), y1: 17, y2: 17, class: "rule" }, root);
       }
     });
     const every = row >= 14 ? 1 : row >= 10 ? 2 : 4;
     layers.forEach((/** @type {number | null} */ layer, /** @type {number} */ i) => {
       if (i % every) return;
-      svg("text", { x: LEFT - 8, y: TOP + row * (i + 0.5) + 4, class: "tick end" }, root, String(layer));
+      const tick = svg("text", { x: left - 8, y: TOP + row * (i + 0.5) + 4, class: "tick end" }, root,
+        rowLabel(view.table, Number(layer)));
+      svg("title", {}, tick, `layer ${layerWords(view.table, Number(layer))}`);
     });
   }
 
   function colourbar(/** @type {number} */ width, /** @type {number} */ y) {
-    const steps = 40, from = LEFT, span = width - LEFT;
+    const steps = 40, from = left, span = width - left;
     for (let i = 0; i < steps; i++) {
       svg("rect",
         { x: px(from + (span * i) / steps), y, width: px(span / steps + 0.5), height: 8,
@@ -253,7 +271,7 @@ export function fillTwin(twin, view, caption) {
     for (const name of ["layer", ...kinds]) html("th", { scope: "col" }, head, name);
     const rows = layers.map((/** @type {number | null} */ layer) => {
       const row = html("tr", {}, twin.body);
-      html("th", { scope: "row" }, row, String(layer));
+      html("th", { scope: "row" }, row, rowLabel(view.table, Number(layer)));
       return kinds.map(() => html("td", {}, row, "–"));
     });
     twin.cells = view.cells.map((/** @type {MatrixCell} */ cell) => rows[cell.l][kinds.indexOf(cell.kind)]);

@@ -10,6 +10,7 @@ import { saveable } from "../session/save_plots.js";
 import * as tables from "../session/tables.js";
 import { distributionPlot } from "./distribution.js";
 import * as frame from "./frame_values.js";
+import { layerWords } from "./heatmap.js";
 import * as words from "./plot_sentences.js";
 
 const ASK_MS = 200; // after the last move
@@ -265,7 +266,7 @@ function list(parent, { module, shape, rows, columns }, name, place, several) {
 // --- words ---------------------------------------------------------------------------------------
 /** @param {any} view @param {MatrixCell} cell @param {string} who */
 const drillTitle = (view, cell, who) => {
-  const name = `Layer ${cell.layer}, ${cell.kind}`;
+  const name = `Layer ${layerWords(view.table, cell.layer)}, ${cell.kind}`;
   if (view.shows === "whole") return `${name} of ${who} moved ${percent(cell.relative)} of its size`;
   return `${name} keeps ${percent(cell.kept)} of its changes, `
     + `${percent1(view.kept ? (cell.kept * cell.numel) / view.kept : 0)} of all that ${who} keeps`;

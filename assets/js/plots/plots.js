@@ -12,7 +12,7 @@ import * as tables from "../session/tables.js";
 import { partners, isPair, partner } from "./conflict.js";
 import { distributionPlot } from "./distribution.js";
 import * as frame from "./frame_values.js";
-import { barsPlot, fillTwin, heatmapPlot, twinTable } from "./heatmap.js";
+import { barsPlot, fillTwin, heatmapPlot, layerWords, twinTable } from "./heatmap.js";
 import * as words from "./plot_sentences.js";
 import { buildSparsity } from "./sparsity.js";
 
@@ -88,7 +88,7 @@ part("plots", ({ host, outer, get, watch }) => {
       : [`changed ${percent1(cell.changed)} · of ${words.label(controls.state.focus)} ${percent(cell.along)} in the `
         + `merge`];
     const lines = [
-      `layer ${cell.layer}, ${cell.kind} · ${count(cell.numel)} weights`,
+      `layer ${layerWords(view.table, cell.layer)}, ${cell.kind} · ${count(cell.numel)} weights`,
       ...(cell.own === null ? [] : [`◆ its own pruning rate: ${level(cell.own)}`]), ...kept, ...met, ...merged,
       ...(met.length ? []
         : [`significance ${three(100 * cell.significance)}\u202f% · mean ${words.score().short} ${three(cell.mean)}`]),

@@ -63,8 +63,8 @@ export const takeTables = (value) => {
   if (!value || !value.tables) return;
   server.names = value.names;
   server.outliers = value.outliers;
-  server.tables = Object.fromEntries(
-    Object.entries(value.tables).map(([name, packed]) => [name, decode(packed)]));
+  server.tables = Object.fromEntries(Object.entries(value.tables).map(([name, packed]) =>
+    [name, { ...decode(packed), sources: value.names[name]?.layers ?? [] }]));
   controls.state.significance = value.settings.significance; // of the drawn table: measured first
   controls.state.chosen = value.settings.chosen; // used only by methods that rank by it
   if (value.adopt) controls.adopt(value.settings);

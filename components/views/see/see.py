@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from dppa_core.checkpoints.sources.references import layer_sources
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
 from dppa_core.progress import Stop
 from dppa_core.pruning.plan import PruningPlan
@@ -95,8 +96,8 @@ def plots_payload(
     references = tuple(model.reference for model in session.models)
     parameters = drawn_with(session, studio)
     tables = {name: studio.table(session.base, name, parameters) for name in references}
-    names = {
-        name: {"label": short_name(name), "colour": colour}
+    names: dict[str, dict[str, Any]] = {
+        name: {"label": short_name(name), "colour": colour, "layers": layer_sources(name)}
         for name, colour in model_colours(references).items()
     }
     names[session.base] = {"label": short_name(session.base), "colour": BASE_COLOUR}

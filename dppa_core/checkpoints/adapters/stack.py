@@ -114,8 +114,11 @@ def stacked_names(ranges: Sequence[StackedLayers[M]]) -> dict[str, tuple[int, st
         IncompatibleCheckpoints: see `StackCheckpoint`.
     """
     first, last = ranges[0], ranges[-1]
-    inside = {part.label: _names_by_layer(part) for part in ranges}
-    for part in {part.label: part for part in ranges[1:]}.values():
+    parts = {part.label: part for part in ranges}
+    inside = {label: _names_by_layer(part.model, label) for label, part in parts.items()}
+    for part in ranges:
+        _check_range(part, len(inside[part.label]))
+    for part in parts.values():
         _check_fit(first, part, inside)
     here = first.model.names()
     names = {n: (0, n) for n in here if layer_of(n) is None and before_blocks(n)}
@@ -136,10 +139,10 @@ _Layers = dict[int, dict[str, str]]
 """Layer -> what a tensor is inside it -> its name."""
 
 
-def _names_by_layer(part: StackedLayers[M]) -> _Layers:
-    """The tensors of all layers of a model, if it has one series of them, and all of a range."""
+def _names_by_layer(model: Named, label: str) -> _Layers:
+    """The tensors of all layers of a model, if it has one series of them."""
     layers, series = _Layers(), set[str]()
-    for name in part.model.names():
+    for name in model.names():
         layer = layer_of(name)
         if layer is not None:
             before, _, kind = at_layer(name, "#").partition("#")
@@ -147,16 +150,18 @@ def _names_by_layer(part: StackedLayers[M]) -> _Layers:
             series.add(before)
     if len(series) != 1:
         raise IncompatibleCheckpoints(
-            f"{part.label}: {many(len(series), 'series', 'series')} of layers"
+            f"{label}: {many(len(series), 'series', 'series')} of layers"
             f"{': ' if series else ''}{', '.join(sorted(series))}. A model with one can be stacked."
         )
-    if part.stop > len(layers):
-        raise IncompatibleCheckpoints(
-            f"{part.label}[{part.start}:{part.stop}]: it has {many(len(layers), 'layer')}, so a "
-            f"range ends at {len(layers)} at most. A recipe for another size of model is the usual "
-            "cause."
-        )
     return layers
+
+
+def _check_range(part: StackedLayers[M], depth: int) -> None:
+    if part.stop > depth:
+        raise IncompatibleCheckpoints(
+            f"{part.label}[{part.start}:{part.stop}]: it has {many(depth, 'layer')}, so a range "
+            f"ends at {depth} at most. A recipe for another size of model is the usual cause."
+        )
 
 
 def _shapes(model: Named, layers: _Layers) -> dict[str, set[tuple[int, ...]]]:

@@ -144,10 +144,10 @@ def stack_summary(reference: str) -> str:
     return f"{place} layers: {', '.join(parts)}" if parts else ""
 
 
-def layer_sources(reference: str) -> tuple[str, ...]:
-    """For each layer of a stack its source, as "layer 2 of math"; none of another reference."""
+def layer_sources(reference: str) -> tuple[tuple[str, int], ...]:
+    """For each layer of a stack its model's short name, and its layer there; else none."""
     return tuple(
-        f"layer {layer} of {short_name(model)}"
+        (short_name(model), layer)
         for model, start, stop in layer_ranges(reference)
         for layer in range(start, stop)
     )
