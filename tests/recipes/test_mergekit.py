@@ -15,7 +15,8 @@ from dppa_core.recipes.mergekit.import_recipe import Imported, import_mergekit
 from dppa_core.recipes.mergekit.values import llama_names, read_setting
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning, dump_recipe, load_recipe
 from tests.helpers.command import Command
-from tests.helpers.tiny_models import Shape
+from tests.helpers.hub_server import HubServer, stand_in
+from tests.helpers.tiny_models import Shape, random_llama
 
 TWO = (DomainModel("a"), DomainModel("b"))
 UNEVEN = (DomainModel("a"), DomainModel("b", coefficient=2.0))
@@ -197,11 +198,11 @@ def test_a_gradient_goes_over_the_layers_and_starts_for_what_is_in_none(
 
 @pytest.mark.parametrize(
     "value",
-    [[0, 1], [{"filter": ".layers.", "value": 1}, {"value": 0}], {"filter": "mlp", "value": 1}],
+    [[0, 1], [{"filter": "mlp", "value": [1, 0]}, {"value": 0}], {"filter": "mlp", "value": 1}],
 )
 def test_what_depends_on_the_tensors_needs_to_know_them(value: object) -> None:
     with pytest.raises(
-        (NoCounterpart, InvalidRecipe), match="weight (differs between|has no value)"
+        (NoCounterpart, InvalidRecipe), match="weight (differs between layers|has no value)"
     ):
         read_setting(value, "weight", ())
 
@@ -246,7 +247,7 @@ def test_what_no_filter_meets_has_the_value_of_all_models_and_then_the_default()
         (
             mergekit("ties", rest="parameters: {weight: 1, density: [0.1, 0.9]}"),
             NoCounterpart,
-            "density differs between tensors",
+            "density differs between layers",
         ),
         (
             mergekit("della", rest="parameters: {weight: 1, normalize: false}"),
@@ -562,3 +563,29 @@ def test_the_layers_are_read_from_the_recipe_or_from_any_model_that_is_here(
             PartCoefficient("layers", {0: 0.0, 1: 0.5, 2: 1.0}),
             PartCoefficient(None, 0.0),
         )
+
+
+def test_filters_alone_need_no_number_of_layers() -> None:
+    rest = "parameters: {t: [{filter: self_attn, value: 0.25}, {value: 0.5}]}"
+    imported = read(mergekit("slerp", "models: [{model: a}]", rest))
+    assert imported.recipe.models[0].coefficient == (
+        PartCoefficient("self_attn", 0.25),
+        PartCoefficient(None, 0.5),
+    )
+    assert "named like those of a Llama" in imported.notes[0]
+    assert not read(mergekit("slerp", "models: [{model: a}]", rest), layers=2).notes
+
+
+def test_the_number_of_layers_is_fetched_from_the_hub_and_nothing_else(
+    dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = HubServer()
+    random_llama(0, Shape(layers=3)).save(tmp_path / "base")
+    server.add("acme/base", tmp_path / "base")
+    stand_in(server, tmp_path / "cache", monkeypatch)
+    text = mergekit("slerp", "models: [{model: acme/a}]", "parameters: {t: [0, 1]}")
+    (tmp_path / "theirs.yaml").write_text(text.replace("base_model: base", "base_model: acme/base"))
+    assert dppa("import", tmp_path / "theirs.yaml") == 0
+    server.close()
+    assert "{0: 0.0, 1: 0.5, 2: 1.0}" in dppa.out
+    assert set(server.files()) == {"config.json"}

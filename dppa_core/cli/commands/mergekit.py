@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +15,11 @@ from dppa_core.checkpoints.sources.references import stacked_models
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.cli.options import JsonFlag, RecipeFile
 from dppa_core.cli.output import emit, write_text
-from dppa_core.errors import DppaError, UnknownName, printable, shown
+from dppa_core.errors import DppaError, InvalidRecipe, NoCounterpart, UnknownName, printable, shown
 from dppa_core.merging.inputs import references, renamed, with_dtype
 from dppa_core.recipes.mergekit.exporting.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import Imported
-from dppa_core.recipes.mergekit.local_names import local_names
+from dppa_core.recipes.mergekit.local_names import fetched_names, local_names
 from dppa_core.recipes.mergekit.stages import LAST, file_names, import_stages, stage_of
 from dppa_core.recipes.mergekit.values import llama_names
 from dppa_core.recipes.yaml_text import dump_recipe, load_recipe, load_text
@@ -46,10 +46,13 @@ def import_recipe(
     """
     places = _places(model or ())
 
-    def names(base: str) -> tuple[str, ...]:
-        return local_names(places.get(base, base)) if layers is None else llama_names(layers)
-
-    stages = load_text(recipe, lambda text: import_stages(text, names))
+    if layers is not None:
+        stages = _read(recipe, lambda model: llama_names(layers))
+    else:
+        try:
+            stages = _read(recipe, lambda model: local_names(places.get(model, model)))
+        except (InvalidRecipe, NoCounterpart):  # the number of layers may be on the Hub
+            stages = _read(recipe, lambda model: fetched_names(places.get(model, model)))
     listed = (model for stage in stages.values() for model in references(stage.recipe))
     models = [name for model in listed for name in stacked_models(model)]
     unknown = sorted(places.keys() - set(models))
@@ -63,6 +66,10 @@ def import_recipe(
     imported = stages[LAST]
     text = dump_recipe(renamed(imported.recipe, places))
     _write("recipe", text, imported.notes, out, as_json)
+
+
+def _read(recipe: Path, names: Callable[[str], tuple[str, ...]]) -> dict[str, Imported]:
+    return load_text(recipe, lambda text: import_stages(text, names))
 
 
 def _write_stages(

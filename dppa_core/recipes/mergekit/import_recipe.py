@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from dppa_core.errors import NoCounterpart
@@ -59,7 +60,7 @@ def import_document(
     Args:
         repeated: Keys that appear again in their mapping, for a note.
     """
-    source = read_source(data, names, _METHODS)
+    source = read_source(data, cache(names), _METHODS)
     if repeated:
         source.note(f"Repeated keys: {', '.join(repeated)}. The last counts, as in mergekit.")
     target = _target(source)

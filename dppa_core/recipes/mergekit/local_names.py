@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint
 from dppa_core.checkpoints.config_sizes import configured_layers
 from dppa_core.checkpoints.folders.model_files import within_roots
 from dppa_core.checkpoints.folders.small_files import read_config
-from dppa_core.checkpoints.sources.hub import cached_folder
+from dppa_core.checkpoints.sources.download import fetch_files
+from dppa_core.checkpoints.sources.hub import cached_folder, is_commit, look_up, resolve
 from dppa_core.checkpoints.sources.open import (
     ModelRef,
     asks_hub,
@@ -39,6 +41,17 @@ def local_names(reference: str) -> tuple[str, ...]:
         return () if folder is None else _names_in(folder)
     except (DppaError, RuntimeError):  # RuntimeError: the home folder of an unknown user
         return ()
+
+
+def fetched_names(reference: str) -> tuple[str, ...]:
+    """As `local_names`; of a model of the Hub its config.json is fetched, if the Hub answers."""
+    with suppress(DppaError):
+        model = ModelRef.parse(ModelRef.parse(reference).parts()[0])
+        if model.source == "hub" and is_commit(model.revision):
+            fetch_files(look_up(model.location, model.revision), ["config.json"])
+        elif model.source == "hub":
+            resolve(model.location, model.revision)
+    return local_names(reference)
 
 
 def _names_in(folder: Path) -> tuple[str, ...]:

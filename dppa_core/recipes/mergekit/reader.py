@@ -49,6 +49,8 @@ class MergekitSource:
     """Names of the base's tensors; empty if unknown, or with slices."""
     parts: tuple[Part, ...] = ()
     """With slices, the tensors of each."""
+    assumes_names: bool = False
+    """True if no tensor of any model is known, so that names are those of a Llama."""
     dtype: str = "base"
     vocabulary: str = "base"
     data: Mapping[Any, Any] = field(default_factory=dict)
@@ -82,6 +84,11 @@ class MergekitSource:
     ) -> Setting:
         candidates = [*(level.get(name) for level in levels), default]
         values = [value for value in candidates if value is not None]
+        if self.assumes_names and any(isinstance(value, list | Mapping) for value in values):
+            self.note(
+                "None of the models is on this disk: their tensors are taken to be named like "
+                "those of a Llama."
+            )
         fallback: Setting = float(default) if is_number(default) else 1.0
         if values:
             return self.problems.run(
@@ -177,6 +184,8 @@ def read_source(
     source = MergekitSource(
         method, base, listed, levels, known, parts, data=data, problems=problems
     )
+    everyone = [base, *dict(listed), *(model for part in slices for model in part.sources)]
+    source.assumes_names = not any(map(names, everyone))
     source.dtype = problems.run(lambda: _dtype(data, source), "base")
     source.vocabulary = _vocabulary(data, source)
     if data.get("chat_template") not in (None, "auto"):

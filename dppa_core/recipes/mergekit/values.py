@@ -65,12 +65,12 @@ def read_setting(
 
     Args:
         value: A number, a list of numbers (a gradient), or a list of {filter, value}.
-        names: Names of all tensors of the base; empty if unknown.
+        names: Names of all tensors of the base; empty if unknown: then a Llama's.
         fallbacks: Further values, each for tensors that match no earlier filter.
 
     Raises:
         InvalidRecipe: not a value.
-        NoCounterpart: it differs between tensors, and the base's tensors are unknown.
+        NoCounterpart: it differs between layers, and their number is unknown.
     """
     values = (value, *fallbacks)
     for candidate in values:
@@ -79,7 +79,7 @@ def read_setting(
     last = next((v for v in values if _evaluate(v, "", 0.0) is not None), values[-1])
     values = values[: values.index(last) + 1]
     layers = layer_count(names)
-    tried = names or llama_names(1)
+    tried = names or llama_names(2)  # filters alone say the same of any number of layers
     results = {name: _first(values, name, _place(name, layers)) for name in tried}
     if None in results.values():
         name = next(name for name, number in results.items() if number is None)
@@ -87,10 +87,10 @@ def read_setting(
             f"{place} has no value for {name}: none of its filters meets that name."
         )
     numbers = {name: number for name, number in results.items() if number is not None}
-    if not names and (any(map(_has_gradient, values)) or len(set(numbers.values())) > 1):
+    if not names and any(map(_has_gradient, values)):
         raise NoCounterpart(
-            f"{place} differs between tensors, and the tensors of the base are unknown here. Give "
-            "its number of layers with --layers if it is a Llama, or make the base readable."
+            f"{place} differs between layers, and their number is unknown here. Give it with "
+            "--layers if the base is a Llama, or make one of the models readable."
         )
     return numbers if len(set(numbers.values())) > 1 else next(iter(numbers.values()))
 
