@@ -14,10 +14,19 @@ _SPAN = ("min", "max", "step")
 
 
 def number(
-    default: float, *, title: str, text: str, unit: str = "", span: tuple[float, float, float]
+    default: float,
+    *,
+    title: str,
+    text: str,
+    unit: str = "",
+    span: tuple[float, float, float],
+    own: bool = False,
 ) -> Any:
-    """A field that holds a float; `span` is its least value, its largest, and a control's step."""
-    metadata = {"title": title, "help": text, "unit": unit}
+    """A field that holds a float; `span` is its least value, its largest, and a control's step.
+
+    Each model of a recipe may have its `own`, by layer or part.
+    """
+    metadata = {"title": title, "help": text, "unit": unit} | ({"own": True} if own else {})
     return field(default=default, metadata=metadata | dict(zip(_SPAN, span, strict=True)))
 
 

@@ -87,6 +87,8 @@ def _beyond_model(model: DomainModel) -> Iterator[str]:
             f"{model.model} is amplified by {max(model.amplification):g}, and here by at most "
             f"{FACTOR[1]:g}"
         )
+    if model.parameters:
+        yield f"{model.model} has settings of its own, and here all models have the method's"
     if isinstance(model.coefficient, tuple):
         yield f"{model.model} has a coefficient for parts of layers, and here only by layer"
         return

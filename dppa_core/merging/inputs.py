@@ -144,7 +144,8 @@ def open_models(
     recipe = pinned_recipe(recipe, public)
     models = tuple(open_model(name, public=public, **control) for name in references(recipe))
     for model in recipe.models:
-        check_names(f"model {model.model!r}", model.coefficient, models[0].names())
+        for value in (model.coefficient, *model.parameters.values()):
+            check_names(f"model {model.model!r}", value, models[0].names())
     return with_dtype(recipe, models[0]), models
 
 

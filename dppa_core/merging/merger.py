@@ -30,6 +30,7 @@ from dppa_core.merging.passes.deltas import (
 from dppa_core.merging.passes.whole_pass import PassBuffers, SettledCuts, merge_whole
 from dppa_core.merging.plan import MergePlan, plan_merge
 from dppa_core.methods.registry import get_method
+from dppa_core.methods.shared.stack import Own
 from dppa_core.progress import Stop
 from dppa_core.pruning.coefficients import coefficient_of
 from dppa_core.pruning.floats import FLOATS
@@ -180,7 +181,17 @@ class TensorMerger:
             spec.dtype,
             tuple(self._fix(loader, delta, index) for index, delta in enumerate(planned)),
             tuple(delta.coefficient for delta in planned),
+            self._own(name),
         )
+
+    def _own(self, name: str) -> Own:
+        """Settings of each model at one tensor; empty if no model has its own."""
+        own = [model.parameters for model in self.recipe.models]
+        at = [
+            {key: coefficient_of(value, name, self._layers) for key, value in values.items()}
+            for values in own
+        ]
+        return tuple(at) if any(own) else ()
 
     def _planned(self, name: str) -> list[PlannedDelta]:
         """Each model's delta in one tensor, with the plan's treatment."""

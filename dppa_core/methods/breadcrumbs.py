@@ -5,19 +5,21 @@ Ranked in tensors, it is magnitude pruning with the factor 0 for the first parti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
 from dppa_core.methods.shared.contract import Method
-from dppa_core.methods.shared.fields import ranked_in, scale
+from dppa_core.methods.shared.fields import divide, ranked_in, rescale, scale, semantics
 from dppa_core.methods.shared.ranking import find_cuts, inside, ranks
-from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
-from dppa_core.parameter_fields import Parameters, number
+from dppa_core.methods.shared.rescaling import Mask, match_sums
+from dppa_core.methods.shared.sparse_sum import add_agreeing, add_all
+from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed, settings_of
+from dppa_core.parameter_fields import Parameters, choice, number
 from dppa_core.pruning.tie_breaking import Cut
 
 
@@ -31,6 +33,7 @@ class BreadcrumbsParameters(Parameters):
         text="The share of each delta's elements, the smallest, that is dropped (beta).",
         unit="share",
         span=(0.0, 1.0, 0.01),
+        own=True,
     )
     drop_largest: float = number(
         0.01,
@@ -39,41 +42,93 @@ class BreadcrumbsParameters(Parameters):
         "in mergekit).",
         unit="share",
         span=(0.0, 1.0, 0.01),
+        own=True,
     )
     ranked_in: str = ranked_in(
         "Each tensor, as in the paper, or each row, as in the authors' program.", "tensor", "row"
     )
     scale: float = scale(0.4)
+    semantics: str = semantics(
+        "mergekit: elements are ranked in each tensor, and their counts rounded down.", later=True
+    )
+    signs: str = choice(
+        "all",
+        title="Signs",
+        text="With the semantics of mergekit: add all that is left, or what agrees with the "
+        "elected sign (its method breadcrumbs_ties).",
+        choices=("all", "elected"),
+        later=True,
+    )
+    divide: str = divide("nothing", later=True)
+    rescale: str = rescale("no")
 
 
-Borders: TypeAlias = dict[str, tuple[tuple[Cut, ...], tuple[Cut, ...]]]
+@dataclass(frozen=True, slots=True)
+class Crumbs:
+    """The survey of one tensor: the borders of kept and of too large elements, one per model."""
+
+    kept: tuple[Cut, ...]
+    too_large: tuple[Cut, ...]
+    factors: tuple[float, ...] = ()
+    """Of each model's elements that stay; empty for 1."""
 
 
-def survey_breadcrumbs(tensors: Sequence[Streamed], parameters: BreadcrumbsParameters) -> Borders:
-    """Tensor -> the borders of kept and of too large elements, one per model."""
-    if parameters.ranked_in == "row":
+Surveys = Mapping[str, Crumbs]
+
+
+def survey_breadcrumbs(tensors: Sequence[Streamed], parameters: BreadcrumbsParameters) -> Surveys:
+    """Find the borders in every tensor."""
+    if parameters.semantics == "paper" and parameters.ranked_in == "row":
         return {}
-    borders = {}
-    for tensor in tensors:
-        shares = 1 - parameters.drop_smallest, parameters.drop_largest
-        counts = [round(share * tensor.numel) for share in shares for _ in range(tensor.models)]
-        cuts = find_cuts((tensor,), counts, lambda stack: np.concatenate([stack.deltas] * 2))
-        borders[tensor.name] = cuts[: tensor.models], cuts[tensor.models :]
-    return borders
+    return {tensor.name: _survey(tensor, parameters) for tensor in tensors}
 
 
-def breadcrumbs(stack: Stack, parameters: BreadcrumbsParameters, borders: Borders) -> Rows:
+def _survey(tensor: Streamed, parameters: BreadcrumbsParameters) -> Crumbs:
+    counts = [_counts(tensor.numel, own) for own in settings_of(tensor, parameters)]
+    kept, large = ([count[place] for count in counts] for place in (0, 1))
+    cuts = find_cuts((tensor,), [*kept, *large], lambda stack: np.concatenate([stack.deltas] * 2))
+    crumbs = Crumbs(cuts[: tensor.models], cuts[tensor.models :])
+    if parameters.semantics == "paper" or parameters.rescale == "no":
+        return crumbs
+    return replace(crumbs, factors=match_sums(tensor, partial(_between, crumbs)))
+
+
+def _counts(numel: int, parameters: BreadcrumbsParameters) -> tuple[int, int]:
+    """The number of elements above the smallest dropped, and of the largest dropped."""
+    smallest, largest = parameters.drop_smallest, parameters.drop_largest
+    if parameters.semantics == "paper":
+        return round((1 - smallest) * numel), round(largest * numel)
+    density = round(1 - smallest - largest, 12)  # 0.9, not 0.8999999999999999
+    if density >= 1:
+        return numel, 0
+    target = int(max(density, 0.0) * numel)
+    least = max(numel - target - int(largest * numel), 0)
+    return numel - least, numel - least - target
+
+
+def _between(crumbs: Crumbs, stack: Stack, model: int) -> Mask:
+    size = np.abs(stack.deltas[model])
+    kept, large = (cuts[model] for cuts in (crumbs.kept, crumbs.too_large))
+    return np.asarray(inside(size, kept, stack) & ~inside(size, large, stack))
+
+
+def breadcrumbs(stack: Stack, parameters: BreadcrumbsParameters, surveys: Surveys) -> Rows:
     """The scaled sum of the elements that are neither too small nor too large."""
-    total = np.zeros_like(stack.base)
-    for model, coefficient in enumerate(stack.coefficients):
-        if parameters.ranked_in == "row":
-            kept = _kept_in_rows(stack, model, parameters)
+    crumbs, by_model = surveys.get(stack.name), settings_of(stack, parameters)
+    left = np.zeros_like(stack.deltas)
+    for model, delta in enumerate(stack.deltas):
+        if crumbs is None:
+            mask = _kept_in_rows(stack, model, by_model[model])
         else:
-            size = np.abs(stack.deltas[model])
-            small, large = (cuts[model] for cuts in borders[stack.name])
-            kept = inside(size, small, stack) & ~inside(size, large, stack)
-        weight = np.float32(coefficient * parameters.scale)
-        total += np.where(kept, weight * stack.deltas[model], np.float32(0))
+            mask = _between(crumbs, stack, model)
+        factor = crumbs.factors[model] if crumbs is not None and crumbs.factors else 1.0
+        left[model] = np.where(mask, np.float32(factor) * delta, np.float32(0))
+    if parameters.semantics == "mergekit":
+        add = add_agreeing if parameters.signs == "elected" else add_all
+        return add(stack, left, parameters.divide, parameters.scale)
+    total = np.zeros_like(stack.base)
+    for delta, coefficient in zip(left, stack.coefficients, strict=True):
+        total += np.float32(coefficient * parameters.scale) * delta
     return total
 
 

@@ -8,14 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from dppa_core.methods.shared.contract import Method
-from dppa_core.methods.shared.fields import density, drop_rate, ranked_in, scale, semantics
+from dppa_core.methods.shared.fields import (
+    density,
+    divide,
+    drop_rate,
+    ranked_in,
+    rescale,
+    scale,
+    semantics,
+)
 from dppa_core.methods.shared.rescaling import Mask, match_sums
-from dppa_core.methods.shared.sign_election import ballot_of
-from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
+from dppa_core.methods.shared.sparse_sum import add_agreeing
+from dppa_core.methods.shared.stack import (
+    Combination,
+    Own,
+    Rows,
+    Stack,
+    Streamed,
+    settings_of,
+)
 from dppa_core.methods.ties import TiesParameters, Trim, survey_ties, ties
 from dppa_core.parameter_fields import Parameters
 from dppa_core.pruning.tie_breaking import drop_cut
@@ -27,7 +43,7 @@ class DareTiesParameters(Parameters):
 
     drop: float = drop_rate(0.1)
     density: float = density(
-        0.2, "The share that TIES' trim keeps after the drop; mergekit does not trim."
+        0.2, "The share that TIES' trim keeps after the drop; mergekit does not trim.", own=True
     )
     ranked_in: str = ranked_in("What TIES' trim ranks elements in.", "model", "tensor")
     scale: float = scale(1.0)
@@ -35,6 +51,8 @@ class DareTiesParameters(Parameters):
         "mergekit: survivors are rescaled to the delta's own sum of |d| in each tensor, nothing is "
         "trimmed, and agreeing deltas are added, not averaged."
     )
+    rescale: str = rescale("yes")
+    divide: str = divide("nothing", later=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,40 +65,54 @@ class Dropping:
     """Tensor -> the factor of each model's survivors."""
 
 
-def drop_at_random(stack: Stack, rate: float, factors: Sequence[float]) -> Stack:
-    """The stack with elements dropped by the draws of dare, and survivors multiplied."""
+def drop_at_random(
+    stack: Stack, parameters: DareTiesParameters, factors: Sequence[float] | None = None
+) -> Stack:
+    """The stack with elements dropped by the draws of dare, and survivors multiplied.
+
+    Args:
+        factors: Of each model; None for one over the share that survives.
+    """
+    factors = factors or [1 / (1 - own.drop) for own in settings_of(stack, parameters)]
     kept = [
-        np.where(_survives(stack, model, rate), np.float32(factor) * delta, np.float32(0))
+        np.where(_survives(parameters, stack, model), np.float32(factor) * delta, np.float32(0))
         for model, (delta, factor) in enumerate(zip(stack.deltas, factors, strict=True))
     ]
     return replace(stack, deltas=np.stack(kept))
 
 
-def _survives(stack: Stack, model: int, rate: float) -> Mask:
+def _survives(parameters: DareTiesParameters, stack: Stack, model: int) -> Mask:
+    rate = settings_of(stack, parameters)[model].drop
     return stack.draws(model) < np.uint64(drop_cut(rate))
 
 
 def survey_dare_ties(tensors: Sequence[Streamed], parameters: DareTiesParameters) -> Dropping:
     """TIES' survey of the survivors; for mergekit the factors of every tensor."""
     if parameters.semantics == "mergekit":
-
-        def survives(stack: Stack, model: int) -> Mask:
-            return _survives(stack, model, parameters.drop)
-
-        return Dropping(None, {tensor.name: match_sums(tensor, survives) for tensor in tensors})
-    left = [_dropped(tensor, parameters.drop) for tensor in tensors]
+        survives, match = partial(_survives, parameters), parameters.rescale == "yes"
+        factors = {
+            tensor.name: match_sums(tensor, survives) if match else (1.0,) * tensor.models
+            for tensor in tensors
+        }
+        return Dropping(None, factors)
+    left = [_dropped(tensor, parameters) for tensor in tensors]
     return Dropping(survey_ties(left, _ties(parameters)), {})
 
 
-def _dropped(tensor: Streamed, rate: float) -> Streamed:
+def _dropped(tensor: Streamed, parameters: DareTiesParameters) -> Streamed:
     def stacks() -> Iterator[Stack]:
-        return (_by_rate(stack, rate) for stack in tensor.stacks())
+        return (_trimmable(stack, parameters) for stack in tensor.stacks())
 
-    return replace(tensor, stacks=stacks)
+    return replace(tensor, stacks=stacks, own=_densities(tensor.own))
 
 
-def _by_rate(stack: Stack, rate: float) -> Stack:
-    return drop_at_random(stack, rate, [1 / (1 - rate)] * len(stack.models))
+def _trimmable(stack: Stack, parameters: DareTiesParameters) -> Stack:
+    return replace(drop_at_random(stack, parameters), own=_densities(stack.own))
+
+
+def _densities(own: Own) -> Own:
+    """What TIES takes of the models' own settings."""
+    return tuple({key: v for key, v in values.items() if key == "density"} for values in own)
 
 
 def _ties(parameters: DareTiesParameters) -> TiesParameters:
@@ -90,11 +122,9 @@ def _ties(parameters: DareTiesParameters) -> TiesParameters:
 def dare_ties(stack: Stack, parameters: DareTiesParameters, dropping: Dropping) -> Rows:
     """Drop, then merge as TIES does."""
     if dropping.trim is not None:
-        return ties(_by_rate(stack, parameters.drop), _ties(parameters), dropping.trim)
-    left = drop_at_random(stack, parameters.drop, dropping.factors[stack.name])
-    ballot = ballot_of(left.coefficients, weigh_first=True, undecided=1, divide="nothing")
-    merged = left.agree((), ballot)
-    return np.float32(parameters.scale) * merged
+        return ties(_trimmable(stack, parameters), _ties(parameters), dropping.trim)
+    left = drop_at_random(stack, parameters, dropping.factors[stack.name])
+    return add_agreeing(stack, left.deltas, parameters.divide, parameters.scale)
 
 
 METHOD = Method(

@@ -12,11 +12,19 @@ from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
 from dppa_core.methods.shared.contract import Method
-from dppa_core.methods.shared.fields import drop_rate, scale, semantics
+from dppa_core.methods.shared.fields import divide, drop_rate, rescale, scale, semantics
 from dppa_core.methods.shared.ranking import ranks
 from dppa_core.methods.shared.rescaling import Mask, match_sums
 from dppa_core.methods.shared.sign_election import ballot_of
-from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
+from dppa_core.methods.shared.sparse_sum import add_agreeing
+from dppa_core.methods.shared.stack import (
+    Combination,
+    Deltas,
+    Rows,
+    Stack,
+    Streamed,
+    settings_of,
+)
 from dppa_core.parameter_fields import Parameters, check_fields, number
 
 Probabilities: TypeAlias = Float64[ndarray, "rows columns"]
@@ -34,12 +42,15 @@ class DellaParameters(Parameters):
         "of it below (the largest). mergekit's epsilon is that half.",
         unit="share",
         span=(0.0, 1.0, 0.01),
+        own=True,
     )
     scale: float = scale(1.1)
     semantics: str = semantics(
         "paper: every survivor is divided by its own chance to survive. mergekit: all of a tensor "
         "by one number, and coefficients multiply before the election."
     )
+    rescale: str = rescale("yes")
+    divide: str = divide("coefficients", later=True)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -56,12 +67,12 @@ Factors = Mapping[str, tuple[float, ...]]
 
 def survey_della(tensors: Sequence[Streamed], parameters: DellaParameters) -> Factors:
     """For mergekit: tensor -> each model's factor of survivors that keeps the sum of |d|."""
-    if parameters.semantics == "paper":
+    if parameters.semantics == "paper" or parameters.rescale == "no":
         return {}
 
     def survives(stack: Stack, model: int) -> Mask:
-        size = np.abs(stack.deltas[model])
-        return _survives(stack, model, drop_probabilities(size, stack, parameters))
+        size, own = np.abs(stack.deltas[model]), settings_of(stack, parameters)[model]
+        return _survives(stack, model, drop_probabilities(size, stack, own))
 
     return {tensor.name: match_sums(tensor, survives) for tensor in tensors}
 
@@ -71,6 +82,8 @@ def drop_probabilities(size: Rows, stack: Stack, parameters: DellaParameters) ->
 
     A row of one element has the mean rate.
     """
+    if not parameters.window:
+        return np.full(size.shape, parameters.drop)
     last = size.shape[1] - 1
     place = ranks(size, stack) / last if last else np.full(size.shape, 0.5)
     return parameters.drop + parameters.window * (0.5 - place)
@@ -83,11 +96,11 @@ def _survives(stack: Stack, model: int, drops: Probabilities) -> Mask:
 
 def magprune(stack: Stack, parameters: DellaParameters, factors: Factors) -> Deltas:
     """The deltas with elements dropped by rank, and survivors rescaled."""
-    pruned = []
+    pruned, by_model = [], settings_of(stack, parameters)
     for model, delta in enumerate(stack.deltas):
-        drops = drop_probabilities(np.abs(delta), stack, parameters)
-        if stack.name in factors:
-            scaled = np.float32(factors[stack.name][model]) * delta
+        drops = drop_probabilities(np.abs(delta), stack, by_model[model])
+        if parameters.semantics == "mergekit":
+            scaled = np.float32(factors[stack.name][model] if factors else 1.0) * delta
         else:
             scaled = (1 / (1 - drops)).astype(np.float32) * delta
         pruned.append(np.where(_survives(stack, model, drops), scaled, np.float32(0)))
@@ -96,12 +109,11 @@ def magprune(stack: Stack, parameters: DellaParameters, factors: Factors) -> Del
 
 def della(stack: Stack, parameters: DellaParameters, factors: Factors) -> Rows:
     """Drop by magnitude, elect signs, average the agreeing deltas."""
-    by_mergekit = parameters.semantics == "mergekit"
-    left = replace(stack, deltas=magprune(stack, parameters, factors))
-    undecided = 1 if by_mergekit else 0
-    ballot = ballot_of(stack.coefficients, weigh_first=by_mergekit, undecided=undecided)
-    merged = left.agree((), ballot)
-    return np.float32(parameters.scale) * merged
+    left = magprune(stack, parameters, factors)
+    if parameters.semantics == "mergekit":
+        return add_agreeing(stack, left, parameters.divide, parameters.scale)
+    ballot = ballot_of(stack.coefficients, weigh_first=False, undecided=0, divide=parameters.divide)
+    return np.asarray(np.float32(parameters.scale) * replace(stack, deltas=left).agree((), ballot))
 
 
 METHOD = Method(

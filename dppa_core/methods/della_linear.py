@@ -1,15 +1,16 @@
-"""DELLA without an election: drop at random, small elements more often, and add up."""
+"""DELLA without an election: drop at random, small elements more often, and add up.
+
+With a window of 0 it is mergekit's dare_linear.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from dppa_core.methods.della import DellaParameters, Factors, magprune, survey_della
-from dppa_core.methods.linear import NO_MEAN
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import divide, scale
+from dppa_core.methods.shared.sparse_sum import add_all
 from dppa_core.methods.shared.stack import Combination, Rows, Stack
 
 
@@ -23,11 +24,8 @@ class DellaLinearParameters(DellaParameters):
 
 def della_linear(stack: Stack, parameters: DellaLinearParameters, factors: Factors) -> Rows:
     """Drop by magnitude, then add up, or average."""
-    left = replace(stack, deltas=magprune(stack, parameters, factors))
-    total = sum(stack.coefficients)
-    divisor = total if parameters.divide == "coefficients" and abs(total) >= NO_MEAN else 1.0
-    merged: Rows = np.float32(parameters.scale / divisor) * left.weighted().sum(axis=0)
-    return merged
+    left = magprune(stack, parameters, factors)
+    return add_all(stack, left, parameters.divide, parameters.scale)
 
 
 METHOD = Method(

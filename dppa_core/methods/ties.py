@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from dppa_core.methods.shared.contract import Method
-from dppa_core.methods.shared.fields import density, ranked_in, scale, semantics
-from dppa_core.methods.shared.ranking import find_cuts
+from dppa_core.methods.shared.fields import density, ranked_in, rescale, scale, semantics
+from dppa_core.methods.shared.ranking import find_cuts, inside
+from dppa_core.methods.shared.rescaling import Mask, match_sums
 from dppa_core.methods.shared.sign_election import SignBallot, ballot_of
-from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
+from dppa_core.methods.shared.stack import (
+    Combination,
+    Deltas,
+    Rows,
+    Stack,
+    Streamed,
+    settings_of,
+)
 from dppa_core.parameter_fields import Parameters, choice
 from dppa_core.pruning.tie_breaking import Cut
 
@@ -21,7 +29,7 @@ from dppa_core.pruning.tie_breaking import Cut
 class TiesParameters(Parameters):
     """Settings of TIES; the defaults are the paper's."""
 
-    density: float = density(0.2)
+    density: float = density(0.2, own=True)
     ranked_in: str = ranked_in(
         "Rank elements in the whole model, as in the paper, or in each tensor, as in mergekit.",
         "model",
@@ -40,6 +48,7 @@ class TiesParameters(Parameters):
         "mergekit: elements are ranked in each tensor, coefficients multiply before the election, "
         "an undecided sign is plus."
     )
+    rescale: str = rescale("no")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +59,58 @@ class Trim:
     """Tensor -> the border of each model; empty if nothing is trimmed."""
     majority: int
     """The majority of elected signs in the whole model, used for undecided positions."""
+    factors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Tensor -> the factor of each model's elements that stay; empty for 1."""
 
 
 def survey_ties(tensors: Sequence[Streamed], parameters: TiesParameters) -> Trim:
     """Find the borders of the trim, then count the elections of the whole model."""
-    if parameters.semantics == "mergekit":  # mergekit rounds down
-        return Trim(find_trim(tensors, parameters.density, "tensor", math.floor), 1)
-    cuts = find_trim(tensors, parameters.density, parameters.ranked_in)
+    if parameters.semantics == "mergekit":
+        cuts = find_trim(tensors, parameters, "tensor", at_least_one)
+        return Trim(cuts, 1, _factors(tensors, cuts) if parameters.rescale == "yes" else {})
+    cuts = find_trim(tensors, parameters, parameters.ranked_in)
     return Trim(cuts, _majority(tensors, cuts))
 
 
+def at_least_one(count: float) -> int:
+    """Rounded down, but one if a part of one is to stay, as in mergekit."""
+    return max(math.floor(count), 1) if count > 0 else 0
+
+
 def find_trim(
-    tensors: Sequence[Streamed], kept: float, over: str, rounded: Callable[[float], int] = round
+    tensors: Sequence[Streamed],
+    parameters: TiesParameters,
+    over: str,
+    rounded: Callable[[float], int] = round,
 ) -> Mapping[str, tuple[Cut, ...]]:
-    """Tensor -> the border of each model, where its largest `kept` elements end."""
-    if kept == 1:
-        return {}
+    """Tensor -> the border of each model, where the elements that its density keeps end."""
     groups = [tensors] if over == "model" else [(tensor,) for tensor in tensors]
     borders = {}
     for group in groups:
-        count = rounded(kept * sum(tensor.numel for tensor in group))
-        cuts = find_cuts(group, [count] * group[0].models, lambda stack: stack.deltas)
-        borders.update({tensor.name: cuts for tensor in group})
+        numel = sum(tensor.numel for tensor in group)
+        shares = _densities(group, parameters)
+        if min(shares) < 1:
+            counts = [rounded(share * numel) for share in shares]
+            cuts = find_cuts(group, counts, lambda stack: stack.deltas)
+            borders.update({tensor.name: cuts for tensor in group})
     return borders
+
+
+def _densities(group: Sequence[Streamed], parameters: TiesParameters) -> list[float]:
+    """The share of elements that each model keeps in some tensors."""
+    by_tensor = [[own.density for own in settings_of(tensor, parameters)] for tensor in group]
+    if all(densities == by_tensor[0] for densities in by_tensor):
+        return by_tensor[0]
+    return list(np.average(by_tensor, axis=0, weights=[tensor.numel for tensor in group]))
+
+
+def _factors(
+    tensors: Sequence[Streamed], cuts: Mapping[str, tuple[Cut, ...]]
+) -> Mapping[str, tuple[float, ...]]:
+    def survives(stack: Stack, model: int) -> Mask:
+        return inside(np.abs(stack.deltas[model]), cuts[stack.name][model], stack)
+
+    return {tensor.name: match_sums(tensor, survives) for tensor in tensors if tensor.name in cuts}
 
 
 def _majority(tensors: Sequence[Streamed], cuts: Mapping[str, tuple[Cut, ...]]) -> int:
@@ -91,6 +129,9 @@ def ties(stack: Stack, parameters: TiesParameters, trim: Trim) -> Rows:
         undecided=trim.majority,
         divide=parameters.divide,
     )
+    if stack.name in trim.factors:
+        scaled = np.multiply(trim.factors[stack.name], stack.coefficients).tolist()
+        ballot = replace(ballot, votes=tuple(scaled), weights=tuple(scaled))
     merged = stack.agree(trim.cuts.get(stack.name, ()), ballot)
     merged *= np.float32(parameters.scale)
     return merged

@@ -14,6 +14,7 @@ _MODEL_WORDS = {
     "amplification": "factors",
     "coefficient": "coefficient",
     "calibration": "calibration",
+    "parameters": "own settings",
 }
 _MAX_CHARACTERS = 60
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,12 @@ from dppa_core.recipes.checks import (
     checked_seed,
     checked_text,
     within,
+)
+from dppa_core.recipes.model_settings import (
+    check_levels_of_method,
+    check_settings_of_method,
+    checked_settings,
+    plain_settings,
 )
 
 FORMAT = 1
@@ -47,6 +53,8 @@ class DomainModel:
     """In [-10, 10]; or layer -> number, or by part, see `coefficient_of`."""
     calibration: Calibration | None = None
     """Its calibration text, if the method reads one; the recipe's if unset."""
+    parameters: Mapping[str, Coefficient] = field(default_factory=dict)
+    """Its own values of some of the method's parameters, each given as a coefficient is."""
 
     def __post_init__(self) -> None:
         model = checked_text("model", self.model)
@@ -63,6 +71,7 @@ class DomainModel:
             )
         coefficient = checked_coefficient(place, self.coefficient)
         _set(self, model=model, levels=levels, amplification=factors, coefficient=coefficient)
+        _set(self, parameters=checked_settings(place, self.parameters))
 
     def __hash__(self) -> int:
         return hash(json.dumps(model_values(self), sort_keys=True))
@@ -203,7 +212,10 @@ def _check_stages(recipe: MergeRecipe) -> None:
             "cannot have one. Remove the overrides, or add `prune: dppa`."
         )
     for model in recipe.models:
-        _check_levels_of_method(recipe.prune.method if recipe.prune else method.name, model)
+        pruner = recipe.prune.method if recipe.prune else method.name
+        check_levels_of_method(pruner, model.model, model.levels)
+        place = f"model {shown(model.model)}"
+        check_settings_of_method(method.name, recipe.settings(), place, model.parameters)
     if method.check is not None:
         coefficients = [(model.model, model.coefficient) for model in recipe.models]
         check, settings = method.check, recipe.settings()
@@ -222,26 +234,6 @@ def _check_calibration(recipe: MergeRecipe) -> None:
         )
 
 
-def _check_levels_of_method(name: str, model: DomainModel) -> None:
-    method = get_method(name)
-    if method.levels == "one" and len(model.levels) != 1:
-        raise InvalidRecipe(
-            f"model {shown(model.model)}: {name} drops at random and has one level, got "
-            f"{shown(list(model.levels))}. Partitions belong to the methods dppa and magnitude."
-        )
-    if method.levels == "none" and model.levels != (0.0,):
-        remedy = "choose the method dppa, magnitude or dare"
-        if method.combination is not None:
-            remedy = "add `prune: dppa`"
-            if "density" in {item.name for item in fields(method.parameters)}:
-                kept = round(1 - model.levels[-1], 12)
-                remedy = f"write `parameters: {{density: {kept:g}}}`, the share kept, or {remedy}"
-        raise InvalidRecipe(
-            f"model {shown(model.model)}: {name} has no pruning rates, so levels must be [0], got "
-            f"{shown(list(model.levels))}. To prune, {remedy}."
-        )
-
-
 def model_values(model: DomainModel) -> dict[str, Any]:
     """One domain model as plain values."""
     calibration = {"calibration": model.calibration.values()} if model.calibration else {}
@@ -251,6 +243,7 @@ def model_values(model: DomainModel) -> dict[str, Any]:
         "amplification": list(model.amplification),
         "coefficient": plain_coefficient(model.coefficient),
         **calibration,
+        **({"parameters": plain_settings(model.parameters)} if model.parameters else {}),
     }
 
 

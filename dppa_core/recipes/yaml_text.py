@@ -57,7 +57,7 @@ _KEYS = (
     *("dppa", "base", "models", "prune", "method", "parameters", "calibration", "overrides"),
     *("seed", "dtype", "vocabulary", "chat_template", "heads"),
 )
-_MODEL_KEYS = ("model", "levels", "amplification", "coefficient", "calibration")
+_MODEL_KEYS = ("model", "levels", "amplification", "coefficient", "calibration", "parameters")
 _MAX_FILE_BYTES = 4 * MAX_CHARACTERS  # bytes in UTF-8
 _MAX_REASON_LENGTH = 300
 
@@ -139,6 +139,7 @@ def _parse_model(index: int, entry: Any) -> DomainModel:
         amplification=checked_factors(place, entry.get("amplification", (1.0,))),
         coefficient=checked_coefficient(place, entry.get("coefficient", 1.0)),
         calibration=checked_calibration(f"{place}: calibration", entry.get("calibration")),
+        parameters=entry.get("parameters") or {},
     )
 
 

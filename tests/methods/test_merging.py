@@ -211,6 +211,34 @@ def test_coefficients_may_differ_by_layer(zoo_env: Path) -> None:
     assert (with_math[second] != without[second]).any()
 
 
+def test_a_model_has_settings_of_its_own_by_layer(zoo_env: Path) -> None:
+    own = {"density": {0: 0.5, 1: 0.125}}
+    models = recipe("ties").models[:2]
+    merge = recipe("ties", parameters={"density": 0.25, "ranked_in": "tensor"})
+    mixed = merged(replace(merge, models=(replace(models[0], parameters=own), models[1])))
+    for layer, density in own["density"].items():
+        alone = replace(models[0], parameters={"density": density})
+        expected = merged(replace(merge, models=(alone, models[1])))
+        tensor = f"model.layers.{layer}.mlp.up_proj.weight"
+        np.testing.assert_array_equal(mixed[tensor], expected[tensor])
+        assert (mixed[tensor] != merged(replace(merge, models=models))[tensor]).any()
+
+
+def test_settings_of_a_model_are_part_of_its_recipe_and_checked() -> None:
+    model = DomainModel(
+        "zoo:math", parameters={"density": [{"part": "mlp", "value": 0.1}, {"value": 1}]}
+    )
+    merge = MergeRecipe("zoo:base", (model,), "ties")
+    assert parse_recipe(dump_recipe(merge)) == merge
+    assert "parameters: {density: " in dump_recipe(merge).split("method:")[0]
+    for own, message in (
+        ({"scale": 1.0}, "unknown key 'scale'.*Allowed: density"),
+        ({"density": {0: 2.0}}, "density must be a number from 0 to 1, got 2"),
+    ):
+        with pytest.raises(InvalidRecipe, match=message):
+            MergeRecipe("zoo:base", (replace(model, parameters=own),), "ties")
+
+
 def test_a_domain_that_is_left_out_of_every_layer_is_named(zoo_env: Path) -> None:
     merge = recipe("emr")
     idle = DomainModel("zoo:math", coefficient={0: 0.0, 1: 0.0})

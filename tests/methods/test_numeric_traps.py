@@ -16,7 +16,7 @@ def test_a_delta_that_is_mostly_zero_keeps_no_zeros() -> None:
     delta = np.zeros(1000, np.float32)
     delta[:150] = np.linspace(1, 2, 150)
     stack = stack_of([delta])
-    cuts = ties.find_trim((streamed(stack),), 0.2, "model")[stack.name]
+    cuts = ties.find_trim((streamed(stack),), ties.TiesParameters(0.2), "model")[stack.name]
     assert np.count_nonzero(inside(np.abs(stack.deltas[0]), cuts[0], stack)) == 150
 
 
@@ -45,7 +45,7 @@ def test_tiny_and_one_column_tensors_are_merged(
 
 
 def test_no_outlier_to_remove_removes_nothing() -> None:
-    """mergekit loses the whole delta if its share of outliers rounds to no element."""
+    """mergekit before 0.1.5 lost the whole delta if its share of outliers was no element."""
     stack = stack_of(np.arange(1, 11, dtype=np.float32)[None])
     merged = merge_one(
         COMBINATIONS["breadcrumbs"], stack, breadcrumbs.BreadcrumbsParameters(0.5, 0.01, scale=1.0)

@@ -82,17 +82,28 @@ def test_ties_is_read_with_mergekits_semantics() -> None:
     assert not imported.notes
 
 
-def test_densities_of_single_models_are_a_pruning_before() -> None:
-    models = weighted("{weight: 1, density: 0.5}", "{weight: 1, density: 0.25}")
-    imported = read(mergekit("ties", models))
-    assert imported.recipe.prune == Pruning("magnitude", {"other_tensors": "prune"})
-    assert [model.levels for model in imported.recipe.models] == [(0.5,), (0.75,)]
-    assert "rounded to nearest" in imported.notes[0]
+def test_densities_of_single_models_are_their_own() -> None:
+    models = weighted("{weight: 1, density: 0.5}", "{weight: 1, density: [0.25, 0.75]}")
+    imported = read(mergekit("ties", models), layers=3)
+    assert [dict(model.parameters) for model in imported.recipe.models] == [
+        {"density": 0.5},
+        {
+            "density": (
+                PartCoefficient("layers", {0: 0.25, 1: 0.5, 2: 0.75}),
+                PartCoefficient(None, 0.25),
+            )
+        },
+    ]
+    assert not imported.notes
 
 
 def test_random_methods_are_alike_on_average_only() -> None:
     rest = "parameters: {weight: 1, density: 0.5}"
-    for method, ours in (("dare_linear", "dare"), ("dare_ties", "dare_ties"), ("della", "della")):
+    for method, ours in (
+        ("dare_linear", "della_linear"),
+        ("dare_ties", "dare_ties"),
+        ("della", "della"),
+    ):
         imported = read(mergekit(method, rest=rest))
         assert imported.recipe.method == ours
         assert any("at random" in note for note in imported.notes)
@@ -106,17 +117,27 @@ def test_breadcrumbs_gamma_is_what_is_dropped_of_the_largest() -> None:
     parameters = imported.recipe.parameters
     assert (parameters["drop_smallest"], parameters["drop_largest"]) == (0.2, 0.05)
     models = weighted("{weight: 1, density: 0.5}", "{weight: 1, density: 0.9}")
-    single = read(mergekit("breadcrumbs", models)).recipe
-    assert single.method == "magnitude"
-    assert single.models[0].levels == (0.99, 0.49)
-    assert single.models[0].amplification == (0.0, 1.0)
-    tied = read(mergekit("breadcrumbs_ties", rest=rest)).recipe
-    assert tied.method == "ties" and tied.prune is not None
+    own = read(mergekit("breadcrumbs", models)).recipe
+    assert own.parameters["drop_largest"] == 0.01
+    assert [model.parameters for model in own.models] == [
+        {"drop_smallest": 0.49},
+        {"drop_smallest": 0.09},
+    ]
+    elected = read(mergekit("breadcrumbs_ties", rest=rest)).recipe.parameters
+    assert elected["signs"] == "elected" and elected["semantics"] == "mergekit"
 
 
 def test_a_density_of_one_drops_no_outliers_either() -> None:
-    imported = read(mergekit("breadcrumbs", rest="parameters: {weight: 1}"))
-    assert [model.levels for model in imported.recipe.models] == [(0.0,), (0.0,)]
+    parameters = read(mergekit("breadcrumbs", rest="parameters: {weight: 1}")).recipe.parameters
+    assert parameters["drop_smallest"] == parameters["drop_largest"] == 0
+
+
+def test_flags_of_methods_with_a_drop_are_settings() -> None:
+    rest = "parameters: {weight: 1, density: 0.5, rescale: false, normalize: false}"
+    della = read(mergekit("della", rest=rest)).recipe.parameters
+    assert (della["rescale"], della["divide"]) == ("no", "nothing")
+    tied = read(mergekit("ties", rest="parameters: {weight: 1, density: 0.5, rescale: true}"))
+    assert tied.recipe.parameters["rescale"] == "yes" and not tied.notes
 
 
 def test_slerp_goes_from_its_base() -> None:
@@ -243,21 +264,10 @@ def test_what_no_filter_meets_has_the_value_of_all_models_and_then_the_default()
         (mergekit("ties", "models: []"), InvalidRecipe, "models must be a list"),
         (mergekit("ties", "models: [{model: base}]"), InvalidRecipe, "no model beside its base"),
         (mergekit("ties", rest="parameters: {wieght: 1}"), InvalidRecipe, "did you mean weight"),
-        (mergekit("ties", rest="parameters: {weight: 1, rescale: true}"), NoCounterpart, "rescale"),
         (
             mergekit("ties", rest="parameters: {weight: 1, density: [0.1, 0.9]}"),
             NoCounterpart,
             "density differs between layers",
-        ),
-        (
-            mergekit("della", rest="parameters: {weight: 1, normalize: false}"),
-            NoCounterpart,
-            "normalize: false",
-        ),
-        (
-            mergekit("breadcrumbs", rest="parameters: {weight: 1, density: 0.5, gamma: 0}"),
-            NoCounterpart,
-            "gamma: 0 silently drops the whole",
         ),
         (mergekit("ties", BOTH).replace("32", "64"), NoCounterpart, "dtype 'float64'"),
         (mergekit("linear", "modules: {x: {}}"), NoCounterpart, "modules"),
@@ -427,13 +437,6 @@ def test_methods_of_chance_are_written_with_a_warning() -> None:
     assert yaml.safe_load(della.text)["models"][0]["parameters"]["epsilon"] == 0.07
 
 
-def test_breadcrumbs_warns_of_tensors_that_would_vanish() -> None:
-    recipe = MergeRecipe("base", TWO, "breadcrumbs")
-    assert any("less than one element" in note for note in export_mergekit(recipe).notes)
-    assert any("drops" in note for note in export_mergekit(recipe, shapes={"x": (9, 11)}).notes)
-    assert not any("drops" in note for note in export_mergekit(recipe, shapes={"x": (100,)}).notes)
-
-
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
@@ -448,7 +451,6 @@ def test_breadcrumbs_warns_of_tensors_that_would_vanish() -> None:
         ),
         (MergeRecipe("x", TWO, "dare_ties"), "has no trim. Set `semantics: mergekit`"),
         (MergeRecipe("x", TWO, "breadcrumbs", {"ranked_in": "row"}), "not in rows"),
-        (MergeRecipe("x", TWO, "breadcrumbs", {"drop_largest": 0}), "drops every delta"),
         (MergeRecipe("x", TWO, "sce", {"semantics": "reference"}), "selected elements only"),
         (MergeRecipe("x", (DomainModel("a", coefficient=2.0),), "sce"), "sce has no weights"),
         (
@@ -468,7 +470,7 @@ def test_breadcrumbs_warns_of_tensors_that_would_vanish() -> None:
         (MergeRecipe("x", TWO, "della", {"drop": 0.25, "window": 0.5}), "window below 0.5"),
         (
             MergeRecipe("x", (DomainModel("a", coefficient={0: 1.0}),), "linear"),
-            "coefficients differ between tensors",
+            "coefficients or settings differ between tensors",
         ),
     ],
 )

@@ -63,11 +63,14 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
         coefficients: tuple[object, ...] = (0.5, 0.25),
         levels: tuple[tuple[float, ...], ...] = ((0.0,), (0.0,)),
         prune: Pruning | None = None,
+        own: tuple[dict[str, object], ...] = ({}, {}),
         **parameters: object,
     ) -> MergeRecipe:
         models = tuple(
-            DomainModel(str(root / name), level, coefficient=coefficient)  # type: ignore[arg-type]
-            for name, coefficient, level in zip(NAMES[1:], coefficients, levels, strict=False)
+            DomainModel(str(root / name), level, coefficient=coefficient, parameters=values)  # type: ignore[arg-type]
+            for name, coefficient, level, values in zip(
+                NAMES[1:], coefficients, levels, own, strict=False
+            )
         )
         return MergeRecipe(
             str(root / "base"), models, method, parameters, dtype="float32", prune=prune
@@ -91,6 +94,7 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
         PartCoefficient("mlp", {0: 2.0, 1: 1.25, 2: 0.0}),
         PartCoefficient(None, 1.0),
     )
+    by_layer = ({"part": "layers", "value": {0: 0.21, 1: 0.5, 2: 0.13}}, {"value": 0.3})
     trimmed = {"density": 0.25, "ranked_in": "tensor", "scale": 1.5}
     by_magnitude = Pruning("magnitude", {"other_tensors": "prune"})
     return {
@@ -121,7 +125,41 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
             ranked_in="tensor",
             density=1.0,
         ),
+        "ties with densities of their own": recipe(
+            "ties",
+            (0.25, 1.0),
+            own=({"density": 0.37}, {"density": by_layer}),
+            semantics="mergekit",
+            rescale="yes",
+        ),
         "breadcrumbs": recipe("breadcrumbs", drop_smallest=0.5, drop_largest=0.25),
+        "breadcrumbs, rounded down": recipe(
+            "breadcrumbs",
+            own=({"drop_smallest": 0.33}, {"drop_smallest": by_layer}),
+            drop_largest=0.07,
+            semantics="mergekit",
+            divide="coefficients",
+            rescale="yes",
+        ),
+        "breadcrumbs of elected signs": recipe(
+            "breadcrumbs",
+            (0.25, -1.0),
+            drop_smallest=0.33,
+            drop_largest=0.01,
+            semantics="mergekit",
+            signs="elected",
+        ),
+        "della that drops nothing": recipe(
+            "della", drop=0.0, window=0.0, semantics="mergekit", divide="nothing"
+        ),
+        "linear drop of nothing": recipe(
+            "della_linear",
+            layered,
+            drop=0.0,
+            window=0.0,
+            semantics="mergekit",
+            divide="coefficients",
+        ),
         "sce": recipe("sce", (1.0, 1.0), density=0.5, semantics="mergekit"),
         "sce, rounded down": recipe("sce", (1.0, 1.0), density=0.45, semantics="mergekit"),
         "sce of all": recipe("sce", (1.0, 1.0), density=1.0, semantics="mergekit"),

@@ -31,18 +31,27 @@ CASES = {
         ties.TiesParameters(0.4, "tensor", 0.7, "number"),
         ties.TiesParameters(0.4, semantics="mergekit"),
         ties.TiesParameters(0.4, "tensor", 1.0, "nothing", "mergekit"),
+        ties.TiesParameters(0.1, semantics="mergekit", rescale="yes"),
     ),
     "dare_ties": (
         dare_ties.DareTiesParameters(0.3, 0.5),
         dare_ties.DareTiesParameters(0.3, semantics="mergekit"),
+        dare_ties.DareTiesParameters(
+            0.3, semantics="mergekit", rescale="no", divide="coefficients"
+        ),
     ),
     "breadcrumbs": (
         breadcrumbs.BreadcrumbsParameters(0.5, 0.2),
         breadcrumbs.BreadcrumbsParameters(0.5, 0.2, "row"),
+        breadcrumbs.BreadcrumbsParameters(0.5, 0.15, semantics="mergekit", rescale="yes"),
+        breadcrumbs.BreadcrumbsParameters(
+            0.35, 0.2, semantics="mergekit", signs="elected", divide="coefficients"
+        ),
     ),
     "della": (
         della.DellaParameters(0.5, 0.6),
         della.DellaParameters(0.5, 0.6, semantics="mergekit"),
+        della.DellaParameters(0.5, 0.0, 0.7, "mergekit", "no", "nothing"),
     ),
     "pcb": (
         pcb.PcbParameters(0.4),

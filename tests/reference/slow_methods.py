@@ -134,10 +134,30 @@ def scaled(delta: Delta, factor: float) -> Delta:
     return {key: factor * value for key, value in delta.items()}
 
 
+def at_least_one(count: float) -> int:
+    return max(1, math.floor(count)) if count > 0 else 0
+
+
+def rescaled(layout: Layout, whole: Sequence[Model], left: Sequence[Model]) -> list[Model]:
+    """With the sum of |d| of every tensor that the whole delta has."""
+    result = []
+    for before, after in zip(whole, left, strict=True):
+        delta = {}
+        for tensor in layout.shapes:
+            keys = list(layout.keys(tensor))
+            sums = [math.fsum(abs(m.delta[key]) for key in keys) for m in (before, after)]
+            factor = sums[0] / sums[1] if min(sums) >= 1e-7 else 1.0
+            delta |= {key: factor * after.delta[key] for key in keys}
+        result.append(Model(after.name, delta, after.coefficient))
+    return result
+
+
 def ties(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     mergekit = p.semantics == "mergekit"
-    over, rounded = ("tensor", math.floor) if mergekit else (p.ranked_in, round)
+    over, rounded = ("tensor", at_least_one) if mergekit else (p.ranked_in, round)
     left = trim(layout, models, p.density, over, rounded)
+    if mergekit and p.rescale == "yes" and p.density < 1:
+        left = rescaled(layout, models, left)
     merged = elected_mean(layout, left, mergekit=mergekit, majority=True, divide=p.divide)
     return scaled(merged, p.scale)
 
@@ -146,45 +166,72 @@ def dropped(layout: Layout, model: Model, rate: float) -> set[Key]:
     return {key for key in layout.keys() if draw(layout, key, model.name) >= 1 - rate}
 
 
+def vectors_of(layout: Layout, kind: str) -> list[list[Key]]:
+    """What is one vector: all keys of a tensor, of a row, or of a column."""
+    groups = []
+    for tensor, (rows, columns) in layout.shapes.items():
+        if kind == "tensor" or (kind == "column" and rows == 1):
+            groups.append(list(layout.keys(tensor)))
+        elif kind == "row":
+            groups += [[(tensor, r, c) for c in range(columns)] for r in range(rows)]
+        else:
+            groups += [[(tensor, r, c) for r in range(rows)] for c in range(columns)]
+    return groups
+
+
 def dare_ties(layout: Layout, models: Sequence[Model], p: object) -> Delta:
-    left = []
+    left, mergekit = [], p.semantics == "mergekit"
     for model in models:
-        gone = dropped(layout, model, p.drop)
-        delta = {}
-        for tensor in layout.shapes:
-            keys = list(layout.keys(tensor))
-            factor = 1 / (1 - p.drop)
-            if p.semantics == "mergekit":
-                rest = math.fsum(abs(model.delta[key]) for key in keys if key not in gone)
-                factor = math.fsum(abs(model.delta[key]) for key in keys) / rest if rest else 1.0
-            delta |= {key: 0.0 if key in gone else factor * model.delta[key] for key in keys}
+        gone, factor = dropped(layout, model, p.drop), 1.0 if mergekit else 1 / (1 - p.drop)
+        delta = {key: 0.0 if key in gone else factor * v for key, v in model.delta.items()}
         left.append(Model(model.name, delta, model.coefficient))
-    if p.semantics == "mergekit":
-        merged = elected_mean(layout, left, mergekit=True, majority=True, divide="nothing")
+    if mergekit:
+        left = rescaled(layout, models, left) if p.rescale == "yes" else left
+        merged = elected_mean(layout, left, mergekit=True, majority=True, divide=p.divide)
     else:
         left = trim(layout, left, p.density, p.ranked_in)
         merged = elected_mean(layout, left, mergekit=False, majority=True, divide="coefficients")
     return scaled(merged, p.scale)
 
 
+def added_up(layout: Layout, models: Sequence[Model], p: object) -> Delta:
+    """Without an election; divided by the sum of coefficients where there is one."""
+    total = sum(m.coefficient for m in models)
+    divisor = total if p.divide == "coefficients" and abs(total) >= 1e-8 else 1.0
+    return {
+        key: p.scale * sum(m.coefficient * m.delta[key] for m in models) / divisor
+        for key in layout.keys()
+    }
+
+
 def breadcrumbs(layout: Layout, models: Sequence[Model], p: object) -> Delta:
-    merged = dict.fromkeys(layout.keys(), 0.0)
+    left, mergekit = [], p.semantics == "mergekit"
     for model in models:
-        for tensor, (rows, columns) in layout.shapes.items():
-            groups = [list(layout.keys(tensor))]
-            if p.ranked_in == "row":
-                groups = [[(tensor, r, c) for c in range(columns)] for r in range(rows)]
-            for keys in groups:
-                count = round((1 - p.drop_smallest) * len(keys))
-                outliers = largest(layout, sizes(model), keys, round(p.drop_largest * len(keys)))
+        delta = dict.fromkeys(layout.keys(), 0.0)
+        for tensor in layout.shapes:
+            by_row = p.ranked_in == "row" and not mergekit
+            groups = vectors_of(layout, "row" if by_row else "tensor")
+            for keys in (group for group in groups if group[0][0] == tensor):
+                count, top = round((1 - p.drop_smallest) * len(keys)), p.drop_largest * len(keys)
+                if mergekit:
+                    target = int((1 - p.drop_smallest - p.drop_largest) * len(keys))
+                    count = len(keys) - max(len(keys) - target - int(top), 0)
+                    top = count - target
+                outliers = largest(layout, sizes(model), keys, round(top))
                 for key in largest(layout, sizes(model), keys, count) - outliers:
-                    merged[key] += p.scale * model.coefficient * model.delta[key]
-    return merged
+                    delta[key] = model.delta[key]
+        left.append(Model(model.name, delta, model.coefficient))
+    if mergekit and p.rescale == "yes":
+        left = rescaled(layout, models, left)
+    if mergekit and p.signs == "elected":
+        merged = elected_mean(layout, left, mergekit=True, majority=True, divide=p.divide)
+        return scaled(merged, p.scale)
+    return added_up(layout, left, p)
 
 
 def della(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     left, mergekit = magpruned(layout, models, p), p.semantics == "mergekit"
-    merged = elected_mean(layout, left, mergekit=mergekit, majority=False, divide="coefficients")
+    merged = elected_mean(layout, left, mergekit=mergekit, majority=False, divide=p.divide)
     return scaled(merged, p.scale)
 
 
@@ -199,15 +246,12 @@ def magpruned(layout: Layout, models: Sequence[Model], p: object) -> list[Model]
             chance[key] = p.drop + p.window / 2 - p.window * place
         kept = {key for key in layout.keys() if draw(layout, key, model.name) < 1 - chance[key]}
         delta = dict.fromkeys(layout.keys(), 0.0)
-        for tensor in layout.shapes:
-            keys = list(layout.keys(tensor))
-            rest = math.fsum(abs(model.delta[key]) for key in keys if key in kept)
-            ratio = math.fsum(abs(model.delta[key]) for key in keys) / rest if rest else 1.0
-            for key in kept & set(keys):
-                factor = ratio if p.semantics == "mergekit" else 1 / (1 - chance[key])
-                delta[key] = factor * model.delta[key]
+        for key in kept:
+            factor = 1.0 if p.semantics == "mergekit" else 1 / (1 - chance[key])
+            delta[key] = factor * model.delta[key]
         left.append(Model(model.name, delta, model.coefficient))
-    return left
+    by_sum = p.semantics == "mergekit" and p.rescale == "yes"
+    return rescaled(layout, models, left) if by_sum else left
 
 
 def times_coefficient(models: Sequence[Model]) -> list[Delta]:

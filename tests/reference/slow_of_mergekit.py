@@ -6,7 +6,16 @@ Shares no code with dppa_core, as `slow_methods`.
 import math
 from collections.abc import Callable, Sequence
 
-from tests.reference.slow_methods import Delta, Key, Layout, Model, magpruned, times_coefficient
+from tests.reference.slow_methods import (
+    Delta,
+    Key,
+    Layout,
+    Model,
+    added_up,
+    magpruned,
+    times_coefficient,
+    vectors_of,
+)
 
 
 def dot(a: Delta, b: Delta, keys: Sequence[Key]) -> float:
@@ -15,19 +24,6 @@ def dot(a: Delta, b: Delta, keys: Sequence[Key]) -> float:
 
 def tuned(layout: Layout, models: Sequence[Model]) -> list[Delta]:
     return [{key: layout.base[key] + m.delta[key] for key in layout.keys()} for m in models]
-
-
-def vectors_of(layout: Layout, kind: str) -> list[list[Key]]:
-    """What is one vector: all keys of a tensor, of a row, or of a column."""
-    groups = []
-    for tensor, (rows, columns) in layout.shapes.items():
-        if kind == "tensor" or (kind == "column" and rows == 1):
-            groups.append(list(layout.keys(tensor)))
-        elif kind == "row":
-            groups += [[(tensor, r, c) for c in range(columns)] for r in range(rows)]
-        else:
-            groups += [[(tensor, r, c) for r in range(rows)] for c in range(columns)]
-    return groups
 
 
 def model_stock(layout: Layout, models: Sequence[Model], p: object) -> Delta:
@@ -166,13 +162,7 @@ def arcee_fusion(layout: Layout, models: Sequence[Model], p: object) -> Delta:
 
 
 def della_linear(layout: Layout, models: Sequence[Model], p: object) -> Delta:
-    left = magpruned(layout, models, p)
-    total = sum(m.coefficient for m in models)
-    divisor = total if p.divide == "coefficients" and abs(total) >= 1e-8 else 1.0
-    return {
-        key: p.scale * sum(m.coefficient * m.delta[key] for m in left) / divisor
-        for key in layout.keys()
-    }
+    return added_up(layout, magpruned(layout, models, p), p)
 
 
 def ram(layout: Layout, models: Sequence[Model], p: object, factors: object = None) -> Delta:

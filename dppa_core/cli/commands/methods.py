@@ -37,6 +37,9 @@ Equal coefficients in `linear` make a uniform soup; `dppa soup` makes the
 [greedy one](guides/coefficients.md) of the same paper, which was made for several runs of one task:
 of models of different domains it may leave one out, as finance of the embedded models.
 
+Where a model may have its own value of a parameter, it stands in the entry of that model, as a
+number, or by layer or part as a coefficient: `{model: zoo:math, parameters: {density: 0.3}}`.
+
 Below, a parameter is followed by its default and what is allowed.
 
 | method | | paper | what it does |
@@ -65,7 +68,8 @@ def _described(method: Method) -> str:
 
 
 def _setting(item: dict[str, Any]) -> str:
-    return f"= {_default(item)}, {_allowed(item)}. {item['help']}"
+    own = " A model may have its own." if item.get("own") else ""
+    return f"= {_default(item)}, {_allowed(item)}. {item['help']}{own}"
 
 
 def _default(item: dict[str, Any]) -> str:

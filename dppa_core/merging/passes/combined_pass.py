@@ -20,7 +20,15 @@ from numpy import ndarray
 from dppa_core.checkpoints.chunks import Loader, widen
 from dppa_core.merging.passes.chunk_pass import add_treated, round_into
 from dppa_core.merging.passes.deltas import Raw, TensorStack
-from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Statistic, Streamed
+from dppa_core.methods.shared.stack import (
+    Combination,
+    Deltas,
+    Own,
+    Rows,
+    Stack,
+    Statistic,
+    Streamed,
+)
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.floats import FLOATS
 
@@ -121,22 +129,30 @@ class CombinedPass:
         if self._combination.survey is None or not members or not tensor.base.size:
             return members, None
         numel, stacks = tensor.base.size, partial(self._stacks, tensor, members)
-        streamed = Streamed(tensor.name, numel, len(members), stacks)
+        streamed = Streamed(
+            tensor.name, numel, len(members), stacks, _of_members(tensor.own, members)
+        )
         return members, self._combination.survey((streamed,), self._parameters)
 
     def _survey_model(self) -> tuple[tuple[int, ...], Any]:
-        sizes, coefficients = {}, []
+        sizes, own, coefficients = {}, {}, []
         for name in self._names:
             check(self._stop)
             tensor = self._stack_of(name, self._loader())
             if tensor is not None and tensor.base.size:
-                sizes[name] = tensor.base.size
+                sizes[name], own[name] = tensor.base.size, tensor.own
                 coefficients.append(tensor.coefficients)
         members = self._taking_part(coefficients)
         if self._combination.survey is None or not members:
             return (), None
         streamed = tuple(
-            Streamed(name, numel, len(members), partial(self._read, name, members))
+            Streamed(
+                name,
+                numel,
+                len(members),
+                partial(self._read, name, members),
+                _of_members(own[name], members),
+            )
             for name, numel in sizes.items()
         )
         return members, self._combination.survey(streamed, self._parameters)
@@ -179,6 +195,7 @@ class CombinedPass:
                 tuple(fact.norm for fact in facts),
                 facts[0].axis if facts else 1,
                 self._kernels.stacked,
+                _of_members(tensor.own, members),
             )
 
     def _facts(self, name: str, members: tuple[int, ...]) -> tuple[CalibrationFacts, ...]:
@@ -208,3 +225,7 @@ class CombinedPass:
             if delta is not None:
                 add_treated(loader, tensor, delta, start, deltas[row].reshape(-1))
         return deltas
+
+
+def _of_members(own: Own, members: tuple[int, ...]) -> Own:
+    return tuple(own[index] for index in members) if own else ()

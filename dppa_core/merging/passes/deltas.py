@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import Loader, TensorPair, widen
 from dppa_core.kernels.protocol import Bands, Kernels, Stored
+from dppa_core.methods.shared.stack import Own
 from dppa_core.methods.shared.treatment import (
     Banded,
     DroppedTreatment,
@@ -158,6 +159,7 @@ class TensorStack:
     that are added, not of those that are combined."""
     coefficients: tuple[float, ...] = ()
     """Of each model at this tensor."""
+    own: Own = ()
 
     @property
     def kept(self) -> tuple[int, ...]:

@@ -7,16 +7,18 @@ from typing import Any
 from dppa_core.parameter_fields import choice, number
 
 
-def density(default: float, text: str = "") -> Any:
+def density(default: float, text: str = "", *, own: bool = False) -> Any:
     """A share of elements kept."""
     text = text or "The share of each delta's elements that is kept, the largest."
-    return number(default, title="Density", text=text, unit="share", span=(0.0, 1.0, 0.01))
+    span = (0.0, 1.0, 0.01)
+    return number(default, title="Density", text=text, unit="share", span=span, own=own)
 
 
 def drop_rate(default: float, text: str = "") -> Any:
     """A share of elements dropped at random."""
     text = text or "The share of each delta's elements dropped at random."
-    return number(default, title="Drop rate", text=text, unit="share", span=(0.0, 0.999, 0.01))
+    span = (0.0, 0.999, 0.01)
+    return number(default, title="Drop rate", text=text, unit="share", span=span, own=True)
 
 
 def scale(default: float) -> Any:
@@ -25,11 +27,10 @@ def scale(default: float) -> Any:
     return number(default, title="Scale", text=text, unit="x", span=(-10.0, 10.0, 0.05))
 
 
-def semantics(text: str, *choices: str) -> Any:
+def semantics(text: str, *choices: str, later: bool = False) -> Any:
     """The definition to follow: the paper's by default."""
-    return choice(
-        "paper", title="Semantics", text=text, choices=("paper", *(choices or ("mergekit",)))
-    )
+    every = ("paper", *(choices or ("mergekit",)))
+    return choice("paper", title="Semantics", text=text, choices=every, later=later)
 
 
 def ranked_in(text: str, *choices: str) -> Any:
@@ -48,7 +49,19 @@ def turned() -> Any:
     )
 
 
-def divide(default: str) -> Any:
+def rescale(default: str) -> Any:
+    """Whether elements that stay make up for those that go, as mergekit does."""
+    return choice(
+        default,
+        title="Rescale",
+        text="With the semantics of mergekit: multiply what stays of a delta by one number, so "
+        "that each tensor keeps its sum of |d|.",
+        choices=("yes", "no"),
+        later=True,
+    )
+
+
+def divide(default: str, *, later: bool = False) -> Any:
     """What divides a sum of deltas or models."""
     return choice(
         default,
@@ -56,4 +69,5 @@ def divide(default: str) -> Any:
         text="coefficients: their sum, so that they are shares. nothing: the size grows with the "
         "coefficients.",
         choices=("coefficients", "nothing"),
+        later=later,
     )

@@ -11,11 +11,14 @@ from numpy import ndarray
 
 from dppa_core.methods.shared.stack import Rows, Stack, Streamed
 
+SMALLEST_SUM = 1e-7
+"""As in mergekit: smaller sums are not matched."""
+
 Mask: TypeAlias = Bool[ndarray, "rows columns"]
 
 
 def match_sums(tensor: Streamed, survives: Callable[[Stack, int], Mask]) -> tuple[float, ...]:
-    """The factors that give survivors the original sum of |d|; 1 if none survives.
+    """The factors that give survivors the original sum of |d|; 1 if a sum is next to nothing.
 
     `survives` gives the mask of the survivors in the delta of the model with that index.
     """
@@ -24,7 +27,10 @@ def match_sums(tensor: Streamed, survives: Callable[[Stack, int], Mask]) -> tupl
         for model, delta in enumerate(stack.deltas):
             left = np.where(survives(stack, model), delta, np.float32(0))
             sums[:, model] += _sum(delta), _sum(left)
-    return tuple(float(before / after) if after else 1.0 for before, after in sums.T)
+    return tuple(
+        float(before / after) if min(before, after) >= SMALLEST_SUM else 1.0
+        for before, after in sums.T
+    )
 
 
 def _sum(delta: Rows) -> float:

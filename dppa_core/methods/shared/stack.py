@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -18,6 +18,8 @@ from dppa_core.pruning.tie_breaking import Cut, drop_seed, mix, tensor_seed
 Rows: TypeAlias = Float32[ndarray, "rows columns"]
 Deltas: TypeAlias = Float32[ndarray, "K rows columns"]
 Statistic: TypeAlias = Float32[ndarray, "a b"] | None
+Own: TypeAlias = tuple[Mapping[str, float], ...]
+"""Settings of each model at one tensor that differ from the method's; empty if none do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +52,7 @@ class Stack:
     """Axis of the weight's inputs: 1, but 0 in GPT-2."""
     loops: Loops = plain
     """Loops for counts and elections; every implementation gives the same bytes."""
+    own: Own = ()
 
     def order(self) -> UInt64[ndarray, "rows columns"]:
         """The fixed pseudo-random order that breaks ties."""
@@ -94,6 +97,14 @@ class Streamed:
     """Number of participating models."""
     stacks: Callable[[], Iterable[Stack]]
     """Each stack is valid until the next one is read."""
+    own: Own = ()
+
+
+def settings_of(tensor: Stack | Streamed, parameters: Any) -> tuple[Any, ...]:
+    """The method's parameters for each model, with its own values."""
+    count = tensor.models if isinstance(tensor, Streamed) else len(tensor.models)
+    own: Own = tensor.own or ({},) * count
+    return tuple(replace(parameters, **values) if values else parameters for values in own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dppa_core.errors import InvalidRecipe, NoCounterpart
-from dppa_core.pruning.coefficients import Coefficient
+from dppa_core.errors import InvalidRecipe
+from dppa_core.pruning.coefficients import Coefficient, coefficient_from
 from dppa_core.recipes.mergekit.reader import MergekitSource
 from dppa_core.recipes.mergekit.targets import Importers, MethodHere
-from dppa_core.recipes.yaml_text import Pruning
-
-_Rates = list[tuple[float, ...]]
-"""One number a band, for each model."""
+from dppa_core.recipes.mergekit.values import Setting
 
 
 def _linear(source: MergekitSource) -> MethodHere:
@@ -24,146 +22,151 @@ def _divide(source: MergekitSource, normalize: bool) -> str:
 
 
 def _task_arithmetic(source: MergekitSource) -> MethodHere:
-    return MethodHere("task_arithmetic", _sum_weights(source))
-
-
-def _sum_weights(source: MergekitSource) -> list[Coefficient]:
-    """Coefficients of a sum: weight times lambda, over the sum of weights if normalised."""
-    scale = source.number("lambda", 1.0)
-    if not source.flag("normalize", False):
-        return source.weights(scale)
+    """A sum with coefficients of weight times lambda, over the sum of weights if normalised."""
     weights = source.weights()
+    if not source.flag("normalize", False):
+        return MethodHere("task_arithmetic", source.weights(source.number("lambda", 1.0)))
     numbers = [weight for weight in weights if isinstance(weight, float)]
-    if len(numbers) < len(weights):
-        raise NoCounterpart("normalize: true with weights that are not the same everywhere.")
-    total = sum(numbers)
-    return [number * scale / (total if abs(total) >= 1e-8 else 1.0) for number in numbers]
+    if len(numbers) < len(weights):  # a sum that differs by tensor divides
+        whole = {"drop": 0.0, "window": 0.0}
+        return MethodHere("della_linear", weights, whole | _usual(source, True, True))
+    total, scale = sum(numbers), source.number("lambda", 1.0)
+    divisor = total if abs(total) >= 1e-8 else 1.0
+    return MethodHere("task_arithmetic", [number * scale / divisor for number in numbers])
 
 
-def _ties_parameters(source: MergekitSource, normalize: bool) -> dict[str, Any]:
-    """Parameters of ties that elects signs as mergekit does, after a pruning."""
+def _usual(source: MergekitSource, normalize: bool, rescale: bool) -> dict[str, Any]:
+    """The parameters that all methods with a drop have, and mergekit's defaults of two of them."""
     return {
-        "density": 1.0,
-        "ranked_in": "tensor",
         "semantics": "mergekit",
         "divide": _divide(source, normalize),
         "scale": source.number("lambda", 1.0),
+        "rescale": "yes" if source.flag("rescale", rescale) else "no",
     }
 
 
+Values = Mapping[str, Sequence[Coefficient]]
+"""Our parameter -> its value for each model."""
+
+
+def _split(values: Values) -> tuple[dict[str, Any], list[dict[str, Coefficient]]]:
+    """What all models share as the method's parameters, the rest as each model's own."""
+    shared: dict[str, Any] = {}
+    separate: list[dict[str, Coefficient]] = [{} for _ in next(iter(values.values()))]
+    for name, by_model in values.items():
+        if isinstance(by_model[0], float) and all(value == by_model[0] for value in by_model):
+            shared[name] = by_model[0]
+            continue
+        for settings, value in zip(separate, by_model, strict=True):
+            settings[name] = value
+    return shared, separate
+
+
+def _by_model(
+    source: MergekitSource, compute: Callable[..., float], **defaults: float
+) -> list[Coefficient]:
+    """A number of ours for each model, computed from mergekit's, for each tensor if they differ."""
+    return [
+        _by_tensor(
+            compute, [source.setting(name, usual, model) for name, usual in defaults.items()]
+        )
+        for _, model in source.models
+    ]
+
+
+def _by_tensor(compute: Callable[..., float], settings: Sequence[Setting]) -> Coefficient:
+    tensors = next((list(value) for value in settings if not isinstance(value, float)), None)
+    if tensors is None:
+        return compute(*settings)
+    return coefficient_from(
+        {
+            tensor: compute(*(v if isinstance(v, float) else v[tensor] for v in settings))
+            for tensor in tensors
+        }
+    )
+
+
 def _ties(source: MergekitSource) -> MethodHere:
-    _refuse_rescale(source, False)
-    parameters, density = _ties_parameters(source, True), source.common("density", 1.0)
-    if density is not None:
-        return MethodHere("ties", source.weights(), parameters | {"density": density})
-    source.note("Where models have densities of their own, k is rounded to nearest, not down.")
-    return MethodHere("ties", source.weights(), parameters, _by_magnitude(), _levels(source))
+    shared, separate = _split({"density": _by_model(source, _density, density=1.0)})
+    parameters = {"ranked_in": "tensor", **_usual(source, True, False), **shared}
+    return MethodHere("ties", source.weights(), parameters, separate)
 
 
-def _by_magnitude() -> Pruning:
-    return Pruning("magnitude", {"other_tensors": "prune"})
-
-
-def _levels(source: MergekitSource) -> _Rates:
-    """The pruning rate of each model, from its density."""
-    return [(_rate(source.number("density", 1.0, model)),) for _, model in source.models]
+def _density(density: float) -> float:
+    return min(density, 1.0)
 
 
 def _rate(density: float) -> float:
-    if not 0 < density <= 1:
-        raise InvalidRecipe(f"density must lie in (0, 1], got {density:g}.")
-    return round(1 - density, 12)
-
-
-def _refuse_rescale(source: MergekitSource, usual: bool) -> None:
-    if source.flag("rescale", usual) != usual:
-        raise NoCounterpart(
-            f"rescale: {str(not usual).lower()} has no counterpart here: {source.method} "
-            f"{'rescales' if usual else 'does not rescale'}, as it does without that key."
-        )
+    if density <= 0:
+        raise InvalidRecipe(f"density must be above 0, got {density:g}: nothing would be left.")
+    return max(round(1 - density, 12), 0.0)
 
 
 _STREAM = "Elements are dropped at random, by other draws than mergekit's: alike on average only."
-_BY_SUM = "Survivors are divided by the density; mergekit matches each tensor's sum of |d|."
 
 
 def _dare_linear(source: MergekitSource) -> MethodHere:
-    _refuse_rescale(source, True)
     source.note(_STREAM)
-    source.note(_BY_SUM)
-    return MethodHere("dare", _sum_weights(source), levels=_levels(source))
+    shared, separate = _split({"drop": _by_model(source, _rate, density=1.0)})
+    parameters = {"window": 0.0, "drop": 0.5, **_usual(source, False, True), **shared}
+    return MethodHere("della_linear", source.weights(), parameters, separate)
 
 
 def _dare_ties(source: MergekitSource) -> MethodHere:
-    _refuse_rescale(source, True)
     source.note(_STREAM)
-    parameters, density = _ties_parameters(source, False), source.common("density", 1.0)
-    if density is not None and parameters["divide"] == "nothing":
-        drop = {"drop": _rate(density), "scale": parameters["scale"], "semantics": "mergekit"}
-        return MethodHere("dare_ties", source.weights(), drop)
-    source.note(_BY_SUM)
-    return MethodHere("ties", source.weights(), parameters, Pruning("dare"), _levels(source))
-
-
-def _without_ends(
-    source: MergekitSource,
-) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
-    """Levels and factors that drop the smallest and the largest elements."""
-    levels: list[tuple[float, ...]] = []
-    factors: list[tuple[float, ...]] = []
-    source.note("Counts are rounded to nearest; mergekit rounds them down.")
-    source.note(
-        "Where gamma of a tensor is less than one element, mergekit drops its whole delta, without "
-        "a word; here no outlier is dropped then."
+    shared, separate = _split({"drop": _by_model(source, _rate, density=1.0)})
+    return MethodHere(
+        "dare_ties", source.weights(), {**_usual(source, False, True), **shared}, separate
     )
-    for _, model in source.models:
-        density = source.number("density", 1.0, model)
-        gamma = source.number("gamma", 0.01, model)
-        if density >= 1:  # mergekit removes no outliers then either
-            levels.append((0.0,))
-            factors.append((1.0,))
-            continue
-        gamma = min(gamma, 1 - density)
-        if gamma == 0:
-            raise NoCounterpart(
-                "gamma: 0 silently drops the whole delta in mergekit. To drop no outliers, "
-                "use the method ties or task_arithmetic."
-            )
-        lowest = round(1 - density - gamma, 12)
-        levels.append((round(1 - gamma, 12), max(lowest, 0.0)))
-        factors.append((0.0, 1.0))
-    return levels, factors
 
 
-def _breadcrumbs(source: MergekitSource) -> MethodHere:
-    _refuse_rescale(source, False)
-    levels, factors = _without_ends(source)
-    weights = _sum_weights(source)
-    if len(set(levels)) == 1 and len(levels[0]) == 2:
-        smallest, largest = levels[0][1], round(1 - levels[0][0], 12)
-        parameters = {"drop_smallest": smallest, "drop_largest": largest, "scale": 1.0}
-        return MethodHere("breadcrumbs", weights, parameters)
-    return MethodHere("magnitude", weights, {"other_tensors": "prune"}, None, levels, factors)
+def _breadcrumbs(source: MergekitSource, signs: str = "all") -> MethodHere:
+    source.note(
+        "mergekit before 0.1.5 dropped the whole delta of a tensor of which gamma is less than one "
+        "element."
+    )
+    ends = {
+        name: _by_model(source, compute, density=1.0, gamma=0.01)
+        for name, compute in (("drop_smallest", _smallest), ("drop_largest", _largest))
+    }
+    shared, separate = _split(ends)
+    parameters = {**_usual(source, False, False), "signs": signs, **shared}
+    return MethodHere("breadcrumbs", source.weights(), parameters, separate)
+
+
+def _largest(density: float, gamma: float) -> float:
+    return max(round(min(gamma, 1 - density), 12), 0.0)
+
+
+def _smallest(density: float, gamma: float) -> float:
+    return max(round(1 - density - gamma, 12), 0.0)
 
 
 def _breadcrumbs_ties(source: MergekitSource) -> MethodHere:
-    _refuse_rescale(source, False)
-    levels, factors = _without_ends(source)
-    parameters = _ties_parameters(source, False)
-    return MethodHere("ties", source.weights(), parameters, _by_magnitude(), levels, factors)
+    return _breadcrumbs(source, "elected")
 
 
 def _della(source: MergekitSource) -> MethodHere:
-    _refuse_rescale(source, True)
-    if not source.flag("normalize", True):
-        raise NoCounterpart("normalize: false has no counterpart in della; its sum is a mean here.")
+    return _magpruned(source, "della", True)
+
+
+def _della_linear(source: MergekitSource) -> MethodHere:
+    return _magpruned(source, "della_linear", False)
+
+
+def _magpruned(source: MergekitSource, method: str, normalize: bool) -> MethodHere:
     source.note(_STREAM)
-    density, half = source.common("density", 1.0), source.common("epsilon", 0.15)
-    if density is None or half is None:
-        raise NoCounterpart("della: density and epsilon must be the same for all models.")
-    window = 2 * half if density < 1 else 0.0
-    parameters = {"drop": _rate(density), "window": window, "scale": source.number("lambda", 1.0)}
-    return MethodHere("della", source.weights(), parameters | {"semantics": "mergekit"})
+    drops = {
+        "drop": _by_model(source, _rate, density=1.0),
+        "window": _by_model(source, _window, density=1.0, epsilon=0.15),
+    }
+    shared, separate = _split(drops)
+    parameters = {"drop": 0.5, "window": 0.0, **_usual(source, normalize, True), **shared}
+    return MethodHere(method, source.weights(), parameters, separate)
+
+
+def _window(density: float, epsilon: float) -> float:
+    return 2 * epsilon if density < 1 else 0.0
 
 
 def _sce(source: MergekitSource) -> MethodHere:
@@ -182,5 +185,6 @@ PRUNED: Importers = {
     "breadcrumbs": ((*_COMMON, "density", "gamma"), _breadcrumbs),
     "breadcrumbs_ties": ((*_COMMON, "density", "gamma"), _breadcrumbs_ties),
     "della": ((*_COMMON, "density", "epsilon"), _della),
+    "della_linear": ((*_COMMON, "density", "epsilon"), _della_linear),
     "sce": (("select_topk", "int8_mask"), _sce),
 }

@@ -64,12 +64,11 @@ def import_document(
     if repeated:
         source.note(f"Repeated keys: {', '.join(repeated)}. The last counts, as in mergekit.")
     target = _target(source)
-    levels = target.levels or [(0.0,)] * len(source.models)
-    factors = target.factors or [(1.0,) * len(rates) for rates in levels]
+    settings = target.separate or [{}] * len(source.models)
     models = tuple(
-        DomainModel(reference, level, factor, coefficient)
-        for (reference, _), level, factor, coefficient in zip(
-            source.models, levels, factors, target.coefficients, strict=True
+        DomainModel(reference, coefficient=coefficient, parameters=values)
+        for (reference, _), coefficient, values in zip(
+            source.models, target.coefficients, settings, strict=True
         )
     )
     recipe = MergeRecipe(
@@ -78,7 +77,6 @@ def import_document(
         target.method,
         target.parameters,
         dtype=source.dtype,
-        prune=target.prune,
         vocabulary=source.vocabulary,
     )
     return Imported(recipe, tuple(source.notes))

@@ -8,7 +8,6 @@ from typing import Any
 
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.recipes.mergekit.reader import MergekitSource
-from dppa_core.recipes.yaml_text import Pruning
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +17,8 @@ class MethodHere:
     method: str
     coefficients: Sequence[Coefficient]
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    prune: Pruning | None = None
-    levels: Sequence[tuple[float, ...]] = ()
-    factors: Sequence[tuple[float, ...]] = ()
+    separate: Sequence[Mapping[str, Coefficient]] = ()
+    """Each model's own values of the method's parameters."""
 
 
 Importers = Mapping[str, tuple[tuple[str, ...], Callable[[MergekitSource], MethodHere]]]

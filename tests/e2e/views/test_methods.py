@@ -48,7 +48,7 @@ def test_settings_appear_and_change_the_recipe(studio: Studio) -> None:
     assert studio.recipe == recipe_of(MethodChoice("ties"))
     assert not studio.rate.is_visible(), "TIES takes the whole deltas"
     form = studio.page.locator("#method .method-form")
-    assert form.locator(".setting").count() == 5
+    assert form.locator(".setting").count() == 6
     studio.set_range(form.locator('[data-setting="density"] input[type=range]'), 0.5)
     form.locator('[data-setting="semantics"] select').select_option("mergekit")
     studio.wait_exact()

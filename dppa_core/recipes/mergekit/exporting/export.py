@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import yaml
@@ -46,13 +45,6 @@ def export_mergekit(
     parts = parts_of_recipe(recipe, shapes or {})
     merges = [in_mergekit(part.recipe, part.shapes) for part in parts]
     notes = list(dict.fromkeys(note for merge in merges for note in merge.notes))
-    smallest = min(map(prod, (shapes or {}).values()), default=None)
-    gamma = [values["gamma"] for merge in merges for values in merge.models if "gamma" in values]
-    if gamma and (smallest is None or min(gamma) * smallest < 1):
-        notes.append(
-            f"Where {min(gamma):g} of a tensor is less than one element, mergekit drops its whole "
-            "delta, without a word."
-        )
     written: dict[str, Any] = {"merge_method": merges[0].method}
     ends = merges[0].method in FROM_THE_FIRST and len(recipe.models) == 2
     base = recipe.models[0].model if ends else recipe.base

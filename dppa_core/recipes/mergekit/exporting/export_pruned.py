@@ -6,6 +6,7 @@ The rules are from mergekit's documentation and version 0.1.5.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from dppa_core.errors import NoCounterpart
 from dppa_core.methods.linear import NO_MEAN
@@ -13,6 +14,7 @@ from dppa_core.recipes.mergekit.exporting.method_in_mergekit import Exporters, M
 from dppa_core.recipes.mergekit.exporting.weights import (
     Blocks,
     coefficient_sums,
+    own_values,
     plain,
     same_coefficient,
     weight_of,
@@ -45,11 +47,11 @@ _ROUNDED = "Up to ties in rank, undecided signs, and one element a tensor: merge
 
 
 def _ties(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    return _ties_of(recipe, blocks, [recipe.parameters["density"]] * len(recipe.models))
+    return _ties_of(recipe, blocks, own_values(recipe, blocks, ["density"]))
 
 
 def _ties_of(
-    recipe: MergeRecipe, blocks: Blocks | None, densities: Sequence[float]
+    recipe: MergeRecipe, blocks: Blocks | None, densities: Sequence[Any]
 ) -> MethodInMergekit:
     settings, same = recipe.parameters, same_coefficient(recipe)
     parameters = {"normalize": settings["divide"] != "nothing", "lambda": settings["scale"]}
@@ -74,7 +76,14 @@ def _ties_of(
         models = [{"weight": 1.0} for _ in recipe.models]
     models = [model | {"density": rate} for model, rate in zip(models, densities, strict=True)]
     notes = (_ROUNDED,) if settings["semantics"] == "paper" else ()
-    return MethodInMergekit("ties", models, parameters, notes)
+    return MethodInMergekit("ties", models, parameters | _rescale(recipe, False), notes)
+
+
+def _rescale(recipe: MergeRecipe, usual: bool) -> dict[str, bool]:
+    """mergekit's flag if it is not as usual there; only its semantics have it here."""
+    settings = recipe.settings()
+    rescales = settings.rescale == "yes"
+    return {} if settings.semantics == "paper" or rescales == usual else {"rescale": rescales}
 
 
 _STREAM = "Elements are dropped at random, by other draws than here: alike on average only."
@@ -115,49 +124,73 @@ def _dare_ties(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
         raise NoCounterpart(
             "mergekit's dare_ties has no trim. Set `semantics: mergekit` to have the same here."
         )
-    density = round(1 - settings["drop"], 12)
-    models = [{**values, "density": density} for values in weights_of(recipe, blocks)]
-    return MethodInMergekit(
-        "dare_ties", models, {"normalize": False, "lambda": settings["scale"]}, (_STREAM,)
-    )
+    densities = own_values(recipe, blocks, ["drop"], _kept)
+    return _sparse(recipe, blocks, "dare_ties", True, (_STREAM,), density=densities)
+
+
+def _kept(drop: float) -> float:
+    return 1 - drop
+
+
+def _sparse(
+    recipe: MergeRecipe,
+    blocks: Blocks | None,
+    method: str,
+    rescale: bool,
+    notes: tuple[str, ...],
+    **values: list[Any],
+) -> MethodInMergekit:
+    """A method with a drop; each of the values has one number a model."""
+    settings = recipe.settings()
+    models = [
+        {**weight, **{name: listed[number] for name, listed in values.items()}}
+        for number, weight in enumerate(weights_of(recipe, blocks))
+    ]
+    parameters = {"normalize": settings.divide == "coefficients", "lambda": settings.scale}
+    return MethodInMergekit(method, models, parameters | _rescale(recipe, rescale), notes)
 
 
 def _breadcrumbs(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    settings = recipe.parameters
-    if settings["ranked_in"] == "row":
+    settings = recipe.settings()
+    paper = settings.semantics == "paper"
+    if settings.ranked_in == "row" and paper:
         raise NoCounterpart("mergekit's breadcrumbs ranks in tensors, not in rows.")
-    largest = settings["drop_largest"]
-    if largest == 0:
-        raise NoCounterpart(
-            "breadcrumbs without outliers dropped (gamma: 0) drops every delta in mergekit. Use "
-            "the method ties, or drop some."
-        )
-    density = round(1 - settings["drop_smallest"] - largest, 12)
-    if density <= 0:
+    densities = own_values(recipe, blocks, ["drop_smallest", "drop_largest"], _between)
+    gammas = own_values(recipe, blocks, ["drop_largest"])
+    if any(isinstance(density, float) and density <= 0 for density in densities):
         raise NoCounterpart("breadcrumbs: nothing is left between the two ends.")
-    models = [
-        {**values, "density": density, "gamma": largest} for values in weights_of(recipe, blocks)
-    ]
-    parameters = {"normalize": False, "lambda": settings["scale"]}
-    return MethodInMergekit("breadcrumbs", models, parameters, (_ROUNDED,))
+    method = "breadcrumbs_ties" if settings.signs == "elected" and not paper else "breadcrumbs"
+    notes = (*((_ROUNDED,) if paper else ()), _NO_GAMMA)
+    return _sparse(recipe, blocks, method, False, notes, density=densities, gamma=gammas)
+
+
+_NO_GAMMA = "mergekit before 0.1.5 drops a whole delta of which gamma is less than one element."
+
+
+def _between(smallest: float, largest: float) -> float:
+    return 1 - smallest - largest
 
 
 def _della(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    settings, notes = recipe.parameters, [_STREAM]
-    if settings["semantics"] == "paper":
+    settings, notes = recipe.settings(), [_STREAM]
+    if settings.semantics == "paper":
         notes.append("mergekit rescales all survivors of a tensor alike, not each by its chance.")
-        if same_coefficient(recipe) is None:
+        if same_coefficient(recipe) is None and recipe.method == "della":
             notes.append("mergekit weighs before it elects signs.")
-    density, half = round(1 - settings["drop"], 12), settings["window"] / 2
-    if density < 1 and not half < density < 1 - half:
-        raise NoCounterpart(
-            f"mergekit wants chances above 0 and below 1, so a window below "
-            f"{2 * min(density, 1 - density):.4g} at this drop rate; the recipe has {2 * half:g}."
-        )
-    values = {"density": density, "epsilon": half}
-    models = [{**weight, **values} for weight in weights_of(recipe, blocks)]
-    parameters = {"normalize": True, "lambda": settings["scale"]}
-    return MethodInMergekit("della", models, parameters, tuple(notes))
+    densities = own_values(recipe, blocks, ["drop"], _kept)
+    halves = own_values(recipe, blocks, ["window"], lambda window: window / 2)
+    for density, half in zip(densities, halves, strict=True):
+        plain_numbers = isinstance(density, float) and isinstance(half, float)
+        if plain_numbers and density < 1 and not half < density < 1 - half:
+            raise NoCounterpart(
+                f"mergekit wants chances above 0 and below 1, so a window below "
+                f"{2 * min(density, 1 - density):.4g} at this drop rate; the recipe has "
+                f"{2 * half:g}."
+            )
+    if recipe.method == "della_linear" and not any(halves):
+        return _sparse(recipe, blocks, "dare_linear", True, tuple(notes), density=densities)
+    chances = {"density": densities, "epsilon": halves}
+    return _sparse(recipe, blocks, recipe.method, True, tuple(notes), **chances)
 
 
 def _sce(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
@@ -210,5 +243,6 @@ PRUNED: Exporters = {
     "dare_ties": _dare_ties,
     "breadcrumbs": _breadcrumbs,
     "della": _della,
+    "della_linear": _della,
     "sce": _sce,
 }

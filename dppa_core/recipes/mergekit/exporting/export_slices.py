@@ -85,5 +85,12 @@ def _with_coefficients(recipe: MergeRecipe, names: Mapping[str, str], layers: in
         numbers = {n: coefficient_of(coefficient, name, layers) for n, name in names.items()}
         return coefficient_from(numbers)
 
-    models = (replace(model, coefficient=cut(model.coefficient)) for model in recipe.models)
+    models = (
+        replace(
+            model,
+            coefficient=cut(model.coefficient),
+            parameters={name: cut(value) for name, value in model.parameters.items()},
+        )
+        for model in recipe.models
+    )
     return replace(recipe, models=tuple(models))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dppa_core.errors import NoCounterpart, shown
-from dppa_core.pruning.coefficients import PartCoefficient, coefficient_of
+from dppa_core.pruning.coefficients import (
+    Coefficient,
+    PartCoefficient,
+    coefficient_from,
+    coefficient_of,
+    parts_of,
+)
 from dppa_core.pruning.module_groups import blocks_word, layer_count, layer_of
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
@@ -37,16 +43,45 @@ def weight_of(model: DomainModel, blocks: Blocks | None, times: float = 1.0) -> 
     """A coefficient as mergekit's weight: a number, a gradient over layers, or values by filter."""
     if isinstance(model.coefficient, float):
         return plain(model.coefficient * times)
+    return _by_filter(model.coefficient, _need(model, blocks), times)
+
+
+def own_values(
+    recipe: MergeRecipe,
+    blocks: Blocks | None,
+    names: Sequence[str],
+    compute: Callable[..., float] = float,
+) -> list[Any]:
+    """A number of mergekit's for each model, computed from parameters of ours."""
+    usual, results = recipe.settings(), list[Any]()
+    for model in recipe.models:
+        values = [model.parameters.get(name, getattr(usual, name)) for name in names]
+        if all(isinstance(value, float) for value in values):
+            results.append(plain(compute(*values)))
+            continue
+        needed = _need(model, blocks)
+        numbers = {
+            tensor: plain(compute(*(coefficient_of(v, tensor, needed.layers) for v in values)))
+            for tensor in needed.names
+        }
+        results.append(_by_filter(coefficient_from(numbers), needed, 1.0))
+    return results
+
+
+def _need(model: DomainModel, blocks: Blocks | None) -> Blocks:
     if blocks is None:
         raise NoCounterpart(
-            f"model {model.model!r}: its coefficients differ between tensors, and the layers "
-            "of the base's tensors are unknown here. Make the base readable."
+            f"model {model.model!r}: its coefficients or settings differ between tensors, and the "
+            "layers of the base's tensors are unknown here. Make the base readable."
         )
-    parts = model.coefficient
-    if not isinstance(parts, tuple):
-        parts = (PartCoefficient(None, parts),)
+    return blocks
+
+
+def _by_filter(value: Coefficient, blocks: Blocks, times: float) -> Any:
+    if isinstance(value, float):
+        return plain(value * times)
     left, entries = blocks.names, list[dict[str, Any]]()
-    for part in parts:
+    for part in parts_of(value):
         entries += _entries(part, left, blocks, times)
         left = tuple(name for name in left if not part.meets(name))
     return entries

@@ -1,0 +1,70 @@
+"""What a model of a recipe has for itself: pruning rates, and values of the method's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import partial
+from typing import Any
+
+from dppa_core.errors import InvalidRecipe, shown
+from dppa_core.methods.registry import get_method
+from dppa_core.parameter_fields import check_keys, check_number
+from dppa_core.pruning.coefficients import (
+    Coefficient,
+    checked_coefficient,
+    parts_of,
+    plain_coefficient,
+)
+from dppa_core.recipes.checks import within
+
+
+def check_levels_of_method(name: str, model: str, levels: tuple[float, ...]) -> None:
+    """Check that a method takes so many pruning rates for a model."""
+    method = get_method(name)
+    if method.levels == "one" and len(levels) != 1:
+        raise InvalidRecipe(
+            f"model {shown(model)}: {name} drops at random and has one level, got "
+            f"{shown(list(levels))}. Partitions belong to the methods dppa and magnitude."
+        )
+    if method.levels == "none" and levels != (0.0,):
+        remedy = "choose the method dppa, magnitude or dare"
+        if method.combination is not None:
+            remedy = "add `prune: dppa`"
+            if "density" in {item.name for item in fields(method.parameters)}:
+                kept = round(1 - levels[-1], 12)
+                remedy = f"write `parameters: {{density: {kept:g}}}`, the share kept, or {remedy}"
+        raise InvalidRecipe(
+            f"model {shown(model)}: {name} has no pruning rates, so levels must be [0], got "
+            f"{shown(list(levels))}. To prune, {remedy}."
+        )
+
+
+def checked_settings(place: str, value: Any) -> dict[str, Coefficient]:
+    """A model's own values: a number each, or numbers by layer or part as a coefficient."""
+    if not isinstance(value, Mapping):
+        raise InvalidRecipe(f"{place}: parameters must be a mapping, got {shown(value)}.")
+    return {
+        str(name): checked_coefficient(f"{place}: {name}", number) for name, number in value.items()
+    }
+
+
+def plain_settings(settings: Mapping[str, Coefficient]) -> dict[str, Any]:
+    """A model's own values as in a recipe."""
+    return {name: plain_coefficient(value) for name, value in settings.items()}
+
+
+def check_settings_of_method(
+    name: str, settings: Any, place: str, values: Mapping[str, Coefficient]
+) -> None:
+    """Check that a method's parameters may be a model's own, and take these values."""
+    allowed = {item.name: item for item in fields(settings) if item.metadata.get("own")}
+    check_keys(values, tuple(allowed), f"{place}: parameters of {name}")
+    for key, value in values.items():
+        low, high = allowed[key].metadata["min"], allowed[key].metadata["max"]
+        for part in parts_of(value):
+            by_layer = part.value.values() if isinstance(part.value, Mapping) else (part.value,)
+            for number in by_layer:
+                within(place, partial(check_number, key, number, low, high))
+    numbers = {key: value for key, value in values.items() if isinstance(value, float)}
+    within(place, lambda: replace(settings, **numbers))
