@@ -16,6 +16,7 @@ from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.cli.options import JsonFlag, RecipeFile
 from dppa_core.cli.output import emit, write_text
 from dppa_core.errors import DppaError, InvalidRecipe, NoCounterpart, UnknownName, printable, shown
+from dppa_core.evaluation.analysis.merge_preview import preview_merge
 from dppa_core.merging.inputs import references, renamed, with_dtype
 from dppa_core.recipes.mergekit.exporting.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import Imported
@@ -40,9 +41,11 @@ def import_recipe(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Read a recipe of mergekit as one of ours; differences are reported on stderr.
+    """Read a recipe of mergekit as one of ours.
 
-    Of a file with several recipes each becomes a file in the folder --out.
+    Standard error says what differs from mergekit, and what the merge will do, by a sample of the
+    weights, if they are on this disk. Of a file with several recipes each becomes a file in
+    the folder --out.
     """
     places = _places(model or ())
 
@@ -64,8 +67,11 @@ def import_recipe(
         _write_stages(stages, places, out, as_json)
         return
     imported = stages[LAST]
-    text = dump_recipe(renamed(imported.recipe, places))
-    _write("recipe", text, imported.notes, out, as_json)
+    ours = renamed(imported.recipe, places)
+    _write("recipe", dump_recipe(ours), imported.notes, out, as_json)
+    preview = None if as_json else preview_merge(ours)
+    for line in preview.lines() if preview else ():
+        sys.stderr.write(f"{printable(line)}\n")
 
 
 def _read(recipe: Path, names: Callable[[str], tuple[str, ...]]) -> dict[str, Imported]:

@@ -79,5 +79,5 @@ def _mappings(listed: Any) -> list[Mapping[Any, Any]]:
 def _meant(key: str, keys: Collection[str], elsewhere: Mapping[str, str]) -> str:
     if key in elsewhere:
         return f" (it counts {elsewhere[key]})"
-    close = get_close_matches(key, keys, n=1, cutoff=0.75)
+    close = get_close_matches(key, keys, n=1, cutoff=0.8)
     return f" (did you mean {close[0]}?)" if close else ""

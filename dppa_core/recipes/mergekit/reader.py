@@ -26,8 +26,8 @@ _WITHOUT_BASE = ("linear", "karcher", "passthrough")
 """Methods whose base is a model like the others; if none is named, the first stands for it."""
 _BASE_OR_NOT = ("nuslerp", "multislerp")
 """Methods that turn the models themselves if no base is named."""
-_IN_FLOAT32 = ("slerp",)
-"""Methods that mergekit computes in float32, whatever `dtype` says."""
+_IN_FLOAT32 = ("slerp", "passthrough")
+"""Methods that mergekit computes in float32, whatever `dtype` says, or not at all."""
 ModelParameters = Parameters | tuple[Parameters, ...]
 """Of one model; with slices, in each of them."""
 Models = tuple[tuple[str, ModelParameters], ...]
