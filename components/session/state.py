@@ -81,16 +81,17 @@ def session_from_state(value: object) -> Session:
         if key not in _KEYS:
             raise InvalidValue(f"A state has no key {shown(key)}. {closest(str(key), _KEYS)}")
     choices = models_from_json(value)
-    base = choices["base"]
-    if base in {model.reference for model in choices["models"]}:
-        raise InvalidValue(f"{base} is the base and a domain model as well; its delta is zero.")
     state = {"amplify": {"factors": []}, **value}
     for control in _BESIDE_MODELS:
         if control.key in READERS and control.key in state:
             choices |= READERS[control.key](state[control.key])
         elif control.key in state:
             choices[control.name] = control.from_json(state[control.key])
-    return Session(**choices)
+    session = Session(**choices)
+    base, replaces = session.base, session.method.method.replaces
+    if not replaces and base in {model.reference for model in session.models}:
+        raise InvalidValue(f"{base} is the base and a domain model as well; its delta is zero.")
+    return session
 
 
 def _check_version(value: Mapping[Any, Any]) -> None:

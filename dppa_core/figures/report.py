@@ -24,6 +24,7 @@ from dppa_core.figures.matrices import (
     kept_shares,
     planned_shares,
 )
+from dppa_core.merging.cards.card import stack_summaries
 from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import paper_address
@@ -114,8 +115,17 @@ def _models(about: Reported) -> str:
         "<section><h2>What is merged</h2>"
         f"<p>Base: <code>{escape(about.recipe.base)}</code>. Changes kept are of the linear "
         "matrices; energy is the share of the squared changes that stays.</p>"
-        f"{_table(head, rows)}</section>"
+        f"{_table(head, rows)}{_stacks(about.recipe)}</section>"
     )
+
+
+def _stacks(recipe: MergeRecipe) -> str:
+    """The sources of the layers of each stack."""
+    lines = (
+        f"<p><code>{escape(name)}</code> is a stack of {escape(words)}.</p>"
+        for name, words in stack_summaries(recipe)
+    )
+    return "".join(lines)
 
 
 def _model(about: Reported, index: int, figures: list[str]) -> str:

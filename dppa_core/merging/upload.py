@@ -17,7 +17,7 @@ import yaml
 
 from dppa_core.checkpoints.folders.small_files import unreadable
 from dppa_core.checkpoints.sources.hub import check_name
-from dppa_core.checkpoints.sources.references import hub_parts
+from dppa_core.checkpoints.sources.references import hub_parts, stacked_models
 from dppa_core.checkpoints.sources.refusals import no_token, upload_errors
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, NotAllowed, shown
 from dppa_core.merging.folder import CARD, is_written
@@ -165,7 +165,8 @@ def _notes(merge: MergeFolder) -> tuple[str, ...]:
     models, notes = references(merge.recipe), []
     local = [
         part
-        for model in models
+        for reference in models
+        for model in stacked_models(reference)
         for part in model.split("+")
         if part not in hub_parts(model) and not part.startswith("zoo:")
     ]

@@ -9,14 +9,18 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.cli.commands.plan import plan_text
 from dppa_core.errors import InvalidRecipe
+from dppa_core.merging.cards.card import model_card
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.models.loading import to_torch
+from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.coefficients import PartCoefficient
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.pruning.module_groups import layer_of
+from dppa_core.pruning.plan import plan_pruning
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, parse_recipe
 from tests.helpers.families import LAYERS, random_model
 from tests.helpers.tiny_models import Shape, random_llama, save_tokenizer, tuned_llama
@@ -66,6 +70,20 @@ def test_passthrough_takes_one_model_and_prunes_nothing(root: Path) -> None:
         MergeRecipe("zoo:base", models, "passthrough")
     with pytest.raises(InvalidRecipe, match="no pruning rates"):
         MergeRecipe("zoo:base", (DomainModel("zoo:math", levels=(0.5,)),), "passthrough")
+
+
+def test_card_and_plan_name_the_source_of_every_layer(root: Path) -> None:
+    text = f"stack:{root}/base[0:2],{root}/math[1:3]"
+    card = model_card(passthrough(text))
+    assert f"`{text}` is a stack of 4 layers: 0–1 from 0–1 of base, 2–3 from 1–2 of math." in card
+    profile = cached_profile(f"stack:{root}/base[0:2,1:3]", text)
+    rows = plan_text(plan_pruning(profile, (0.5,))).splitlines()
+    assert [row.split("  ")[0] for row in rows[2:6] if row] == [
+        "0 (base 0)",
+        "1 (base 1)",
+        "2 (math 1)",
+        "3 (math 2)",
+    ]
 
 
 @pytest.mark.parametrize(

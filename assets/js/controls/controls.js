@@ -138,7 +138,7 @@ part("models", ({ host, get, put, watch, trigger }) => {
       byLayer.hidden = lastLayer(model.ref) < 1;
     }
     const origin = controls.state.base === "zoo:base" ? "embedded"
-      : { "zoo:": "fetched", "hub:": "Hub" }[controls.state.base.slice(0, 4)] ?? "folder";
+      : { "zoo:": "fetched", "hub:": "Hub", "stac": "stack" }[controls.state.base.slice(0, 4)] ?? "folder";
     showOwn();
     say(base, `Base model: ${label(controls.state.base)} (${origin})`);
   }

@@ -159,6 +159,8 @@ part("beforehand", ({ host, trigger }) => {
     if (method.combines)
       return `${title} decides from all models together. What it keeps of each is known after the merge; before it, `
       + `the whole changes are shown.`;
+    if (method.replaces)
+      return `${title} takes the model itself, times its coefficient. The changes shown are those from the base.`;
     return `${title} prunes nothing. Every change counts, times its model's coefficient.`;
   }
   paint(() => {

@@ -97,10 +97,12 @@ def plots_payload(
     parameters = drawn_with(session, studio)
     tables = {name: studio.table(session.base, name, parameters) for name in references}
     names: dict[str, dict[str, Any]] = {
+        session.base: {"label": short_name(session.base), "colour": BASE_COLOUR}
+    }
+    names |= {
         name: {"label": short_name(name), "colour": colour, "layers": layer_sources(name)}
         for name, colour in model_colours(references).items()
     }
-    names[session.base] = {"label": short_name(session.base), "colour": BASE_COLOUR}
     return {
         "tables": tables,
         "settings": settings_json(session),

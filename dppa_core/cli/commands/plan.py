@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.charts.tables import text_table
+from dppa_core.checkpoints.sources.references import layer_sources
 from dppa_core.cli.options import (
     FrameOption,
     JsonFlag,
@@ -172,9 +173,11 @@ def plan_text(plan: PruningPlan) -> str:
     for module in plan.modules:
         share = module.kept / module.numel
         cells.setdefault((module.layer, module.kind), []).append(f"{share:.1%}")
+    sources = layer_sources(plan.finetuned)
+    names = [f"{n} ({sources[n][0]} {sources[n][1]})" if sources else f"{n}" for n in layers]
     rows = [
-        [str(layer), *("/".join(cells.get((layer, kind), ["-"])) for kind in kinds)]
-        for layer in layers
+        [name, *("/".join(cells.get((layer, kind), ["-"])) for kind in kinds)]
+        for name, layer in zip(names, layers, strict=True)
     ]
     levels = ", ".join(f"{level:g}" for level in plan.levels)
     return (

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from dppa_core.checkpoints.sources.references import hub_parts, short_name
+from dppa_core.checkpoints.sources.references import hub_parts, short_name, stack_summary
 from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
 from dppa_core.preflight_checks.licences import merged_licence
@@ -182,7 +182,15 @@ def _models_table(recipe: MergeRecipe, record: MergeRecord) -> str:
     note = f"Base: {_cell(recipe.base)}. Kept shares are of the linear modules' delta"
     if get_method(recipe.method).combination is not None:
         note += ": what goes into the combination"
-    return "\n".join([*rows, "", note + ".\n"])
+    stacks = [f"{_cell(n)} is a stack of {_label(w)}.\n" for n, w in stack_summaries(recipe)]
+    return "\n".join([*rows, "", f"{note}.\n", *stacks])
+
+
+def stack_summaries(recipe: MergeRecipe) -> tuple[tuple[str, str], ...]:
+    """Each stack of a recipe, and the sources of its layers."""
+    names = dict.fromkeys((recipe.base, *(model.model for model in recipe.models)))
+    summaries = ((name, stack_summary(name)) for name in names)
+    return tuple((name, words) for name, words in summaries if words)
 
 
 def _cell(text: str) -> str:

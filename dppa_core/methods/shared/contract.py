@@ -106,6 +106,7 @@ def method_values(method: Method) -> dict[str, Any]:
         "group": GROUPS[method.group],
         "levels": method.levels,
         "combines": method.combination is not None,
+        "replaces": method.replaces,
         "parameters": [
             {"name": field.name, "default": field.default, **field.metadata}
             for field in fields(method.parameters)
