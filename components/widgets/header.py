@@ -25,7 +25,8 @@ TITLE = (
     '<button type="button" id="learn-open" aria-pressed="false">Learn</button>'
     '<button type="button" id="page-open">Workbench</button>'
     '<p>Merge fine-tuned models and keep only their largest changes<span class="more">: prune '
-    'dynamically, partition, amplify</span> (DPPA). <span class="toys"><span class="more">The '
+    'dynamically, partition, amplify</span><span class="less">, amplified: dynamic pruning, '
+    'partition amplification</span> (DPPA). <span class="toys"><span class="more">The '
     "embedded models are toys of 4 M parameters that know few kinds of question.</span>"
     '<span class="less">Toys of 4 M parameters.</span></span>'
     '<span class="taught">SmolLM2 is a real model of 135 M parameters; its domain models learned a '
@@ -38,7 +39,7 @@ PANES = ("see", "chat", "score", "search", "export")
 
 SCRIPT = (
     "<ol><li>Drag the pruning rate to 95\u202f%: it breaks.</li>"
-    "<li>Press <b>DPPA</b> in the row of four: searched factors mend it.</li>"
+    "<li>Press <b>DPPA searched</b> below: its factors mend it.</li>"
     "<li>Not short of space? Press <b>whole</b>: better.</li></ol>"
 )
 """What to do on the stage first."""

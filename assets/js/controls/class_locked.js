@@ -24,7 +24,7 @@ export const leavable = [
     ["strength", "Strength", hiddenBy("strength")],
     ["levels", "Partitions and levels", "#partitions, #levels-editor, #levels, #levels-note"],
     ["outliers", "Outliers", hiddenBy("outliers")],
-    ["history", "Undo, Save and Share", "#tune .tune-bar"],
+    ["history", "Undo and Share", "#tune .tune-bar"],
   ]],
   ["Views",
     list("views",

@@ -209,7 +209,8 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     moved = performance.now();
     if (!pinned.question || isFresh()) { draw(); return; }
     const merge = tabMerge();
-    if (merge && wished !== key) wish(merge);
+    if (!merge) wished = ""; // the server answers; the merge before is wished for anew if it comes back
+    else if (wished !== key) wish(merge);
     const ready = !isTabs() && server.exact && server.service.models !== "starting" && size() <= FOLLOWS;
     const due = () => isFree("move") && isFree("rest") && !isFresh() && moved - askedAt > EVERY_MS;
     if (ready && moved > pause && due()) setTimeout(() => { if (due()) ask("move"); }, PAINTED_MS); // plots first

@@ -44,8 +44,11 @@ function go(next) {
   const target = document.querySelector(step.at);
   target?.setAttribute("data-guided", step.hides ? "hidden" : "");
   document.body.dataset.guide = "predict";
-  put(box, "data-edge", step.at === "#sliders-box" ? "top" : "bottom"); // on a phone it covers no target
-  target?.scrollIntoView({ block: window.innerWidth > 900 ? "nearest" : "start" });
+  const isNarrow = window.innerWidth <= 900, isTop = step.at === (isNarrow ? "#sliders-box" : "#plots");
+  put(box, "data-edge", isTop ? "top" : "bottom"); // it covers no target
+  // On a phone the sliders stay at the lower edge: what they change is scrolled between them and the box.
+  const seen = isNarrow && isTop ? document.getElementById("pinned") : target;
+  seen?.scrollIntoView({ block: isNarrow ? "start" : "nearest" });
   head(box, `${next + 1} of ${STEPS.length}: ${step.title}`);
   html("p", {}, box, step.ask);
   const options = html("div", { class: "guide-options", role: "group", "aria-label": "Your prediction" }, box);
@@ -102,7 +105,8 @@ function begin() {
 }
 part("guide", ({ host, get }) => {
   opens = get();
-  const button = html("button", { type: "button", class: "small", id: "guide-open" }, host, "Guided way");
+  const button = html("button", { type: "button", class: "small", id: "guide-open",
+    title: "Eight stations, 15 minutes. It begins with the first merge; Undo brings yours back." }, host, "Guided way");
   button.addEventListener("click", begin);
 });
 

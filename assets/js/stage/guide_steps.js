@@ -35,7 +35,7 @@ export const STEPS = [
   { at: "#plots", title: "A rate for every matrix", hides: true, right: 1,
     ask: "DPPA prunes a matrix less where its changes stand out. The layers keep …",
     options: ["all the same share", "very different shares"],
-    act: "Choose law in the list of matrices.",
+    act: "Choose law beside “Matrices of”.",
     done: () => controls.state.focus === "zoo:law",
     outcome: () => `Of law: ${document.querySelector(".plot-kept h3")?.textContent}.` },
   { at: "#sliders-box", title: "Amplify", right: 1,
@@ -46,13 +46,14 @@ export const STEPS = [
   { at: "#verdict", title: "Search", hides: true, right: 1,
     ask: "A search tried as many settings for one factor as for DPPA's two. At 95 % more is kept by …",
     options: ["one factor", "DPPA"],
-    act: "Press DPPA in the row of four.",
+    act: "Press DPPA searched, in the row of four.",
     done: () => isPressed("DPPA"),
-    outcome: () => `${keeps()}The search chose a smaller strength too. At 80 % both hardly differ.` },
+    outcome: () => `${keeps()}Rates that differ by matrix need factors: without, magnitude's single rate keeps more. The search also `
+      + "chose how far the rates differ, the strength. At 80 % all hardly differ." },
   { at: "#verdict", title: "When not to prune", hides: true, right: 1,
     ask: "And all changes added whole, without pruning, keep …",
     options: ["less than DPPA", "more than DPPA"],
-    act: "Press whole in the row of four.",
+    act: "Press whole, in the row of four.",
     done: () => isPressed("whole"),
     outcome: () => `${keeps()}${document.querySelector("#verdict .when")?.textContent}` },
   { at: "#models-box", title: "Coefficients", right: 0,
@@ -61,5 +62,5 @@ export const STEPS = [
     act: "Drag math to 0, a third from the left; below 0 it is subtracted.",
     done: () => controls.state.models
       .some(({ ref, coefficient }) => ref === "zoo:math" && Math.abs(coefficient) <= 0.05),
-    outcome: () => "This answer stays as it was. Ask a question of math: that one goes wrong." },
+    outcome: () => "The headline's answer stays as it was. Ask a question of math: that one goes wrong." },
 ];

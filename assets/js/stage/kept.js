@@ -33,6 +33,7 @@ function retention({ items, own }, marks) {
 /** @param {Element} host @param {Asked | undefined} asked */
 export function keptFigure(host, asked) {
   const line = html("p", { class: "kept-figure" }, host);
+  html("span", {}, line, "This merge keeps");
   const number = html("strong", { class: "kept-number", role: "status" }, line);
   html("span", {}, line, "of its models' own accuracy");
   const range = html("span", { class: "how" }, line);
@@ -82,6 +83,6 @@ export function keptFigure(host, asked) {
     if (tables.isCurrent() && asked) begin();
     say(range, waiting === controls.key() && asked ? `measuring: ${done} of ${asked.items.length} questions`
       : mergeNow() && tab.state !== "failed" ? "measuring, once this tab has the models"
-        : "not measured: Score, on the workbench, asks it");
+        : "not measured: press Workbench, then Score");
   });
 }

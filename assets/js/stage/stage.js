@@ -29,7 +29,8 @@ function door(station, name) {
 function lastAnswer(station) {
   const text = html("p", { class: "strip-answer" }, station);
   return () => {
-    const { answer } = pinnedNow(), isWritten = Boolean(answer?.text);
+    const { answer } = pinnedNow(), isLate = document.querySelector(".pinned")?.getAttribute("data-late") === "true";
+    const isWritten = Boolean(answer?.text) && !isLate; // of the merge before
     say(text, isWritten ? answer.text : "…");
     put(text, "data-right", isWritten ? answer.right ?? "" : "");
   };

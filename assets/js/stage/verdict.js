@@ -30,7 +30,7 @@ part("verdict", ({ host, get }) => {
     if (built === near) return;
     built = near;
     for (const child of [...row.children]) if (child !== what) child.remove();
-    say(what, `Accuracy kept whole, or ${percent(near)} pruned: by magnitude, times one factor, by DPPA`);
+    say(what, `For comparison, ${percent(near)} pruned or whole:`);
     buttons = shows.filter((/** @type {any} */ { rate }) => rate === near)
         .map((/** @type {any} */ { name, kept, how, recipe, state }, /** @type {number} */ place) => {
       if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");

@@ -83,7 +83,7 @@ def opening_html() -> str:
     opening = before_scoring(first_session().recipe())
     number = _percent(opening["kept"]) if opening else "…"
     return (
-        f'<p class="kept-figure opening"><strong class="kept-number">{number}</strong>'
+        f'<p class="kept-figure opening"><span>This merge keeps</span><strong class="kept-number">{number}</strong>'
         f'<span>of its models\' own accuracy</span></p><p class="when">{WHEN_TO_PRUNE}</p>'
     )
 

@@ -124,7 +124,7 @@ def _clicks(data: LabData) -> list[dict[str, Any]]:
                 False,
             ),
             "one factor": (merges["magnitude", rate]["best"], "The same, times one factor", True),
-            "DPPA": (merges["dppa", rate]["best"], "About as many changes, by DPPA", True),
+            "DPPA searched": (merges["dppa", rate]["best"], "About as many changes, by DPPA", True),
         }.items()
     ]
 

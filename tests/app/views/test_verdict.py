@@ -142,7 +142,7 @@ def test_four_clicks_at_each_rate_set_merges_of_the_results():
             ("whole", kept("task_arithmetic", 0.0)),
             ("magnitude", kept("magnitude", rate, when="plain")),
             ("one factor", kept("magnitude", rate)),
-            ("DPPA", kept("dppa", rate)),
+            ("DPPA searched", kept("dppa", rate)),
         ]
         assert "strength" in four[-1]["how"] and "search" not in four[1]["how"]
     for merge in merges:

@@ -36,7 +36,7 @@ block("delta-excerpt", ({ host, result, ask, write }) => {
     const [rows, columns] = data.shape;
     status.textContent = `Row ${r + 1}, column ${c + 1}: ${data.sums[r][c]}. `
       + `These are ${data.base.length}${THIN}×${THIN}${data.base[0].length} of the ${rows}${THIN}×${THIN}${columns} `
-        + `entries of the matrix ${data.module}. All three share one scale; 0 is nearest to the page.`;
+        + `entries of the matrix ${data.module}. All three share one scale; 0 is nearest to the background.`;
   }
   function draw(next) {
     data = next;
