@@ -154,7 +154,9 @@ def act(studio: Studio, number: int) -> None:
         case 5:
             studio.set_range(page.locator(NEXT_FACTOR), 3)
         case 6 | 7:
-            button = page.get_by_role("button", name="DPPA searched 83" if number == 6 else "whole 97")
+            button = page.get_by_role(
+                "button", name="DPPA searched 83" if number == 6 else "whole 97"
+            )
             button.focus()
             page.keyboard.press("Enter")
         case 8:

@@ -83,8 +83,10 @@ def opening_html() -> str:
     opening = before_scoring(first_session().recipe())
     number = _percent(opening["kept"]) if opening else "…"
     return (
-        f'<p class="kept-figure opening"><span>This merge keeps</span><strong class="kept-number">{number}</strong>'
-        f'<span>of its models\' own accuracy</span></p><p class="when">{WHEN_TO_PRUNE}</p>'
+        '<p class="kept-figure opening"><span>This merge keeps</span>'
+        f'<strong class="kept-number">{number}</strong>'
+        "<span>of its models' own accuracy</span></p>"
+        f'<p class="when">{WHEN_TO_PRUNE}</p>'
     )
 
 
