@@ -28,10 +28,8 @@ def test_distances_cosines_and_signs_are_those_of_the_deltas(tmp_path: Path) -> 
     (pair,) = seen.pairs
     assert (pair.cosine, pair.opposed) == (pytest.approx(-1), 1.0)
     assert list(seen.kept.values()) == [0.25, 0.25]
-    assert seen.lines()[0] == (
-        "near: its delta is 0.5 times as large as the base's weights; 0.25 of its elements are "
-        "kept."
-    )
+    near = "near: its delta is 0.5 times as large as the base's weights; 0.25 of its elements are"
+    assert seen.lines()[0] == f"{near} kept."
 
 
 def test_what_is_not_on_this_disk_is_not_looked_at(tmp_path: Path) -> None:

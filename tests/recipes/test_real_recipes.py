@@ -28,10 +28,6 @@ def known(model: str) -> Sequence[str]:
     return tuple(Shape(layers=depth(model)).tensors())
 
 
-NOT_YET = {27, 28, 29, 38, 63, 64}
-"""della_linear, della with settings of each model, and density by layer."""
-
-
 def refused(names: Callable[[str], Sequence[str]]) -> dict[int, str]:
     """Number of each recipe that is refused, and why."""
     errors = {}
@@ -45,14 +41,14 @@ def refused(names: Callable[[str], Sequence[str]]) -> dict[int, str]:
 
 def test_what_mergekit_runs_is_accepted() -> None:
     assert len(TEXTS) >= 60
-    assert refused(known).keys() <= NOT_YET
+    assert not refused(known)
 
 
 def test_only_gradients_without_layer_ranges_ask_for_the_layers_of_models_nobody_has() -> None:
     errors = refused(lambda model: ())
-    for number in errors.keys() - NOT_YET:
+    for number in errors:
         assert "--layers" in errors[number] and "layer_range" not in TEXTS[number]
-    assert len(errors.keys() - NOT_YET) <= 0.06 * len(TEXTS)
+    assert len(errors) <= 0.06 * len(TEXTS)
 
 
 @cache
@@ -72,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.cases(4)
-@pytest.mark.parametrize("number", sorted(set(range(len(TEXTS))) - NOT_YET))
+@pytest.mark.parametrize("number", range(len(TEXTS)))
 def test_it_is_merged(folder: Path, number: int) -> None:
     recipe = import_mergekit(TEXTS[number], known).recipe
     models = dict.fromkeys(m for ref in references(recipe) for m in stacked_models(ref))
