@@ -48,8 +48,8 @@ export const STEPS = [
     options: ["one factor", "DPPA"],
     act: "Press DPPA searched, in the row of four.",
     done: () => isPressed("DPPA"),
-    outcome: () => `${keeps()}Rates that differ by matrix need factors: without, magnitude's single rate keeps more. The search also `
-      + "chose how far the rates differ, the strength. At 80 % all hardly differ." },
+    outcome: () => `${keeps()}Rates that differ by matrix need factors: without, magnitude's single rate keeps more. `
+      + "The search also chose how far the rates differ, the strength. At 80 % all hardly differ." },
   { at: "#verdict", title: "When not to prune", hides: true, right: 1,
     ask: "And all changes added whole, without pruning, keep …",
     options: ["less than DPPA", "more than DPPA"],
