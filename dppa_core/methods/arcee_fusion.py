@@ -89,6 +89,7 @@ METHOD = Method(
     paper="",
     summary="Takes over from another model the changes that stand out, by size and by row.",
     group="sparse",
+    home="A model to renew by another's strongest changes.",
     parameters=ArceeFusionParameters,
     combination=Combination(arcee_fusion, survey_arcee_fusion, keeps_zeros=True),
     check=check_one_way,

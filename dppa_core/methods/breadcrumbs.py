@@ -148,6 +148,7 @@ METHOD = Method(
     paper="arXiv:2312.06795",
     summary="Drops the smallest delta entries and the largest outliers, and adds up the rest.",
     group="sparse",
+    home="Many models, whose largest changes may be noise.",
     parameters=BreadcrumbsParameters,
     combination=Combination(breadcrumbs, survey_breadcrumbs),
 )

@@ -60,6 +60,7 @@ METHOD = Method(
     paper="arXiv:2405.07813",
     summary="Adds up the deltas at the positions that several tasks want.",
     group="sparse",
+    home="Many tasks, with changes that serve one alone.",
     parameters=ConsensusParameters,
     combination=Combination(consensus),
 )

@@ -73,6 +73,7 @@ METHOD = Method(
     paper="arXiv:2311.03099",
     summary="Drops delta entries at random and rescales the others so that their mean stays.",
     group="sparse",
+    home="Small deltas: most of each may go.",
     parameters=DareParameters,
     treat=dare,
     levels="one",

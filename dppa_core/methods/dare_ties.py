@@ -133,6 +133,7 @@ METHOD = Method(
     paper="arXiv:2311.03099",
     summary="Drops delta entries at random and rescales the others, then merges them by TIES.",
     group="sign",
+    home="Small deltas with opposite signs.",
     parameters=DareTiesParameters,
     combination=Combination(
         dare_ties, survey_dare_ties, lambda parameters: parameters.semantics == "paper"

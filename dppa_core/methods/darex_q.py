@@ -41,6 +41,7 @@ METHOD = Method(
     summary="Drops delta entries at random and divides the others by q, less than DARE would "
     "amplify them.",
     group="sparse",
+    home="Small deltas, cut further than DARE endures.",
     parameters=DarexQParameters,
     treat=darex_q,
     levels="one",

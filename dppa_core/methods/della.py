@@ -123,6 +123,7 @@ METHOD = Method(
     summary="Drops delta entries at random, small ones more often, then averages those that "
     "agree with the elected sign.",
     group="sign",
+    home="Small deltas with opposite signs, cut far.",
     parameters=DellaParameters,
     combination=Combination(della, survey_della),
 )

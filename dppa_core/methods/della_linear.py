@@ -34,6 +34,7 @@ METHOD = Method(
     paper="arXiv:2406.11617",
     summary="Drops delta entries at random, small ones more often, and adds up the rest.",
     group="sparse",
+    home="Small deltas whose signs hardly meet.",
     parameters=DellaLinearParameters,
     combination=Combination(della_linear, survey_della),
 )

@@ -78,6 +78,7 @@ METHOD = Method(
     summary="Keeps the largest delta entries, more in significant layers and modules; each "
     "partition has an amplification factor.",
     group="sparse",
+    home="Deltas cut by 80 % or more, to store or send them.",
     parameters=DppaParameters,
     treat=dppa,
     pruning=pruning,

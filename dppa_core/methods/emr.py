@@ -96,6 +96,7 @@ METHOD = Method(
     paper="arXiv:2405.17461",
     summary="Makes one unified delta, masked and scaled for one domain: a checkpoint for each.",
     group="sign",
+    home="Tasks that may each have a checkpoint.",
     parameters=EmrParameters,
     combination=Combination(emr, survey_emr, lambda parameters: True),
     check=check_domain,

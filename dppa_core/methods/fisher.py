@@ -69,6 +69,7 @@ METHOD = Method(
     summary="Averages the models, every element weighted by its Fisher information on calibration "
     "text.",
     group="data",
+    home="Tasks with a text at hand.",
     parameters=FisherParameters,
     combination=Combination(fisher, statistics="fisher"),
 )

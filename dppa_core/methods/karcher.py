@@ -107,6 +107,7 @@ METHOD = Method(
     paper="arXiv:2603.04972",
     summary="Finds the middle of the models on a sphere, and gives it the mean of their sizes.",
     group="spherical",
+    home="Three or more whole models far from each other.",
     parameters=KarcherParameters,
     combination=Combination(karcher, survey_karcher),
 )

@@ -51,6 +51,7 @@ METHOD = Method(
     paper="arXiv:2203.05482",
     summary="Averages the models themselves, weighted by their coefficients: a soup.",
     group="linear",
+    home="Several runs of one task.",
     parameters=LinearParameters,
     combination=Combination(linear, of_none=lambda parameters: parameters.divide == "nothing"),
 )

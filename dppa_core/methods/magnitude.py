@@ -34,6 +34,7 @@ METHOD = Method(
     paper="",
     summary="Keeps the largest delta entries of every module, all modules at the same rate.",
     group="sparse",
+    home="Deltas cut moderately; the simplest rule.",
     parameters=MagnitudeParameters,
     treat=dppa,
     pruning=pruning,

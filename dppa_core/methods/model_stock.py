@@ -80,6 +80,7 @@ METHOD = Method(
     paper="arXiv:2403.19522",
     summary="Goes from the base towards the mean of the models, as far as their angle says.",
     group="spherical",
+    home="Several fine-tunes of one base for one task.",
     parameters=ModelStockParameters,
     combination=Combination(model_stock, survey_model_stock),
 )

@@ -78,6 +78,7 @@ METHOD = Method(
     paper="",
     summary="Averages the directions of any number of deltas, and their norms.",
     group="spherical",
+    home="Three or more models whose deltas point apart.",
     parameters=MultislerpParameters,
     combination=Combination(multislerp, survey_multislerp),
 )

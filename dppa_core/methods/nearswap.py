@@ -44,6 +44,7 @@ METHOD = Method(
     paper="",
     summary="Moves every weight a little towards another model, so that near ones become its own.",
     group="linear",
+    home="A model that should take only a touch of another.",
     parameters=NearswapParameters,
     combination=Combination(nearswap, keeps_zeros=True),
     check=check_one_way,

@@ -107,6 +107,7 @@ METHOD = Method(
     paper="",
     summary="Turns the delta of one model into that of another, as far as their weights say.",
     group="spherical",
+    home="Two models whose deltas point apart and should keep their size.",
     parameters=NuslerpParameters,
     combination=Combination(nuslerp, survey_nuslerp),
     check=check_pair,

@@ -66,6 +66,7 @@ METHOD = Method(
     paper="arXiv:2310.05175",
     summary="Keeps the largest delta entries, more of them in layers with many outliers.",
     group="sparse",
+    home="Cut deltas whose layers differ in outliers.",
     parameters=OwlParameters,
     treat=dppa,
     pruning=pruning,

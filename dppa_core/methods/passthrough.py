@@ -42,6 +42,7 @@ METHOD = Method(
     summary="Takes one model as it is, such as a stack of layers of several models; a coefficient "
     "scales its weights.",
     group="stacked",
+    home="A stack of layers, or one model scaled.",
     parameters=PassthroughParameters,
     treat=passthrough,
     replaces=True,

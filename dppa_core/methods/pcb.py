@@ -106,6 +106,7 @@ METHOD = Method(
     paper="arXiv:2410.02396",
     summary="Lets the entries of all deltas compete, and weighs the winners by their scores.",
     group="sign",
+    home="Models that want the same weights.",
     parameters=PcbParameters,
     combination=Combination(pcb, survey_pcb, lambda parameters: parameters.ranked_in == "model"),
 )

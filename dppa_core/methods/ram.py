@@ -56,6 +56,7 @@ METHOD = Method(
     paper="arXiv:2601.13572",
     summary="Averages a change over the models that made it, so that nobody's own is diluted.",
     group="sparse",
+    home="Models with few changes each, as after reinforcement.",
     parameters=RamParameters,
     combination=Combination(ram),
 )

@@ -72,6 +72,7 @@ METHOD = Method(
     paper="arXiv:2601.13572",
     summary="Averages changes as RAM does, and amplifies those that one model alone made.",
     group="sparse",
+    home="As RAM, where models share many changes.",
     parameters=RamplusTlParameters,
     combination=Combination(ramplus_tl, survey_ramplus_tl),
 )

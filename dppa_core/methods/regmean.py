@@ -82,6 +82,7 @@ METHOD = Method(
     summary="Finds the matrix whose outputs on calibration text come closest to those of every "
     "model; averages what is no module.",
     group="data",
+    home="Tasks with a text at hand, and time to measure it.",
     parameters=RegmeanParameters,
     combination=Combination(regmean, statistics="gram"),
 )

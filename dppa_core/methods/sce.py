@@ -117,6 +117,7 @@ METHOD = Method(
     summary="Selects the positions on which models differ most, weighs models by what they "
     "changed there, and erases the minority.",
     group="sign",
+    home="Several models that differ at few positions.",
     parameters=SceParameters,
     combination=Combination(sce, survey_sce),
 )

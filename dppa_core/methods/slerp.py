@@ -105,6 +105,7 @@ METHOD = Method(
     paper="",
     summary="Walks from one model to another along the arc between their weights.",
     group="spherical",
+    home="Two models of one base, mixed.",
     parameters=SlerpParameters,
     combination=Combination(slerp, survey_slerp, keeps_zeros=True),
     check=check_ends,

@@ -33,6 +33,7 @@ METHOD = Method(
     paper="arXiv:2212.04089",
     summary="Adds the whole delta of every domain model, times its coefficient.",
     group="linear",
+    home="Few models whose tasks hardly meet; the first to try.",
     parameters=TaskArithmeticParameters,
     treat=task_arithmetic,
 )

@@ -158,6 +158,7 @@ METHOD = Method(
     summary="Keeps the largest delta entries of every model, elects a sign for each position, "
     "and averages the deltas that agree.",
     group="sign",
+    home="Models whose changes have opposite signs.",
     parameters=TiesParameters,
     combination=Combination(
         ties,

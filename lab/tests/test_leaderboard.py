@@ -127,7 +127,7 @@ def test_what_a_merge_adds_is_measured_against_the_sum(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_every_method_merges_all_three_at_a_fifth_or_at_its_defaults(method) -> None:  # type: ignore[no-untyped-def]
-    if method.name in ("slerp", "passthrough"):
+    if method.name in ("slerp", "nuslerp", "nearswap", "arcee_fusion", "passthrough"):
         return  # take fewer
     merge = entry(method)
     recipe = merge.recipes()["law"]

@@ -27,6 +27,7 @@ from dppa_core.tuning.search.search_loop import run_search
 from dppa_core.tuning.search.space import SearchParameter, parse_parameters, recipe_with
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, scored
+from tests.reference.method_cases import PAIRS
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
@@ -123,7 +124,7 @@ def test_settings_become_a_recipe() -> None:
     assert recipe_with(RECIPE, {"method": "dare", "rate": 0.7}).models[0].levels == (0.7,)
 
 
-OF_FEWER = ("slerp", "emr", "passthrough")
+OF_FEWER = (*PAIRS, "emr", "passthrough")
 
 
 @pytest.mark.parametrize("method", [m.name for m in METHODS if m.name not in OF_FEWER])

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
+from html import escape
 from typing import Any
 
 import gradio as gr
 
 from dppa_core.charts.tables import percent
+from dppa_core.methods.registry import METHODS
+from dppa_core.methods.shared.contract import GROUPS
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.tuning.advice.advice import TRY_RATE, Advice, ModelDeltaSize, advise
@@ -52,7 +55,17 @@ def build_advice() -> RunView:
             "DPPA it looks for signs of failure too. About 15 s a model.</p>",
             "advice-how",
         )
+        static(_homes(), "advice-homes")
         return build_run("advice", "Advise")
+
+
+def _homes() -> str:
+    """When each method is worth a try, by their ideas."""
+    texts = []
+    for group, title in GROUPS.items():
+        lines = [f"{method.title}: {method.home}" for method in METHODS if method.group == group]
+        texts.append(f'<p class="how"><b>{title}.</b> {escape(" ".join(lines))}</p>')
+    return "".join(texts)
 
 
 def advice_value(

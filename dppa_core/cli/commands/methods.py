@@ -42,8 +42,8 @@ number, or by layer or part as a coefficient: `{model: zoo:math, parameters: {de
 
 Below, a parameter is followed by its default and what is allowed.
 
-| method | | paper | what it does |
-| --- | --- | --- | --- |
+| method | | paper | what it does | worth a try for |
+| --- | --- | --- | --- | --- |
 """
 
 
@@ -88,7 +88,9 @@ def _allowed(item: dict[str, Any]) -> str:
 
 def methods_page() -> str:
     """The page of the documentation, in Markdown."""
-    rows = "".join(f"| `{m.name}` | {_kind(m)} | {_paper(m)} | {m.summary} |\n" for m in METHODS)
+    rows = "".join(
+        f"| `{m.name}` | {_kind(m)} | {_paper(m)} | {m.summary} | {m.home} |\n" for m in METHODS
+    )
     sections = [_section(method) for method in METHODS if fields(method.parameters)]
     return f"{_PAGE}{rows}\n" + "\n".join(sections)
 

@@ -42,6 +42,8 @@ class Method:
     """One sentence for people."""
     group: Group
     """Its idea, by which lists are ordered."""
+    home: str
+    """One line on when it is worth a try."""
     parameters: type[Any]
     """Frozen dataclass whose fields describe themselves (title, help, unit, range)."""
     treat: Callable[[Request, Any], Treatments] | None = None

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
 from dppa_core.methods.registry import METHODS
+from dppa_core.methods.shared.contract import GROUPS
 from dppa_core.recipes.yaml_text import recipe_hash
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import first_recipe
@@ -36,6 +37,10 @@ def test_every_method_is_offered_and_dppa_is_chosen(studio: Studio) -> None:
     studio.wait_exact(80)
     options = studio.page.locator("#method-choice option")
     assert sorted(options.all_text_contents()) == sorted(method.title for method in METHODS)
+    groups = studio.page.locator("#method-choice optgroup").evaluate_all(
+        "groups => groups.map((group) => group.label)"
+    )
+    assert sorted(groups) == sorted({GROUPS[method.group] for method in METHODS})
     assert studio.page.locator("#method-choice").input_value() == "dppa"
     assert studio.recipe == first_recipe()
     assert not studio.page.locator("#beforehand").is_visible()

@@ -21,9 +21,9 @@ EXTRA: Mapping[str, Mapping[str, Any]] = {"darex_q": {"q": 0.2}}
 """Parameters whose default does not fit this rate: the smallest q it allows. The paper finds q on
 held-out data; q divides the delta, so the searched coefficient covers it."""
 EMBEDDED = {name: f"zoo:{name}" for name in ("base", *DOMAINS)}
-DRAWN = ("dare", "dare_ties", "darex_q", "della")
+DRAWN = ("dare", "dare_ties", "darex_q", "della", "della_linear")
 """Methods that drop at random, with the recipe's seed."""
-MEANS = frozenset({"linear", "fisher", "regmean"})
+MEANS = frozenset({"linear", "fisher", "regmean", "multislerp", "karcher"})
 """Means of the models as in their papers: a common coefficient cancels, so nothing is chosen."""
 
 
