@@ -70,6 +70,7 @@ space-check: ## Start the app as a Space would, in an environment of its own, an
 
 test-mergekit: ## Merge tiny models of four families by mergekit itself and compare every weight (5 minutes; ARGS=qwen2 takes one)
 	@$(PY) scripts/test_mergekit.py $(ARGS)
+	@$(PY) scripts/test_mergekit_tokens.py
 
 test-cuda: ## Merge kernels and models on a CUDA device against the processor; they need such a device
 	@sh scripts/environment.sh test

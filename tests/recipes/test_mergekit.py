@@ -282,7 +282,7 @@ def test_a_recipe_that_cannot_be_read_says_why(
 
 def test_what_is_lost_is_said() -> None:
     text = mergekit("task_arithmetic", rest="parameters: {weight: 1}\ntokenizer_source: union")
-    assert "mergekit puts the mean of the others there" in read(text).notes[0]
+    assert not read(text).notes
     plain = read(text.replace("dtype: float32\n", "").replace("tokenizer_source: union", ""))
     assert plain.recipe.dtype == "base" and not plain.notes
     half = read(text.replace("dtype: float32", "dtype: bfloat16"))

@@ -25,7 +25,8 @@ from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
 # mergekit leaves lists by layer as they were, which transformers does not save at another depth
 transformers.PretrainedConfig.save_pretrained = lambda config, folder: None
-options = MergeOptions(copy_tokenizer=False, quiet=True, write_model_card=False)
+tokenizer = len(sys.argv) > 2
+options = MergeOptions(copy_tokenizer=tokenizer, quiet=True, write_model_card=False)
 for number in range(int(sys.argv[1])):
     config = MergeConfiguration.model_validate(yaml.safe_load(open(f"{number}.yaml")))
     run_merge(config, f"out{number}", options)
@@ -33,16 +34,17 @@ print(importlib.metadata.version("mergekit"))
 """
 
 
-def run_mergekit(python: Path, root: Path, texts: Sequence[str]) -> str:
+def run_mergekit(python: Path, root: Path, texts: Sequence[str], *, tokenizer: bool = False) -> str:
     """Merge each recipe of mergekit's into `root`/out0, out1, …; returns mergekit's version.
 
     Args:
         python: An interpreter of an environment with mergekit.
         root: The folder the recipes' model names are relative to.
+        tokenizer: True to write the tokenizer too.
     """
     for number, text in enumerate(texts):
         (root / f"{number}.yaml").write_text(text, "utf-8")
-    command = [str(python), "-c", RUN, str(len(texts))]
+    command = [str(python), "-c", RUN, str(len(texts)), *(["tokenizer"] if tokenizer else [])]
     process = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
     return process.stdout.split()[-1]
 

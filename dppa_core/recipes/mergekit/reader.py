@@ -255,17 +255,13 @@ def _vocabulary(data: Mapping[Any, Any], source: MergekitSource) -> str:
         rest = sorted(str(key) for key in tokenizer if key != "source")
         if rest:
             source.note(f"tokenizer: {', '.join(rest)} left out: rows have one rule here.")
-        tokenizer = tokenizer.get("source")
+        tokenizer = tokenizer.get("source", "union")
     choices = ("base", "union", *(model for model, _ in source.models))
     if tokenizer is None or tokenizer in ("base", stacked_models(source.base)[0]):
         return "base"
     if not isinstance(tokenizer, str) or tokenizer not in choices:
         source.note(f"tokenizer {shown(tokenizer)} is left out: it is none of the recipe's models.")
         return "base"
-    source.note(
-        "Where a model lacks a token of the base, mergekit puts the mean of the others there; here "
-        "its row is the base's."
-    )
     return tokenizer
 
 

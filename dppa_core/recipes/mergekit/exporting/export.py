@@ -136,9 +136,5 @@ def _vocabulary(
         notes.append("mergekit takes the chat template of the base; the recipe names another.")
     if recipe.vocabulary == "base":
         return {}
-    notes.append(
-        "Where a model lacks a token of the base, mergekit puts the mean of the others there; here "
-        "its row is the base's."
-    )
     owner = recipe.vocabulary
     return {"tokenizer_source": owner if owner == "union" else place(stacked_models(owner)[0])}
