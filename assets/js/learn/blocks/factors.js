@@ -1,5 +1,5 @@
 // Why a factor helps: the loss of right answers over the factor on what pruning kept, foretold and measured.
-import { html, put, three, two, percent, percent1, THIN } from "../../base/shapes.js";
+import { html, put, three, two, percent, THIN } from "../../base/shapes.js";
 import { select, lines } from "../charts.js";
 import { block } from "../frame.js";
 
@@ -36,7 +36,7 @@ block("loss-by-factor", ({ host, result }) => {
     x: { label: "factor on what is kept", low, high, step: STEP, text: times },
     slider: "Factor",
     at: 1,
-    how: "Up: loss of right answers, in nats per token; lower is better. Foretold from the unpruned model alone; "
+    how: "Up: loss of right answers, in nats (1.44 bits) per token; lower is better. Foretold: from the whole model; "
     + "measured on questions of the search split. Cost: this loss minus the unpruned model's; below 0, pruning helps. "
     + "The best factor has the least loss, which need not be the most right answers.",
     ...spec(),
@@ -47,16 +47,14 @@ block("loss-by-factor", ({ host, result }) => {
   function fill() {
     table.replaceChildren();
     const head = html("tr", {}, html("thead", {}, table)), body = html("tbody", {}, table);
-    for (
-      const text of ["pruned", "Σ d² kept", "cost, foretold", "cost, measured", "best factor, foretold",
-        "best factor, measured", "cost left with it", "accuracy without it",
-        "accuracy with it"]) html("th", { scope: "col" }, head, text);
+    for (const text of ["pruned", "right as pruned", "right with the factor", "best factor", "foretold", "cost",
+      "foretold"]) html("th", { scope: "col" }, head, text);
     for (const entry of places.filter((place) => place.domain === domain)) {
       const line = html("tr", {}, body);
       put(line, "aria-current", entry.rate === rate);
       html("th", { scope: "row" }, line, percent(entry.rate));
-      const cells = [percent(entry.energy), two(entry["foretold-cost"]), two(entry.cost), times(entry["foretold-best"]),
-        times(entry.best), two(entry.left), percent1(entry.without), percent1(entry.with)];
+      const cells = [percent(entry.without), percent(entry.with), times(entry.best), times(entry["foretold-best"]),
+        two(entry.cost), two(entry["foretold-cost"])];
       for (const text of cells) html("td", {}, line, text);
     }
   }
