@@ -3,7 +3,8 @@
     .venv/bin/python scripts/test_mergekit.py [FAMILY …]
 
 mergekit runs in out/mergekit-venv, which `scripts/mergekit.sh` makes. `make test` compares with
-recorded results of a Llama; this compares with the program itself, embeddings included. Left out
+recorded results of a Llama; this compares with the program itself, embeddings included. Methods
+that drop at random draw otherwise than mergekit: compared is what is alike for any draw. Left out
 are tensors that are 0 throughout at the start of a slerp: they have no angle to its end, so the way
 is a straight line here, and as at a right angle in mergekit.
 """
@@ -28,10 +29,17 @@ from dppa_core.recipes.mergekit.exporting.export import export_mergekit  # noqa:
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit  # noqa: E402
 from dppa_core.recipes.yaml_text import MergeRecipe  # noqa: E402
 from tests.helpers.families import random_model  # noqa: E402
-from tests.reference.mergekit_cases import LAYERS, NAMES, recipes, run_mergekit  # noqa: E402
+from tests.reference.mergekit_cases import (  # noqa: E402
+    LAYERS,
+    NAMES,
+    drawn,
+    recipes,
+    run_mergekit,
+)
 from tests.reference.mergekit_stacks import stacks  # noqa: E402
 
 PYTHON = ROOT / "out" / "mergekit-venv" / "bin" / "python"
+MANY_ELEMENTS = 64
 FAMILIES = ("llama", "qwen2", "mistral", "gemma2")
 
 
@@ -67,14 +75,45 @@ def compare(family: str, root: Path) -> int:
         folders = {model: str(root / model) for model in NAMES}
         recipe = renamed(import_mergekit(text, lambda model: tuple(shapes)).recipe, folders)
         merges += [(name, recipe, text), (f"{name}, exported", recipe, written(recipe))]
-    version = run_mergekit(PYTHON, root, [text for _, _, text in merges])
+    random = [(name, recipe, written(recipe)) for name, recipe in drawn(root).items()]
+    version = run_mergekit(PYTHON, root, [text for _, _, text in (*merges, *random)])
     differing = 0
     for number, (name, recipe, _) in enumerate(merges):
         worst, tensor = largest_difference(recipe, root / f"out{number}")
         differing += worst > 1e-5
         mark = "differs" if worst > 1e-5 else "equal"
         sys.stdout.write(f"{family}, {name}: {mark} ({worst:.1e}, {tensor}; mergekit {version})\n")
+    for number, (name, recipe, _) in enumerate(random, len(merges)):
+        worst, ours, theirs = drawn_difference(recipe, root / f"out{number}")
+        unlike = worst > 1e-4 or abs(ours - theirs) > 0.03
+        differing += unlike
+        sys.stdout.write(
+            f"{family}, {name}: {'differs' if unlike else 'alike'}, other draws (sums of |d| "
+            f"{worst:.1e}, kept {ours:.1%} here, {theirs:.1%} there; mergekit {version})\n"
+        )
     return differing
+
+
+def drawn_difference(recipe: MergeRecipe, folder: Path) -> tuple[float, float, float]:
+    """For tensors of many elements: the largest relative difference of a sum of |d|, and the shares
+    kept here and there."""
+    theirs, merger, sums, kept = read_folder(folder), open_merger(recipe), [0.0], []
+    base = read_folder(Path(recipe.base))
+    for name in merger.names():
+        dtype, shape, raw = merger.tensor(name)
+        if raw.size >= MANY_ELEMENTS:
+            ours = to_float32(raw, dtype).reshape(shape)
+            deltas = [(values - base[name]).astype(np.float64) for values in (ours, theirs[name])]
+            here, there = (np.abs(delta).sum() for delta in deltas)
+            sums.append(abs(here - there) / here)
+            kept.append([np.count_nonzero(delta) for delta in deltas] + [raw.size])
+    here, there, numel = np.sum(kept, axis=0)
+    return max(sums), here / numel, there / numel
+
+
+def read_folder(folder: Path) -> dict[str, np.ndarray]:
+    """All tensors of a checkpoint."""
+    return {k: v for file in folder.glob("*.safetensors") for k, v in load_file(file).items()}
 
 
 def written(recipe: MergeRecipe) -> str:
@@ -86,10 +125,7 @@ def written(recipe: MergeRecipe) -> str:
 
 def largest_difference(recipe: MergeRecipe, folder: Path) -> tuple[float, str]:
     """The largest difference of a weight relative to the tensor's largest, and its tensor."""
-    theirs: dict[str, np.ndarray] = {}
-    for file in folder.glob("*.safetensors"):
-        theirs |= load_file(file)
-    merger, worst = open_merger(recipe), (0.0, "all tensors")
+    theirs, merger, worst = read_folder(folder), open_merger(recipe), (0.0, "all tensors")
     for name in merger.names():
         if recipe.method == "slerp" and not merger.base.raw(name).any():
             theirs.pop(name)

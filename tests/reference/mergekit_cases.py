@@ -181,6 +181,23 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
     }
 
 
+def drawn(root: Path) -> dict[str, MergeRecipe]:
+    """Methods that drop at random, on one model; rescaled, it keeps each tensor's sum of |d|."""
+    model = DomainModel(str(root / NAMES[1]))
+    half = {"drop": 0.5, "semantics": "mergekit"}
+    narrow, wide = {"window": 0.0, "scale": 1.0}, {"window": 0.3, "scale": 1.0}
+    settings = {
+        "dare_ties": ("dare_ties", half),
+        "dare_linear": ("della_linear", half | narrow),
+        "della_linear": ("della_linear", half | wide),
+        "della": ("della", half | wide),
+    }
+    return {
+        name: MergeRecipe(str(root / "base"), (model,), method, values, dtype="float32")
+        for name, (method, values) in settings.items()
+    }
+
+
 GRADIENTS = """
 merge_method: {method}
 base_model: base

@@ -55,8 +55,9 @@ def build_advice() -> RunView:
             "DPPA it looks for signs of failure too. About 15 s a model.</p>",
             "advice-how",
         )
+        view = build_run("advice", "Advise")
         static(_homes(), "advice-homes")
-        return build_run("advice", "Advise")
+        return view
 
 
 def _homes() -> str:
@@ -64,8 +65,9 @@ def _homes() -> str:
     texts = []
     for group, title in GROUPS.items():
         lines = [f"{method.title}: {method.home}" for method in METHODS if method.group == group]
-        texts.append(f'<p class="how"><b>{title}.</b> {escape(" ".join(lines))}</p>')
-    return "".join(texts)
+        listed = "<br>".join(map(escape, lines))
+        texts.append(f'<p class="how"><b>{title}</b><br>{listed}</p>')
+    return "".join(texts).replace(" %", "\u202f%")
 
 
 def advice_value(

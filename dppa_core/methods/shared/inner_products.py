@@ -6,6 +6,7 @@ The result of such a method is a sum of the models, each times a share that foll
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import TypeAlias
 
 import numpy as np
@@ -38,17 +39,21 @@ def inner_products(tensor: Streamed, vectors: Vectors, along: str = "tensor") ->
 
     A tensor of one row is one vector, also along columns.
     """
-    parts = [_products(vectors(stack), AXES[along]) for stack in tensor.stacks()]
+    parts = (_products(vectors(stack), AXES[along]) for stack in tensor.stacks())
     if along == "row":
-        return np.concatenate(parts)
-    total: Products = np.sum(parts, axis=0)
+        return np.concatenate(list(parts))
+    total = reduce(np.add, parts)
     vector = along == "column" and len(total) == tensor.numel
     return np.asarray(total.sum(axis=0, keepdims=True) if vector else total)
 
 
 def _products(vectors: Float64[ndarray, "K rows columns"], axis: int | None) -> Products:
-    sums = [[(first * second).sum(axis=axis) for second in vectors] for first in vectors]
-    return np.asarray(np.moveaxis(np.array(sums), (0, 1), (-2, -1)))
+    models = range(len(vectors))
+    sums = {
+        (i, j): (vectors[i] * vectors[j]).sum(axis=axis) for i in models for j in models if i <= j
+    }
+    rows = [np.stack([sums[min(i, j), max(i, j)] for j in models], axis=-1) for i in models]
+    return np.stack(rows, axis=-2)
 
 
 def norms_of(products: Products) -> Shares:
