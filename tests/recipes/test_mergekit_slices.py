@@ -141,6 +141,14 @@ def test_one_model_twice_in_a_slice_cannot_be_written() -> None:
         export_mergekit(MergeRecipe("stack:a[0:2]", (DomainModel("stack:a[0:3]"),), "slerp"))
 
 
+def test_a_single_source_is_taken_as_it_is_where_the_method_can() -> None:
+    slices = only(of("b", 0, 2)), only(of("a", 2, 4), of("b", 2, 4))
+    made = recipe(sliced("slerp", *slices, more="base_model: a\nparameters: {t: 0.5}\n"))
+    assert (made.base, made.models[0].model) == ("stack:b[0:2],a[2:4]", "b")
+    with pytest.raises(NoCounterpart, match="sce has no weights"):
+        recipe(sliced("sce", *slices, more="base_model: a\n"))
+
+
 @pytest.mark.parametrize(
     ("slices", "message"),
     [

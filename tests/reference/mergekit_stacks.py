@@ -54,6 +54,12 @@ def stacks() -> dict[str, str]:
             _slice(("base", 1, 3), ("a", 1, 3), more="  parameters: {t: [0.2, 0.6]}\n"),
             more="base_model: base\n",
         ),
+        "task arithmetic, a slice of one source": _recipe(
+            "task_arithmetic",
+            _slice(("b", 1, 3, ", parameters: {weight: 0.5}"), ("base", 0, 2)),
+            _slice(("base", 1, 3)),
+            more="base_model: base\n",
+        ),
         "task arithmetic of slices": _recipe(
             "task_arithmetic",
             _slice(a, ("a", 1, 3, ", parameters: {weight: 0.5}"), ("b", 0, 2)),

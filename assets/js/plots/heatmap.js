@@ -98,7 +98,7 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
   }
 
   function colourbar(/** @type {number} */ width, /** @type {number} */ y) {
-    const steps = 40, from = left, span = width - left;
+    const steps = 40, from = LEFT, span = width - LEFT;
     for (let i = 0; i < steps; i++) {
       svg("rect",
         { x: px(from + (span * i) / steps), y, width: px(span / steps + 0.5), height: 8,

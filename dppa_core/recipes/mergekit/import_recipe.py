@@ -16,7 +16,8 @@ from dppa_core.recipes.mergekit.ignored import ignored_keys
 from dppa_core.recipes.mergekit.import_pruned import PRUNED
 from dppa_core.recipes.mergekit.import_turned import TURNED
 from dppa_core.recipes.mergekit.reader import MergekitSource, read_source
-from dppa_core.recipes.mergekit.targets import Importers, MethodHere
+from dppa_core.recipes.mergekit.slices import check_complete
+from dppa_core.recipes.mergekit.targets import FROM_THE_FIRST, Importers, MethodHere
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 _METHODS: Importers = {**PRUNED, **TURNED}
@@ -89,6 +90,8 @@ def _target(source: MergekitSource) -> MethodHere:
     keys, read = _METHODS[source.method]
     names = ", ".join(ignored_keys(source.data, keys))
     ignored = f"Ignored by mergekit too: {names}." if names else ""
+    if "weight" not in keys and source.method not in FROM_THE_FIRST:
+        source.problems.run(lambda: check_complete(source.models, source.method), None)
     target = source.problems.run(lambda: read(source), None) if source.models else None
     source.problems.check(ignored)
     if ignored:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from dppa_core.checkpoints.sources.references import LayerRange, layer_ranges, stack_reference
-from dppa_core.errors import InvalidRecipe, shown
+from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
 from dppa_core.pruning.module_groups import at_layer, layer_count, layer_of
 from dppa_core.pruning.tensor_names import before_blocks
 from dppa_core.recipes.checks import within
@@ -119,7 +119,7 @@ def stacked(slices: Sequence[Slice], base: str, *, deltas: bool, names: Names) -
         for model in (base, *part.sources):
             if model not in depths:
                 depths[model] = layer_count(names(model))
-        own = _base_of(part, base, depths)
+        own = _base_of(part, base, depths, deltas)
         bases.append(own)
         columns.append([
             source for name, source in part.sources.items() if not (deltas and name == own.model)
@@ -136,12 +136,31 @@ def stacked(slices: Sequence[Slice], base: str, *, deltas: bool, names: Names) -
     return StackedModels(_reference(bases, depths), tuple(models), _parts(slices, known))
 
 
-def _base_of(part: Slice, base: str, depths: Mapping[str, int]) -> LayerRange:
-    """The base's layers in a slice: those it names, else those of the first source's numbers."""
+def check_complete(models: Sequence[tuple[str, object]], method: str) -> None:
+    """Refuse a model that some slices do not name, for a method that weighs no models.
+
+    Raises:
+        NoCounterpart: such a model.
+    """
+    for model, parameters in models:
+        if isinstance(parameters, tuple) and any(own is _ABSENT for own in parameters):
+            raise NoCounterpart(
+                f"{model}: some slices have fewer sources than others; {method} has no weights, so "
+                "a model cannot be left out of some layers."
+            )
+
+
+def _base_of(part: Slice, base: str, depths: Mapping[str, int], deltas: bool) -> LayerRange:
+    """The base's layers in a slice: those it names, else those of the first source's numbers.
+
+    A single source is taken as it is.
+    """
     name = part.base or base
     first = next(iter(part.sources.values()))[0]
     if name in part.sources:
         return part.sources[name][0]
+    if deltas and len(part.sources) == 1:
+        return first
     return first._replace(model=name) if first.stop <= depths.get(name, 0) else first
 
 

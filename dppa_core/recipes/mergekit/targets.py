@@ -23,3 +23,6 @@ class MethodHere:
 
 Importers = Mapping[str, tuple[tuple[str, ...], Callable[[MergekitSource], MethodHere]]]
 """mergekit method -> its parameters, and the function that imports it."""
+
+FROM_THE_FIRST = ("slerp", "nearswap", "arcee_fusion")
+"""Methods of mergekit that go from their base to one other model; of two, the first is its base."""

@@ -12,8 +12,8 @@ from dppa_core.checkpoints.sources.references import stacked_models
 from dppa_core.errors import NoCounterpart
 from dppa_core.recipes.mergekit.exporting.export_methods import in_mergekit
 from dppa_core.recipes.mergekit.exporting.export_slices import RecipePart, parts_of_recipe
-from dppa_core.recipes.mergekit.exporting.export_turned import FROM_THE_FIRST
 from dppa_core.recipes.mergekit.exporting.method_in_mergekit import MethodInMergekit
+from dppa_core.recipes.mergekit.targets import FROM_THE_FIRST
 from dppa_core.recipes.yaml_text import MergeRecipe, RowDumper
 
 
@@ -94,7 +94,7 @@ def _slice(
     if ends:
         base = ranges[0]
     elif merge.from_base:
-        weighs = merge.method in FROM_THE_FIRST or "weight" in merge.models[0]
+        weighs = "weight" in merge.models[0]
         kept = [n for n, span in enumerate(ranges) if not weighs or span != base]  # has a delta
         ranges, own = [base, *(ranges[n] for n in kept)], [{}, *(own[n] for n in kept)]
     names = [span.model for span in ranges]

@@ -14,9 +14,6 @@ from dppa_core.recipes.mergekit.exporting.weights import (
 )
 from dppa_core.recipes.yaml_text import MergeRecipe
 
-FROM_THE_FIRST = ("slerp", "nearswap", "arcee_fusion")
-"""Methods of mergekit that go from their base to one other model; of two, the first is its base."""
-
 
 def _slerp(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     position = weight_of(recipe.models[-1], blocks, recipe.parameters["position"])
