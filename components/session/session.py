@@ -12,6 +12,7 @@ from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.pruning.partition import check_levels, even_levels
 from dppa_core.pruning.pruning_parameters import Override, PruningParameters
+from dppa_core.recipes.checks import CHOICES
 from dppa_core.recipes.recipe import DTYPES, HEADS
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
@@ -21,7 +22,7 @@ from .method_choice import DPPA, MethodChoice
 
 USUAL = PruningParameters()
 MOST_MODELS = 5
-SHARED_TEMPLATES = ("auto", "base")
+SHARED_TEMPLATES = CHOICES["chat_template"]
 MOST_OVERRIDES = 1000
 LONGEST_MODULE = 200
 

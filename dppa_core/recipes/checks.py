@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from dppa_core.checkpoints.sources.references import checked_reference
+from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName, shown
 from dppa_core.parameter_fields import check_keys, check_number
 from dppa_core.pruning.pruning_parameters import Override
@@ -14,7 +15,7 @@ from dppa_core.recipes.calibration import Calibration, calibration_from
 
 T = TypeVar("T")
 MAX_FACTOR = 100.0
-CHOICES = {"vocabulary": ("base", "union"), "chat_template": ("auto", "base")}
+CHOICES = {"vocabulary": ("base", "union"), "chat_template": ("auto", "base", *FORMATS)}
 """Key of a recipe -> allowed words besides the models; see `MergeRecipe`."""
 
 

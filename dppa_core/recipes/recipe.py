@@ -121,7 +121,8 @@ class MergeRecipe:
     vocabulary: str = "base"
     """Source of the tokens: base, union, or one of its models, by reference or index."""
     chat_template: str = "auto"
-    """Source of the template: base, one of its models, or auto, the first model with one."""
+    """Source of the template: base, one of its models, a format such as chatml, or auto, the first
+    model with one."""
     heads: str = "match"
     """Heads of the models, which must `match`; or `base`: where one differs, all are the base's."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jinja2 import Environment
 
 from dppa_core.errors import DamagedCheckpoint
 from dppa_core.merging.cards.card import model_card
@@ -111,8 +112,30 @@ def test_a_recipe_chooses_the_template(folders: tuple[Path, Path]) -> None:
     companions = beside(recipe(base, chat, chat_template=str(chat)))
     assert companions.origins.chat_template == f"of {chat}, as the recipe says"
     assert template(companions) == THEIRS
-    with pytest.raises(InvalidRecipe, match="chat_template must be auto, base, one of the models"):
+    with pytest.raises(
+        InvalidRecipe, match="chat_template must be auto, base, chatml, llama3, one of"
+    ):
         recipe(base, chat, chat_template="mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("chatml", "<|im_start|>user\nhi <|im_end|>\n<|im_start|>assistant\n"),
+        (
+            "llama3",
+            "<|start|><|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        ),
+    ],
+)
+def test_a_format_is_a_template_too(folders: tuple[Path, Path], name: str, text: str) -> None:
+    companions = beside(recipe(*folders, chat_template=name))
+    assert companions.origins.chat_template == f"{name}, as the recipe says"
+    assert f"The chat template {name} writes" in companions.warnings[0] and companions.changed
+    turns = [{"role": "user", "content": "hi "}]
+    written = Environment(trim_blocks=True).from_string(str(template(companions)))
+    assert written.render(messages=turns, bos_token="<|start|>", add_generation_prompt=True) == text
 
 
 def test_no_template_anywhere_is_said(tmp_path: Path) -> None:

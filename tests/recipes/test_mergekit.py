@@ -302,7 +302,10 @@ def test_whose_tokens_a_merge_has_is_read_and_written() -> None:
     vocabulary, notes = tokens_of("tokenizer: {source: else, pad_to_multiple_of: 64}")
     assert vocabulary == "base"
     assert "pad_to_multiple_of left out" in notes[0] and "'else' is left out" in notes[1]
-    assert "chat_template is left out" in tokens_of("chat_template: chatml")[1][0]
+    assert "'alpaca' is left out" in tokens_of("chat_template: alpaca")[1][0]
+    chat = read(mergekit("task_arithmetic", BOTH, "chat_template: chatml"))
+    assert chat.recipe.chat_template == "chatml" and not chat.notes
+    assert "chat_template: chatml" in export_mergekit(chat.recipe).text
     model = DomainModel("./math")
     for choice in ("union", "./math"):
         recipe = MergeRecipe("base", (model,), "task_arithmetic", vocabulary=choice)

@@ -10,7 +10,8 @@ const CHOICES = [
     now: controls.template,
     offered: (label) =>
       [["auto", "Automatic"], ["base", "The base's"],
-        ...controls.state.models.map(({ ref }) => [ref, `That of ${label(ref)}`])] },
+        ...controls.state.models.map(({ ref }) => [ref, `That of ${label(ref)}`]),
+        ["chatml", "ChatML"], ["llama3", "Llama 3"]] },
   { key: "dtype", name: "Number format of the merge",
       title: "Each number of the merge is rounded to this format. float32 keeps small changes that bfloat16 rounds "
       + "away, and takes twice the space.",

@@ -110,7 +110,8 @@ export const coefficientAt = ({ coefficient, curve }, layer) => {
 export const decides = (model) => model.on
   && (model.curve?.length ? model.curve.some((/** @type {any} */ [, x]) => x !== 0) : model.coefficient !== 0);
 // Whose chat template: that of a model that takes no part counts as auto.
-export const template = () => (state.template === "base" || isOn(state.template) ? state.template : "auto");
+export const template = () =>
+  (["base", "chatml", "llama3"].includes(state.template) || isOn(state.template) ? state.template : "auto");
 // Choices for own models that are not the usual ones, as they stand in the list of models.
 export const ownChoices = () =>
   byKey(ownControls.filter(({ key, default: usual }) => state[key] !== usual), ({ key }) => state[key]);

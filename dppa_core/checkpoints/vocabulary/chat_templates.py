@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,17 @@ EMBEDDED = (
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 """The chat template of the embedded models."""
+FORMATS = {
+    "chatml": "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+    "llama3": "{{ bos_token }}{% for message in messages %}"
+    "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' }}"
+    "{{ message['content'] | trim + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}"
+    "{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}",
+}
+"""Chat templates by the names of their formats, for models that have none."""
+_TOKEN = re.compile(r"<\|\w+\|>")
 _JINJA, _JSON, _SETTINGS = "chat_template.jinja", "chat_template.json", "tokenizer_config.json"
 
 
@@ -30,6 +42,11 @@ def read_template(folder: Path) -> str | list[Any] | None:
         if isinstance(template, (str, list)) and template:
             return template
     return None
+
+
+def tokens_of(name: str) -> tuple[str, ...]:
+    """The special tokens of a format."""
+    return tuple(sorted(set(_TOKEN.findall(FORMATS[name]))))
 
 
 def without_template(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -12,10 +12,20 @@ from typing import Any
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.folders.small_files import COMPANIONS, read_companion, read_object
 from dppa_core.checkpoints.vocabulary.alignment import Alignment
-from dppa_core.checkpoints.vocabulary.chat_templates import read_template, without_template
+from dppa_core.checkpoints.vocabulary.chat_templates import (
+    FORMATS,
+    read_template,
+    tokens_of,
+    without_template,
+)
 from dppa_core.checkpoints.vocabulary.rows import BASE, Target
 from dppa_core.checkpoints.vocabulary.token_ids import json_bytes, moved_ids, with_added
-from dppa_core.checkpoints.vocabulary.tokenizer_files import FAST, SETTINGS, tokenizer_folder
+from dppa_core.checkpoints.vocabulary.tokenizer_files import (
+    FAST,
+    SETTINGS,
+    read_vocabulary,
+    tokenizer_folder,
+)
 from dppa_core.checkpoints.vocabulary.tokens import examples
 from dppa_core.merging.cards.record import Origins
 
@@ -53,8 +63,8 @@ def companions_of(
 
     Args:
         names: References: of the base, then of the domain models.
-        chat_template: "base", a domain model's reference, or "auto": the first model that has one,
-            the base first. That model gives the generation settings too.
+        chat_template: "base", a domain model's reference, one of `FORMATS`, or "auto": the first
+            model that has one, the base first. That model gives the generation settings too.
 
     Raises:
         DamagedCheckpoint: a file cannot be read.
@@ -89,7 +99,8 @@ class _Sources:
             Origins(tokenizer, why, self._names[speaker]),
             tuple(self._warnings),
             changed=bool(
-                self._tokenizer or owner or speaker or added or folder != self._models[0].folder
+                (self._tokenizer or owner or speaker or added or self._template in FORMATS)
+                or folder != self._models[0].folder
             ),
         )
 
@@ -97,8 +108,12 @@ class _Sources:
         """The files of a tokenizer, with the tokens of a union and the template of its owner."""
         files = {n: read_companion(folder / n) for n in COMPANIONS if (folder / n).is_file()}
         files.pop(_GENERATION, None)
+        if self._template in FORMATS:
+            files = self._with_format(without_template(files), folder)
         if self._target is not None and self._target.added:
             files = with_added(files, self._target, self._definitions(self._target))
+        if self._template in FORMATS:
+            return files
         source = None if owner is None else self._template_folder(owner)
         if owner is None or source is None:
             return files if read_template(folder) is None else without_template(files)
@@ -109,6 +124,19 @@ class _Sources:
         files[SETTINGS] = json_bytes({**settings, "chat_template": template})
         self._check_template(owner, template)
         return files
+
+    def _with_format(self, files: dict[str, bytes], folder: Path) -> dict[str, bytes]:
+        """The files with the template of a format; warns of tokens that the merge lacks."""
+        vocabulary = self._target.vocabulary if self._target else read_vocabulary(folder)
+        lost = [t for t in tokens_of(self._template) if vocabulary and t not in vocabulary.ids]
+        if lost:
+            self._warnings.append(
+                f"The chat template {self._template} writes {examples(lost)}, which the merged "
+                "vocabulary lacks: text will be cut into other tokens there."
+            )
+        settings = json.loads(files.get(SETTINGS, b"{}"))
+        template = FORMATS[self._template]
+        return {**files, SETTINGS: json_bytes({**settings, "chat_template": template})}
 
     def _folder(self, index: int) -> Path:
         checkpoint = self._models[index]
@@ -123,6 +151,8 @@ class _Sources:
         """Index of the chat template's model, and a description of it."""
         if tokenizer_folder(self._models[self._tokenizer].folders) is None:
             return None, f"none: {self._names[self._tokenizer]} has no tokenizer"
+        if self._template in FORMATS:
+            return None, f"{self._template}, as the recipe says"
         if self._template != "auto":
             index = 0 if self._template == "base" else self._names.index(self._template, 1)
             if self._template_folder(index):

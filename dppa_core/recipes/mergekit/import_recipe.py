@@ -15,6 +15,7 @@ from dppa_core.recipes.mergekit.documents import read_recipes
 from dppa_core.recipes.mergekit.ignored import ignored_keys
 from dppa_core.recipes.mergekit.import_pruned import PRUNED
 from dppa_core.recipes.mergekit.import_turned import TURNED
+from dppa_core.recipes.mergekit.output_keys import read_output
 from dppa_core.recipes.mergekit.reader import MergekitSource, read_source
 from dppa_core.recipes.mergekit.slices import check_complete
 from dppa_core.recipes.mergekit.targets import FROM_THE_FIRST, Importers, MethodHere
@@ -64,6 +65,7 @@ def import_document(
     source = read_source(data, cache(names), _METHODS)
     if repeated:
         source.note(f"Repeated keys: {', '.join(repeated)}. The last counts, as in mergekit.")
+    output = read_output(source)
     target = _target(source)
     settings = target.separate or [{}] * len(source.models)
     models = tuple(
@@ -72,14 +74,7 @@ def import_document(
             source.models, target.coefficients, settings, strict=True
         )
     )
-    recipe = MergeRecipe(
-        source.base,
-        models,
-        target.method,
-        target.parameters,
-        dtype=source.dtype,
-        vocabulary=source.vocabulary,
-    )
+    recipe = MergeRecipe(source.base, models, target.method, target.parameters, **output)
     return Imported(recipe, tuple(source.notes))
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from dppa_core.checkpoints.sources.references import stacked_models
 from dppa_core.errors import InvalidRecipe, NoCounterpart, closest, shown
 from dppa_core.parameter_fields import is_number
 from dppa_core.pruning.coefficients import Coefficient, coefficient_from
@@ -21,13 +20,10 @@ from dppa_core.recipes.mergekit.values import (
     read_setting,
 )
 
-_DTYPES = ("bfloat16", "float16", "float32")
 _WITHOUT_BASE = ("linear", "karcher", "passthrough")
 """Methods whose base is a model like the others; if none is named, the first stands for it."""
 _BASE_OR_NOT = ("nuslerp", "multislerp")
 """Methods that turn the models themselves if no base is named."""
-_IN_FLOAT32 = ("slerp", "passthrough")
-"""Methods that mergekit computes in float32, whatever `dtype` says, or not at all."""
 ModelParameters = Parameters | tuple[Parameters, ...]
 """Of one model; with slices, in each of them."""
 Models = tuple[tuple[str, ModelParameters], ...]
@@ -51,8 +47,6 @@ class MergekitSource:
     """With slices, the tensors of each."""
     assumes_names: bool = False
     """True if no tensor of any model is known, so that names are those of a Llama."""
-    dtype: str = "base"
-    vocabulary: str = "base"
     data: Mapping[Any, Any] = field(default_factory=dict)
     """All keys of the recipe."""
     problems: Problems = field(default_factory=Problems)
@@ -186,13 +180,6 @@ def read_source(
     )
     everyone = [base, *dict(listed), *(model for part in slices for model in part.sources)]
     source.assumes_names = not any(map(names, everyone))
-    source.dtype = problems.run(lambda: _dtype(data, source), "base")
-    source.vocabulary = _vocabulary(data, source)
-    if data.get("chat_template") not in (None, "auto"):
-        source.note(
-            "chat_template is left out: it is the base's here, or that of the first model that has "
-            "one."
-        )
     return source
 
 
@@ -248,23 +235,6 @@ def _base(data: Mapping[Any, Any], method: str, first: str, needed: bool) -> str
     return first
 
 
-def _vocabulary(data: Mapping[Any, Any], source: MergekitSource) -> str:
-    """The source of the tokenizer, from `tokenizer` or the older `tokenizer_source`."""
-    tokenizer = data.get("tokenizer", data.get("tokenizer_source"))
-    if isinstance(tokenizer, Mapping):
-        rest = sorted(str(key) for key in tokenizer if key != "source")
-        if rest:
-            source.note(f"tokenizer: {', '.join(rest)} left out: rows have one rule here.")
-        tokenizer = tokenizer.get("source", "union")
-    choices = ("base", "union", *(model for model, _ in source.models))
-    if tokenizer is None or tokenizer in ("base", stacked_models(source.base)[0]):
-        return "base"
-    if not isinstance(tokenizer, str) or tokenizer not in choices:
-        source.note(f"tokenizer {shown(tokenizer)} is left out: it is none of the recipe's models.")
-        return "base"
-    return tokenizer
-
-
 def _models(content: Mapping[Any, Any]) -> Models:
     listed = content.get("models")
     if not isinstance(listed, list) or not listed:
@@ -278,18 +248,3 @@ def _models(content: Mapping[Any, Any]) -> Models:
         # mergekit takes a model that is listed twice once, with the first value of each parameter
         models[reference] = {**parameters, **models.get(reference, {})}
     return tuple(models.items())
-
-
-def _dtype(data: Mapping[Any, Any], source: MergekitSource) -> str:
-    computed, written = (
-        str(data.get(key) or "").removeprefix("torch.") for key in ("dtype", "out_dtype")
-    )
-    for dtype in (computed, written):
-        if dtype not in ("", *_DTYPES):
-            raise NoCounterpart(f"dtype {shown(dtype)}: allowed are {', '.join(_DTYPES)}.")
-    if computed not in ("", "float32") and source.method not in _IN_FLOAT32:
-        source.note(
-            f"mergekit computes in {computed} where the recipe says so; here sums are float32 and "
-            "rounded once."
-        )
-    return written or computed or "base"

@@ -9,6 +9,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TypeVar
 
+from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.evaluation.side_by_side import domains_of
@@ -72,7 +73,7 @@ def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
     method, parameters = recipe.method, recipe.parameters
     if recipe.prune is not None:
         method, parameters = recipe.prune.method, recipe.prune.parameters
-    possible = ("base", "union", "auto", model.model)
+    possible = ("base", "union", "auto", *FORMATS, model.model)
     return replace(
         recipe,
         models=(replace(model, coefficient=1.0),),

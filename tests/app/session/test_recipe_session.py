@@ -44,6 +44,7 @@ def test_a_recipe_of_the_page_comes_back_as_the_same_merge(session: Session) -> 
         recipe(method="dare", models="[{model: zoo:math, levels: [0.9]}]"),
         recipe(method="ties", prune="{method: dppa, strength: 0.2, k_layer: 4}"),
         recipe(chat_template="base"),
+        recipe(chat_template="chatml"),
         recipe(dtype="float32"),
         recipe(dtype="bfloat16"),
         recipe(heads="base"),

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from dppa_core.checkpoints.sources.references import stacked_models
+from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS
 from dppa_core.errors import NoCounterpart
 from dppa_core.recipes.mergekit.exporting.export_methods import in_mergekit
 from dppa_core.recipes.mergekit.exporting.export_slices import RecipePart, parts_of_recipe
@@ -132,9 +133,14 @@ def _vocabulary(
     """The tokenizer source if it is not the base; differences go into the notes."""
     if recipe.heads == "base":
         notes.append("mergekit has no `heads: base`: it stops at heads that differ.")
-    if recipe.chat_template not in ("auto", "base"):
+    template: dict[str, Any] = {}
+    if recipe.chat_template in FORMATS:
+        template = {"chat_template": recipe.chat_template}
+    elif recipe.chat_template not in ("auto", "base"):
         notes.append("mergekit takes the chat template of the base; the recipe names another.")
     if recipe.vocabulary == "base":
-        return {}
+        return template
     owner = recipe.vocabulary
-    return {"tokenizer_source": owner if owner == "union" else place(stacked_models(owner)[0])}
+    return template | {
+        "tokenizer_source": owner if owner == "union" else place(stacked_models(owner)[0])
+    }

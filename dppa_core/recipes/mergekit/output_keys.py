@@ -1,0 +1,81 @@
+"""What a mergekit recipe says of the merged model: its dtype, tokenizer and chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+from dppa_core.checkpoints.sources.references import stacked_models
+from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS
+from dppa_core.errors import NoCounterpart, shown
+from dppa_core.recipes.mergekit.reader import MergekitSource
+
+_DTYPES = ("bfloat16", "float16", "float32")
+_IN_FLOAT32 = ("slerp", "passthrough")
+"""Methods that mergekit computes in float32, whatever `dtype` says, or not at all."""
+
+
+class OutputKeys(TypedDict):
+    """Fields of our recipe."""
+
+    dtype: str
+    vocabulary: str
+    chat_template: str
+
+
+def read_output(source: MergekitSource) -> OutputKeys:
+    """The keys of the merged model; what is left out becomes a note."""
+    return {
+        "dtype": source.problems.run(lambda: _dtype(source), "base"),
+        "vocabulary": _vocabulary(source),
+        "chat_template": _chat_template(source),
+    }
+
+
+def _dtype(source: MergekitSource) -> str:
+    computed, written = (
+        str(source.data.get(key) or "").removeprefix("torch.") for key in ("dtype", "out_dtype")
+    )
+    for dtype in (computed, written):
+        if dtype not in ("", *_DTYPES):
+            raise NoCounterpart(f"dtype {shown(dtype)}: allowed are {', '.join(_DTYPES)}.")
+    if computed not in ("", "float32") and source.method not in _IN_FLOAT32:
+        source.note(
+            f"mergekit computes in {computed} where the recipe says so; here sums are float32 and "
+            "rounded once."
+        )
+    return written or computed or "base"
+
+
+def _vocabulary(source: MergekitSource) -> str:
+    """The source of the tokenizer, from `tokenizer` or the older `tokenizer_source`."""
+    tokenizer = source.data.get("tokenizer", source.data.get("tokenizer_source"))
+    if isinstance(tokenizer, Mapping):
+        rest = sorted(str(key) for key in tokenizer if key != "source")
+        if rest:
+            source.note(f"tokenizer: {', '.join(rest)} left out: rows have one rule here.")
+        tokenizer = tokenizer.get("source", "union")
+    choices = ("base", "union", *(model for model, _ in source.models))
+    if tokenizer is None or tokenizer in ("base", stacked_models(source.base)[0]):
+        return "base"
+    if not isinstance(tokenizer, str) or tokenizer not in choices:
+        source.note(f"tokenizer {shown(tokenizer)} is left out: it is none of the recipe's models.")
+        return "base"
+    return tokenizer
+
+
+def _chat_template(source: MergekitSource) -> str:
+    name = source.data.get("chat_template")
+    if name == "llama3":
+        source.note(
+            "mergekit's template llama3 writes a line end behind each message; here, as in "
+            "Llama 3's own, there is none."
+        )
+    if isinstance(name, str) and name in FORMATS:
+        return name
+    if name not in (None, "", "auto"):
+        source.note(
+            f"chat_template {shown(name)} is left out: it is the base's here, or that of the first "
+            f"model that has one. Known by name are {', '.join(FORMATS)}."
+        )
+    return "auto"
