@@ -64,6 +64,9 @@ _MERGEKIT: dict[str, dict[str, Any]] = {
     "breadcrumbs": {"weight": 0.3, "density": 0.25, "gamma": 0.01},
     "della": {"weight": [0.3, 0.5], "density": 0.5, "epsilon": 0.1},
     "sce": {},
+    "nuslerp": {"weight": 0.3},
+    "karcher": {},
+    "ramplus_tl": {},
 }
 """Method -> parameters of a model."""
 

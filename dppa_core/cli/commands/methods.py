@@ -18,8 +18,8 @@ Written by `dppa methods --markdown > docs/methods.md`. A recipe names a method 
 sets its parameters by `parameters:`. Defaults are those of the papers, or of their authors'
 programs, where these name one. Ours are: `ties` and `other_tensors` of methods that prune (though
 DARE prunes everything in its paper); `q` of `darex_q` and `threshold` and `scale` of `consensus`,
-which the papers find on held-out data; `position` of `slerp`. The methods from `model_stock` on are
-computed as by mergekit, with its defaults; the drop rates of `della_linear` are those of `della`.
+which the papers find on held-out data; `position` of `slerp`; the drop of `della_linear`. Methods
+from `model_stock` on are mergekit's.
 
 A method that *prunes* takes pruning rates (`levels`) and factors (`amplification`) for every domain
 model. It may come before one that *combines* deltas: `prune: dppa`, or
@@ -37,13 +37,13 @@ Equal coefficients in `linear` make a uniform soup; `dppa soup` makes the
 [greedy one](guides/coefficients.md) of the same paper, which was made for several runs of one task:
 of models of different domains it may leave one out, as finance of the embedded models.
 
-Where a model may have its own value of a parameter, it stands in the entry of that model, as a
-number, or by layer or part as a coefficient: `{model: zoo:math, parameters: {density: 0.3}}`.
+*By model too*: a model may have its own value, a number, or by layer or part as a coefficient:
+`{model: zoo:math, parameters: {density: 0.3}}`.
 
 Below, a parameter is followed by its default and what is allowed.
 
-| method | | paper | what it does | worth a try for |
-| --- | --- | --- | --- | --- |
+| method | | paper | what it does |
+| --- | --- | --- | --- |
 """
 
 
@@ -62,14 +62,14 @@ def methods(
 def _described(method: Method) -> str:
     values = method_values(method)
     lines = [f"{method.name}: {method.title}{f' ({method.paper})' if method.paper else ''}"]
-    lines.append(f"  {method.summary}")
+    lines += [f"  {method.summary}", f"  For: {method.home}"]
     lines += [f"  {item['name']} {_setting(item)}" for item in values["parameters"]]
     return "\n".join(lines)
 
 
 def _setting(item: dict[str, Any]) -> str:
-    own = " A model may have its own." if item.get("own") else ""
-    return f"= {_default(item)}, {_allowed(item)}. {item['help']}{own}"
+    own = ", by model too" if item.get("own") else ""
+    return f"= {_default(item)}, {_allowed(item)}{own}. {item['help']}"
 
 
 def _default(item: dict[str, Any]) -> str:
@@ -88,10 +88,9 @@ def _allowed(item: dict[str, Any]) -> str:
 
 def methods_page() -> str:
     """The page of the documentation, in Markdown."""
-    rows = "".join(
-        f"| `{m.name}` | {_kind(m)} | {_paper(m)} | {m.summary} | {m.home} |\n" for m in METHODS
-    )
-    sections = [_section(method) for method in METHODS if fields(method.parameters)]
+    rows = "".join(f"| `{m.name}` | {_kind(m)} | {_paper(m)} | {m.summary} |\n" for m in METHODS)
+    earlier: dict[str, str] = {}
+    sections = [_section(method, earlier) for method in METHODS if fields(method.parameters)]
     return f"{_PAGE}{rows}\n" + "\n".join(sections)
 
 
@@ -106,8 +105,12 @@ def _paper(method: Method) -> str:
     return f"[{number}]({paper_address(method)})" if number else "–"
 
 
-def _section(method: Method) -> str:
-    lines = [
-        f"- `{item['name']}` {_setting(item)}\n" for item in method_values(method)["parameters"]
-    ]
+def _section(method: Method, earlier: dict[str, str]) -> str:
+    """A method's parameters; a text that an `earlier` method has is not repeated."""
+    lines = []
+    for item in method_values(method)["parameters"]:
+        first = earlier.setdefault(item["help"], method.name)
+        if first != method.name:
+            item = {**item, "help": f"As in `{first}`."}
+        lines.append(f"- `{item['name']}` {_setting(item)}\n")
     return f"## {method.title} (`{method.name}`)\n\n{''.join(lines)}"
