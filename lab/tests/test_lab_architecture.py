@@ -39,7 +39,7 @@ DECLARED = {
         "profiling": "profile",
         "pruning": "coefficients delta_profile delta_size density floats partition plan "
         "pruning_parameters",
-        "recipes": "calibration differences yaml_text",
+        "recipes": "calibration differences plain_yaml yaml_text",
         "system": "atomic_folders byte_sizes folder_cache machine threads",
         "tasks": "finance intervals items law math own_items",
         "tuning.adamerging": "adamerge settings texts",

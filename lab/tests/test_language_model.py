@@ -115,6 +115,7 @@ def test_a_written_adapter_opens_as_the_model_that_was_trained(
     np.testing.assert_allclose(written, learned, atol=0.01 * np.abs(learned).max())
 
 
+@pytest.mark.long
 def test_mixed_training_keeps_float32_weights_near_those_of_float32(tmp_path: Path) -> None:
     stage = replace(TUNINGS["full"], steps=2, batch=4).stage("law", 0)
     trained = {}

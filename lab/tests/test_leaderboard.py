@@ -262,6 +262,7 @@ def test_the_loss_is_that_of_the_right_answers(
     assert MergeExaminer(None, 4).loss("zoo:law", "law") == loss, "remembered to the last bit"
 
 
+@pytest.mark.long
 def test_another_set_is_merged_and_named(
     cache: Path, tmp_path: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def arguments(
 
 
 @pytest.mark.long
+@pytest.mark.long
 def test_a_set_larger_than_the_budget_gives_the_same_figures(
     dppa: Command, tmp_path: Path, arguments: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

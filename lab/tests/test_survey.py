@@ -251,6 +251,7 @@ def test_break_points_stand_beside_those_of_the_shrunk_delta() -> None:
     assert break_figures(records[:2]) == {}, "two bases give no interval"
 
 
+@pytest.mark.long
 def test_rules_are_tested_on_a_model_of_another_size_and_not_fitted_to_it() -> None:
     here = [broken(seed, keeps, keeps) for seed, keeps in enumerate((LATE, SOON) * 2)]
     both = survey_figures([*here, broken(9, LATE, LATE, size="smollm2")])
