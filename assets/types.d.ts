@@ -34,6 +34,8 @@ interface DomainModel {
   coefficient: number;
   /** Coefficient by layer; without it `coefficient` is used. */
   curve?: Curve;
+  /** Coefficient by part of the layers, from a recipe, as JSON; used if it is there. */
+  parts?: string;
 }
 
 /** A whole session as links and presets hold it: `state_of` in components/session/state.py. */

@@ -16,6 +16,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from .curve import points_through
 from .fields import COEFFICIENT, FACTOR, MOST_PARTITIONS, PRUNING_SETTINGS
 from .method_choice import DPPA, MethodChoice
+from .parts import parts_text
 from .session import MOST_MODELS, ModelChoice, Session
 from .state import session_from_state, state_of
 
@@ -89,8 +90,7 @@ def _beyond_model(model: DomainModel) -> Iterator[str]:
         )
     if model.parameters:
         yield f"{model.model} has settings of its own, and here all models have the method's"
-    if isinstance(model.coefficient, tuple):
-        yield f"{model.model} has a coefficient for parts of layers, and here only by layer"
+    if isinstance(model.coefficient, tuple):  # shown as text
         return
     low, high, _ = COEFFICIENT
     numbers = model.coefficient
@@ -164,6 +164,6 @@ def _model(model: DomainModel, layers: int) -> ModelChoice:
     numbers = model.coefficient
     if isinstance(numbers, Mapping):
         return ModelChoice(model.model, curve=points_through(_every_layer(numbers, layers)))
-    if isinstance(numbers, tuple):  # refused before
-        raise InvalidValue(f"{model.model}: a coefficient for parts.")
+    if isinstance(numbers, tuple):
+        return ModelChoice(model.model, parts=parts_text(numbers))
     return ModelChoice(model.model, coefficient=numbers)

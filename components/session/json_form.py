@@ -64,9 +64,9 @@ def _finite(text: str) -> float:
 
 
 def models_from_json(value: object) -> dict[str, Any]:
-    """Read {"base", "models": [{"ref", "on", "coefficient", "curve": [[layer, number], …]}],
-    "template", "dtype", "heads"} as keyword arguments of Session. Without a curve the coefficient
-    is used; the chat template of a model that is not listed becomes "auto"."""
+    """Read {"base", "models": [{"ref", "on", "coefficient", "curve": [[layer, number], …],
+    "parts"}], "template", "dtype", "heads"} as keyword arguments of Session. Without a curve and
+    parts the coefficient is used; the template of a model that is not listed becomes "auto"."""
     data = _mapping(value, "The list of models")
     rows = data.get("models")
     if not isinstance(rows, list) or len(rows) > MOST_MODELS:
@@ -162,7 +162,8 @@ def _model(row: object) -> ModelChoice:
             f"got {shown(curve)}."
         )
     on = data.get("on") is not False
-    return ModelChoice(reference, on, data.get("coefficient"), tuple(curve))  # type: ignore[arg-type]
+    parts = data.get("parts") or ""
+    return ModelChoice(reference, on, data.get("coefficient"), tuple(curve), parts)  # type: ignore[arg-type]
 
 
 def _factors(row: object) -> tuple[float, ...]:
@@ -179,6 +180,7 @@ def models_json(session: Session) -> dict[str, Any]:
     rows = [
         {"ref": model.reference, "on": model.on, "coefficient": model.coefficient}
         | ({"curve": [list(point) for point in model.curve]} if model.curve else {})
+        | ({"parts": model.parts} if model.parts else {})
         for model in session.models
     ]
     changed = {

@@ -19,6 +19,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 from .curve import Curve, checked_curve, level_of, numbers_along
 from .fields import COEFFICIENT, MOST_PARTITIONS, PRUNING_SETTINGS, SLIDERS, Control
 from .method_choice import DPPA, MethodChoice
+from .parts import parts_coefficient
 
 USUAL = PruningParameters()
 MOST_MODELS = 5
@@ -43,10 +44,14 @@ class ModelChoice:
     curve: Curve = ()
     """Coefficient by layer as (layer, coefficient) points; if empty, `coefficient` is used. A flat
     curve becomes that number."""
+    parts: str = ""
+    """Coefficient by part of the layers, as `parts_text` writes it; used if not empty."""
 
     def __post_init__(self) -> None:
         name, (low, high, _) = f"Coefficient of {self.reference}", COEFFICIENT
         object.__setattr__(self, "coefficient", check_number(name, self.coefficient, low, high))
+        if self.parts:
+            parts_coefficient(name, self.parts)  # checked
         if self.curve:
             curve = checked_curve(name, self.curve, low, high)
             level = level_of(curve)
@@ -57,12 +62,16 @@ class ModelChoice:
 
     @property
     def weight(self) -> Coefficient:
-        """The coefficient in use: a number, or layer -> number."""
+        """The coefficient in use: a number, layer -> number, or parts."""
+        if self.parts:
+            return parts_coefficient(self.reference, self.parts)
         return numbers_along(self.curve) if self.curve else self.coefficient
 
     @property
     def decides(self) -> bool:
         """True if it changes the merge."""
+        if self.parts:
+            return self.on
         return self.on and any(value for _, value in self.curve or ((0, self.coefficient),))
 
 

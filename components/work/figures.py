@@ -134,7 +134,7 @@ def choices_json(session: Session) -> dict[str, Any]:
 
 def _weight(model: ModelChoice) -> Any:
     """The coefficient in use: a number, or the points of its curve."""
-    return [list(point) for point in model.curve] if model.curve else model.coefficient
+    return model.parts or [list(point) for point in model.curve] or model.coefficient
 
 
 def whole_json(session: Session) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 // Each change goes to the state (the next frame draws it) and to the server.
 import { html, say, put as write, level, valueText } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
-import { curvesOf, curveButton, curveEditor } from "../session/curve.js";
+import { curvesOf, curveButton, curveEditor, partsInWords } from "../session/curve.js";
 import { ownChoices } from "./own_choices.js";
 import { paint, redraw, part, server } from "../session/parts.js";
 
@@ -104,13 +104,16 @@ part("models", ({ host, get, put, watch, trigger }) => {
       value: model.coefficient, onMove: (coefficient) => update(model.ref, { coefficient }),
     });
     const editor = curveEditor(root, { name, onMove: (curve) => curves.move(model.ref, curve) });
+    const parts = html("p", { class: "how", hidden: "" }, root), partsText = html("span", {}, parts);
+    html("button", { type: "button", class: "remove one-number" }, parts, "One number instead")
+      .addEventListener("click", () => { update(model.ref, { parts: "" }); fill(); });
     byLayer.addEventListener("click", () => {
       curves.toggle(model.ref, lastLayer(model.ref));
       fill();
     });
     box.addEventListener("change", () => update(model.ref, { on: box.checked }));
     cross.addEventListener("click", () => remove(model.ref));
-    return { root, box, cross, control, editor, byLayer };
+    return { root, box, cross, control, editor, byLayer, parts, partsText };
   }
   function fill() {
     const { models } = controls.state;
@@ -121,7 +124,7 @@ part("models", ({ host, get, put, watch, trigger }) => {
       rows = new Map(models.map((model) => [model.ref, row(model)]));
     }
     for (const model of models) {
-      const { root, box, cross, control, editor, byLayer } = rows.get(model.ref);
+      const { root, box, cross, control, editor, byLayer, parts, partsText } = rows.get(model.ref);
       if (root.dataset.colour !== colour(model.ref)) {
         root.dataset.colour = colour(model.ref);
         root.style.setProperty("--model", colour(model.ref));
@@ -132,10 +135,12 @@ part("models", ({ host, get, put, watch, trigger }) => {
       cross.hidden = models.length < 2;
       const curve = curves.shown(model);
       control.show(model.coefficient);
-      control.box.hidden = curve.length > 0;
+      control.box.hidden = curve.length > 0 || Boolean(model.parts);
+      parts.hidden = !model.parts;
+      say(partsText, model.parts ? `Coefficient by part, from the recipe: ${partsInWords(model.parts)}. ` : "");
       editor.show(curve, lastLayer(model.ref));
       write(byLayer, "aria-pressed", curve.length > 0);
-      byLayer.hidden = lastLayer(model.ref) < 1;
+      byLayer.hidden = lastLayer(model.ref) < 1 || Boolean(model.parts);
     }
     const origin = controls.state.base === "zoo:base" ? "embedded"
       : { "zoo:": "fetched", "hub:": "Hub", "stac": "stack" }[controls.state.base.slice(0, 4)] ?? "folder";

@@ -97,7 +97,7 @@ export const pruner = () => {
 export const shows = () => (staged() ? "plan" : method().shows);
 // A coefficient is a number, or a curve of [layer, number] points.
 /** @param {DomainModel} model */
-export const weight = (model) => (model.curve?.length ? model.curve : model.coefficient);
+export const weight = (model) => model.parts || (model.curve?.length ? model.curve : model.coefficient);
 /** @param {any} options @param {number} layer */
 export const coefficientAt = ({ coefficient, curve }, layer) => {
   if (!curve?.length) return coefficient;
@@ -107,8 +107,8 @@ export const coefficientAt = ({ coefficient, curve }, layer) => {
   return first + ((layer - low) / (high - low)) * (last - first);
 };
 /** @param {DomainModel} model */
-export const decides = (model) => model.on
-  && (model.curve?.length ? model.curve.some((/** @type {any} */ [, x]) => x !== 0) : model.coefficient !== 0);
+export const decides = (model) => model.on && (Boolean(model.parts)
+  || (model.curve?.length ? model.curve.some((/** @type {any} */ [, x]) => x !== 0) : model.coefficient !== 0));
 // Whose chat template: that of a model that takes no part counts as auto.
 export const template = () =>
   (["base", "chatml", "llama3"].includes(state.template) || isOn(state.template) ? state.template : "auto");

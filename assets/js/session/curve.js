@@ -45,6 +45,16 @@ export const curvesOf = (modelOf, update) => {
   };
 };
 
+// A coefficient by part of the layers in words: "self_attn 0, 0.5, 1; the rest 0.5".
+const MOST_NUMBERS = 6;
+/** @param {string} parts */
+export const partsInWords = (parts) => JSON.parse(parts).map((/** @type {any} */ { part, value }) => {
+  const numbers = typeof value === "number" ? [value] : Object.values(value);
+  const words = numbers.map((x) => String(Number(x.toPrecision(3))));
+  if (words.length > MOST_NUMBERS) words.splice(MOST_NUMBERS - 2, words.length - MOST_NUMBERS + 1, "…");
+  return `${part ?? "the rest"} ${words.join(", ")}`;
+}).join("; ");
+
 // The button that switches between number and curve.
 /** @param {Element} parent @param {string} who */
 export const curveButton = (parent, who) => {

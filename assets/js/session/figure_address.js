@@ -71,7 +71,7 @@ export function figureAddress(figure, question, { strengths, models, methods }) 
   const nameOf = (/** @type {string} */ ref) => ref.replace(/^zoo:/, "");
   const fits = methods.includes(method) && state.linked && !state.shares.length
     && (method !== "dppa" || strengths.includes(state.strength))
-    && chosen.every(({ ref, curve }) => models.includes(nameOf(ref)) && !curve?.length);
+    && chosen.every(({ ref, curve, parts }) => models.includes(nameOf(ref)) && !curve?.length && !parts);
   if (!fits) return "";
   const coefficients = models.map((name) => chosen.find(({ ref }) => nameOf(ref) === name)?.coefficient ?? 0);
   const words = { figure, ...(question && { q: question }), method, rate: controls.rate(),

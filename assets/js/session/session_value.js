@@ -17,8 +17,8 @@ export const stateNow = () => {
   const plain = s.method === "dppa" && !filled(values) && !s.first;
   return {
     v: controls.schema.version, base: s.base,
-    models: s.models.map(({ ref, on, coefficient, curve }) =>
-      ({ ref, on, coefficient, ...(filled(curve) && { curve }) })),
+    models: s.models.map(({ ref, on, coefficient, curve, parts }) =>
+      ({ ref, on, coefficient, ...(filled(curve) && { curve }), ...(parts && { parts }) })),
     ...controls.slidersToJson(), partitions: controls.bands().length, ...(s.shares.length && { shares: s.shares }),
     significance: s.chosen,
     amplify: { linked: s.linked, factors: s.factors, own: ownFactors },

@@ -63,7 +63,7 @@ function readMerge() {
   if (!models.length || !METHODS.includes(method.name) || controls.staged() || !usual || !ranked
     || (others === "prune" && method.name !== "dare") || controls.held().length
     || Object.keys(controls.ownChoices()).length || controls.template() !== "auto"
-    || state.base !== files?.base || !models.every(({ ref }) => knows(ref))) return null;
+    || state.base !== files?.base || !models.every(({ ref, parts }) => knows(ref) && !parts)) return null;
   return { method: method.name, strength: state.strength, others,
     models: models.map((model) => ({
       model: model.ref, levels: controls.levels(), factors: controls.factorsOf(model.ref),

@@ -98,7 +98,7 @@ def losses_payload(
         "model": model.reference,
         "settings": settings_json(session),
         "factors": list(factors),
-        "weight": [list(point) for point in model.curve] or model.coefficient,
+        "weight": model.parts or [list(point) for point in model.curve] or model.coefficient,
         "dtype": dtype,
         "dtype_choice": session.dtype,
     }

@@ -1,11 +1,14 @@
 """Recipes opened on the page: shown as the same merge, or refused with the reason."""
 
+import json
+
 import pytest
 
 from components.session.from_recipe import session_from_recipe
 from components.session.presets import all_presets
 from components.session.session import Session
-from dppa_core.errors import InvalidValue
+from components.session.state import session_from_state, state_of
+from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipes.yaml_text import dump_recipe, parse_recipe, recipe_hash
 from tests.app.session.test_session_state import RICH
 
@@ -79,6 +82,28 @@ def test_factors_that_differ_unlink_the_models() -> None:
     assert session.factors_of("zoo:math") == (2.0,) and session.factors_of("zoo:law") == (1.0,)
 
 
+def test_a_coefficient_by_part_is_kept_as_text() -> None:
+    parts = "[{part: self_attn, value: {0: 0.5, 1: 3}}, {value: 0.25}]"
+    text = recipe(method="task_arithmetic", models=f"[{{model: zoo:math, coefficient: {parts}}}]")
+    session = read(text)
+    assert session.models[0].parts == (
+        '[{"part":"self_attn","value":{"0":0.5,"1":3.0}},{"value":0.25}]'
+    )
+    assert session.recipe() == parse_recipe(text)
+    assert session_from_state(json.loads(json.dumps(state_of(session)))) == session
+    assert session.models[0].decides and hash(session)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    ["x", "{}", "[]", "3", 3, '[{"part":"a","value":1}]', '[{"value":{"-1":1}}]', "[" * 9999],
+)
+def test_parts_that_no_recipe_has_are_refused(parts: object) -> None:
+    row = {"ref": "zoo:math", "coefficient": 1.0, "parts": parts}
+    with pytest.raises(DppaError):
+        session_from_state({"v": 1, "base": "zoo:base", "models": [row]})
+
+
 MANY = ", ".join(f"{{model: m{i}, levels: [0.9, 0.8], amplification: [1, 1]}}" for i in range(6))
 
 
@@ -94,10 +119,6 @@ MANY = ", ".join(f"{{model: m{i}, levels: [0.9, 0.8], amplification: [1, 1]}}" f
         (recipe(models="[{model: a, amplification: [9]}]"), "amplified by 9"),
         (recipe(models="[{model: a, coefficient: 3}]"), "outside of -1 to 2"),
         (recipe(models="[{model: a, coefficient: {0: 3}}]"), "outside of -1 to 2"),
-        (
-            recipe(models="[{model: a, coefficient: [{part: mlp, value: 1}, {value: 0}]}]"),
-            "parts of layers",
-        ),
         (recipe(seed="7"), "seed is 7"),
         (recipe(vocabulary="union"), "vocabulary is union"),
         (recipe(parameters="{significance: fisher}", calibration="{tasks: [math]}"), "calibration"),

@@ -18,7 +18,10 @@ merge_method: passthrough
 base_model: zoo:base
 slices:
 - sources: [{model: zoo:base, layer_range: [0, 4]}]
-- sources: [{model: zoo:math, layer_range: [2, 6]}]
+- sources:
+  - model: zoo:math
+    layer_range: [2, 6]
+    parameters: {scale: [{filter: o_proj, value: 0.95}, {value: 1.0}]}
 dtype: bfloat16
 """
 
@@ -35,6 +38,7 @@ def test_a_stack_is_opened_plotted_asked_and_exported(studio: Studio, tmp_path: 
     for row in ("base 3 → 3", "math 2 → 4", "math 5 → 7"):
         expect(heatmap.locator("text", has_text=row)).to_have_count(1)
     assert studio.cells()[3, "q"] == 0 < studio.cells()[4, "q"]
+    expect(studio.page.locator("#models")).to_contain_text("self_attn.o_proj 1, 1, 1, 1, …, 0.95")
     studio.ask("Tom has 12 apples. Tom buys 5 more. How many apples does Tom have now?")
     assert "17" in studio.wait_answer().inner_text()
     open_export(studio)
