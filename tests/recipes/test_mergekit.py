@@ -301,7 +301,7 @@ def test_whose_tokens_a_merge_has_is_read_and_written() -> None:
     assert tokens_of(f"tokenizer_source: {math}")[0] == math
     vocabulary, notes = tokens_of("tokenizer: {source: else, pad_to_multiple_of: 64}")
     assert vocabulary == "base"
-    assert "pad_to_multiple_of left out" in notes[0] and "'else' is left out" in notes[1]
+    assert "pad_to_multiple_of is left out" in notes[0] and "'else' is left out" in notes[1]
     assert "'alpaca' is left out" in tokens_of("chat_template: alpaca")[1][0]
     chat = read(mergekit("task_arithmetic", BOTH, "chat_template: chatml"))
     assert chat.recipe.chat_template == "chatml" and not chat.notes

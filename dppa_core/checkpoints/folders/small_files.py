@@ -58,6 +58,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         if gguf is not None:
             reason = gguf.replace(f"holds {folder.name}", "a GGUF file", 1)
             raise IncompatibleCheckpoints(f"{folder}: {reason}")
+        if folder.suffix.lower() in (".yaml", ".yml") and file_mode(folder):
+            raise MissingCheckpoint(
+                f"{folder}: a recipe, not a model. `dppa merge` merges it first, as a stage; "
+                "elsewhere name the folder that it made."
+            )
         raise MissingCheckpoint(
             f"{folder}: no such folder. A model is zoo:NAME, owner/name of the Hub, or a folder "
             "that holds config.json and weights; a typing error is the usual cause."

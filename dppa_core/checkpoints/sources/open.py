@@ -156,11 +156,6 @@ def _open(ref: ModelRef, public: bool, control: RunControl) -> Checkpoint:
 
 
 def _refuse_file(place: Path) -> None:
-    if place.suffix.lower() in (".yaml", ".yml") and place.is_file():
-        raise InvalidValue(
-            f"{place}: a recipe, not a model. `dppa merge` merges it first, as a stage; elsewhere "
-            "name the folder that it made."
-        )
     if place.suffix == SUFFIX and place.is_file():
         raise InvalidValue(
             f"{place}: a file, not a model. A model is a folder with config.json; a delta pack "

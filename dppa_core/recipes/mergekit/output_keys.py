@@ -8,6 +8,7 @@ from typing import TypedDict
 from dppa_core.checkpoints.sources.references import stacked_models
 from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS
 from dppa_core.errors import NoCounterpart, shown
+from dppa_core.recipes.mergekit.documents import reference_of
 from dppa_core.recipes.mergekit.reader import MergekitSource
 
 _DTYPES = ("bfloat16", "float16", "float32")
@@ -51,17 +52,25 @@ def _vocabulary(source: MergekitSource) -> str:
     """The source of the tokenizer, from `tokenizer` or the older `tokenizer_source`."""
     tokenizer = source.data.get("tokenizer", source.data.get("tokenizer_source"))
     if isinstance(tokenizer, Mapping):
-        rest = sorted(str(key) for key in tokenizer if key != "source")
-        if rest:
-            source.note(f"tokenizer: {', '.join(rest)} left out: rows have one rule here.")
+        if tokenizer.get("tokens"):
+            source.note(
+                "tokenizer: tokens is left out: a row is the model's own, else the base's, "
+                "else the mean of those that have it."
+            )
+        if tokenizer.get("pad_to_multiple_of"):
+            source.note(
+                "tokenizer: pad_to_multiple_of is left out: the merge has the rows of its tokens, "
+                "and those of padding that the tokenizer's model has."
+            )
         tokenizer = tokenizer.get("source", "union")
-    choices = ("base", "union", *(model for model, _ in source.models))
-    if tokenizer is None or tokenizer in ("base", stacked_models(source.base)[0]):
+    if tokenizer is None:
         return "base"
-    if not isinstance(tokenizer, str) or tokenizer not in choices:
+    named, base = reference_of(tokenizer), stacked_models(source.base)[0]
+    choices = {stacked_models(model)[0]: model for model, _ in source.models}
+    choices |= {"base": "base", "union": "union", base: "base"}
+    if named not in choices:
         source.note(f"tokenizer {shown(tokenizer)} is left out: it is none of the recipe's models.")
-        return "base"
-    return tokenizer
+    return choices.get(named or "", "base")
 
 
 def _chat_template(source: MergekitSource) -> str:

@@ -245,6 +245,6 @@ def _models(content: Mapping[Any, Any]) -> Models:
         if reference is None:
             raise InvalidRecipe(f"models[{index}] must have the key 'model', got {shown(entry)}.")
         parameters = checked_parameters(entry.get("parameters"), f"models[{index}]")
-        # mergekit takes a model that is listed twice once, with the first value of each parameter
+        # twice the same is once, with the first value of each parameter; newer mergekits refuse it
         models[reference] = {**parameters, **models.get(reference, {})}
     return tuple(models.items())
