@@ -244,9 +244,48 @@ dtype: float32
 """The form of the commonest recipe."""
 
 
+OTHERS = {
+    "karcher, its base among the models": """
+merge_method: karcher
+base_model: base
+models: [{model: a}, {model: b}]
+dtype: float32
+""",
+    "nuslerp without a base": """
+merge_method: nuslerp
+models: [{model: a, parameters: {weight: 0.4}}, {model: b, parameters: {weight: [0.2, 1]}}]
+parameters: {nuslerp_flatten: false, nuslerp_row_wise: true}
+dtype: float32
+""",
+    "multislerp without a base": """
+merge_method: multislerp
+models: [{model: base, parameters: {weight: 1}}, {model: a, parameters: {weight: 0.5}},
+  {model: b, parameters: {weight: -0.25}}]
+dtype: float32
+""",
+    "breadcrumbs with ties": """
+merge_method: breadcrumbs_ties
+base_model: base
+models:
+- {model: a, parameters: {weight: 0.5, density: 0.9}}
+- {model: b, parameters: {weight: 0.8, density: [0.31, 0.77], gamma: 0.05}}
+parameters: {normalize: true, rescale: true, lambda: 1.5}
+dtype: float32
+""",
+    "nearswap by filter": """
+merge_method: nearswap
+base_model: base
+models: [{model: base}, {model: b}]
+parameters: {t: [{filter: mlp, value: 0.02}, {filter: self_attn, value: [0, 0.1]}, {value: 0.01}]}
+dtype: float32
+""",
+}
+"""Keys and forms of their own."""
+
+
 def texts() -> dict[str, str]:
     """mergekit's own recipes by name, with keys that no export has."""
-    return {
+    return OTHERS | {
         "slerp by gradients": SLERP,
         "task arithmetic by gradients": GRADIENTS.format(method="task_arithmetic", more=""),
         "ties by gradients": GRADIENTS.format(method="ties", more="\n  density: 0.5"),
