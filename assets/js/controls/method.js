@@ -40,6 +40,7 @@ part("method", ({ host, get, put, watch, trigger }) => {
   const more = html("details", { class: "method-more" }, host);
   const summary = html("summary", {}, more);
   const does = html("p", { class: "how", id: "method-does" }, more);
+  const home = html("p", { class: "how" }, more);
   const paper = html("a", { class: "how", target: "_blank", rel: "noopener noreferrer" }, more);
   const elsewhere = html("p", { class: "how" }, more, "Significance, strength and outliers are under Advanced.");
   const form = html("div", { class: "method-form" }, more);
@@ -108,6 +109,7 @@ part("method", ({ host, get, put, watch, trigger }) => {
     rows = parameters.map((item) => row(item, method));
     say(summary, parameters.length ? `About ${method.title}, and its settings` : `About ${method.title}`);
     say(does, method.summary);
+    say(home, `For: ${method.home}`);
     paper.hidden = !method.address;
     if (method.address) { write(paper, "href", method.address); say(paper, `Paper: ${method.paper}`); }
     elsewhere.hidden = parameters.length === method.parameters.length;

@@ -106,6 +106,7 @@ def method_values(method: Method) -> dict[str, Any]:
         "paper": method.paper,
         "summary": method.summary,
         "group": GROUPS[method.group],
+        "home": method.home,
         "levels": method.levels,
         "combines": method.combination is not None,
         "replaces": method.replaces,
