@@ -206,5 +206,8 @@ def _words(name: str) -> Iterator[str]:
         blocks, _, inside = name.partition(f".{layer}.")
         yield blocks.rpartition(".")[2]  # as "layers": every tensor in a block
         pieces = inside.removesuffix(".weight").split(".")
-        yield from (".".join(pieces[: end + 1]) for end in range(len(pieces)))
+        yield from (".".join(pieces[:end]) for end in range(1, len(pieces)))
+        if len(pieces) > 2:  # as w2 of every expert
+            yield pieces[-1]
+        yield ".".join(pieces)
     yield name

@@ -111,6 +111,15 @@ def test_any_numbers_for_tensors_can_be_said(numbers: list[float]) -> None:
     assert {name: coefficient_of(parsed, name, 3) for name in LLAMA} == given_numbers
 
 
+def test_a_part_of_every_expert_is_one_part() -> None:
+    experts = [f"model.layers.{i}.moe.experts.{e}" for i in (0, 1) for e in (0, 1)]
+    numbers = {f"{expert}.w{w}.weight": 1 / w for expert in experts for w in (1, 2)}
+    assert coefficient_from(numbers) in (
+        (PartCoefficient("w1", 1.0), PartCoefficient(None, 0.5)),
+        (PartCoefficient("w2", 0.5), PartCoefficient(None, 1.0)),
+    )
+
+
 @pytest.mark.parametrize("coefficient", [0.5, {0: 0.5, 1: 0.25, 2: 1.0}, PARTS])
 def test_what_can_be_said_shortly_is(coefficient: Coefficient) -> None:
     numbers = {name: coefficient_of(coefficient, name, 3) for name in LLAMA}
