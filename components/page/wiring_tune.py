@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -10,8 +10,8 @@ import gradio as gr
 from dppa_core.errors import DppaError
 from dppa_core.recipes.yaml_text import MergeRecipe
 
-from ..session.from_recipe import session_from_recipe
 from ..session.link import PARAMETER, session_from_link
+from ..session.nearest import nearest_session, within_controls
 from ..session.presets import first_session
 from ..session.session import ModelChoice, Session
 from ..session.state import session_from_state, state_of
@@ -54,7 +54,9 @@ def wire_tune(page: Page, studio: Studio) -> None:
         number, text = numbered_value(values[page.tune], "recipe")
         try:
             recipe, notes = read_recipe(text, studio)
-            yield from _restore(page, _session_of(recipe, studio), number, studio, notes)
+            session, beyond = _session_of(recipe, studio)
+            told = {"notes": list(notes), "beyond": beyond}
+            yield from _restore(page, session, number, studio, told)
         except DppaError as error:  # shown in the panel, which would cover a notice
             yield {page.tune: pack({"refused": str(error), "id": number})}
 
@@ -74,25 +76,28 @@ def wire_tune(page: Page, studio: Studio) -> None:
 
 
 def _restore(
-    page: Page, session: Session, number: int, studio: Studio, notes: Sequence[str] = ()
+    page: Page, session: Session, number: int, studio: Studio, told: Mapping[str, Any] | None = None
 ) -> Iterator[dict[Any, Any]]:
     """Make the missing profiles of a session, then yield all its updates."""
     if not is_at_hand(session, studio):
         for step in measuring(session, studio):
             yield {page.see.exact: pack({"measuring": step})}
     check_curves(session, studio)
-    reply = {"done": number, **({"notes": list(notes)} if notes else {})}
+    beside = {key: value for key, value in (told or {}).items() if value}
+    reply = {"done": number, **beside}
     yield from sent_once(restored(page, session, studio) | {page.tune: pack(reply)})
 
 
-def _session_of(recipe: MergeRecipe, studio: Studio) -> Session:
-    """The session of a recipe; counts the layers first if it has coefficients by layer."""
-    layers = 0
-    if any(isinstance(model.coefficient, Mapping) for model in recipe.models):
-        choice = ModelChoice(recipe.models[0].model)
-        bare = with_pins(Session(base=recipe.base, models=(choice,)), studio)
+def _session_of(recipe: MergeRecipe, studio: Studio) -> tuple[Session, str]:
+    """The session nearest to a recipe, and what it leaves out in words; counts the layers first if
+    the recipe has coefficients by layer."""
+    layers, reduced = 0, within_controls(recipe)
+    if any(isinstance(model.coefficient, Mapping) for model in reduced.models):
+        choice = ModelChoice(reduced.models[0].model)
+        bare = with_pins(Session(base=reduced.base, models=(choice,)), studio)
         layers = layer_count(bare.base, bare.models[0].reference, studio)
-    return with_pins(session_from_recipe(recipe, layers), studio)
+    session, beyond = nearest_session(recipe, reduced, layers)
+    return with_pins(session, studio), beyond
 
 
 def opening(page: Page, request: gr.Request, studio: Studio) -> dict[Any, Any]:

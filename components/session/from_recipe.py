@@ -26,14 +26,14 @@ _REMEDY = "Merge it with `dppa merge recipe.yaml`, or change the recipe."
 def session_from_recipe(recipe: MergeRecipe, layers: int) -> Session:
     """The session whose merge is this recipe; raises InvalidValue if the page cannot show it.
     Coefficients by layer become a curve over all `layers` of the base."""
-    problems = list(_beyond(recipe))
+    problems = list(beyond_controls(recipe))
     if problems:
         raise InvalidValue(f"The page cannot show this recipe: {'; '.join(problems)}. {_REMEDY}")
     try:
-        session = session_from_state(state_of(_session(recipe, layers)))
+        session = session_from_state(state_of(unchecked_session(recipe, layers)))
     except DppaError as error:
         raise InvalidValue(f"The page cannot show this recipe: {error} {_REMEDY}") from error
-    if recipe_hash(session.recipe()) != recipe_hash(_spelled_out(recipe, layers)):
+    if recipe_hash(session.recipe()) != recipe_hash(every_layer_spelled_out(recipe, layers)):
         raise InvalidValue(
             "The page cannot show this recipe: with its controls it would become another merge. "
             f"A rate with more than four digits is the usual cause. {_REMEDY}"
@@ -41,7 +41,7 @@ def session_from_recipe(recipe: MergeRecipe, layers: int) -> Session:
     return session
 
 
-def _spelled_out(recipe: MergeRecipe, layers: int) -> MergeRecipe:
+def every_layer_spelled_out(recipe: MergeRecipe, layers: int) -> MergeRecipe:
     """The same merge with a coefficient for every layer, or one number if all are equal."""
     models = tuple(
         replace(model, coefficient=_model(model, layers).weight)
@@ -58,7 +58,7 @@ def _every_layer(numbers: Mapping[int, float], layers: int) -> dict[int, float]:
     return {layer: numbers.get(layer, 1.0) for layer in range(last + 1)}
 
 
-def _beyond(recipe: MergeRecipe) -> Iterator[str]:
+def beyond_controls(recipe: MergeRecipe) -> Iterator[str]:
     """Settings of the recipe that have no control on the page, each in a few words."""
     first, *others = recipe.models
     if len(recipe.models) > MOST_MODELS:
@@ -111,7 +111,8 @@ def _beyond_pruning(recipe: MergeRecipe) -> Iterator[str]:
             yield f"prune has {item.name}: {value}, and here it is {item.default}"
 
 
-def _session(recipe: MergeRecipe, layers: int) -> Session:
+def unchecked_session(recipe: MergeRecipe, layers: int) -> Session:
+    """The session of a recipe that has nothing beyond the controls."""
     sliders = _sliders(recipe)
     factors = {model.model: model.amplification for model in recipe.models}
     linked = len(set(factors.values())) == 1

@@ -186,11 +186,12 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   function take(value) {
     if (value?.done && value.done === server.restoring) {
       answered();
-      const read = Boolean(value.notes) || panel.matches(":popover-open") || dropped;
+      const read = Boolean(value.notes || value.beyond) || panel.matches(":popover-open") || dropped;
       dropped = false;
       if (panel.matches(":popover-open")) { emptied(); close(); }
       if (read)
-        tell(["The recipe is open.", ...(value.notes ?? []).map((note) => `Differs from mergekit: ${note}`)].join(" "));
+        tell(["The recipe is open.", value.beyond ?? "",
+          ...(value.notes ?? []).map((note) => `Differs from mergekit: ${note}`)].filter(Boolean).join(" "));
       redraw();
     }
     if (value?.refused && value.id === server.restoring) { // not of a request that another one followed

@@ -1,10 +1,11 @@
-"""Recipes opened on the page: shown as the same merge, or refused with the reason."""
+"""Recipes opened on the page: shown as the same merge, or as the nearest, with what is left out."""
 
 import json
 
 import pytest
 
 from components.session.from_recipe import session_from_recipe
+from components.session.nearest import nearest_session, within_controls
 from components.session.presets import all_presets
 from components.session.session import Session
 from components.session.state import session_from_state, state_of
@@ -130,3 +131,42 @@ MANY = ", ".join(f"{{model: m{i}, levels: [0.9, 0.8], amplification: [1, 1]}}" f
 def test_what_the_page_cannot_show_is_said_and_refused(text: str, words: str) -> None:
     with pytest.raises(InvalidValue, match=words):
         read(text)
+
+
+BY_PART = "[{part: mlp, value: 1}, {value: {0: 0.5, 5: 0.25}}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "shown"),
+    [
+        (recipe(models=f"[{MANY}]"), "6 domain models", ("models", 5)),
+        (recipe(models="[{model: a, levels: [0.9]}, {model: b, levels: [0.8]}]"), "same", 0.9),
+        (recipe(models="[{model: a, levels: [0.9, 0.8, 0.7, 0.6, 0.5]}]"), "5 levels", 0.5),
+        (recipe(models="[{model: a, levels: [0.123456]}]"), "more digits", 0.1235),
+        (recipe(models="[{model: a, levels: [0.8], amplification: [9]}]"), "by 9", 0.8),
+        (recipe(models=f"[{{model: a, coefficient: {BY_PART}}}]"), "parts of layers", 0.0),
+        (recipe(seed="7"), "seed is 7", 0.8),
+        (recipe(method="ties", prune="dare", models="[{model: a, levels: [0.9]}]"), "dare", 0.8),
+        (
+            recipe(method="ties", models="[{model: a, parameters: {density: 0.5}}]"),
+            "settings of its own",
+            0.8,
+        ),
+    ],
+)
+def test_the_nearest_session_sets_what_it_can_and_lists_the_rest(
+    text: str, words: str, shown: object
+) -> None:
+    whole = parse_recipe(text)
+    session, beyond = nearest_session(whole, within_controls(whole), LAYERS)
+    assert words in beyond and "dppa merge" in beyond
+    if isinstance(shown, tuple):
+        assert len(session.models) == shown[1]
+    else:
+        assert session.rate == shown
+
+
+def test_a_recipe_within_the_controls_leaves_nothing_out() -> None:
+    whole = parse_recipe(recipe())
+    session, beyond = nearest_session(whole, within_controls(whole), LAYERS)
+    assert beyond == "" and recipe_hash(session.recipe()) == recipe_hash(whole)

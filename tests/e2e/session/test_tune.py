@@ -285,15 +285,15 @@ def test_a_recipe_goes_down_and_up(studio: Studio, tmp_path: Path) -> None:
     wait_recipe(studio, START)
 
 
-def test_a_recipe_the_page_cannot_show_changes_nothing(studio: Studio) -> None:
+def test_a_recipe_beyond_the_controls_opens_and_says_what_is_left_out(studio: Studio) -> None:
     press(studio, "keep")
     studio.page.locator("#recipe-text").fill(
-        "dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:math}]\nseed: 7\n"
+        "dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:math, levels: [0.7]}]\nseed: 7\n"
     )
     studio.page.locator("#recipe-use").click()
-    studio.page.locator(".keep-told", has_text="seed is 7").wait_for()
+    studio.page.get_by_text("seed is 7").wait_for()
     wait_rest(studio)
-    assert session_of(studio) == START and studio.recipe == recipe_hash(START.recipe())
+    assert session_of(studio).rate == 0.7 and len(session_of(studio).models) == 1
 
 
 def test_a_late_answer_to_an_earlier_recipe_is_not_told(studio: Studio) -> None:
