@@ -68,9 +68,10 @@ space-check: ## Start the app as a Space would, in an environment of its own, an
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/space_check.py $(ARGS)
 
-test-mergekit: ## Merge tiny models of four families by mergekit itself and compare every weight (5 minutes; ARGS=qwen2 takes one)
+test-mergekit: ## Merge tiny models of four families by mergekit itself and compare every weight; then tokens, and recipes as people write them (10 minutes; ARGS=qwen2 takes one family)
 	@$(PY) scripts/test_mergekit.py $(ARGS)
 	@$(PY) scripts/test_mergekit_tokens.py
+	@$(PY) scripts/test_mergekit_recipes.py
 
 test-cuda: ## Merge kernels and models on a CUDA device against the processor; they need such a device
 	@sh scripts/environment.sh test
