@@ -30,7 +30,8 @@ def _nearswap(source: MergekitSource) -> MethodHere:
 def _arcee_fusion(source: MergekitSource) -> MethodHere:
     source.note(
         "mergekit finds the quartiles of a tensor above a million elements in a sample; here they "
-        "are exact. It computes importance in the recipe's dtype, here in float64."
+        "are exact. Its importance is of the recipe's dtype, whose rounding decides where a row "
+        "changed little; here it is float64."
     )
     return MethodHere("arcee_fusion", [1.0] * len(source.models))
 

@@ -34,7 +34,7 @@ def _nearswap(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
 def _arcee_fusion(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     notes = (
         "mergekit finds the quartiles of a tensor above a million elements in a sample, and "
-        "computes importance in float32.",
+        "computes importance in float32, whose rounding decides where a row changed little.",
     )
     return _unweighted(recipe, {}, notes)
 
