@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any
 
+from dppa_core.checkpoints.sources.references import MAX_REFERENCE_LENGTH
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.partition import check_levels
@@ -26,7 +27,6 @@ from .session import (
     default_of,
 )
 
-MAX_REFERENCE_LENGTH = 500
 LONGEST_TEXT = 100_000
 ALLOWED_LEVELS = (
     f"Write 1 to {MOST_PARTITIONS} pruning rates in percent, falling, each below 100 and the last "

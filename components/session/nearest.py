@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dppa_core.pruning.coefficients import Layered
+from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 
 from .fields import COEFFICIENT, FACTOR, MOST_PARTITIONS
@@ -17,7 +17,7 @@ from .state import session_from_state, state_of
 
 def within_controls(recipe: MergeRecipe) -> MergeRecipe:
     """The recipe without what has no control: the first models and levels, numbers within the
-    sliders' ranges, for parts of layers the coefficient of all other parts."""
+    sliders' ranges."""
     prune = recipe.prune if recipe.prune is None or recipe.prune.method == DPPA else None
     if prune is not recipe.prune:
         models = tuple(replace(m, levels=(0.0,), amplification=(1.0,)) for m in recipe.models)
@@ -52,8 +52,6 @@ def nearest_session(recipe: MergeRecipe, reduced: MergeRecipe, layers: int) -> t
 
 
 def _model(model: DomainModel, levels: tuple[float, ...]) -> DomainModel:
-    coefficient = model.coefficient
-    layered = coefficient[-1].value if isinstance(coefficient, tuple) else coefficient
     factors = model.amplification[-len(levels) :]
     if len(factors) < len(levels):
         factors = (*factors, *(factors[-1:] * (len(levels) - len(factors))))
@@ -62,14 +60,16 @@ def _model(model: DomainModel, levels: tuple[float, ...]) -> DomainModel:
         model,
         levels=levels,
         amplification=tuple(min(max(factor, low), high) for factor in factors),
-        coefficient=_within(layered),
+        coefficient=_within(model.coefficient),
         parameters={},
         calibration=None,
     )
 
 
-def _within(value: Layered) -> Layered:
+def _within(value: Coefficient) -> Coefficient:
     low, high, _ = COEFFICIENT
+    if isinstance(value, tuple):  # shown as text
+        return value
     if isinstance(value, Mapping):
         return {layer: min(max(number, low), high) for layer, number in value.items()}
     return min(max(value, low), high)

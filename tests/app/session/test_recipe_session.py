@@ -133,9 +133,6 @@ def test_what_the_page_cannot_show_is_said_and_refused(text: str, words: str) ->
         read(text)
 
 
-BY_PART = "[{part: mlp, value: 1}, {value: {0: 0.5, 5: 0.25}}]"
-
-
 @pytest.mark.parametrize(
     ("text", "words", "shown"),
     [
@@ -144,7 +141,6 @@ BY_PART = "[{part: mlp, value: 1}, {value: {0: 0.5, 5: 0.25}}]"
         (recipe(models="[{model: a, levels: [0.9, 0.8, 0.7, 0.6, 0.5]}]"), "5 levels", 0.5),
         (recipe(models="[{model: a, levels: [0.123456]}]"), "more digits", 0.1235),
         (recipe(models="[{model: a, levels: [0.8], amplification: [9]}]"), "by 9", 0.8),
-        (recipe(models=f"[{{model: a, coefficient: {BY_PART}}}]"), "parts of layers", 0.0),
         (recipe(seed="7"), "seed is 7", 0.8),
         (recipe(method="ties", prune="dare", models="[{model: a, levels: [0.9]}]"), "dare", 0.8),
         (
@@ -166,7 +162,8 @@ def test_the_nearest_session_sets_what_it_can_and_lists_the_rest(
         assert session.rate == shown
 
 
-def test_a_recipe_within_the_controls_leaves_nothing_out() -> None:
-    whole = parse_recipe(recipe())
+@pytest.mark.parametrize("coefficient", ["1", "[{part: mlp, value: 9}, {value: {5: 0.25}}]"])
+def test_a_recipe_within_the_controls_leaves_nothing_out(coefficient: str) -> None:
+    whole = parse_recipe(recipe(models=f"[{{model: zoo:math, coefficient: {coefficient}}}]"))
     session, beyond = nearest_session(whole, within_controls(whole), LAYERS)
     assert beyond == "" and recipe_hash(session.recipe()) == recipe_hash(whole)
