@@ -17,6 +17,7 @@ const REST_MS = 40, HELD_MS = 250, EVERY_MS = 60, PAINTED_MS = 20, PAUSE_MS = 20
   LATE_MS = 1000, RESTED_MS = 400;
 const FOLLOWS = 5e7, AT_REST = 5e8; // weights of the largest model up to which an answer is written unasked
 const KEY = "dppa.pinned.1", CUSTOM = "own";
+const TOYS_KNOW = "A sum, a headline or a clause, as in the list: these models know nothing else. Then Enter";
 
 /** Its state. `answer` is the newest one; `before` the text when the controls began to move. */
 const pinned = { question: "", answer: /** @type {any} */ (null), before: "", key: "" };
@@ -68,7 +69,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const source = html("span", { class: "source", hidden: "" }, head);
   const mark = html("span", { class: "right-mark" }, head);
   const input = html("input",
-    { type: "text", id: "pinned-own", maxlength: 2000, placeholder: "Type a question, then press Enter",
+    { type: "text", id: "pinned-own", maxlength: 2000,
       "aria-label": "A question of your own", hidden: "" }, box);
   const length = html("output", { class: "how", id: "pinned-length" }, box); // chat/chat.js counts
   const text = html("p", { class: "answer-text", id: "pinned-text", "data-living": "answer" }, box);
@@ -97,6 +98,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     input.hidden = choice.value !== CUSTOM;
     if (input.hidden || !pinned.question) say(length, "");
     if (!input.hidden) input.value = pinned.question;
+    input.placeholder = controls.state.base === "zoo:base" ? TOYS_KNOW : "Type a question, then press Enter";
   }
   choose = (question) => {
     Object.assign(pinned, { question, answer: null, before: "", key: "" });

@@ -23,7 +23,7 @@ const fetched = () => (tab.state === "loading" && tab.share ? percent(tab.share)
 export function showSource(sign, source, share = fetched()) {
   sign.hidden = !source;
   put(sign, "data-source", source ?? "");
-  say(sign, share ? `${source} · tab ${share}` : source ?? "");
+  say(sign, share ? `by the ${source} · tab ${share}` : source ? `by the ${source}` : "");
   put(sign, "title", share ? "The models are fetched into this tab. Until then the server writes."
     : source === "tab" ? "This tab merged the models and wrote the words. The server was not asked."
       : `The server wrote the words.${tab.state === "failed" ? ` This tab cannot: ${tab.why}` : ""}`);

@@ -56,10 +56,10 @@ def test_words_follow_the_thumb_without_a_server(visit: Visit, width: int) -> No
     studio = visit(width=width)
     settled(studio)
     page, sign = studio.page, studio.page.locator("#pinned .source")
-    expect(sign).to_have_text("server")
+    expect(sign).to_have_text("by the server")
     assert page.locator("#pinned-text").get_attribute("data-source") == "server"
     ready(studio)
-    expect(sign).to_have_text("tab")
+    expect(sign).to_have_text("by the tab")
     cut(studio)
     page.evaluate(WATCH)
     texts = set()
@@ -148,7 +148,7 @@ def test_without_the_tab_the_server_writes_and_no_text_is_lost(visit: Visit, wha
         studio.set_rate(rate)
         written(studio, "server")
     expect(studio.page.locator("#pinned .right-mark")).to_have_text("✗ wrong")
-    expect(studio.page.locator("#pinned .source")).to_have_text("server")
+    expect(studio.page.locator("#pinned .source")).to_have_text("by the server")
     assert studio.page.evaluate("lost") == 0
     studio.complaints[:] = [one for one in studio.complaints if "404" not in one]
 
@@ -160,7 +160,7 @@ def test_a_method_that_the_tab_does_not_know_is_the_server_s(studio: Studio) -> 
     for method, source in (("ties", "server"), ("magnitude", "tab"), ("dare", "tab")):
         studio.page.evaluate("method => dppa.set({method})", method)
         written(studio, source)
-        expect(studio.page.locator("#pinned .source")).to_have_text(source)
+        expect(studio.page.locator("#pinned .source")).to_have_text(f"by the {source}")
     assert studio.page.evaluate("lost") == 0
 
 
