@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Shaped
 from numpy import ndarray
@@ -22,6 +22,7 @@ from dppa_core.pruning.module_groups import at_layer, layer_of
 from dppa_core.pruning.tensor_names import before_blocks, find_embedding, find_head, match_names
 
 
+@runtime_checkable
 class Named(Protocol):
     """The names and shapes of a model's tensors, and its configuration."""
 
