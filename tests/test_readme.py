@@ -58,10 +58,15 @@ def named(page: Path) -> str:
 
 
 RUN = [page for page in pages() if any(b.language in ("sh", "python") for b in blocks(page))]
+FIRST = ("README.md", "docs/guides/mergekit.md")
+"""Pages whose blocks `make test` runs; `make test-all` runs those of all."""
 
 
-@pytest.mark.cases(5)
-@pytest.mark.parametrize("page", RUN, ids=named)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=() if named(page) in FIRST else pytest.mark.long) for page in RUN],
+    ids=named,
+)
 def test_the_blocks_of_a_page_run_in_their_order(
     page: Path,
     tmp_path: Path,

@@ -118,7 +118,7 @@ def test_a_phone_has_the_four_merges_in_one_row(visit: Visit) -> None:
     boxes = [button.bounding_box() for button in buttons.all()]
     assert len({box["y"] for box in boxes if box}) == 1
     label = studio.page.locator(".shown-what")
-    expect(label).to_contain_text("Accuracy kept whole, or 80\u202f% pruned: by magnitude")
+    expect(label).to_contain_text("For comparison, 80\u202f% pruned or whole")
     expect(label).to_be_visible()
     assert [" ".join(text.split()) for text in buttons.all_inner_texts()] == [
         f"{merge['name']} {100 * merge['kept']:.0f} %" for merge in shown_merges()[:4]

@@ -157,13 +157,18 @@ dtype: float32
     ("text", "words"),
     [
         ("- a list", "not a mapping"),
-        ("dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:math}]\nseed: 7\n", "seed is 7"),
         ("x" * (MAX_RECIPE_CHARACTERS + 1), "up to 50000 characters"),
     ],
 )
 def test_a_recipe_that_cannot_be_shown_says_why(page: gr.Blocks, text: str, words: str) -> None:
     after = press(page, "on_read", tune=json.dumps({"id": 1, "recipe": text}))
     assert after.keys() == {"tune"} and words in after["tune"]["refused"]
+
+
+def test_a_recipe_beyond_the_controls_is_shown_with_what_it_leaves_out(page: gr.Blocks) -> None:
+    text = "dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:math}]\nseed: 7\n"
+    after = press(page, "on_read", tune=json.dumps({"id": 1, "recipe": text}))
+    assert "plots" in after and "seed is 7" in after["tune"]["beyond"]
 
 
 def test_nothing_to_merge_is_no_file(page: gr.Blocks) -> None:
