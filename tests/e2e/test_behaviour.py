@@ -88,6 +88,7 @@ def test_no_word_of_the_framework_stays_after_scoring(studio: Studio) -> None:
         studio.page.wait_for_timeout(500)
 
 
+@pytest.mark.long
 def test_only_a_key_frames_the_heatmap(studio: Studio) -> None:
     studio.wait_exact(80)
     outline = "() => getComputedStyle(document.querySelector('svg#heatmap')).outlineStyle"
@@ -114,6 +115,7 @@ def test_keys_send_the_question(studio: Studio, keys: str) -> None:
     assert "Shift+Enter" in studio.page.locator("#prompt-hint").inner_text()
 
 
+@pytest.mark.long
 def test_tab_passes_the_preset_and_opens_nothing(studio: Studio) -> None:
     studio.wait_exact(80)
     for _ in range(4):

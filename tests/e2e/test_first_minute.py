@@ -27,6 +27,7 @@ FOCUSED = """() => [document.activeElement.closest('#skip a')?.textContent ?? ''
     document.activeElement.matches('#examples button.example')]"""
 
 
+@pytest.mark.long
 def test_all_answer_an_example_and_are_marked(studio: Studio) -> None:
     studio.wait_models()
     studio.ask(example(studio))

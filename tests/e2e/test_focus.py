@@ -101,6 +101,7 @@ def test_a_colour_of_a_share_means_the_same_at_every_rate(studio: Studio) -> Non
             assert scale == [0, 1], quantity
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 def test_a_key_reaches_the_meaning_of_a_word(studio: Studio) -> None:
     studio.wait_exact(80)

@@ -188,6 +188,7 @@ def test_a_model_that_was_removed_is_asked_no_more_and_the_others_are(visit: Vis
     studio.wait_answer("merged")
 
 
+@pytest.mark.long
 def test_a_link_to_other_models_ticks_those_that_are_there(visit: Visit) -> None:
     pair = replace(first_session(), models=first_session().models[:2])
     studio = visit(link=link_of(pair))

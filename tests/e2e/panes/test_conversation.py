@@ -199,6 +199,7 @@ def tally(studio: Studio, count: int = 1) -> list[list[str]]:
     return [row.locator("th, td").all_inner_texts() for row in rows.all()]
 
 
+@pytest.mark.long
 def test_a_blind_vote_hides_who_answers_and_is_counted(talk: Studio) -> None:
     compare_with(talk, "zoo:math")
     ask_example(talk)

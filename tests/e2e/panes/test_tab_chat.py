@@ -64,6 +64,7 @@ def replies(
     return texts
 
 
+@pytest.mark.long
 def test_three_turns_across_a_move_have_the_words_of_the_library(in_tab: Studio) -> None:
     choose_targets(in_tab, "merged", "math")
     open_settings(in_tab)

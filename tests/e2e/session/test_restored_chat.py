@@ -53,6 +53,7 @@ def reload(studio: Studio, by: Callable[[], object] | None = None) -> None:
     studio.open_pane("chat")
 
 
+@pytest.mark.long
 def test_it_comes_back_goes_on_and_ends_with_clear(studio: Studio) -> None:
     studio.wait_models()
     ask_example(studio)

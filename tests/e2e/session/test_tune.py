@@ -296,6 +296,7 @@ def test_a_recipe_beyond_the_controls_opens_and_says_what_is_left_out(studio: St
     assert session_of(studio).rate == 0.7 and len(session_of(studio).models) == 1
 
 
+@pytest.mark.long
 def test_a_late_answer_to_an_earlier_recipe_is_not_told(studio: Studio) -> None:
     late: list[Route] = []
 

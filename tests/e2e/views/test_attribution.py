@@ -127,6 +127,7 @@ def test_the_last_question_of_the_chat_can_be_taken(studio: Studio) -> None:
     assert page.locator("#attribution b").count() == 0
 
 
+@pytest.mark.long
 def test_nothing_is_measured_without_a_question(visit: Visit) -> None:
     studio = visit()
     page = open_view(studio)

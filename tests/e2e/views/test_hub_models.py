@@ -160,6 +160,7 @@ def test_a_link_to_models_of_the_hub_waits_for_a_click(one_tab: Studio, hub: Hub
     assert len(hub.requests) > before
 
 
+@pytest.mark.long
 def test_a_link_to_a_real_preset_opens_the_workbench(one_tab: Studio, hub: HubServer) -> None:
     one_tab.become_new_visitor(1440, 900, "light", "")
     choose(one_tab).get_by_role("button", name="Fetch 538 MB and open").click()
