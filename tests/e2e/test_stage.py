@@ -102,6 +102,7 @@ def test_its_three_steps_do_what_they_say(stage: Studio) -> None:
     stage.set_rate(95)
     expect(mark).to_have_text("✗ wrong", timeout=ANSWER_MS)
     assert int(kept(stage).split()[0].rstrip("\u202f%")) < 50
+    stage.page.locator("#undo").wait_for()  # the step of the rate has ended
     stage.page.locator("#method select").first.select_option("ties")  # the server answers
     expect(mark).to_have_text("✓ right", timeout=ANSWER_MS)
     stage.page.locator("#undo").click()
