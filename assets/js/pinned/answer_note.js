@@ -20,10 +20,10 @@ const fetched = () => (tab.state === "loading" && tab.share ? percent(tab.share)
  * The sign of who writes, or wrote.
  * @param {HTMLElement} sign @param {"tab" | "server" | undefined} source @param {string} share Of the models fetched.
  */
-export function showSource(sign, source, share = fetched()) {
+export function showSource(sign, source, share = fetched(), by = "by the ") {
   sign.hidden = !source;
   put(sign, "data-source", source ?? "");
-  say(sign, share ? `by the ${source} · tab ${share}` : source ? `by the ${source}` : "");
+  say(sign, source ? `${by}${source}${share ? ` · tab ${share}` : ""}` : "");
   put(sign, "title", share ? "The models are fetched into this tab. Until then the server writes."
     : source === "tab" ? "This tab merged the models and wrote the words. The server was not asked."
       : `The server wrote the words.${tab.state === "failed" ? ` This tab cannot: ${tab.why}` : ""}`);
