@@ -13,6 +13,7 @@ import numpy as np
 
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.methods.shared.contract import Coefficients, Method
+from dppa_core.methods.shared.ends import check_one_way
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameter_fields import Parameters, number
 from dppa_core.pruning.coefficients import parts_of
@@ -71,17 +72,7 @@ def slerp(stack: Stack, parameters: SlerpParameters, cosines: dict[str, float]) 
 
 def check_ends(parameters: SlerpParameters, models: Coefficients) -> None:
     """Refuse more than two models, and a place that is not between them."""
-    if len(models) > 2:
-        raise InvalidValue(
-            f"slerp goes from one model to one other, got {len(models)} domain models. "
-            "Use linear for more, or merge in two steps."
-        )
-    for name, coefficient in models[:-1]:
-        if coefficient != 1.0:
-            raise InvalidValue(
-                f"model {shown(name)}: slerp starts at this model, so its coefficient must be 1, "
-                f"got {shown(coefficient)}. That of the second model multiplies the position."
-            )
+    check_one_way(parameters, models, "slerp")
     name, coefficient = models[-1]
     for part in parts_of(coefficient):
         by_layer = part.value if isinstance(part.value, Mapping) else {None: part.value}

@@ -21,11 +21,11 @@ def way(stack: Stack) -> Rows:
     return np.asarray(stack.deltas[-1] - first_delta(stack))
 
 
-def check_one_way(parameters: Any, models: Coefficients) -> None:
+def check_one_way(parameters: Any, models: Coefficients, method: str = "the method") -> None:
     """Refuse more than two models, and a coefficient of the first."""
     if len(models) > 2:
         raise InvalidValue(
-            f"The method goes from one model to one other, got {len(models)} domain models. Use "
+            f"{method} goes from one model to one other, got {len(models)} domain models. Use "
             "linear for more, or merge in two steps."
         )
     for name, coefficient in models[:-1]:
