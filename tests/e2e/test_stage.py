@@ -141,6 +141,29 @@ def test_each_station_opens_what_it_shows_and_the_choice_is_remembered(stage: St
     assert page.evaluate("document.body.dataset.view") == "modules"
 
 
+LINKS = {
+    "q=How+many+legs+have+3+dogs%3F": "#pinned-text",
+    "figure=answer": "#figure[data-drawn]",
+    "learn=delta&class=delta.workbench": ".lesson h1, .lesson h2",
+}
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("screen", SCREENS, ids=str)
+def test_a_link_fits_every_screen_and_is_left_by_the_tab_key(
+    server: Server, browser: Browser, screen: tuple[int, int, str], link: str
+) -> None:
+    width, height, theme = screen
+    context = new_context(browser, width, height)
+    page = context.new_page()
+    page.goto(f"{server.url}/?__theme={theme}&{link}")
+    expect(page.locator(LINKS[link]).first).to_be_visible(timeout=ANSWER_MS)
+    assert page.evaluate(SIDEWAYS) <= 0
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement !== document.body")
+    context.close()
+
+
 WAY = [(1440, 900, "light"), (390, 844, "dark")]
 NEXT_FACTOR = "#amplify .factor-row input[type=range] >> nth=1"
 
