@@ -6,6 +6,7 @@ Its packages in order; each imports only those before it:
     charts       tables, charts and reports as plain values, and as SVG
     pruning      the paper's arithmetic on plain numbers
     methods      merge methods, one per file
+    forms        what is kept of a delta, and in how many bytes
     kernels      the fast inner loops
     checkpoints  tensors in files
     tasks        questions, reference answers and scoring
