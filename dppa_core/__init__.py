@@ -6,8 +6,8 @@ Its packages in order; each imports only those before it:
     charts       tables, charts and reports as plain values, and as SVG
     pruning      the paper's arithmetic on plain numbers
     methods      merge methods, one per file
-    forms        what is kept of a delta, and in how many bytes
     kernels      the fast inner loops
+    forms        what is kept of a delta, and in how many bytes
     checkpoints  tensors in files
     tasks        questions, reference answers and scoring
     recipes      a merge as a checked value, and as YAML

@@ -15,6 +15,7 @@ from dppa_core.checkpoints.sources.references import stack_summary
 from dppa_core.checkpoints.sources.zoo import needs_fetch, zoo_base, zoo_folder
 from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary
 from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
+from dppa_core.forms.store import parse_store_text
 from dppa_core.preflight_checks.facts import AdapterFacts, CollectedFacts, ModelFacts, note
 from dppa_core.preflight_checks.hub_facts import (
     adapter_facts,
@@ -76,9 +77,20 @@ class FactsCollector:
         layers = note("layers", reference, f"A stack of {stack_summary(reference)}.")
         return CollectedFacts(stack, (*findings, layers, *notes.findings))
 
+    def _look_at_kept(self, reference: str, ref: ModelRef) -> CollectedFacts:
+        looks = [self._look(str(model), model) for model in ref.kept]
+        findings = tuple(dict.fromkeys(item for look in looks for item in look.findings))
+        if looks[0].facts is None or looks[1].facts is None:
+            return CollectedFacts(None, findings)
+        forms = parse_store_text(ref.location).title()
+        said = note("forms", reference, f"Of its changes is kept: {forms}.")
+        return CollectedFacts(replace(looks[0].facts, reference=reference), (*findings, said))
+
     def _look(self, reference: str, ref: ModelRef) -> CollectedFacts:
         if ref.slices:
             return self._look_at_stack(reference, ref)
+        if ref.kept:
+            return self._look_at_kept(reference, ref)
         if ref.base is not None:
             return self._look_at_adapter(self._look(reference, ref.base), replace(ref, base=None))
         try:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from dppa_core.checkpoints.sources.references import kept_delta
 from dppa_core.errors import InvalidRecipe, many, shown
+from dppa_core.forms.store import parse_store_text
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.parameter_fields import from_mapping, told_values
 from dppa_core.pruning.coefficients import Coefficient, checked_coefficient, plain_coefficient
@@ -44,7 +46,8 @@ class DomainModel:
     """One domain model and the treatment of its delta."""
 
     model: str
-    """A model reference: zoo:math, a folder, hub:owner/name@commit, zoo:base+ADAPTER."""
+    """A model reference: zoo:math, a folder, hub:owner/name@commit, zoo:base+ADAPTER. A file states
+    the forms that keep its delta as `store`; see `kept_delta`."""
     levels: tuple[float, ...] = (0.0,)
     """Pruning rates of the partitions, strictly falling; the last is the overall rate."""
     amplification: tuple[float, ...] = (1.0,)
@@ -235,11 +238,15 @@ def _check_calibration(recipe: MergeRecipe) -> None:
         )
 
 
-def model_values(model: DomainModel) -> dict[str, Any]:
-    """One domain model as plain values."""
+def model_values(model: DomainModel, base: str = "") -> dict[str, Any]:
+    """One domain model as plain values; what a store keeps of it on `base` as a key of its own."""
+    kept = kept_delta(model.model)
+    named: dict[str, Any] = {"model": model.model}
+    if kept and kept.base == base:
+        named = {"model": kept.model, "store": parse_store_text(kept.store).plain()}
     calibration = {"calibration": model.calibration.values()} if model.calibration else {}
     return {
-        "model": model.model,
+        **named,
         "levels": list(model.levels),
         "amplification": list(model.amplification),
         "coefficient": plain_coefficient(model.coefficient),
@@ -255,7 +262,7 @@ def recipe_values(recipe: MergeRecipe) -> dict[str, Any]:
     return {
         "dppa": FORMAT,
         "base": recipe.base,
-        "models": [model_values(model) for model in recipe.models],
+        "models": [model_values(model, recipe.base) for model in recipe.models],
         **staged,
         "method": recipe.method,
         "parameters": dict(recipe.parameters),

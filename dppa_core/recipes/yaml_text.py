@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import yaml
 
+from dppa_core.checkpoints.sources.references import KeptDelta, kept_reference
 from dppa_core.errors import InvalidRecipe, shown
+from dppa_core.forms.store import parse_store
 from dppa_core.parameter_fields import check_keys
 from dppa_core.pruning.coefficients import checked_coefficient
 from dppa_core.pruning.partition import check_levels
@@ -57,7 +59,15 @@ _KEYS = (
     *("dppa", "base", "models", "prune", "method", "parameters", "calibration", "overrides"),
     *("seed", "dtype", "vocabulary", "chat_template", "heads"),
 )
-_MODEL_KEYS = ("model", "levels", "amplification", "coefficient", "calibration", "parameters")
+_MODEL_KEYS = (
+    "model",
+    "store",
+    "levels",
+    "amplification",
+    "coefficient",
+    "calibration",
+    "parameters",
+)
 _MAX_FILE_BYTES = 4 * MAX_CHARACTERS  # bytes in UTF-8
 _MAX_REASON_LENGTH = 300
 
@@ -90,10 +100,11 @@ def parse_recipe(text: str) -> MergeRecipe:
         raise InvalidRecipe(
             f"parameters must be a mapping, got {shown(parameters)}. Without any, leave it out."
         )
-    models = tuple(_parse_model(index, entry) for index, entry in enumerate(data["models"]))
+    base = checked_text("base", data["base"])
+    models = tuple(_parse_model(n, entry, base) for n, entry in enumerate(data["models"]))
     references = [model.model for model in models]
     return MergeRecipe(
-        base=checked_text("base", data["base"]),
+        base=base,
         models=models,
         method=_text(data, "method", "dppa"),
         parameters={str(key): value for key, value in parameters.items()},
@@ -128,13 +139,17 @@ def _parse_pruning(value: Any) -> Pruning | None:
     return Pruning(value["method"], rest)
 
 
-def _parse_model(index: int, entry: Any) -> DomainModel:
+def _parse_model(index: int, entry: Any, base: str) -> DomainModel:
     place = f"models[{index}]"
     if not isinstance(entry, Mapping) or "model" not in entry:
         raise InvalidRecipe(f"{place} must be a mapping with the key 'model', got {shown(entry)}.")
     check_keys(entry, _MODEL_KEYS, place)
+    model = checked_text(f"{place}: model", entry["model"])
+    if "store" in entry:
+        store = within(place, lambda: parse_store(entry["store"]))
+        model = kept_reference(KeptDelta(str(store), model, base))
     return DomainModel(
-        model=checked_text(f"{place}: model", entry["model"]),
+        model=model,
         levels=within(place, lambda: check_levels(entry.get("levels", (0.0,)))),
         amplification=checked_factors(place, entry.get("amplification", (1.0,))),
         coefficient=checked_coefficient(place, entry.get("coefficient", 1.0)),

@@ -12,10 +12,13 @@ T = TypeVar("T")
 
 
 class Recent:
-    """A least-recently-used cache of `size` results, 0 for none; thread-safe, unlike cachetools."""
+    """A least-recently-used cache of `size` results, 0 for none; thread-safe, unlike cachetools.
 
-    def __init__(self, size: int) -> None:
-        self._kept: LRUCache[Hashable, Any] = LRUCache(size)
+    With `measure`, of results of this sum; a larger one is not kept.
+    """
+
+    def __init__(self, size: int, measure: Callable[[Any], int] | None = None) -> None:
+        self._kept: LRUCache[Hashable, Any] = LRUCache(size, measure)
         self._lock = threading.Lock()
 
     def find(self, key: Hashable) -> Any | None:
@@ -33,6 +36,6 @@ class Recent:
     def keep(self, key: Hashable, value: Any) -> Any:
         """Keep a result, and return it."""
         with self._lock:
-            if self._kept.maxsize:
+            if self._kept.getsizeof(value) <= self._kept.maxsize:
                 self._kept[key] = value
         return value

@@ -12,7 +12,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from dppa_core.checkpoints.adapters.lora import LoraCheckpoint, add_product
+from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.errors import (
@@ -23,6 +23,7 @@ from dppa_core.errors import (
     MissingCheckpoint,
     NotAllowed,
 )
+from dppa_core.forms.products import add_product
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.pruning.floats import to_float32

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dppa_core.checkpoints.adapters.lora import add_product
+from dppa_core.forms.products import add_product
 from dppa_core.kernels import fused
 
 

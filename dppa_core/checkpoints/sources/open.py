@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Unpack
 
+from dppa_core.checkpoints.adapters.kept import KeptCheckpoint
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
 from dppa_core.checkpoints.adapters.packs import SUFFIX, PackCheckpoint, find_pack
 from dppa_core.checkpoints.adapters.stack import StackCheckpoint, StackedLayers
@@ -16,9 +17,12 @@ from dppa_core.checkpoints.folders.model_files import within_roots
 from dppa_core.checkpoints.sources.download import fetch, is_here, opens_offline
 from dppa_core.checkpoints.sources.hub import check_name, is_commit, resolve
 from dppa_core.checkpoints.sources.references import (
+    KeptDelta,
     LayerRange,
     checked_reference,
     is_stack,
+    kept_delta,
+    kept_reference,
     layer_ranges,
     stack_reference,
     stacked_models,
@@ -31,6 +35,7 @@ from dppa_core.checkpoints.sources.zoo import (
     zoo_names,
 )
 from dppa_core.errors import InvalidValue, NotAllowed, shown
+from dppa_core.forms.store import parse_store_text
 from dppa_core.progress import RunControl
 
 _MAX_ADAPTERS = 8
@@ -43,18 +48,22 @@ class ModelRef:
 
     With a base, it is an adapter or a delta pack on it: "zoo:base+FOLDER", "zoo:base+FILE". A
     shipped adapter knows its base: "zoo:smollm2-math". Layers of several models are a stack:
-    "stack:zoo:base[0:3],zoo:math[1:4]".
+    "stack:zoo:base[0:3],zoo:math[1:4]". What a form keeps of a model is "kept:bits() of zoo:math on
+    zoo:base".
     """
 
-    source: Literal["zoo", "hub", "local", "stack"]
+    source: Literal["zoo", "hub", "local", "stack", "kept"]
     location: str
-    """Name in the zoo or on the Hub, or path of a folder; empty for a stack."""
+    """Name in the zoo or on the Hub, or path of a folder; empty for a stack; the forms that keep a
+    delta."""
     revision: str = ""
     """Branch, tag or commit on the Hub; empty for the main branch."""
     base: ModelRef | None = None
     """The model below an adapter or a pack; None for a whole model."""
     slices: tuple[tuple[ModelRef, int, int], ...] = ()
     """Of a stack: each model with its first layer and the one after its last."""
+    kept: tuple[ModelRef, ...] = ()
+    """Of a kept delta: the domain model, and its base."""
 
     @staticmethod
     def parse(text: str, *, public: bool = False) -> ModelRef:
@@ -70,6 +79,10 @@ class ModelRef:
             NotAllowed: `public`, and the model is not embedded.
         """
         text = checked_reference(text)
+        kept = kept_delta(text)
+        if kept:
+            pair = tuple(ModelRef.parse(part, public=public) for part in kept[1:])
+            return ModelRef("kept", str(parse_store_text(kept.store)), kept=pair)
         if is_stack(text):
             return _stack(text, public)
         if public:
@@ -92,17 +105,21 @@ class ModelRef:
         """
         if self.source == "stack":
             return tuple(part for model in reversed(self.models) for part in model.parts())
+        if self.source == "kept":
+            return self.kept[0].parts()
         below = () if self.base is None else self.base.parts()
         return (*below, str(replace(self, base=None)))
 
     @property
     def models(self) -> tuple[ModelRef, ...]:
-        """The models of a stack, each once; of another reference itself."""
-        return tuple(dict.fromkeys(model for model, *_ in self.slices)) or (self,)
+        """The models of a stack, each once, or of a kept delta; of another reference itself."""
+        return tuple(dict.fromkeys(model for model, *_ in self.slices)) or self.kept or (self,)
 
     def __str__(self) -> str:
         if self.source == "stack":
             return stack_reference(LayerRange(str(model), *span) for model, *span in self.slices)
+        if self.source == "kept":
+            return kept_reference(KeptDelta(self.location, *map(str, self.kept)))
         text = self.location if self.source == "local" else f"{self.source}:{self.location}"
         text += f"@{self.revision}" if self.revision else ""
         return text if self.base is None or self.source == "zoo" else f"{self.base}+{text}"
@@ -119,7 +136,8 @@ def _pin(ref: ModelRef) -> ModelRef:
     base = None if ref.base is None else _pin(ref.base)
     slices = tuple((_pin(model), start, stop) for model, start, stop in ref.slices)
     revision = resolve(ref.location, ref.revision) if ref.source == "hub" else ref.revision
-    return replace(ref, base=base, slices=slices, revision=revision)
+    kept = tuple(map(_pin, ref.kept))
+    return replace(ref, base=base, slices=slices, revision=revision, kept=kept)
 
 
 def open_checkpoint(ref: str, *, public: bool = False, **control: Unpack[RunControl]) -> Checkpoint:
@@ -147,6 +165,9 @@ def _open(ref: ModelRef, public: bool, control: RunControl) -> Checkpoint:
         return StackCheckpoint(
             [StackedLayers(opened[model], str(model), *span) for model, *span in ref.slices]
         )
+    if ref.source == "kept":
+        tuned, base = (_open(model, public, control) for model in ref.kept)
+        return KeptCheckpoint(base, tuned, parse_store_text(ref.location), str(ref.kept[0]))
     place = _folder(ref, control)
     if ref.base is None:
         _refuse_file(place)
@@ -187,8 +208,9 @@ def asks_hub(ref: ModelRef) -> bool:
 
 
 def _within(ref: ModelRef) -> tuple[ModelRef, ...]:
-    """The model below an adapter, or those of a stack."""
-    return (*([ref.base] if ref.base else ()), *(ref.models if ref.slices else ()))
+    """The model below an adapter, or those of a stack or of a kept delta."""
+    inside = ref.models if ref.slices or ref.kept else ()
+    return (*([ref.base] if ref.base else ()), *inside)
 
 
 def _stack(text: str, public: bool) -> ModelRef:

@@ -9,14 +9,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dppa_core.errors import InvalidValue, shown
+from dppa_core.forms.store import parse_store_text
 
 MAX_REFERENCE_LENGTH = 4096
 """Characters; no path is longer."""
 STACK = "stack:"
+KEPT = "kept:"
 MOST_LAYERS = 256
 """Layers of a stack."""
 _PIECE = re.compile(r"([^,\s].*?)\[(\d{1,4}:\d{1,4}(?:,\d{1,4}:\d{1,4})*)\](?:,|$)", re.ASCII)
 _MOST_SHOWN = 4
+
+
+_KEPT = re.compile(re.escape(KEPT) + r"(\S+) of (.+) on (.+)")
+
+
+class KeptDelta(NamedTuple):
+    """A fine-tune of whose delta a store keeps a part."""
+
+    store: str
+    """The forms as text, see `parse_store_text`."""
+    model: str
+    base: str
 
 
 class LayerRange(NamedTuple):
@@ -57,6 +71,9 @@ def short_name(reference: str) -> str:
     For a Hub model the name without owner and commit; for a folder or pack the last part of its
     path.
     """
+    kept = kept_delta(reference)
+    if kept:
+        return f"{short_name(kept.model)} ({parse_store_text(kept.store).title()})"
     ranges = layer_ranges(reference)
     if ranges:
         shown_ranges = [f"{short_name(name)}[{start}:{stop}]" for name, start, stop in ranges]
@@ -71,6 +88,28 @@ def hub_parts(reference: str) -> tuple[str, ...]:
     """The parts of a reference, models and adapters, that are on the Hub: "hub:owner/name@…"."""
     parts = (part for model in stacked_models(reference) for part in model.split("+"))
     return tuple(part for part in parts if part.startswith("hub:"))
+
+
+def kept_delta(reference: str) -> KeptDelta | None:
+    """The parts of "kept:low_rank(rank=16) of zoo:math on zoo:base"; None of another reference.
+
+    Raises:
+        InvalidValue: it begins so, and does not go on so.
+    """
+    if not reference.startswith(KEPT):
+        return None
+    match = _KEPT.fullmatch(reference)
+    if match is None:
+        raise InvalidValue(
+            f"{shown(reference)}: what a form keeps of a model is written as "
+            f"{KEPT}low_rank(rank=16) of zoo:math on zoo:base; in a recipe, `store:` does it."
+        )
+    return KeptDelta(*match.groups())
+
+
+def kept_reference(kept: KeptDelta) -> str:
+    """The reference of a kept delta; the inverse of `kept_delta`."""
+    return f"{KEPT}{kept.store} of {kept.model} on {kept.base}"
 
 
 def is_stack(reference: str) -> bool:
@@ -118,13 +157,20 @@ def stack_reference(ranges: Iterable[LayerRange]) -> str:
 
 
 def stacked_models(reference: str) -> tuple[str, ...]:
-    """The models of a stack, each once; of another reference itself."""
+    """The models of a stack, or of a kept delta, each once; of another reference itself."""
+    kept = kept_delta(reference)
+    if kept:
+        return tuple(dict.fromkeys(name for part in kept[1:] for name in stacked_models(part)))
     ranges = layer_ranges(reference)
     return tuple(dict.fromkeys(part.model for part in ranges)) if ranges else (reference,)
 
 
 def rename_models(reference: str, rename: Callable[[str], str]) -> str:
-    """The reference with another name for each model of a stack, or for itself."""
+    """The reference with another name for each model inside it, or for itself."""
+    kept = kept_delta(reference)
+    if kept:
+        model, base = (rename_models(part, rename) for part in kept[1:])
+        return kept_reference(KeptDelta(kept.store, model, base))
     ranges = layer_ranges(reference)
     if not ranges:
         return rename(reference)

@@ -1,0 +1,118 @@
+"""A fine-tune of whose delta a form keeps a part, read as a whole model: base + what is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+from numpy import ndarray
+
+from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
+from dppa_core.forms.contract import Codes, Place, code_bytes
+from dppa_core.forms.store import Store
+from dppa_core.pruning.floats import FLOATS, to_float32
+from dppa_core.pruning.module_groups import find_modules
+from dppa_core.pruning.tensor_names import is_buffer, match_names
+from dppa_core.system.recent import Recent
+
+_CACHED_BYTES = 128 << 20
+"""Of codes; what does not fit is made again at every reading."""
+
+Matrices = tuple[tuple[Codes, ...], ...]
+"""The codes of every part, for each matrix of a tensor: one, or one an expert."""
+
+
+class KeptCheckpoint(DerivedCheckpoint):
+    """A domain model with its delta replaced by what a store keeps of it.
+
+    Tensors that the base lacks, or has in another shape, are the domain model's.
+
+    Args:
+        base: The base, whose distance is the delta.
+        tuned: The domain model.
+        store: The forms.
+        model: Reference of the domain model; draws depend on it.
+    """
+
+    def __init__(self, base: Checkpoint, tuned: Checkpoint, store: Store, model: str) -> None:
+        super().__init__(tuned)
+        self.store, self._origin, self._model = store, base, model
+        shapes = {name: base.shape(name) for name in base.names()}
+        self._modules = {module.tensor for module in find_modules(shapes)}
+        self._places = match_names(tuned.names(), base.names())
+        self._codes = Recent(_CACHED_BYTES, _matrix_bytes)
+
+    def dtype(self, name: str) -> str:
+        """F32 where a form keeps the delta; else as stored."""
+        treatment = self._treatment(name)
+        if treatment == "drop":
+            return self._origin.dtype(self._places[name])
+        return "F32" if treatment == "same" else self.base.dtype(name)
+
+    def raw(self, name: str) -> Shaped[ndarray, " n"]:
+        """Its elements, flat; tensors that a form keeps are computed at every call."""
+        treatment = self._treatment(name)
+        if treatment == "drop":
+            return self._origin.raw(self._places[name])
+        if treatment == "keep":
+            return self.base.raw(name)
+        total = _wide(self._origin, self._places[name])
+        matrices, place = total.reshape(-1, *self.shape(name)[-2:]), self._place(name)
+        for matrix, codes in zip(matrices, self.codes(name), strict=True):
+            matrix += self.store.decode(codes, matrix.shape, place)
+        return total
+
+    def content_hash(self) -> str:
+        """A hash over both models' weights, the forms and the draws."""
+        parts = self._origin.content_hash(), self.base.content_hash(), self.store, self._model
+        return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()
+
+    def identities(self) -> Mapping[Path, str]:
+        return {**self._origin.identities(), **self.base.identities()}
+
+    def release(self) -> None:
+        self._origin.release()
+        self.base.release()
+
+    def codes(self, name: str) -> Matrices:
+        """What is kept of a tensor's delta; empty if it is whole, or dropped."""
+        if self._treatment(name) != "same":
+            return ()
+        cached: Matrices | None = self._codes.find(name)
+        if cached is not None:
+            return cached
+        delta = _wide(self.base, name) - _wide(self._origin, self._places[name])
+        matrices, place = delta.reshape(-1, *self.shape(name)[-2:]), self._place(name)
+        made: Matrices = tuple(self.store.encode(matrix, place) for matrix in matrices)
+        self._codes.keep(name, made)
+        return made
+
+    def _place(self, name: str) -> Place:
+        return Place(self._places[name], self._model)
+
+    def _treatment(self, name: str) -> str:
+        """`same`: a form keeps it; `keep`: as in the domain model; `drop`: as in the base."""
+        there, shape = self._places.get(name), self.shape(name)
+        if there is None or self._origin.shape(there) != shape or is_buffer(name, shape):
+            return "keep"
+        if {self.base.dtype(name), self._origin.dtype(there)} - FLOATS.keys() or not math.prod(
+            shape
+        ):
+            return "keep"
+        if there in self._modules:
+            return "same"
+        choice = self.store.other_tensors
+        return "keep" if choice == "same" and len(shape) < 2 else choice
+
+
+def _wide(checkpoint: Checkpoint, name: str) -> Float32[ndarray, " n"]:
+    """A copy of a tensor in float32, flat."""
+    return np.array(to_float32(checkpoint.raw(name), checkpoint.dtype(name)), np.float32)
+
+
+def _matrix_bytes(matrices: Matrices) -> int:
+    return sum(code_bytes(codes) for parts in matrices for codes in parts)

@@ -1,0 +1,66 @@
+"""The description of a form: what it keeps of a matrix of changes, and how that is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+from numpy import ndarray
+
+from dppa_core.pruning.tie_breaking import drop_seed
+
+Delta = Float32[ndarray, "rows columns"]
+Codes = Mapping[str, Shaped[ndarray, " *shape"]]
+"""What is kept of a matrix, as named arrays; their bytes are what a file holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The matrix that a delta is of; random draws depend on it."""
+
+    tensor: str
+    model: str
+    """Reference of the domain model."""
+
+    def seed(self, seed: int) -> int:
+        """The seed of its draws, as DARE's, from a recipe's."""
+        return drop_seed(self.tensor, self.model, seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A way to keep a delta in fewer bytes.
+
+    `decode` reads what `encode` wrote, whatever the machine: the same codes give the same delta.
+    """
+
+    name: str
+    """Its name in recipes."""
+    title: str
+    paper: str
+    """arXiv number, or empty."""
+    summary: str
+    """One sentence for people."""
+    parameters: type[Any]
+    """Frozen dataclass whose fields describe themselves (title, help, unit, range)."""
+    label: Callable[[Any], str]
+    """A few words for its settings, as "rank 16"."""
+    encode: Callable[[Delta, Any, Place], Codes]
+    decode: Callable[[Codes, tuple[int, int], Any, Place], Delta]
+
+
+def code_bytes(codes: Codes) -> int:
+    """Bytes of all arrays."""
+    return sum(np.asarray(array).nbytes for array in codes.values())
+
+
+def kept_energy(delta: Delta, kept: Delta) -> float:
+    """1 - |delta - kept|² / |delta|²: 1 if nothing is lost, 0 as for nothing kept, below 0 for
+    what is further away than nothing; 1 for a delta of zeros."""
+    wide = delta.astype(np.float64)
+    whole = float(np.vdot(wide, wide))
+    wide -= kept
+    return 1 - float(np.vdot(wide, wide)) / whole if whole else 1.0

@@ -1,0 +1,106 @@
+"""Sparse: the largest elements of every matrix, their places as few bytes as they take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
+
+from dppa_core.errors import InvalidValue
+from dppa_core.forms.bits import BLOCK, from_steps, to_steps
+from dppa_core.forms.contract import Codes, Delta, Form, Place
+from dppa_core.forms.places import decode_places, encode_places
+from dppa_core.parameter_fields import Parameters, check_fields, number, whole_number
+from dppa_core.pruning.floats import from_float32, to_float32
+from dppa_core.pruning.tie_breaking import mix, tensor_seed
+
+_WHOLE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SparseParameters(Parameters):
+    """Settings of sparse."""
+
+    rate: float = number(
+        0.9,
+        title="Pruning rate",
+        text="Share of each matrix that is dropped, the smallest elements.",
+        unit="share",
+        span=(0.0, 0.9999, 0.001),
+    )
+    factor: float = number(
+        1.0, title="Factor", text="Multiplies the elements that are kept.", span=(0.0, 100.0, 0.1)
+    )
+    bits: int = whole_number(
+        _WHOLE,
+        title="Bits of a value",
+        text="16 (bfloat16), or 8 or 4 with a scale for each block of 64 kept elements.",
+        span=(4, _WHOLE),
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.bits not in (4, 8, _WHOLE):
+            raise InvalidValue(f"bits must be 4, 8 or {_WHOLE}, got {self.bits}.")
+
+
+def largest(delta: Delta, count: int, seed: int) -> Bool[ndarray, " n"]:
+    """The elements with the largest |d|; of equal ones those with the smallest hashes."""
+    sizes = np.abs(delta).ravel()
+    if count == 0:
+        return np.zeros(sizes.size, np.bool_)
+    threshold = np.partition(sizes, sizes.size - count)[sizes.size - count]
+    kept = sizes > threshold
+    tied = np.flatnonzero(sizes == threshold)
+    hashes = mix(tied.astype(np.uint64), seed)
+    kept[tied[np.argsort(hashes, kind="stable")][: count - np.count_nonzero(kept)]] = True
+    return np.asarray(kept)
+
+
+def encode(delta: Delta, parameters: SparseParameters, place: Place) -> Codes:
+    """The places, and the values: as bfloat16, or as steps and their scales."""
+    count = min(round(delta.size * (1 - parameters.rate)), int(np.count_nonzero(delta)))
+    kept = largest(delta, count, tensor_seed(place.tensor))
+    values = delta.ravel()[kept]
+    places = {"places": np.frombuffer(encode_places(kept), np.uint8)}
+    if parameters.bits == _WHOLE or not values.size:
+        return {**places, "values": from_float32(values, "BF16")}
+    codes, steps = to_steps(values[None, :], BLOCK, parameters.bits)
+    return {**places, "codes": codes, "steps": steps}
+
+
+def decode(
+    codes: Codes, shape: tuple[int, int], parameters: SparseParameters, place: Place
+) -> Delta:
+    """The values at their places, times the factor; else 0."""
+    delta = np.zeros(shape[0] * shape[1], np.float32)
+    kept = decode_places(codes["places"].tobytes(), delta.size, place.tensor)
+    if "values" in codes:
+        values = to_float32(codes["values"], "BF16")
+    else:
+        row = (1, int(np.count_nonzero(kept)))
+        values = from_steps(codes["codes"], codes["steps"], row, BLOCK, parameters.bits)[0]
+    delta[kept] = values * np.float32(parameters.factor)
+    return delta.reshape(shape)
+
+
+def label(parameters: SparseParameters) -> str:
+    """As "90 % pruned", or "90 % pruned × 1.5, 8 bits"."""
+    factor = f" × {parameters.factor:.4g}" if parameters.factor != 1 else ""
+    bits = f", {parameters.bits} bits" if parameters.bits != _WHOLE else ""
+    return f"{100 * parameters.rate:.4g} % pruned{factor}{bits}"
+
+
+FORM = Form(
+    name="sparse",
+    title="Largest elements",
+    paper="",
+    summary="Keeps the largest elements of every matrix, with their places; a factor may enlarge "
+    "them.",
+    parameters=SparseParameters,
+    label=label,
+    encode=encode,
+    decode=decode,
+)

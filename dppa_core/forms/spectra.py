@@ -1,0 +1,85 @@
+"""Singular values and vectors of deltas, from the smaller Gram matrix in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import xxhash
+from jaxtyping import Float32, Float64
+from numpy import ndarray
+from threadpoolctl import ThreadpoolController
+
+from dppa_core.system.recent import Recent
+
+_CACHED_BYTES = 256 << 20
+_COLUMNS = 4096
+"""Columns of a block in float64."""
+_NOISE = float(np.finfo(np.float32).eps)
+"""Smaller singular values, relative to the largest, are rounding of float32 weights."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spectrum:
+    """delta = left @ right, by falling singular value."""
+
+    values: Float64[ndarray, " rank"]
+    """The singular values, without those that are rounding."""
+    left: Float32[ndarray, "rows rank"]
+    """Left vectors, each times the root of its value."""
+    right: Float32[ndarray, "rank columns"]
+    """Right vectors, likewise."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return int(self.values.nbytes + self.left.nbytes + self.right.nbytes)
+
+
+_cached = Recent(_CACHED_BYTES, lambda spectrum: spectrum.nbytes)
+
+
+def spectrum_of(delta: Float32[ndarray, "rows columns"]) -> Spectrum:
+    """The whole spectrum of a matrix; recent ones are cached.
+
+    The largest element of each left vector is positive. Machines with other linear algebra may
+    differ in the last bits of a vector.
+    """
+    key = delta.shape, xxhash.xxh3_128_digest(delta.tobytes())
+    cached: Spectrum | None = _cached.find(key)
+    return cached or _keep(key, _decompose(delta))
+
+
+def _keep(key: Hashable, spectrum: Spectrum) -> Spectrum:
+    _cached.keep(key, spectrum)
+    return spectrum
+
+
+def _decompose(delta: Float32[ndarray, "rows columns"]) -> Spectrum:
+    tall = delta.shape[0] > delta.shape[1]
+    flat = delta.T if tall else delta
+    blocks = [slice(at, at + _COLUMNS) for at in range(0, flat.shape[1], _COLUMNS)]
+    gram = np.zeros((flat.shape[0],) * 2)
+    with _blas().limit(limits=1, user_api="blas"):  # several threads beside others: 30 times slower
+        for block in blocks:
+            wide = flat[:, block].astype(np.float64)
+            gram += wide @ wide.T
+        squares, vectors = np.linalg.eigh(gram)
+        values = np.sqrt(np.maximum(squares[::-1], 0))
+        rank = int(np.count_nonzero(values > values[:1].sum() * _NOISE))
+        values, vectors = values[:rank], vectors[:, ::-1][:, :rank]
+        vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(rank)])
+        roots, far = np.sqrt(values), np.empty((rank, flat.shape[1]), np.float32)
+        for block in blocks:
+            far[:, block] = vectors.T @ flat[:, block].astype(np.float64) / roots[:, None]
+    near = (vectors * roots).astype(np.float32)
+    left, right = (far.T, near.T) if tall else (near, far)
+    return Spectrum(values, np.ascontiguousarray(left), np.ascontiguousarray(right))
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Made once: it looks at all loaded libraries."""
+    return ThreadpoolController()

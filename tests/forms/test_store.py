@@ -1,0 +1,79 @@
+"""What a recipe's `store` says: read, written, summed, and its errors."""
+
+import numpy as np
+import pytest
+
+from dppa_core.errors import DppaError, InvalidRecipe, NonFiniteWeights, UnknownName
+from dppa_core.forms.contract import Place, kept_energy
+from dppa_core.forms.store import parse_store, parse_store_text
+
+PLACE = Place("layers.0.mlp.up_proj.weight", "zoo:math")
+VALUES: tuple[object, ...] = (
+    {"form": "low_rank", "rank": 8},
+    {"form": "bits", "bits": 4, "block": "block", "other_tensors": "drop"},
+    {"form": "drawn", "rate": 0.995, "seed": 3},
+    [{"form": "low_rank", "rank": 4, "energy": 0.5}, {"form": "bits", "bits": 1}],
+)
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_store_is_read_back_from_its_file_and_from_its_text(value: object) -> None:
+    store = parse_store(value)
+    assert store.plain() == value
+    assert parse_store_text(str(store)) == store == parse_store(store.plain())
+
+
+def test_a_store_has_a_short_title() -> None:
+    titles = [parse_store(value).title() for value in VALUES]
+    assert titles == ["rank 8", "4 bits", "0.5 % drawn", "rank 4, 0.5 of the energy + 1 bit"]
+
+
+def test_each_part_of_a_sum_keeps_what_those_before_it_lost() -> None:
+    rng = np.random.default_rng(0)
+    delta = 2 * rng.standard_normal((40, 1), np.float32) @ rng.standard_normal((1, 60), np.float32)
+    delta += rng.standard_normal((40, 60), np.float32)
+    kept = {}
+    for name in ("low_rank(rank=1)", "bits(bits=1)", "low_rank(rank=1)+bits(bits=1)"):
+        store = parse_store_text(name)
+        codes = store.encode(delta, PLACE)
+        assert len(codes) == name.count("+") + 1
+        kept[name] = kept_energy(delta, store.decode(codes, (40, 60), PLACE))
+    low, bits, both = kept.values()
+    assert 0 < 1 - both < 0.5 * min(1 - low, 1 - bits)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (7, "store must be a mapping with `form`"),
+        ([], "store must be a mapping with `form`"),
+        ([{"form": "bits"}] * 4, "a list of at most 3 parts"),
+        ({"rank": 8}, "No form of a delta 'None'"),
+        ({"form": "low_rnk"}, "low_rank"),
+        ({"form": "low_rank", "rnk": 8}, "unknown key 'rnk'"),
+        ({"form": "low_rank", "rank": 0}, "rank must be a number from 1 to 4096, got 0"),
+        (
+            {"form": "bits", "other_tensors": "some"},
+            "other_tensors must be one of same, keep, drop",
+        ),
+        (
+            [{"form": "bits", "other_tensors": "keep"}, {"form": "bits", "other_tensors": "drop"}],
+            "state it once",
+        ),
+    ],
+)
+def test_a_wrong_store_is_refused_by_name(value: object, message: str) -> None:
+    with pytest.raises(DppaError, match=message.replace("(", r"\(")):
+        parse_store(value)
+
+
+@pytest.mark.parametrize("text", ["", "bits", "bits(bits=1", "bits(bits=1)x", "bits(bits)"])
+def test_a_wrong_text_is_refused(text: str) -> None:
+    with pytest.raises((InvalidRecipe, UnknownName, DppaError)):
+        parse_store_text(text)
+
+
+def test_a_delta_with_nan_names_its_tensor() -> None:
+    delta = np.array([[1, np.nan]], np.float32)
+    with pytest.raises(NonFiniteWeights, match=r"zoo:math: NaN or infinity in layers\.0"):
+        parse_store(VALUES[1]).encode(delta, PLACE)
