@@ -68,8 +68,9 @@ space-check: ## Start the app as a Space would, in an environment of its own, an
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/space_check.py $(ARGS)
 
-test-mergekit: ## Merge tiny models of four families by mergekit itself and compare every weight; then tokens, and recipes as people write them (10 minutes; ARGS=qwen2 takes one family)
+test-mergekit: ## Merge tiny models of four families by mergekit itself and compare every weight; then in 16 bits, tokens, and recipes as people write them (10 minutes; ARGS=qwen2 takes one family)
 	@$(PY) scripts/test_mergekit.py $(ARGS)
+	@$(PY) scripts/test_mergekit_rounded.py $(ARGS)
 	@$(PY) scripts/test_mergekit_tokens.py
 	@$(PY) scripts/test_mergekit_recipes.py
 

@@ -73,7 +73,7 @@ def beyond_controls(recipe: MergeRecipe) -> Iterator[str]:
         yield f"{len(first.levels)} levels, and at most {MOST_PARTITIONS} fit"
     for model in recipe.models:
         yield from _beyond_model(model)
-    usual = {"seed": 0, "vocabulary": "base"}
+    usual = {"seed": 0, "vocabulary": "base", "arithmetic": "float32"}
     for name, value in usual.items():
         if getattr(recipe, name) != value:
             yield f"{name} is {getattr(recipe, name)}, and here it is always {value}"

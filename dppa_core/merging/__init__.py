@@ -4,6 +4,7 @@ Its parts in order; each imports only those before it:
 
     cards        files beside the weights
     passes       the ways to compute a tensor
+    rounded      another one: every operation rounded to 16 bits
     .            inputs, plan and tensors of a merge; folders and packs
     in_memory    merges that live in memory and answer
     cluster      the same merge on many machines

@@ -5,7 +5,7 @@ Tensors are independent of each other: the same recipe gives the same bytes in a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -70,6 +70,7 @@ class TensorMerger:
         recipe: The recipe, with the commits of Hub models.
         base: The base, in the vocabulary of the merge.
         combined: The pass of a method that combines deltas; None if it adds them.
+        blocks: Merges a whole tensor, part by part; None if any slice can be merged alone.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class TensorMerger:
         self._keeps = often or plan.combines
         self._fixed: dict[tuple[str, int], tuple[FixedTreatment, int] | None] = {}
         self.combined = self._combined_pass(stop) if plan.combines else None
+        self.blocks = self._blocks()
 
     def names(self) -> tuple[str, ...]:
         """Names of all merged tensors: those of the base."""
@@ -134,7 +136,8 @@ class TensorMerger:
         - `merge_whole` reads a tensor once and finds thresholds meanwhile: with buffers, bfloat16
           alone, up to 3 models of up to 2 bands of |d|, nothing worked out before.
         - A tensor without deltas is copied from the base.
-        - `CombinedPass` takes all models at once, some rows at a time, if the method combines.
+        - `CombinedPass` takes all models at once, some rows at a time, if the method combines;
+          `RoundedPass` takes the whole tensor, if the recipe's arithmetic is not float32.
         - `ChunkPass` does the rest: thresholds are known, and deltas are added chunk by chunk.
 
         Args:
@@ -155,11 +158,11 @@ class TensorMerger:
         with stack.use() as parts:
             if parts is None:
                 yield start, self.base.raw(name)[start:stop], None
-            elif self.combined is None:
+            elif self.blocks is None:
                 with chunks.use() as chunk_pass:
                     yield start, chunk_pass.merge(parts, start, stop, out), parts.base[start:stop]
             else:
-                for first, block in self.combined.blocks(parts):
+                for first, block in self.blocks(parts):
                     if out is None:
                         yield first, block, parts.base[first : first + block.size]
                     else:
@@ -228,6 +231,13 @@ class TensorMerger:
         planned = self._planned(name)
         merged = merge_whole(planned, out, buffers, self._settled)
         return planned[0].pair.base if merged else None
+
+    def _blocks(self) -> Callable[[TensorStack], Iterator[tuple[int, Raw]]] | None:
+        if self.recipe.arithmetic == "float32":
+            return self.combined.blocks if self.combined else None
+        from dppa_core.merging.rounded.rounded_pass import RoundedPass  # noqa: PLC0415  (torch)
+
+        return RoundedPass(self.recipe).blocks
 
     def _combined_pass(self, stop: Stop | None) -> CombinedPass | None:
         combination = get_method(self.recipe.method).combination

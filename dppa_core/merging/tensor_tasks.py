@@ -91,7 +91,7 @@ class _Tasks:
         self._chunks = SparePool(lambda: ChunkPass(merger.loader()))
         self._bounded = sink.whole == "bounded"
         fast = merger.backend == "numba" and merger.recipe.dtype == "bfloat16"
-        possible = fast and numel >= WHOLE_MIN_NUMEL and merger.combined is None
+        possible = fast and numel >= WHOLE_MIN_NUMEL and merger.blocks is None
         largest = {"never": -1, "bounded": BOUNDED_MAX_NUMEL, "always": sys.maxsize}[sink.whole]
         self._largest = largest if possible else -1
         self._buffers = SparePool(
@@ -102,7 +102,7 @@ class _Tasks:
         for name in self._sink.names:
             numel = self._merger.plan.tensors[name].numel
             whole = numel <= self._largest and self._merger.base.dtype(name) == "BF16"
-            undivided = whole or self._merger.combined is not None
+            undivided = whole or self._merger.blocks is not None
             parts = ((0, numel),) if undivided else slices(numel)
             stack = SharedValue(partial(self._stack, name), len(parts))
             yield from (partial(self._write, name, stack, whole, *part) for part in parts)

@@ -258,7 +258,7 @@ class DifferenceFile:
 
     def room(self, name: str, start: int, stop: int) -> Raw | None:
         """A combination comes in rows, which may not fill bytes of a mask."""
-        if self._merger.combined is None:
+        if self._merger.blocks is None:
             return None
         return np.empty(stop - start, FLOATS[self._merger.plan.tensors[name].dtype])
 

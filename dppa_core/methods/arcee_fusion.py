@@ -92,5 +92,6 @@ METHOD = Method(
     home="A model to renew by another's strongest changes.",
     parameters=ArceeFusionParameters,
     combination=Combination(arcee_fusion, survey_arcee_fusion, keeps_zeros=True),
+    rounds=True,
     check=check_one_way,
 )

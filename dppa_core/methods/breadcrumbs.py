@@ -84,7 +84,7 @@ def survey_breadcrumbs(tensors: Sequence[Streamed], parameters: BreadcrumbsParam
 
 
 def _survey(tensor: Streamed, parameters: BreadcrumbsParameters) -> Crumbs:
-    counts = [_counts(tensor.numel, own) for own in settings_of(tensor, parameters)]
+    counts = [crumb_counts(tensor.numel, own) for own in settings_of(tensor, parameters)]
     kept, large = ([count[place] for count in counts] for place in (0, 1))
     cuts = find_cuts((tensor,), [*kept, *large], lambda stack: np.concatenate([stack.deltas] * 2))
     crumbs = Crumbs(cuts[: tensor.models], cuts[tensor.models :])
@@ -93,7 +93,7 @@ def _survey(tensor: Streamed, parameters: BreadcrumbsParameters) -> Crumbs:
     return replace(crumbs, factors=match_sums(tensor, partial(_between, crumbs)))
 
 
-def _counts(numel: int, parameters: BreadcrumbsParameters) -> tuple[int, int]:
+def crumb_counts(numel: int, parameters: BreadcrumbsParameters) -> tuple[int, int]:
     """The number of elements above the smallest dropped, and of the largest dropped."""
     smallest, largest = parameters.drop_smallest, parameters.drop_largest
     if parameters.semantics == "paper":
@@ -151,4 +151,5 @@ METHOD = Method(
     home="Many models, whose largest changes may be noise.",
     parameters=BreadcrumbsParameters,
     combination=Combination(breadcrumbs, survey_breadcrumbs),
+    rounds=True,
 )

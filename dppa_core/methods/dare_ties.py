@@ -138,4 +138,5 @@ METHOD = Method(
     combination=Combination(
         dare_ties, survey_dare_ties, lambda parameters: parameters.semantics == "paper"
     ),
+    rounds=True,
 )

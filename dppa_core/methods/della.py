@@ -126,4 +126,5 @@ METHOD = Method(
     home="Small deltas with opposite signs, cut far.",
     parameters=DellaParameters,
     combination=Combination(della, survey_della),
+    rounds=True,
 )

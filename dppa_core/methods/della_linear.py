@@ -37,4 +37,5 @@ METHOD = Method(
     home="Small deltas whose signs hardly meet.",
     parameters=DellaLinearParameters,
     combination=Combination(della_linear, survey_della),
+    rounds=True,
 )

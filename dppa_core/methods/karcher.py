@@ -110,4 +110,5 @@ METHOD = Method(
     home="Three or more whole models far from each other.",
     parameters=KarcherParameters,
     combination=Combination(karcher, survey_karcher),
+    rounds=True,
 )

@@ -54,4 +54,5 @@ METHOD = Method(
     home="Several runs of one task.",
     parameters=LinearParameters,
     combination=Combination(linear, of_none=lambda parameters: parameters.divide == "nothing"),
+    rounds=True,
 )

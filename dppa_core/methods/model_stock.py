@@ -83,4 +83,5 @@ METHOD = Method(
     home="Several fine-tunes of one base for one task.",
     parameters=ModelStockParameters,
     combination=Combination(model_stock, survey_model_stock),
+    rounds=True,
 )

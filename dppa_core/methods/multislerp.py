@@ -81,4 +81,5 @@ METHOD = Method(
     home="Three or more models whose deltas point apart.",
     parameters=MultislerpParameters,
     combination=Combination(multislerp, survey_multislerp),
+    rounds=True,
 )

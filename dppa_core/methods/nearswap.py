@@ -47,5 +47,6 @@ METHOD = Method(
     home="A model that should take only a touch of another.",
     parameters=NearswapParameters,
     combination=Combination(nearswap, keeps_zeros=True),
+    rounds=True,
     check=check_one_way,
 )

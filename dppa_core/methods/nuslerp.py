@@ -110,5 +110,6 @@ METHOD = Method(
     home="Two models whose deltas point apart and should keep their size.",
     parameters=NuslerpParameters,
     combination=Combination(nuslerp, survey_nuslerp),
+    rounds=True,
     check=check_pair,
 )

@@ -46,5 +46,6 @@ METHOD = Method(
     parameters=PassthroughParameters,
     treat=passthrough,
     replaces=True,
+    rounds=True,
     check=check_single,
 )

@@ -120,4 +120,5 @@ METHOD = Method(
     home="Several models that differ at few positions.",
     parameters=SceParameters,
     combination=Combination(sce, survey_sce),
+    rounds=True,
 )

@@ -20,7 +20,8 @@ from dppa_core.pruning.coefficients import parts_of
 
 PARALLEL = 0.9995
 """Above this cosine, and below its negative, the interpolation is linear."""
-_TINY = 1e-8
+TINY = 1e-8
+"""A shorter end has no angle to the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def _cosine(tensor: Streamed) -> float:
         a, b = (end.astype(np.float64) for end in _ends(stack))
         dot, first, second = dot + (a * b).sum(), first + (a * a).sum(), second + (b * b).sum()
     norms = float(np.sqrt(first) * np.sqrt(second))
-    return float(dot) / norms if norms > _TINY else 1.0  # no angle with a zero end: linear
+    return float(dot) / norms if norms > TINY else 1.0  # no angle with a zero end: linear
 
 
 def _ends(stack: Stack) -> tuple[Rows, Rows]:
@@ -99,5 +100,6 @@ METHOD = Method(
     home="Two models of one base, mixed.",
     parameters=SlerpParameters,
     combination=Combination(slerp, survey_slerp, keeps_zeros=True),
+    rounds=True,
     check=check_ends,
 )

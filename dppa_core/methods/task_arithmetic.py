@@ -36,4 +36,5 @@ METHOD = Method(
     home="Few models whose tasks hardly meet; the first to try.",
     parameters=TaskArithmeticParameters,
     treat=task_arithmetic,
+    rounds=True,
 )

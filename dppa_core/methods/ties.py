@@ -167,4 +167,5 @@ METHOD = Method(
         adds=lambda parameters: parameters.divide == "nothing" and parameters.semantics == "paper",
         parts=agreeing,
     ),
+    rounds=True,
 )

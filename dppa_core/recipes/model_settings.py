@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, shown
-from dppa_core.methods.registry import get_method
+from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.parameter_fields import check_keys, check_number
 from dppa_core.pruning.coefficients import (
     Coefficient,
@@ -68,3 +68,26 @@ def check_settings_of_method(
                 within(place, partial(check_number, key, number, low, high))
     numbers = {key: value for key, value in values.items() if isinstance(value, float)}
     within(place, lambda: replace(settings, **numbers))
+
+
+def check_arithmetic(arithmetic: str, name: str, values: Mapping[str, Any], pruned: bool) -> None:
+    """Check that a merge whose every operation is rounded is one that mergekit makes.
+
+    Args:
+        values: The method's parameters.
+        pruned: True if a pruning comes first.
+
+    Raises:
+        InvalidRecipe: another one.
+    """
+    if not get_method(name).rounds:
+        allowed = ", ".join(method.name for method in METHODS if method.rounds)
+        raise InvalidRecipe(
+            f"arithmetic: {arithmetic} rounds every operation as mergekit does, and {name} is "
+            f"always float32. Methods that can: {allowed}."
+        )
+    if pruned or values.get("semantics", "mergekit") != "mergekit":
+        raise InvalidRecipe(
+            f"arithmetic: {arithmetic} rounds every operation as mergekit does, so {name} needs "
+            "`semantics: mergekit`, where it has semantics, and no `prune`."
+        )

@@ -29,6 +29,7 @@ from dppa_core.recipes.checks import (
     within,
 )
 from dppa_core.recipes.model_settings import (
+    check_arithmetic,
     check_levels_of_method,
     check_settings_of_method,
     checked_settings,
@@ -39,6 +40,7 @@ FORMAT = 1
 DTYPES = (*DTYPE_CODES, "base")
 EMBEDDED_DTYPE = "bfloat16"
 HEADS = ("match", "base")
+ARITHMETICS = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +130,19 @@ class MergeRecipe:
     model with one."""
     heads: str = "match"
     """Heads of the models, which must `match`; or `base`: where one differs, all are the base's."""
+    arithmetic: str = "float32"
+    """Sums are float32, rounded once; in bfloat16 or float16 every operation is, as in mergekit."""
 
     def __post_init__(self) -> None:
         base = checked_text("base", self.base)
         models = tuple(self.models)
         if not models:
             raise InvalidRecipe("models is empty: a merge needs at least one domain model.")
-        if self.dtype not in DTYPES:
-            allowed = ", ".join(DTYPES)
-            raise InvalidRecipe(f"dtype must be one of {allowed}, got {shown(self.dtype)}.")
-        if self.heads not in HEADS:
-            raise InvalidRecipe(f"heads must be {' or '.join(HEADS)}, got {shown(self.heads)}.")
+        for key, choices in (("dtype", DTYPES), ("heads", HEADS), ("arithmetic", ARITHMETICS)):
+            value = getattr(self, key)
+            if value not in choices:
+                allowed = ", ".join(choices)
+                raise InvalidRecipe(f"{key} must be one of {allowed}, got {shown(value)}.")
         checked_seed(self.seed)
         _set(self, base=base, dtype=known_dtype(base, self.dtype), models=models)
         _set(self, parameters=told_values(self.settings()))
@@ -148,6 +152,8 @@ class MergeRecipe:
             _set(self, **{key: checked_choice(key, getattr(self, key), references)})
         _check_stages(self)
         _check_calibration(self)
+        if self.arithmetic != "float32":
+            check_arithmetic(self.arithmetic, self.method, self.parameters, self.prune is not None)
 
     def __hash__(self) -> int:
         return hash(recipe_hash(self))
@@ -274,6 +280,7 @@ def recipe_values(recipe: MergeRecipe) -> dict[str, Any]:
         **({"vocabulary": recipe.vocabulary} if recipe.vocabulary != "base" else {}),
         **({"chat_template": recipe.chat_template} if recipe.chat_template != "auto" else {}),
         **({"heads": recipe.heads} if recipe.heads != "match" else {}),
+        **({"arithmetic": recipe.arithmetic} if recipe.arithmetic != "float32" else {}),
     }
 
 

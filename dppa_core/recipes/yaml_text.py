@@ -57,7 +57,7 @@ T = TypeVar("T")
 
 _KEYS = (
     *("dppa", "base", "models", "prune", "method", "parameters", "calibration", "overrides"),
-    *("seed", "dtype", "vocabulary", "chat_template", "heads"),
+    *("seed", "dtype", "vocabulary", "chat_template", "heads", "arithmetic"),
 )
 _MODEL_KEYS = (
     "model",
@@ -115,6 +115,7 @@ def parse_recipe(text: str) -> MergeRecipe:
         calibration=checked_calibration("calibration", data.get("calibration")),
         **{key: checked_choice(key, data[key], references) for key in CHOICES if key in data},
         heads=_text(data, "heads", "match"),
+        arithmetic=_text(data, "arithmetic", "float32"),
     )
 
 

@@ -190,7 +190,7 @@ def test_tokens_of_an_old_vocabulary_are_matched_by_their_text(
 def test_only_two_ways_with_heads_exist() -> None:
     text = "dppa: 1\nbase: b\nmodels: [{model: m}]\nheads: base\n"
     assert parse_recipe(dump_recipe(parse_recipe(text))).heads == "base"
-    with pytest.raises(InvalidRecipe, match="heads must be match or base, got 'drop'"):
+    with pytest.raises(InvalidRecipe, match="heads must be one of match, base, got 'drop'"):
         parse_recipe(text.replace("heads: base", "heads: drop"))
 
 

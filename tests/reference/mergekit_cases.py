@@ -34,17 +34,26 @@ print(importlib.metadata.version("mergekit"))
 """
 
 
-def run_mergekit(python: Path, root: Path, texts: Sequence[str], *, tokenizer: bool = False) -> str:
+def run_mergekit(
+    python: Path, root: Path, texts: Sequence[str], before: str = "", *, tokenizer: bool = False
+) -> str:
     """Merge each recipe of mergekit's into `root`/out0, out1, …; returns mergekit's version.
 
     Args:
         python: An interpreter of an environment with mergekit.
         root: The folder the recipes' model names are relative to.
+        before: Python that runs first in mergekit's process.
         tokenizer: True to write the tokenizer too.
     """
     for number, text in enumerate(texts):
         (root / f"{number}.yaml").write_text(text, "utf-8")
-    command = [str(python), "-c", RUN, str(len(texts)), *(["tokenizer"] if tokenizer else [])]
+    command = [
+        str(python),
+        "-c",
+        before + RUN,
+        str(len(texts)),
+        *(["tokenizer"] if tokenizer else []),
+    ]
     process = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
     return process.stdout.split()[-1]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -11,6 +13,7 @@ from dppa_core.merging.merger import open_merger
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.progress import Progress, report
 from dppa_core.pruning.floats import FLOATS, to_float32
+from dppa_core.recipes.recipe import ARITHMETICS
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 
@@ -23,18 +26,32 @@ class Difference:
     differing: int
     """Number of elements that differ after rounding to the recipes' dtype."""
     largest: float
+    """The largest difference."""
+    squares: float
+    """Sum of squared differences."""
+    delta_squares: float
+    """Sum of squared changes from the base by the first recipe."""
+
+
+def relative_size(differences: Sequence[Difference]) -> float:
+    """The norm of all differences over that of the first merge's changes; 0 without changes."""
+    delta = sum(item.delta_squares for item in differences)
+    return math.sqrt(sum(item.squares for item in differences) / delta) if delta else 0.0
 
 
 def with_semantics(recipe: MergeRecipe, name: str) -> MergeRecipe:
-    """The recipe with the semantics of another program.
+    """The recipe with the semantics of another program, or in another arithmetic.
 
     Args:
-        recipe: A recipe whose method has the parameter `semantics`.
-        name: One of its choices, such as "mergekit".
+        recipe: A recipe whose method has the parameter `semantics`, or can round every operation.
+        name: One of its choices, such as "mergekit"; or a dtype, such as "bfloat16".
 
     Raises:
         InvalidValue: the method has no such semantics, or the recipe uses it already.
+        InvalidRecipe: the recipe cannot have that arithmetic.
     """
+    if name in ARITHMETICS and name != recipe.arithmetic:
+        return replace(recipe, arithmetic=name)
     method = get_method(recipe.method)
     choices = _meanings(recipe.method)
     if name not in choices:
@@ -76,9 +93,12 @@ def compare_merges(
         report(progress, number, len(names), name)
         (dtype, _, a), (second_dtype, _, b) = (merger.tensor(name) for merger in mergers)
         if dtype in FLOATS and second_dtype in FLOATS:
-            gap = np.abs(to_float32(a, dtype) - to_float32(b, second_dtype))
-            differences.append(
-                Difference(name, gap.size, int(np.count_nonzero(gap)), float(gap.max(initial=0)))
-            )
+            merged = to_float32(a, dtype)
+            gap = np.abs(merged - to_float32(b, second_dtype))
+            stored = mergers[0].base
+            delta = merged - to_float32(stored.raw(name), stored.dtype(name))
+            numbers = int(np.count_nonzero(gap)), float(gap.max(initial=0))
+            squares = (float(np.square(part, dtype=np.float64).sum()) for part in (gap, delta))
+            differences.append(Difference(name, gap.size, *numbers, *squares))
     report(progress, len(names), len(names), "compared")
     return tuple(differences)

@@ -122,11 +122,16 @@ def round_into(
         np.copyto(out, merged, casting="same_kind")
 
 
-def raise_overflow(stack: TensorStack, largest: float) -> None:
-    """Raise the NonFiniteWeights that says what made a merged tensor reach `largest`."""
+def check_stack(stack: TensorStack) -> None:
+    """Raise NonFiniteWeights if a weight of the base or of a model is NaN or infinite."""
     check_finite(stack.base, stack.base_dtype, stack.name, "the base")
     for delta in filter(None, stack.deltas):
         check_finite(delta.pair.finetuned, delta.pair.finetuned_dtype, stack.name, delta.model)
+
+
+def raise_overflow(stack: TensorStack, largest: float) -> None:
+    """Raise the NonFiniteWeights that says what made a merged tensor reach `largest`."""
+    check_stack(stack)
     raise NonFiniteWeights(
         f"{stack.name}: the merged weights reach {largest:g}, {stack.dtype} holds less than "
         f"{LIMITS[stack.dtype]:g}. Large factors or coefficients are the usual cause; "

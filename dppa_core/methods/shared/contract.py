@@ -56,6 +56,8 @@ class Method:
     """Number of pruning rates a domain model may have; "none" requires [0]."""
     pruning: Callable[[Any], PruningParameters] | None = None
     """Its settings -> those of Dynamically Pruning, if `treat` needs that plan."""
+    rounds: bool = False
+    """True if a recipe may ask for 16-bit arithmetic; see `merging.rounded`."""
     check: Callable[[Any, Coefficients], None] | None = None
     """Raises InvalidValue if a recipe's models do not fit the method."""
 

@@ -23,14 +23,14 @@ def _divide(source: MergekitSource, normalize: bool) -> str:
 
 def _task_arithmetic(source: MergekitSource) -> MethodHere:
     """A sum with coefficients of weight times lambda, over the sum of weights if normalised."""
-    weights = source.weights()
+    weights, scale = source.weights(), source.number("lambda", 1.0)
     if not source.flag("normalize", False):
-        return MethodHere("task_arithmetic", source.weights(source.number("lambda", 1.0)))
+        return MethodHere("task_arithmetic", source.weights(scale))
     numbers = [weight for weight in weights if isinstance(weight, float)]
     if len(numbers) < len(weights):  # a sum that differs by tensor divides
         whole = {"drop": 0.0, "window": 0.0}
         return MethodHere("della_linear", weights, whole | _usual(source, True, True))
-    total, scale = sum(numbers), source.number("lambda", 1.0)
+    total = sum(numbers)
     divisor = total if abs(total) >= 1e-8 else 1.0
     return MethodHere("task_arithmetic", [number * scale / divisor for number in numbers])
 

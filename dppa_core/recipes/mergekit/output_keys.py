@@ -14,6 +14,8 @@ from dppa_core.recipes.mergekit.reader import MergekitSource
 _DTYPES = ("bfloat16", "float16", "float32")
 _IN_FLOAT32 = ("slerp", "passthrough")
 """Methods that mergekit computes in float32, whatever `dtype` says, or not at all."""
+_ALWAYS_FLOAT32 = ("ram", "ramplus_tl")
+"""Methods that are always computed in float32 here."""
 
 
 class OutputKeys(TypedDict):
@@ -43,9 +45,16 @@ def _dtype(source: MergekitSource) -> str:
     if computed not in ("", "float32") and source.method not in _IN_FLOAT32:
         source.note(
             f"mergekit computes in {computed} where the recipe says so; here sums are float32 and "
-            "rounded once."
+            f"rounded once.{'' if source.method in _ALWAYS_FLOAT32 else _as_published(computed)}"
         )
     return written or computed or "base"
+
+
+def _as_published(dtype: str) -> str:
+    return (
+        f" A line `arithmetic: {dtype}` in the recipe rounds as mergekit does; `dppa "
+        f"compare-semantics RECIPE --with {dtype}` says how much that changes."
+    )
 
 
 def _vocabulary(source: MergekitSource) -> str:

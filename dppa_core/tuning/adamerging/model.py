@@ -71,7 +71,7 @@ class PreparedDeltas:
         **control: Unpack[RunControl],
     ) -> None:
         models = tuple(replace(model, coefficient=1.0) for model in recipe.models)
-        whole = replace(recipe, models=models)
+        whole = replace(recipe, models=models, arithmetic="float32")
         self.merger = open_merger(whole, often=True, **control)
         combination = get_method(recipe.method).combination
         self.models = len(models)

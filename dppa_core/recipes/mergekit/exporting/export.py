@@ -117,9 +117,12 @@ def _parameters(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dtypes(recipe: MergeRecipe, notes: list[str]) -> dict[str, str]:
-    """float32 sums with one rounding, as here; nothing if the base's dtype is not known."""
+    """The arithmetic, which is most often float32 sums with one rounding, and the written dtype.
+
+    Nothing if the base's dtype is not known.
+    """
     if recipe.dtype != "base":
-        return {"dtype": "float32", "out_dtype": recipe.dtype}
+        return {"dtype": recipe.arithmetic, "out_dtype": recipe.dtype}
     notes.append(
         "The recipe takes the base's dtype, and the base is not here: mergekit rounds every step "
         "to that dtype, where sums here are float32. Name the dtype to have the same."
