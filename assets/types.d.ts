@@ -95,4 +95,8 @@ interface TabWish {
   limit?: number;
   draft?: number[];
   key?: string;
+  /** Models whose weights are copied; "merged" for the merge. */
+  copies?: string[];
 }
+/** What a second worker begins with. */
+interface TabShare { module: WebAssembly.Module; manifest: any; copies: [string, Uint16Array][] }

@@ -18,6 +18,7 @@ from dppa_core.models.texts import OwnTexts
 from dppa_core.tasks import DOMAINS, example_prompts
 from tests.e2e.cuttable_network import Cable
 from tests.e2e.page_driver import Studio
+from tests.e2e.tab_memory import NOTES_MEMORY, held_bytes
 
 ROUNDS, MOVES, SWEEP = 6, 15, 1.0
 """Of each figure; single moves of a round; seconds of a drag in which no place comes twice."""
@@ -30,15 +31,8 @@ QUESTION = (
     "apple to Mia. How many apples does Tom have now?"
 )
 MEGABITS = 20
-WASM = """{
-  const start = WebAssembly.instantiateStreaming;
-  WebAssembly.instantiateStreaming = async (...files) => {
-    const made = await start(...files);
-    globalThis.held = made.instance.exports.memory;
-    return made;
-  };
-}
-"""
+SETTLED_MS = 1000
+"""After the first five answers, until a second worker holds its models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +107,7 @@ def five(browser: Browser, url: str, rounds: int = ROUNDS) -> Row:
     took = {reader.source: list[float]() for reader in readers}
     prompts = [prompt for domain in DOMAINS for prompt in example_prompts(domain)[:2]]
     for reader in readers:
-        reader.studio.open_pane("chat")
-        for box in reader.page.locator("#answer-with input[type=checkbox]").all():
-            box.set_checked(True)
-        _ask(reader.studio, prompts[0])  # loads what is not there yet
+        _ask_all(reader.studio, prompts[0])  # loads what is not there yet
     for number in range(rounds):
         for reader in readers:
             reader.page.bring_to_front()
@@ -124,6 +115,14 @@ def five(browser: Browser, url: str, rounds: int = ROUNDS) -> Row:
     for reader in readers:
         reader.close()
     return Row("the five answers of a question", "ms", *map(Spread.over, took.values()), 120)
+
+
+def _ask_all(studio: Studio, prompt: str) -> None:
+    """Ask the merge and every unmerged model in the chat, from now on too."""
+    studio.open_pane("chat")
+    for box in studio.page.locator("#answer-with input[type=checkbox]").all():
+        box.set_checked(True)
+    _ask(studio, prompt)
 
 
 def _ask(studio: Studio, prompt: str) -> float:
@@ -156,11 +155,11 @@ def first_words(browser: Browser, url: str, visits: int = 3) -> Iterator[Row]:
 
 
 def memory(browser: Browser, url: str) -> Row:
-    """Bytes of all workers' WebAssembly, once a merge of three models has answered."""
+    """Bytes of all workers' WebAssembly, once five models have answered, and answered again."""
 
     def patch(route: Route) -> None:
         answer = route.fetch()
-        route.fulfill(response=answer, body=WASM + answer.text())
+        route.fulfill(response=answer, body=NOTES_MEMORY + answer.text())
 
     context = context_of(browser, by_tab=True)
     context.route("**/tab/worker.js", patch)
@@ -169,6 +168,10 @@ def memory(browser: Browser, url: str) -> Row:
     studio.rate.focus()
     studio.page.keyboard.press("ArrowLeft")
     studio.page.wait_for_function("() => window.bench.firstWords", timeout=FIRST_MS)
-    held = sum(worker.evaluate("() => held.buffer.byteLength") for worker in studio.page.workers)
+    _ask_all(studio, QUESTION)
+    studio.page.wait_for_timeout(SETTLED_MS)
+    _ask(studio, QUESTION)
+    held = held_bytes(studio.page)
     context.close()
-    return Row("memory of WebAssembly", "MB", Spread(held / 1e6), None, 100)
+    name = f"memory of WebAssembly in {len(held)} workers"
+    return Row(name, "MB", Spread(sum(held) / 1e6), None, 100)

@@ -1,7 +1,7 @@
 // Models in the memory of the compiled loops (assets/tab/): weights as bfloat16, ranks, and one merge.
 
 const HEADS = 64, THETA = 10000, POSITIONS = 512; // width of a head, base of the rotation, most tokens
-const STEPS = 1024; // of the sums of d² over the ranks
+const MERGED = "merged", STEPS = 1024; // of the sums of d² over the ranks
 /** Bits by which a rank is shortened to 16. @param {number} count Elements. */
 const shiftOf = (count) => (count > 1 << 16 ? 1 : 0);
 const TREATMENT = 1024, BANDS_AT = 48, BAND = 16; // bytes, as assets/tab/kernels/merge.ts reads them
@@ -26,7 +26,7 @@ export function memory(wasm, manifest) {
   const places = [placeOf("model.embed_tokens.weight"), placeOf("model.norm.weight")];
   for (let layer = 0; layer < layers; layer++)
     places.push(...PER_LAYER.map((part) => placeOf(`model.layers.${layer}.${part}.weight`)));
-  const merged = wasm.reserve(2 * numel), treatments = wasm.reserve(16 * TREATMENT);
+  const treatments = wasm.reserve(16 * TREATMENT);
   const table = wasm.reserve(4 * places.length);
   words(table, places.length).set(places);
   const turns = new Float32Array(wasm.memory.buffer, wasm.places(0), POSITIONS * HEADS);
@@ -37,7 +37,7 @@ export function memory(wasm, manifest) {
       turns[place * HEADS + HEADS / 2 + i] = Math.sin(angle);
     }
 
-  /** @type {Map<string, number>} */
+  /** Models, and "merged" after the first merge. @type {Map<string, number>} */
   const models = new Map();
   /** Reference -> of each tensor, addresses of ranks, odd bits, sums of d². @type {Map<string, number[][]>} */
   const ranks = new Map();
@@ -78,12 +78,9 @@ export function memory(wasm, manifest) {
   return {
     tensors, table,
     has: (/** @type {string} */ model) => models.has(model),
-    /** The address of an unmerged model. */
+    /** The address of a model, or of what was merged last: "merged". */
     at,
-    /** Copies of the merged tensors. */
-    copies: () =>
-      tensors.map(({ place, numel: count }) => wasm.memory.buffer.slice(merged + place, merged + place + 2 * count)),
-    /** A copy of a model's weights. @param {string} model */
+    /** A copy of their weights. @param {string} model */
     weightsOf: (model) => bits(at(model)).slice(),
     /** @param {string} model @param {Uint16Array} weights */
     put(model, weights) {
@@ -112,10 +109,11 @@ export function memory(wasm, manifest) {
       }) };
     },
     /**
-     * Merge where something changed, and return the address.
+     * Merge where something changed.
      * @param {{model: string, of: (tensor: TabTensor) => TabTreatment | null}[]} parts In the recipe's order.
      */
     merge(parts) {
+      if (!models.has(MERGED)) models.set(MERGED, wasm.reserve(2 * numel));
       tensors.forEach((tensor, t) => {
         const taken = parts.map(({ model, of }) => ({ model, treatment: of(tensor) }))
           .filter(({ treatment }) => treatment);
@@ -126,10 +124,9 @@ export function memory(wasm, manifest) {
           note(i, tensor, model, /** @type {TabTreatment} */ (treatment));
         });
         const { place, numel: count } = tensor;
-        wasm.merge(at(manifest.base) + place, merged + place, count, treatments, taken.length);
+        wasm.merge(at(manifest.base) + place, at(MERGED) + place, count, treatments, taken.length);
         made[t] = text;
       });
-      return merged;
     },
   };
 }

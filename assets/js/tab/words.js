@@ -3,6 +3,7 @@
 import * as controls from "../session/controls.js";
 import { redraw } from "../session/parts.js";
 import * as tables from "../session/tables.js";
+import { workers } from "./workers.js";
 
 /**
  * Addresses relative to the page, and the models that a tab knows: components/server/tab_files.py.
@@ -21,11 +22,7 @@ const FIXED = controls.schema.controls.filter(({ of_pruning: isOne, key }) => is
 export const tab = {
   state: /** @type {"unasked" | "loading" | "ready" | "failed"} */ ("unasked"), share: 0, why: "",
 };
-/** @type {Worker | null} */
-let worker = null;
-let number = 0;
-/** Models whose weights are in the tab. @type {Set<string>} */
-const fetched = new Set();
+let writers = /** @type {ReturnType<typeof workers> | null} */ (null), number = 0;
 /** Number of a wish -> what takes its messages, and the controls then. */
 /** @type {Map<number, {take: (message: any) => void, key: string}>} */
 const takers = new Map();
@@ -91,39 +88,35 @@ export function rendered(question, earlier = [], system = "") {
 
 function fail(/** @type {string} */ why) {
   Object.assign(tab, { state: "failed", why });
-  worker?.terminate();
-  worker = null;
+  writers?.end();
+  writers = null;
   for (const { take } of takers.values()) take({ kind: "failed", why });
   takers.clear();
   redraw();
 }
+/** @param {any} message */
+function take(message) {
+  if (message.kind === "progress") {
+    tab.state = "loading"; // again, where models join
+    tab.share = Math.min(message.bytes / (message.models * BYTES_OF_MODEL), 1);
+    redraw();
+    return;
+  }
+  if (message.kind === "merged") tab.state = "ready";
+  if (message.kind === "failed") { fail(message.why); return; }
+  const taker = takers.get(message.id);
+  if (message.kind === "plans" && taker?.key) tables.takePlans(taker.key, message.plans);
+  taker?.take(message);
+  if (["fulfilled", "replaced", "refused"].includes(message.kind)) takers.delete(message.id);
+}
 function begin() {
   const at = (/** @type {string} */ path) => new URL(path, document.baseURI).href;
   tab.state = "loading";
-  try {
-    worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  } catch (error) { fail(String(error)); return; }
-  worker.onerror = (event) => fail(event.message ?? "The worker did not start.");
-  worker.onmessage = ({ data }) => {
-    if (data.kind === "progress") {
-      tab.state = "loading"; // again, where models join
-      tab.share = Math.min(data.bytes / (data.models * BYTES_OF_MODEL), 1);
-      redraw();
-      return;
-    }
-    if (data.kind === "merged") {
-      tab.state = "ready";
-      for (const model of data.models) fetched.add(model);
-    }
-    if (data.kind === "failed") { fail(data.why); return; }
-    const taker = takers.get(data.id);
-    if (data.kind === "plans" && taker?.key) tables.takePlans(taker.key, data.plans);
-    taker?.take(data);
-    if (["fulfilled", "replaced", "refused"].includes(data.kind)) takers.delete(data.id);
-  };
-  const { base, loops, manifest, weights, integrity } = /** @type {any} */ (files);
+  const { loops, manifest, weights, integrity } = /** @type {any} */ (files);
   const models = Object.fromEntries(Object.entries(weights).map(([model, path]) => [model, at(path)]));
-  worker.postMessage({ kind: "open", files: { base, wasm: at(loops), manifest: at(manifest), models, integrity } });
+  try { writers = workers({ wasm: at(loops), manifest: at(manifest), models, integrity }, take); } catch (error) {
+    fail(String(error));
+  }
 }
 
 /**
@@ -134,10 +127,10 @@ function begin() {
  *   `replaced`, `refused` (why: the prompt is too long) or `failed`.
  */
 export function wishFor(channel, { key = controls.key(), ...wish }, take) {
-  if (!worker && tab.state !== "failed") begin();
-  if (!worker) { take({ kind: "failed", why: tab.why }); return; }
+  if (!writers && tab.state !== "failed") begin();
+  if (!writers) { take({ kind: "failed", why: tab.why }); return; }
   takers.set(++number, { take, key });
-  worker.postMessage({ channel, id: number, limit: 48, ...wish });
+  writers.send({ channel, id: number, limit: 48, ...wish });
 }
 
 /**
@@ -146,7 +139,7 @@ export function wishFor(channel, { key = controls.key(), ...wish }, take) {
  */
 export function areFetched(wishes) {
   const needed = wishes.flatMap(({ merge, model }) => merge?.models.map((part) => part.model) ?? model ?? []);
-  if (needed.every((model) => fetched.has(model))) return true;
+  if (needed.every((model) => writers?.fetched.has(model))) return true;
   const listed = controls.state.models.map(({ ref }) => ref).filter(knows);
   wishFor("fetch", { models: [...needed, ...listed] }, () => {});
   return false;

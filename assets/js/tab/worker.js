@@ -1,5 +1,5 @@
-// Merges and answers in the visitor's tab, beside the page. One wish at a time; the newest one waits, and what is
-// young is finished before it: at sixty wishes a second nothing else would ever be finished.
+// Merges and answers in the visitor's tab, beside the page. One wish at a time, merges before models alone; the newest
+// one waits, and what is young is finished before it: at sixty wishes a second nothing else would ever be finished.
 import { weights } from "./files.js";
 import { memory } from "./memory.js";
 import { tokenizer } from "./tokenizer.js";
@@ -7,7 +7,8 @@ import { treatments } from "./treatments.js";
 import { REPLACED, writer } from "./writer.js";
 
 const YOUNG_MS = 120, GROWTH_MS = 30;
-const post = (/** @type {any} */ message) => globalThis.postMessage(message);
+const post = (/** @type {any} */ message, /** @type {Transferable[]} */ moved = []) =>
+  globalThis.postMessage(message, { transfer: moved });
 
 /** @type {any} */
 let tab = null;
@@ -18,15 +19,19 @@ let running = false;
 /**
  * @param {{wasm: string, manifest: string, models: Record<string, string>, integrity?: Record<string, string>}} files
  *   Addresses, and hashes of the first two; the manifest has those of the models.
+ * @param {TabShare} [share] What another worker has of them already.
  */
-async function open(files) {
-  const { loops = "", manifest: text = "" } = files.integrity ?? {};
-  const [{ instance }, manifest] = await Promise.all([
-    WebAssembly.instantiateStreaming(fetch(files.wasm, { integrity: loops })),
+async function open(files, share) {
+  const { loops = "", manifest: text = "" } = files?.integrity ?? {};
+  const [module, manifest] = share ? [share.module, share.manifest] : await Promise.all([
+    WebAssembly.compileStreaming(fetch(files.wasm, { integrity: loops })),
     fetch(files.manifest, { integrity: text }).then((response) => response.json()),
   ]);
-  const wasm = instance.exports, held = memory(wasm, manifest), texts = tokenizer(manifest.vocabulary);
-  return { manifest, held, files, writes: writer(wasm, held.table, texts) };
+  const { exports: wasm } = await WebAssembly.instantiate(module);
+  const held = memory(wasm, manifest), texts = tokenizer(manifest.vocabulary);
+  for (const [model, bits] of share?.copies ?? []) held.put(model, bits);
+  if (share) post({ kind: "opened" });
+  return { module, manifest, held, files, writes: writer(wasm, held.table, texts) };
 }
 
 /** Fetch what is not there yet, all at once. @param {string[]} models @param {string} channel */
@@ -64,14 +69,18 @@ async function fulfil(wish) {
   const { pause = GROWTH_MS } = wish;
   const begun = performance.now();
   const stale = () => waiting.has(channel) && performance.now() - begun > YOUNG_MS;
-  const { held, manifest, writes } = await tab;
+  const { module, held, manifest, writes } = await tab;
   const used = [manifest.base, ...(merge?.models.map((/** @type {any} */ part) => part.model) ?? models)];
   if (!used.every(held.has)) await load([...new Set(used)], channel);
   const started = performance.now();
-  const parts = merge ? treatments(merge, manifest) : [], address = merge ? held.merge(parts) : held.at(model);
-  const now = performance.now();
+  const parts = merge ? treatments(merge, manifest) : [];
+  if (merge) held.merge(parts);
+  const now = performance.now(), address = held.at(merge ? "merged" : model);
   post({ channel, id, kind: "merged", ms: now - started, at: performance.timeOrigin + now, models: used });
-  if (copies) post({ channel, id, kind: "copies", copies: held.copies() });
+  if (copies) {
+    const pairs = copies.map((/** @type {string} */ name) => [name, held.weightsOf(name)]);
+    post({ channel, id, kind: "copies", module, manifest, copies: pairs }, pairs.map(([, bits]) => bits.buffer));
+  }
   if (reply !== undefined)
     post({ channel, id, kind: "reading", ...await writes.reading(address, prompt, reply, stale) });
   else if (prompt !== undefined)
@@ -84,8 +93,8 @@ async function fulfil(wish) {
 async function run() {
   if (running) return;
   running = true;
-  for (let next = waiting.entries().next(); !next.done; next = waiting.entries().next()) {
-    const [channel, wish] = next.value;
+  while (waiting.size) {
+    const wishes = [...waiting.values()], wish = wishes.find(({ merge }) => merge) ?? wishes[0], { channel } = wish;
     waiting.delete(channel);
     try {
       await fulfil(wish);
@@ -99,7 +108,7 @@ async function run() {
 }
 
 globalThis.onmessage = ({ data }) => {
-  if (data.kind === "open") tab = open(data.files);
+  if (data.kind === "open") tab = open(data.files, data.share);
   else {
     const { channel } = data, older = waiting.get(channel);
     if (older) post({ channel, id: older.id, kind: "replaced" });

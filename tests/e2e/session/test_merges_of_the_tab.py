@@ -25,11 +25,15 @@ HASHES = """async (state) => {
     adoptState(state);
     const merge = mergeNow();
     if (!merge) return null;
-    const copies = await new Promise((resolve) => wishFor('test', {merge, copies: true},
-        (message) => { if (message.kind === 'copies') resolve(message.copies); }));
-    return Promise.all(copies.map(async (bytes) =>
-        [...new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))]
-            .map((byte) => byte.toString(16).padStart(2, '0')).join('')));
+    const {manifest, copies: [[, bits]]} = await new Promise((resolve) =>
+        wishFor('test', {merge, copies: ['merged']}, (message) => {
+            if (message.kind === 'copies') resolve(message);
+        }));
+    let end = 0;
+    return Promise.all(manifest.tensors.map(async ([, numel]) => {
+        const hash = await crypto.subtle.digest('SHA-256', bits.subarray(end, end += numel));
+        return [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+    }));
 }"""
 
 

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page
 
 from dppa_core.tab.files import MODELS, write_files
 from tests.e2e.server import ROOT
+from tests.e2e.tab_memory import NOTES_MEMORY
 
 LONGEST_MS = 60_000
 
@@ -27,6 +28,8 @@ def tab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Scripts, compiled loops, manifest and packed weights, as a static server has them."""
     folder = tmp_path_factory.mktemp("tab")
     shutil.copytree(ROOT / "assets" / "js", folder / "js")
+    worker = folder / "js" / "tab" / "worker.js"
+    worker.write_text(NOTES_MEMORY + worker.read_text("utf-8"), "utf-8")
     shutil.copy(ROOT / "assets" / "tab" / "tab.wasm", folder)
     shutil.copy(Path(__file__).with_name("page.html"), folder / "index.html")
     write_files(folder, MODELS)
@@ -44,9 +47,9 @@ def tab_url(tab_folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def opened(browser: Browser, url: str) -> Iterator[Page]:
-    """The page as a new visitor, with nothing loaded or cached; `window.tab` asks its worker."""
-    page = browser.new_context().new_page()
+def opened(browser: Browser, url: str, has_touch: bool = False) -> Iterator[Page]:
+    """The page as a new visitor, with nothing loaded or cached; `window.tab` asks its workers."""
+    page = browser.new_context(has_touch=has_touch, is_mobile=has_touch).new_page()
     page.set_default_timeout(LONGEST_MS)
     page.goto(url)
     page.wait_for_function("() => window.tab")
@@ -58,6 +61,13 @@ def opened(browser: Browser, url: str) -> Iterator[Page]:
 def tab_page(browser: Browser, tab_url: str) -> Iterator[Page]:
     """One page for all tests of a file."""
     with opened(browser, tab_url) as page:
+        yield page
+
+
+@pytest.fixture
+def phone_page(browser: Browser, tab_url: str) -> Iterator[Page]:
+    """A page on a phone, for one test."""
+    with opened(browser, tab_url, has_touch=True) as page:
         yield page
 
 

@@ -68,6 +68,15 @@ def test_wishes_of_different_channels_do_not_replace_each_other(tab_page: Page) 
     assert all(got["words"]["last"] for got in tab_page.evaluate(SEVERAL, wishes))
 
 
+def test_a_merge_that_waits_is_answered_before_models_that_wait(tab_page: Page) -> None:
+    prompt = rendered(questions(1)[0])
+    models = [{"model": name, "prompt": prompt, "channel": name} for name in ONE_SET]
+    wishes = [*models, {**wish_of("dppa"), "prompt": prompt, "channel": "merge"}]
+    tab_page.evaluate(SEVERAL, wishes)
+    ends = "() => tab.log.filter(({ kind }) => kind === 'fulfilled').map(({ channel }) => channel)"
+    assert tab_page.evaluate(ends)[-1] == ONE_SET[-1]
+
+
 def test_a_merge_writes_only_tensors_that_changed(tab_page: Page) -> None:
     merge, other = tab_merge("dppa"), tab_merge("dppa")
     other["models"][1]["coefficients"][2] = 0.5
