@@ -8,6 +8,7 @@ import "./plots/experiments.js";
 import "./plots/matrix.js";
 import "./pinned/breaks.js";
 import "./controls/embed.js";
+import "./controls/forms.js";
 import "./controls/levels.js";
 import "./stage/guide.js";
 import "./stage/stage.js";

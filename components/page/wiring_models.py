@@ -10,6 +10,7 @@ import gradio as gr
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.preflight_checks.preflight_report import PreflightReport
 
+from ..session.forms import on_base
 from ..session.json_form import parsed_keys
 from ..session.presets import fetched_session, find_fetchable_set, presets
 from ..session.session import Session
@@ -27,8 +28,9 @@ from ..views.controls.models import (
     with_models,
     with_more_models,
 )
+from ..views.controls.prune import measuring
 from ..widgets.browser_parts import pack
-from ..widgets.controls import PRIVATE, failed_script
+from ..widgets.controls import PRIVATE, activity_script, failed_script, queued
 from ..work.error_notices import show_errors
 from ..work.figures import whole_json
 from ..work.kinds import DOWNLOADS
@@ -63,10 +65,33 @@ def wire_models(page: Page, studio: Studio) -> None:
         return drawn(page, session, studio) | {page.chat.targets: answering}
 
     outputs = [*all_outputs(page), view.findings, page.offer, view.preset]
+    _wire_forms(page, studio)
     view.preset.choose(on_preset, inputs={view.preset}, outputs=outputs, **PRIVATE)
     _wire_adding(page, studio)
     outputs = [page.see.plots, page.see.exact, page.chat.targets]
     controls.models.remove(on_removed, inputs=controls.inputs, outputs=outputs, **PRIVATE)
+
+
+def _wire_forms(page: Page, studio: Studio) -> None:
+    """Measure what a newly chosen form keeps, then draw it."""
+    controls, see = page.controls, page.see
+
+    @show_errors
+    def on_kept(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        session = controls.session(values)
+        for step in measuring(session, studio):
+            yield {see.exact: pack({"measuring": step})}
+        answering = gr.CheckboxGroup(choices=target_choices(session))
+        yield drawn(page, session, studio, measuring="") | {page.chat.targets: answering}
+
+    event = controls.models.keep(
+        on_kept,
+        inputs=controls.inputs,
+        outputs=[see.plots, see.exact, page.chat.targets],
+        trigger_mode="always_last",
+        **MEASURE_QUEUE | queued(see.measuring_place),
+    )
+    event.failure(None, js=activity_script("see", "idle"), **PRIVATE)
 
 
 def _wire_adding(page: Page, studio: Studio) -> None:
@@ -79,7 +104,9 @@ def _wire_adding(page: Page, studio: Studio) -> None:
         base, models = named_references(values[view.base], values[view.reference])
         if not base:
             with_more_models(session, models)  # refused before anything is looked up
-        models = models or tuple(model.reference for model in session.models)
+        models = models or tuple(
+            on_base(model.reference, base or session.base) for model in session.models
+        )
         names = (base or session.base, *models)
         report = preflight_report(names[0], models, studio)
         yield from _show_preflight(page, report)

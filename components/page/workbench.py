@@ -16,6 +16,7 @@ from ..server.living import living_value
 from ..server.queue.fair_queue import OF_ONE_TAB, FairQueue
 from ..server.serving import start
 from ..server.settings import read_settings
+from ..session.forms import FORM_CONTROLS
 from ..session.json_form import factors_json, models_json, overrides_json
 from ..session.method_choice import catalogue, method_json
 from ..session.presets import first_session
@@ -151,8 +152,10 @@ def _build_shape(
         gr.HTML("<h2>Amplify <small>(× 1 changes nothing)</small></h2>", js_on_load=None)
         amplify = live("amplify", factors_json(session), events=("change",))
         static(EXPLAIN, "explain")
+    with _part("forms-box", "Kept as"):
+        live("forms", [control.row() for control in FORM_CONTROLS])
     with _part("models-box", "Models"):
-        models = live("models", models_json(session), events=("change", "remove"))
+        models = live("models", models_json(session), events=("change", "remove", "keep"))
         view = ModelsView(preset, *build_own(studio))
     with gr.Column(elem_id="method-box", elem_classes="box"):
         value = {"methods": catalogue(), **method_json(session.method)}

@@ -9,6 +9,7 @@ from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 
 from .fields import COEFFICIENT, FACTOR, MOST_PARTITIONS
+from .forms import within_forms
 from .from_recipe import beyond_controls, every_layer_spelled_out, unchecked_session
 from .method_choice import DPPA
 from .session import MOST_MODELS, Session
@@ -25,7 +26,10 @@ def within_controls(recipe: MergeRecipe) -> MergeRecipe:
     levels = recipe.models[0].levels[-MOST_PARTITIONS:]
     return replace(
         recipe,
-        models=tuple(_model(model, levels) for model in recipe.models[:MOST_MODELS]),
+        models=tuple(
+            _model(replace(model, model=within_forms(model.model, recipe.base)), levels)
+            for model in recipe.models[:MOST_MODELS]
+        ),
         seed=0,
         vocabulary="base",
         calibration=None,

@@ -18,6 +18,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
 from .curve import Curve, checked_curve, level_of, numbers_along
 from .fields import COEFFICIENT, MOST_PARTITIONS, PRUNING_SETTINGS, SLIDERS, Control
+from .forms import plain_model
 from .method_choice import DPPA, MethodChoice
 from .parts import parts_coefficient
 
@@ -36,7 +37,7 @@ class ModelChoice:
     """One domain model in the list."""
 
     reference: str
-    """zoo:math, or a folder."""
+    """zoo:math, a folder, or what a form keeps of a model: see `forms.py`."""
     on: bool = True
     """Whether it takes part in the merge."""
     coefficient: float = 1.0
@@ -117,7 +118,7 @@ class Session:
         for control in SLIDERS:
             if not control.of_pruning:  # checked with the other parameters
                 control.check(control.title.lower(), getattr(self, control.name))
-        names = [model.reference for model in self.models]
+        names = [plain_model(model.reference) for model in self.models]
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise InvalidValue(f"{min(doubled)} is in the list already; each model counts once.")

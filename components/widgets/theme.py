@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from ..session.forms import plain_model
 from ..session.shipped import shipped
 
 CSS = shipped("assets/css")
@@ -35,7 +36,8 @@ PALETTE = {
 
 def model_colours(references: tuple[str, ...]) -> dict[str, str]:
     """Reference -> colour: embedded models have fixed colours, others get the remaining ones."""
-    fixed = {name: COLOURS_OF_MODELS[name] for name in references if name in COLOURS_OF_MODELS}
+    plain = {name: plain_model(name) for name in references}
+    fixed = {name: COLOURS_OF_MODELS[m] for name, m in plain.items() if m in COLOURS_OF_MODELS}
     free = [colour for colour in MODEL_COLOURS if colour not in fixed.values()]
     others = [name for name in references if name not in fixed]
     return fixed | dict(zip(others, free, strict=False))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from dppa_core.checkpoints.sources.references import kept_delta
 from dppa_core.errors import InvalidValue
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.calibration.statistics import ranked_profile
@@ -66,13 +67,14 @@ class Plans:
     def check_at_hand(self, base: str, finetuned: Sequence[str], significance: str) -> None:
         """Raise InvalidValue, on a public page, if a slider's request would have to measure
         first."""
-        if not self.public or significance in PLAIN:
+        if not self.public:
             return
         for name in finetuned:
-            if not self.measured(base, name, significance):
+            plain = significance in PLAIN and not kept_delta(name)
+            if not plain and not self.measured(base, name, significance):
                 raise InvalidValue(
                     f"The significance {significance} of {name} is not measured yet: the page was "
-                    "started anew, perhaps. Choose it again under Advanced."
+                    "started anew, perhaps. Choose it again."
                 )
 
     def measured(self, base: str, finetuned: str, significance: str) -> bool:

@@ -20,6 +20,7 @@ export const leavable = [
     ["own-rate", "Pruning rates of single matrices", "#overrides, .drill-own, #own-clear"],
     ["amplification", "Amplification factors",
       "#sliders-box > :has(+ #amplify, + * #amplify), #amplify, #explain .explain > p + p"],
+    ["forms", "Forms that keep the deltas", "#forms-box"],
     ["significance", "Significance", hiddenBy("significance")],
     ["strength", "Strength", hiddenBy("strength")],
     ["levels", "Partitions and levels", "#partitions, #levels-editor, #levels, #levels-note"],
@@ -37,8 +38,8 @@ export const leavable = [
   ]],
 ];
 // What sets all settings at once: hidden once one of these is, or Undo, which alone would bring them back.
-const SETTINGS = ["history", "models", "coefficient", "method", "rate", "own-rate", "amplification", "significance",
-  "strength", "levels", "outliers"];
+const SETTINGS = ["history", "models", "coefficient", "method", "rate", "own-rate", "amplification", "forms",
+  "significance", "strength", "levels", "outliers"];
 const WHOLE = "#preset-box, .shown-merges, #reset, .slots, #keep, #search-take, .tries, [data-sets-all]";
 // The stage shows settings of its own: a class with hidden ones stays on the workbench.
 const STAGE = "#page-open";

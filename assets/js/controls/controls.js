@@ -6,6 +6,8 @@ import { curvesOf, curveButton, curveEditor, partsInWords } from "../session/cur
 import { ownChoices } from "./own_choices.js";
 import { paint, redraw, part, server } from "../session/parts.js";
 
+/** Tell the server of the list of models, by an event of its part. @type {(event: string) => void} */
+export let sendModels = () => {};
 /** Every list of factors at once, where bands come or go. @type {(change: (factors: number[]) => number[]) => void} */
 export let changeFactors = () => {};
 // Before the first plot is there, the page's own styles know the embedded models.
@@ -68,6 +70,7 @@ part("models", ({ host, get, put, watch, trigger }) => {
     put({ base: reference, models: models.map((model) => ({ ...model })), ...controls.ownChoices() });
     trigger(event);
   }
+  sendModels = send;
   function update(reference, patch) {
     const models = controls.state.models.map((m) => (m.ref === reference ? { ...m, ...patch } : m));
     controls.set({ models });

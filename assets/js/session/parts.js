@@ -12,7 +12,10 @@ export const server = {
   methods: [],
   /** Reference -> decoded table. @type {Record<string, any>} */
   tables: {},
-  /** Reference -> its label and colour. @type {Record<string, {label: string, colour: string}>} */
+  /**
+   * Reference -> its label, colour and highest rank.
+   * @type {Record<string, {label: string, colour: string, rank?: number}>}
+   */
   names: {},
   /** Threshold of outliers as a multiple of the mean. @type {number | null} */
   outliers: null,

@@ -54,6 +54,9 @@ export const adoptState = (state) => {
   controls.lookAtActive();
 };
 
+/** The model of whose delta a form keeps a part; another reference as it is. @param {string} ref */
+export const plainModel = (ref) => ref.replace(/^kept:\S+ of (.+) on .+$/, "$1");
+
 // --- the difference between two states, in a few words -----------------------------------------
 /** @param {string} ref */
 const label = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
@@ -61,14 +64,15 @@ const label = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
 const differs = (a, b) => stateText(a ?? null) !== stateText(b ?? null);
 /** @param {SessionState} before @param {SessionState} after */
 export const changeOf = (before, after) => {
-  const refs = (/** @type {SessionState} */ state) => state.models.map((/** @type {any} */ { ref }) => ref);
+  const refs = (/** @type {SessionState} */ state) => state.models.map(({ ref }) => plainModel(ref));
   const changes = controls.schema.controls.filter(({ key }) => key !== "models" && differs(before[key], after[key]))
     .map(({ title }) => title.toLowerCase());
   if (differs(refs(before), refs(after))) changes.push("list of models");
   else {
     before.models.forEach((/** @type {DomainModel} */ model, /** @type {number} */ i) => {
       const next = after.models[i];
-      if (model.on !== next.on) changes.push(`${label(model.ref)} on or off`);
+      if (model.ref !== next.ref) changes.push(`form of ${label(plainModel(model.ref))}`);
+      else if (model.on !== next.on) changes.push(`${label(model.ref)} on or off`);
       else if (differs(controls.weight(model), controls.weight(next)))
         changes.push(`coefficient of ${label(model.ref)}`);
     });

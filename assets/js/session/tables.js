@@ -61,10 +61,16 @@ export const noteMerged = (recipe) => { if (recipe) mergedRecipes.add(recipe); }
 /** @param {any} value */
 export const takeTables = (value) => {
   if (!value || !value.tables) return;
+  const before = { ...server };
   server.names = value.names;
   server.outliers = value.outliers;
   server.tables = Object.fromEntries(Object.entries(value.tables).map(([name, packed]) =>
     [name, { ...decode(packed), sources: value.names[name]?.layers ?? [] }]));
+  for (const { ref } of controls.state.models) { // a form that was chosen since: its own answer follows
+    if (server.tables[ref] || !before.tables[ref] || value.adopt) continue;
+    server.tables[ref] = before.tables[ref];
+    server.names[ref] = before.names[ref];
+  }
   controls.state.significance = value.settings.significance; // of the drawn table: measured first
   controls.state.chosen = value.settings.chosen; // used only by methods that rank by it
   if (value.adopt) controls.adopt(value.settings);
@@ -107,6 +113,7 @@ function askSoon(delay) {
   clearTimeout(timer);
   timer = setTimeout(() => {
     if (!askExact || !server.exact || isCurrent() || server.restoring || tries >= 3) return;
+    if (server.activity.see !== "idle") return; // the plan follows what is measured
     tries += 1; // an answer to an older question is followed by another try
     askExact();
   }, delay);

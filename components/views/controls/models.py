@@ -15,6 +15,7 @@ from dppa_core.preflight_checks.facts import ORDER, Finding, Severity
 from dppa_core.preflight_checks.preflight_report import PreflightReport, preflight_models
 from dppa_core.preflight_checks.weight_findings import about_distance, measure_distance
 
+from ...session.forms import on_base, plain_model
 from ...session.json_form import reference_text
 from ...session.presets import fetchable_choices, presets
 from ...session.session import MOST_MODELS, ModelChoice, Session
@@ -191,9 +192,10 @@ def with_models(session: Session, references: Sequence[str], studio: Studio) -> 
 def with_base(session: Session, base: str, models: Sequence[str], studio: Studio) -> Session:
     """The session on another base, with these models; measures them. Models that were listed
     before keep their coefficients; without any named, all are kept."""
-    listed = {model.reference: model for model in session.models}
-    choices = tuple(listed.get(name, ModelChoice(name)) for name in models) or session.models
-    if any(model.reference == base for model in choices):
+    moved = [replace(model, reference=on_base(model.reference, base)) for model in session.models]
+    listed = {model.reference: model for model in moved}
+    choices = tuple(listed.get(name, ModelChoice(name)) for name in models) or tuple(moved)
+    if any(plain_model(model.reference) == base for model in choices):
         raise InvalidValue(
             f"{base} is in the list of domain models. Remove it there before it is the base."
         )
@@ -205,7 +207,9 @@ def with_base(session: Session, base: str, models: Sequence[str], studio: Studio
             f"{error} Models of another family replace all at once: name their base and all "
             "of them."
         ) from error
-    return _without_foreign_layers(replace(session, base=base, models=choices), studio)
+    rows = tuple((on_base(name, base), row) for name, row in session.own_factors)
+    changed = replace(session, base=base, models=choices, own_factors=rows)
+    return _without_foreign_layers(changed, studio)
 
 
 def with_pins(session: Session, studio: Studio) -> Session:

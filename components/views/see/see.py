@@ -11,6 +11,7 @@ import gradio as gr
 from dppa_core.checkpoints.sources.references import layer_sources
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
 from dppa_core.progress import Stop
+from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.recipes.yaml_text import recipe_hash
@@ -100,7 +101,12 @@ def plots_payload(
         session.base: {"label": short_name(session.base), "colour": BASE_COLOUR}
     }
     names |= {
-        name: {"label": short_name(name), "colour": colour, "layers": layer_sources(name)}
+        name: {
+            "label": short_name(name),
+            "colour": colour,
+            "layers": layer_sources(name),
+            "rank": _highest_rank(studio.profile(session.base, name)),
+        }
         for name, colour in model_colours(references).items()
     }
     return {
@@ -111,6 +117,12 @@ def plots_payload(
         "adopt": adopt,
         "look": look,
     }
+
+
+def _highest_rank(profile: DeltaProfile) -> int:
+    """The highest rank with which the factors of some matrix are smaller than the matrix."""
+    shapes = (item.module.shape[-2:] for item in profile.modules)
+    return max((rows * columns // (rows + columns) for rows, columns in shapes), default=1)
 
 
 def exact_payload(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Unpack
 
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE, fetch_model
+from dppa_core.checkpoints.sources.references import kept_delta
 from dppa_core.errors import MissingCheckpoint, UnknownName, did_you_mean, shown
 from dppa_core.progress import RunControl
 
@@ -66,7 +67,12 @@ def is_embedded(reference: str) -> bool:
 
 
 def zoo_domain(reference: str) -> str | None:
-    """The domain of a shipped domain model, as zoo:math or zoo:smollm2-math; None for others."""
+    """The domain of a shipped domain model, as zoo:math or zoo:smollm2-math; None for others.
+
+    What a form keeps of its delta has the same domain.
+    """
+    kept = kept_delta(reference)
+    reference = kept.model if kept else reference
     name = reference.removeprefix("zoo:")
     domain = name.rpartition("-")[2] if zoo_base(name) or name in APART else name
     return domain if name != reference and domain in ZOO_DOMAINS else None

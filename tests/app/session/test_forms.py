@@ -1,0 +1,82 @@
+"""Forms that keep a delta: from a recipe to the page's controls, and back."""
+
+import pytest
+
+from components.session.forms import FORM_CONTROLS, on_base, plain_model
+from components.session.from_recipe import session_from_recipe
+from components.session.nearest import nearest_session, within_controls
+from components.session.session import ModelChoice, Session
+from components.session.state import session_from_state, state_of
+from components.widgets.theme import COLOURS_OF_MODELS, model_colours
+from components.work.studio import Studio
+from dppa_core.checkpoints.sources.zoo import zoo_domain
+from dppa_core.errors import DppaError, InvalidValue
+from dppa_core.forms.store import parse_store_text
+from dppa_core.recipes.yaml_text import dump_recipe, parse_recipe
+
+LAYERS = 6
+HEAD = "dppa: 1\nmethod: task_arithmetic\n"
+KEPT = "kept:low_rank(rank=16) of zoo:math on zoo:base"
+
+
+def recipe(store: str) -> str:
+    return f"{HEAD}base: zoo:base\nmodels: [{{model: zoo:math, store: {store}}}]\n"
+
+
+@pytest.mark.parametrize("control", FORM_CONTROLS, ids=lambda control: control.form)
+def test_the_usual_setting_of_every_control_is_a_store_with_a_control(control) -> None:
+    store = f"{control.form}({control.setting}={control.usual})"
+    kept = f"kept:{store} of zoo:math on zoo:base"
+    assert str(parse_store_text(store)) == store
+    assert parse_store_text(store).parts[0].form.title.lower() == control.title
+    session = Session(models=(ModelChoice(kept),))
+    text = dump_recipe(session.recipe())
+    assert f"form: {control.form}" in text and "kept:" not in text
+    assert session_from_recipe(parse_recipe(text), LAYERS).models[0].reference == kept
+    assert session_from_state(state_of(session)) == session
+
+
+@pytest.mark.parametrize(
+    ("store", "words", "nearest"),
+    [
+        ("[{form: low_rank, rank: 8}, {form: bits}]", "rank 8 + 1 bit", "low_rank(rank=8)"),
+        ("{form: low_rank, rank: 8, other_tensors: drop}", "others(drop)", "low_rank(rank=8)"),
+        ("{form: bits, bits: 4, block: block}", "block=block", "bits(bits=4)"),
+        ("{form: sparse, rate: 0.9}", "90 % pruned", ""),
+    ],
+)
+def test_a_store_without_a_control_is_named_and_the_nearest_taken(
+    store: str, words: str, nearest: str
+) -> None:
+    whole = parse_recipe(recipe(store))
+    session, beyond = nearest_session(whole, within_controls(whole), LAYERS)
+    assert words in beyond and "zoo:math is kept as" in beyond
+    expected = f"kept:{nearest} of zoo:math on zoo:base" if nearest else "zoo:math"
+    assert session.models[0].reference == expected
+
+
+def test_a_delta_from_another_base_than_the_recipes_is_named() -> None:
+    whole = parse_recipe(f"{HEAD}base: zoo:law\nmodels: [{{model: '{KEPT}'}}]\n")
+    session, beyond = nearest_session(whole, within_controls(whole), LAYERS)
+    assert "a delta from zoo:base, and here from zoo:law" in beyond
+    moved = KEPT.replace("on zoo:base", "on zoo:law")
+    assert session.models[0].reference == on_base(KEPT, "zoo:law") == moved
+
+
+def test_a_kept_model_is_its_model_to_the_page() -> None:
+    assert plain_model(KEPT) == plain_model("zoo:math") == "zoo:math"
+    assert zoo_domain(KEPT) == "math"
+    assert model_colours((KEPT,)) == {KEPT: COLOURS_OF_MODELS["zoo:math"]}
+    with pytest.raises(InvalidValue, match="already"):
+        Session(models=(ModelChoice(KEPT), ModelChoice("zoo:math")))
+    row = {"ref": "kept:low_rank(rank=16)", "coefficient": 1.0}
+    with pytest.raises(DppaError, match="is written as"):
+        session_from_state({"v": 1, "base": "zoo:base", "models": [row]})
+
+
+def test_a_moving_slider_never_measures_a_form_on_a_public_page() -> None:
+    studio = Studio(public=True)
+    studio.check_at_hand("zoo:base", ("zoo:math",), "magnitude")
+    with pytest.raises(InvalidValue, match="not measured yet"):
+        studio.check_at_hand("zoo:base", (KEPT,), "magnitude")
+    studio.close()
