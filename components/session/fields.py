@@ -12,6 +12,7 @@ from typing import Any, Literal
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.pruning_parameters import PruningParameters
+from dppa_core.recipes.merged_tokens import CHOICES
 from dppa_core.recipes.recipe import DTYPES, HEADS
 
 Span = tuple[float, ...]
@@ -45,7 +46,7 @@ class Control:
     hint: str = ""
     """Added to the error about a value out of range."""
     choices: tuple[str, ...] = ()
-    """The values of a list; empty if others are possible."""
+    """The values of a list; a chat template may be a model's too."""
     part: str = ""
     """The component that holds it, if that is another control's."""
     attribute: str = ""
@@ -147,7 +148,12 @@ CONTROLS = (
     Control("amplify", "Amplification", "factors", attribute="factors"),
     Control("method", "Method", "method"),
     Control("overrides", "Rates of single matrices", "plan"),
-    Control("template", "Chat template", "weights", part="models", attribute="chat_template"),
+    Control(
+        *("template", "Chat template", "weights"),
+        part="models",
+        attribute="chat_template",
+        choices=CHOICES["chat_template"],
+    ),
     Control("dtype", "Number format", "weights", part="models", choices=DTYPES),
     Control("heads", "Heads", "weights", part="models", choices=HEADS),
 )

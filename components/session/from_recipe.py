@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from dppa_core.checkpoints.vocabulary.chat_templates import is_template
 from dppa_core.errors import DppaError, InvalidValue, shown
 from dppa_core.methods.registry import get_method
 from dppa_core.pruning.partition import even_levels
@@ -79,9 +80,17 @@ def beyond_controls(recipe: MergeRecipe) -> Iterator[str]:
     for name, value in usual.items():
         if getattr(recipe, name) != value:
             yield f"{name} is {getattr(recipe, name)}, and here it is always {value}"
+    yield from _beyond_tokens(recipe)
     if recipe.calibration or any(model.calibration for model in recipe.models):
         yield "it names calibration text, and here each model reads its own domain's"
     yield from _beyond_pruning(recipe)
+
+
+def _beyond_tokens(recipe: MergeRecipe) -> Iterator[str]:
+    if rows := recipe.token_rows.values():
+        yield f"vocabulary has {', '.join(rows)}, and here rows are as in the models"
+    if is_template(recipe.chat_template):
+        yield "its chat template is a text, and here it is one of a list or a model's"
 
 
 def _beyond_model(model: DomainModel) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from dppa_core.checkpoints.vocabulary.chat_templates import is_template
+from dppa_core.checkpoints.vocabulary.token_rows import UNSET
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 
@@ -32,6 +34,8 @@ def within_controls(recipe: MergeRecipe) -> MergeRecipe:
         ),
         seed=0,
         vocabulary="base",
+        token_rows=UNSET,
+        chat_template="auto" if is_template(recipe.chat_template) else recipe.chat_template,
         calibration=None,
     )
 

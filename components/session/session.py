@@ -12,7 +12,7 @@ from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.pruning.partition import check_levels, even_levels
 from dppa_core.pruning.pruning_parameters import Override, PruningParameters
-from dppa_core.recipes.checks import CHOICES
+from dppa_core.recipes.merged_tokens import CHOICES
 from dppa_core.recipes.recipe import DTYPES, HEADS
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 

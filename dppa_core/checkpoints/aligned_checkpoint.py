@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64, Shaped
+from jaxtyping import Bool, Int64, Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
@@ -80,48 +80,46 @@ class AlignedCheckpoint(DerivedCheckpoint):
         return hashlib.sha256(f"{self.base.content_hash()}\0{self._key}".encode()).hexdigest()
 
 
-def gather_base(base: AlignedTensor, models: Sequence[AlignedTensor]) -> Gathered:
-    """The base's tensor in the rows of the merge.
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """How rows are filled that are not a model's own."""
 
-    A row the base lacks is the float32 mean over the models that have it, or zero. The result has
-    the base's dtype if all models share it, else float32.
+    donors: tuple[AlignedTensor, ...]
+    """A row the model lacks is the float32 mean over those that have it."""
+    given: tuple[AlignedTensor, ...]
+    """Rows to take from certain models."""
+    zero: Int64[ndarray, " some"]
+    """Rows of zeros."""
+    tokens: int
+    """Rows from this one on are padding: the mean of those before."""
+
+
+def gather(model: AlignedTensor, filling: Filling, under: AlignedTensor | None = None) -> Gathered:
+    """A model's tensor in the rows of the merge.
+
+    The result has the dtype that all its sources share, else float32.
+
+    Args:
+        under: Rows that stand where neither the model nor `filling` has one; zeros without it.
     """
-    lacking = np.flatnonzero(base.rows < 0)
-    donors = [model for model in models if (model.rows[lacking] >= 0).any()]
-    dtype = _common(base, *donors)
-
-    def make() -> Shaped[ndarray, " n"]:
-        out = _empty(base, dtype)
-        _place(base, out, dtype)
-        total = np.zeros((lacking.size, out.shape[1]), np.float32)
-        count = np.zeros((lacking.size, 1), np.float32)
-        for donor in donors:
-            rows = donor.rows[lacking]
-            has = rows >= 0
-            total[has] += _wide(donor.values()[rows[has]], donor.dtype)
-            count[has] += 1
-        mean = total / np.maximum(count, 1)
-        out[lacking] = from_float32(mean.ravel(), dtype).reshape(mean.shape)
-        return _flat(out)
-
-    return Gathered(_shape(base), dtype, make)
-
-
-def gather_model(model: AlignedTensor, base: AlignedTensor) -> Gathered:
-    """A domain model's tensor in the rows of the merge, where the base's is already.
-
-    Rows that the model lacks come from the base.
-    """
-    dtype = _common(model, base)
-    count = base.rows.size
+    lacking = model.rows < 0
+    donors = [donor for donor in filling.donors if (donor.rows[lacking] >= 0).any()]
+    beneath = [under] if under else []
+    dtype, count = _common(model, *beneath, *donors, *filling.given), model.rows.size
     whole = dtype == model.dtype and np.array_equal(model.rows, np.arange(count))
 
     def make() -> Shaped[ndarray, " n"]:
         if whole:  # a view of the mapped file
             return _flat(model.values()[:count])
         out = _empty(model, dtype)
-        _place(base, out, dtype)
-        _place(model, out, dtype)
+        for part in beneath:
+            _place(part, out, dtype)
+        _place_means(donors, out, lacking, dtype)
+        out[filling.zero] = 0
+        for part in (*filling.given, model):
+            _place(part, out, dtype)
+        if filling.tokens < count:
+            out[filling.tokens :] = _mean(out[: filling.tokens], dtype)
         return _flat(out)
 
     return Gathered(_shape(model), dtype, make)
@@ -168,6 +166,35 @@ def _place(part: AlignedTensor, out: Shaped[ndarray, "rows columns"], dtype: str
         block = values[rows[has]]
         block = block if dtype == part.dtype else _wide(block, part.dtype)
         out[start : start + _ROWS][has] = block
+
+
+def _place_means(
+    donors: Sequence[AlignedTensor],
+    out: Shaped[ndarray, "rows columns"],
+    lacking: Bool[ndarray, " rows"],
+    dtype: str,
+) -> None:
+    """Write the mean of the donors into rows that some of them have."""
+    places = np.flatnonzero(lacking)
+    for start in range(0, places.size if donors else 0, _ROWS):
+        block = places[start : start + _ROWS]
+        total = np.zeros((block.size, out.shape[1]), np.float32)
+        count = np.zeros((block.size, 1), np.float32)
+        for donor in donors:
+            rows = donor.rows[block]
+            has = rows >= 0
+            total[has] += _wide(donor.values()[rows[has]], donor.dtype)
+            count[has] += 1
+        some = count[:, 0] > 0
+        mean = total[some] / count[some]
+        out[block[some]] = from_float32(mean.ravel(), dtype).reshape(mean.shape)
+
+
+def _mean(rows: Shaped[ndarray, "some columns"], dtype: str) -> Shaped[ndarray, " columns"]:
+    total = np.zeros(rows.shape[1])
+    for start in range(0, len(rows), _ROWS):
+        total += _wide(rows[start : start + _ROWS], dtype).sum(0, np.float64)
+    return from_float32((total / max(len(rows), 1)).astype(np.float32), dtype)
 
 
 def _wide(rows: Shaped[ndarray, "some columns"], dtype: str) -> Shaped[ndarray, "some columns"]:

@@ -13,6 +13,7 @@ from dppa_core.checkpoints.matching import match_tensors, tied
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
 from dppa_core.checkpoints.sources.references import rename_models
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align, tokenizer_identities
+from dppa_core.checkpoints.vocabulary.token_rows import BASE_WORD, ZERO
 from dppa_core.checkpoints.weight_file import file_identity
 from dppa_core.merging.calibrated import check_texts, scores_of, statistics_of
 from dppa_core.merging.cards.companions import Companions, companions_of
@@ -31,7 +32,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.module_groups import Module, find_modules
 from dppa_core.pruning.tensor_names import find_embedding, find_head
-from dppa_core.recipes.checks import CHOICES
+from dppa_core.recipes.merged_tokens import CHOICES
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 
@@ -187,7 +188,8 @@ def measured_from(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> tuple[Ha
     combination = get_method(recipe.method).combination
     calibrations = recipe.models if recipe.calibrated else ()
     return (
-        *(references(recipe), recipe.vocabulary, recipe.heads, recipe.significance),
+        *(references(recipe), recipe.vocabulary, recipe.token_rows),
+        *(recipe.heads, recipe.significance),
         *(pruner_of(recipe)[0].needs_profile, combination.statistics if combination else ""),
         tuple((*model.identities().items(), *tokenizer_identities(model)) for model in models),
         tuple(recipe.calibration_of(model) for model in calibrations),
@@ -230,7 +232,7 @@ def aligned(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> Alignment:
     names = [model.model for model in recipe.models]
     choice = recipe.vocabulary
     source = choice if choice in ("base", "union") else names.index(choice)
-    return align(models[0], models[1:], names, source)
+    return align(models[0], models[1:], names, source, recipe.token_rows)
 
 
 def with_dtype(recipe: MergeRecipe, base: Checkpoint) -> MergeRecipe:
@@ -260,16 +262,22 @@ def renamed(recipe: MergeRecipe, names: Mapping[str, str]) -> MergeRecipe:
         other = names.get(reference)
         return other or rename_models(reference, lambda name: names.get(name, name))
 
+    models = {model.model for model in recipe.models}
     settings: dict[str, Any] = {
         key: rename(value)
         for key, keywords in CHOICES.items()
-        if (value := getattr(recipe, key)) not in keywords
+        if (value := getattr(recipe, key)) not in keywords and value in models
+    }
+    tokens = {
+        token: row if row.source in (BASE_WORD, ZERO) else replace(row, source=rename(row.source))
+        for token, row in recipe.token_rows.tokens.items()
     }
     return replace(
         recipe,
         base=rename(recipe.base),
         models=tuple(replace(m, model=rename(m.model)) for m in recipe.models),
         parameters={**recipe.parameters, **_renamed_settings(recipe, rename)},
+        token_rows=replace(recipe.token_rows, tokens=tokens),
         **settings,
     )
 

@@ -149,7 +149,7 @@ def check_packable(recipe: MergeRecipe, *, whole: bool = False) -> None:
             f"{recipe.method} makes one delta of all models, so it has no pack of a single one. "
             "Merge into a folder, then pack that: the only model of a recipe of task_arithmetic."
         )
-    if recipe.vocabulary != "base":
+    if not recipe.keeps_vocabulary:
         raise InvalidRecipe(
             f"vocabulary: {recipe.vocabulary}: a pack is laid over the base, row by row, so its "
             "vocabulary is the base's. Merge into a folder instead."

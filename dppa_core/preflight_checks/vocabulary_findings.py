@@ -82,12 +82,11 @@ def _different(
     sentence = f"Of tokens it has {', '.join(counts)}; {tokens.shared:,} are shared."
     foreign = [token for token in tokens.extra if token not in tuned_tokens.added]
     if vocabulary == "union" and foreign:
-        yield tuned.blocker(
+        yield tuned.warning(
             "vocabulary",
-            f"{len(foreign):,} of its tokens ({examples(foreign)}) decide how text is cut: there "
-            "is no union with the base's.",
-            "Only tokens added to a tokenizer can be put beside another's.",
-            "Choose `vocabulary: base`, or this model's.",
+            f"{len(foreign):,} of its tokens ({examples(foreign)}) decide how its text is cut.",
+            "In a union they are added tokens: text is cut at each of them first.",
+            "To cut text as it does or as the base does, choose that vocabulary.",
         )
     elif tokens.shared < MOSTLY * len(tuned_tokens.ids):
         yield tuned.warning(

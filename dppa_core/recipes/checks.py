@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 from dppa_core.checkpoints.sources.references import checked_reference
-from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName, shown
 from dppa_core.parameter_fields import check_keys, check_number
 from dppa_core.pruning.pruning_parameters import Override
@@ -15,8 +14,6 @@ from dppa_core.recipes.calibration import Calibration, calibration_from
 
 T = TypeVar("T")
 MAX_FACTOR = 100.0
-CHOICES = {"vocabulary": ("base", "union"), "chat_template": ("auto", "base", *FORMATS)}
-"""Key of a recipe -> allowed words besides the models; see `MergeRecipe`."""
 
 
 def within(place: str, build: Callable[[], T]) -> T:
@@ -87,20 +84,3 @@ def checked_seed(seed: Any) -> int:
 
 def _override(rate: object) -> Override:
     return Override(check_number("override rate", rate, 0.0, 1.0, "It is a share: 0.5 is half."))
-
-
-def checked_choice(key: str, value: Any, references: Sequence[str]) -> str:
-    """A vocabulary or chat template: an allowed word, or a model by reference or index."""
-    words = CHOICES[key]
-    if type(value) is int and 0 <= value < len(references):
-        value = references[value]
-        if value in words:
-            raise InvalidRecipe(
-                f"{key}: the model {value!r} has the name of a choice; write ./{value}."
-            )
-    if isinstance(value, str) and (value.strip() in words or value.strip() in references):
-        return value.strip()
-    raise InvalidRecipe(
-        f"{key} must be {', '.join(words)}, one of the models ({', '.join(references)}) or its "
-        f"index, got {shown(value)}."
-    )

@@ -10,24 +10,25 @@ from functools import partial
 from typing import Any
 
 from dppa_core.checkpoints.sources.references import kept_delta
+from dppa_core.checkpoints.vocabulary.token_rows import UNSET, TokenRows
 from dppa_core.errors import InvalidRecipe, many, shown
 from dppa_core.forms.store import parse_store_text
-from dppa_core.methods.registry import METHODS, get_method
-from dppa_core.parameter_fields import from_mapping, told_values
+from dppa_core.methods.registry import get_method
+from dppa_core.parameter_fields import told_values
 from dppa_core.pruning.coefficients import Coefficient, checked_coefficient, plain_coefficient
 from dppa_core.pruning.floats import DTYPE_CODES
 from dppa_core.pruning.partition import check_levels
 from dppa_core.pruning.pruning_parameters import CALIBRATED_KINDS, Override
 from dppa_core.recipes.calibration import Calibration, calibration_of
 from dppa_core.recipes.checks import (
-    CHOICES,
-    checked_choice,
     checked_factors,
     checked_overrides,
     checked_seed,
     checked_text,
     within,
 )
+from dppa_core.recipes.merged_tokens import CHOICES, checked_choice, checked_token_rows
+from dppa_core.recipes.method_stage import Pruning, method_settings, set_fields
 from dppa_core.recipes.model_settings import (
     check_arithmetic,
     check_levels_of_method,
@@ -75,33 +76,11 @@ class DomainModel:
                 "there must be one for each level."
             )
         coefficient = checked_coefficient(place, self.coefficient)
-        _set(self, model=model, levels=levels, amplification=factors, coefficient=coefficient)
-        _set(self, parameters=checked_settings(place, self.parameters))
+        set_fields(self, model=model, levels=levels, amplification=factors, coefficient=coefficient)
+        set_fields(self, parameters=checked_settings(place, self.parameters))
 
     def __hash__(self) -> int:
         return hash(json.dumps(model_values(self), sort_keys=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Pruning:
-    """A pruning of every delta before the method combines them; it uses levels and factors."""
-
-    method: str
-    """A method that makes single deltas sparse, such as dppa or dare."""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not within("prune", lambda: get_method(self.method)).prunes:
-            allowed = ", ".join(method.name for method in METHODS if method.prunes)
-            raise InvalidRecipe(f"prune must be one of {allowed}, got {shown(self.method)}.")
-        _set(self, parameters=told_values(self.settings()))
-
-    def __hash__(self) -> int:
-        return hash((self.method, json.dumps(self.parameters, sort_keys=True)))
-
-    def settings(self) -> Any:
-        """The parameters as the method's own frozen dataclass."""
-        return _settings(self.method, self.parameters, "prune")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +105,14 @@ class MergeRecipe:
     vocabulary: str = "base"
     """Source of the tokens: base, union, or one of its models, by reference or index."""
     chat_template: str = "auto"
-    """Source of the template: base, one of its models, a format such as chatml, or auto, the first
-    model with one."""
+    """Source of the template: base, one of its models, a format such as chatml, auto (the first
+    model with one), common (the one that most models have), none, or a text in Jinja."""
     heads: str = "match"
     """Heads of the models, which must `match`; or `base`: where one differs, all are the base's."""
     arithmetic: str = "float32"
     """Sums are float32, rounded once; in bfloat16 or float16 every operation is, as in mergekit."""
+    token_rows: TokenRows = UNSET
+    """Rows of embedding and head that are not those of their models; in YAML below vocabulary."""
 
     def __post_init__(self) -> None:
         base = checked_text("base", self.base)
@@ -144,12 +125,13 @@ class MergeRecipe:
                 allowed = ", ".join(choices)
                 raise InvalidRecipe(f"{key} must be one of {allowed}, got {shown(value)}.")
         checked_seed(self.seed)
-        _set(self, base=base, dtype=known_dtype(base, self.dtype), models=models)
-        _set(self, parameters=told_values(self.settings()))
-        _set(self, overrides=checked_overrides(self.overrides))
+        set_fields(self, base=base, dtype=known_dtype(base, self.dtype), models=models)
+        set_fields(self, parameters=told_values(self.settings()))
+        set_fields(self, overrides=checked_overrides(self.overrides))
         references = [model.model for model in models]
         for key in CHOICES:
-            _set(self, **{key: checked_choice(key, getattr(self, key), references)})
+            set_fields(self, **{key: checked_choice(key, getattr(self, key), references)})
+        set_fields(self, token_rows=checked_token_rows(self.token_rows, base, references))
         _check_stages(self)
         _check_calibration(self)
         if self.arithmetic != "float32":
@@ -166,7 +148,7 @@ class MergeRecipe:
 
     def settings(self) -> Any:
         """The parameters as the method's own frozen dataclass."""
-        return _settings(self.method, self.parameters, "parameters")
+        return method_settings(self.method, self.parameters, "parameters")
 
     @property
     def significance(self) -> str:
@@ -181,15 +163,14 @@ class MergeRecipe:
         combines_by_text = combination is not None and combination.statistics != ""
         return combines_by_text or self.significance in CALIBRATED_KINDS
 
+    @property
+    def keeps_vocabulary(self) -> bool:
+        """True if the merge has the base's tokens and rows, and none is set."""
+        return self.vocabulary == "base" and not self.token_rows
+
     def calibration_of(self, model: DomainModel) -> Calibration:
         """The text a domain model reads; see `calibration.calibration_of`."""
         return calibration_of(model.model, model.calibration, self.calibration)
-
-
-def _set(owner: object, **values: Any) -> None:
-    """Set fields of a frozen dataclass during its construction."""
-    for name, value in values.items():
-        object.__setattr__(owner, name, value)
 
 
 def known_dtype(base: str, dtype: str) -> str:
@@ -201,11 +182,6 @@ def calibration_texts(recipe: MergeRecipe) -> tuple[tuple[str, str], ...]:
     """Each domain model and its calibration text, set or default; empty if none is read."""
     models = recipe.models if recipe.calibrated else ()
     return tuple((model.model, recipe.calibration_of(model).summary) for model in models)
-
-
-def _settings(name: str, parameters: Mapping[str, Any], place: str) -> Any:
-    method = within("method", lambda: get_method(name))
-    return within(place, lambda: from_mapping(method.parameters, dict(parameters), place))
 
 
 def _check_stages(recipe: MergeRecipe) -> None:
@@ -263,7 +239,7 @@ def model_values(model: DomainModel, base: str = "") -> dict[str, Any]:
 
 def recipe_values(recipe: MergeRecipe) -> dict[str, Any]:
     """The recipe as plain values, in the order of its file."""
-    prune = recipe.prune
+    prune, rows = recipe.prune, recipe.token_rows
     staged = {"prune": {"method": prune.method, **prune.parameters}} if prune else {}
     return {
         "dppa": FORMAT,
@@ -277,7 +253,7 @@ def recipe_values(recipe: MergeRecipe) -> dict[str, Any]:
         "seed": recipe.seed,
         "dtype": recipe.dtype,
         # Omitted if unset, so that older recipes keep their hash.
-        **({"vocabulary": recipe.vocabulary} if recipe.vocabulary != "base" else {}),
+        **({} if recipe.keeps_vocabulary else {"vocabulary": rows.described(recipe.vocabulary)}),
         **({"chat_template": recipe.chat_template} if recipe.chat_template != "auto" else {}),
         **({"heads": recipe.heads} if recipe.heads != "match" else {}),
         **({"arithmetic": recipe.arithmetic} if recipe.arithmetic != "float32" else {}),

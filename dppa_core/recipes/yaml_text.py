@@ -17,21 +17,20 @@ from dppa_core.pruning.coefficients import checked_coefficient
 from dppa_core.pruning.partition import check_levels
 from dppa_core.pruning.pruning_parameters import Override
 from dppa_core.recipes.checks import (
-    CHOICES,
     checked_calibration,
-    checked_choice,
     checked_factors,
     checked_overrides,
     checked_seed,
     checked_text,
     within,
 )
+from dppa_core.recipes.merged_tokens import token_keys
+from dppa_core.recipes.method_stage import Pruning
 from dppa_core.recipes.plain_yaml import MAX_CHARACTERS, read_mapping
 from dppa_core.recipes.recipe import (
     FORMAT,
     DomainModel,
     MergeRecipe,
-    Pruning,
     calibration_texts,
     recipe_hash,
     recipe_values,
@@ -102,7 +101,6 @@ def parse_recipe(text: str) -> MergeRecipe:
         )
     base = checked_text("base", data["base"])
     models = tuple(_parse_model(n, entry, base) for n, entry in enumerate(data["models"]))
-    references = [model.model for model in models]
     return MergeRecipe(
         base=base,
         models=models,
@@ -113,7 +111,7 @@ def parse_recipe(text: str) -> MergeRecipe:
         dtype=_text(data, "dtype", "base"),
         prune=_parse_pruning(data.get("prune")),
         calibration=checked_calibration("calibration", data.get("calibration")),
-        **{key: checked_choice(key, data[key], references) for key in CHOICES if key in data},
+        **token_keys(data, [model.model for model in models]),
         heads=_text(data, "heads", "match"),
         arithmetic=_text(data, "arithmetic", "float32"),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
@@ -289,13 +290,30 @@ def test_an_adapter_s_tokenizer_counts_before_its_base_s(tmp_path: Path) -> None
     assert tokenizer_folder((base, adapter)) == adapter
 
 
-def test_a_union_of_tokenizers_that_cut_text_differently_is_refused(tmp_path: Path) -> None:
+def test_a_union_of_tokenizers_that_cut_text_differently_cuts_it_at_the_new_tokens(
+    tmp_path: Path,
+) -> None:
     base = model(tmp_path / "base", "abc", 1, 2, 3)
     math = model(tmp_path / "math", "abde", 1, 2, 3, 4)
-    with pytest.raises(IncompatibleCheckpoints, match=r"2 tokens the base lacks \('d', 'e'\)"):
-        open_merger(recipe(base, math, vocabulary="union"))
+    union = recipe(base, math, vocabulary="union")
+    assert merged(union) == [1, 2, 3, 3, 4]
+    merger = open_merger(union)
+    (note,) = [n for n in merger.inputs.alignment.notes if "cuts text" in n]
+    assert "2 tokens the base lacks ('d', 'e')" in note and f"`vocabulary: {math}`" in note
+    tokenizer = Tokenizer.from_str(merger.inputs.companions().files["tokenizer.json"].decode())
+    assert tokenizer.encode("aded").ids == [0, 3, 4, 3]  # a is <unk>, row 0
     assert merged(recipe(base, math, vocabulary=math)) == [1, 2, 3, 4]
     assert merged(recipe(base, math)) == [1, 2, 3]
+
+
+def test_a_union_adds_tokens_of_the_base_s_table_that_a_model_has_added(tmp_path: Path) -> None:
+    base = model(tmp_path / "base", "abc", 1, 2, 3)
+    math = model(tmp_path / "math", "ab", 1, 2, 9, added=["c"])
+    union = recipe(base, math, vocabulary="union")
+    assert merged(union) == [1, 2, 9]
+    files = open_merger(union).inputs.companions().files
+    (entry,) = json.loads(files["tokenizer.json"])["added_tokens"]
+    assert (entry["content"], entry["id"], entry["special"]) == ("c", 2, True)
 
 
 def test_rows_that_cannot_be_matched_are_refused(tmp_path: Path) -> None:

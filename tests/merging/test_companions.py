@@ -8,13 +8,20 @@ import numpy as np
 import pytest
 from jinja2 import Environment
 
+from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS
 from dppa_core.errors import DamagedCheckpoint
 from dppa_core.merging.cards.card import model_card
 from dppa_core.merging.cards.companions import Companions
 from dppa_core.merging.cards.record import planned_record
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
-from dppa_core.recipes.yaml_text import DomainModel, InvalidRecipe, MergeRecipe, dump_recipe
+from dppa_core.recipes.yaml_text import (
+    DomainModel,
+    InvalidRecipe,
+    MergeRecipe,
+    dump_recipe,
+    parse_recipe,
+)
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import CHAT_TEMPLATE, Shape, TinyLlama, random_llama, tuned_llama
 
@@ -113,9 +120,45 @@ def test_a_recipe_chooses_the_template(folders: tuple[Path, Path]) -> None:
     assert companions.origins.chat_template == f"of {chat}, as the recipe says"
     assert template(companions) == THEIRS
     with pytest.raises(
-        InvalidRecipe, match="chat_template must be auto, base, chatml, llama3, one of"
+        InvalidRecipe, match="chat_template must be auto, base, common, none, alpaca, .* a text in"
     ):
         recipe(base, chat, chat_template="mine")
+
+
+def test_a_recipe_may_have_a_template_of_its_own_or_none(folders: tuple[Path, Path]) -> None:
+    base, chat = folders
+    text = "{% for m in messages %}\n{{ m['content'] }}<|mine|>{% endfor %}\n"
+    own = recipe(base, chat, chat_template=text)
+    assert parse_recipe(dump_recipe(own)) == own
+    companions = beside(own)
+    assert template(companions) == text and companions.key
+    assert companions.origins.chat_template == "a text of the recipe"
+    assert "writes '<|mine|>'" in companions.warnings[0]
+    bare = beside(recipe(base, chat, chat_template="none"))
+    assert template(bare) is None and bare.origins.chat_template == "none, as the recipe says"
+    with pytest.raises(InvalidRecipe, match="60000 characters; at most 50000"):
+        recipe(base, chat, chat_template="{" * 60_000)
+
+
+def test_the_common_template_is_the_one_that_most_models_have(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    base, chat = folders
+    chosen = recipe(base, chat, chat_template="common")
+    assert template(beside(chosen)) == THEIRS
+    several = tuned_llama(BASE, 2).save(tmp_path / "several")
+    without_template(several)
+    named = [{"name": "tool", "template": "t"}, {"name": "default", "template": "\nother\n"}]
+    settings = read(several, "tokenizer_config.json")
+    write(several, "tokenizer_config.json", {**settings, "chat_template": named})
+    write(base, "tokenizer_config.json", {**settings, "chat_template": " other"})
+    companions = beside(recipe(base, chat, several, chat_template="common"))
+    assert template(companions) == "other"
+    assert companions.origins.chat_template == f"of {base}, one of 2 with this template, the most"
+    for folder in (base, several):
+        without_template(folder)
+    (chat / "chat_template.jinja").unlink()
+    assert beside(chosen).origins.chat_template == "none: no model has one"
 
 
 @pytest.mark.parametrize(
@@ -127,6 +170,10 @@ def test_a_recipe_chooses_the_template(folders: tuple[Path, Path]) -> None:
             "<|start|><|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|>"
             "<|start_header_id|>assistant<|end_header_id|>\n\n",
         ),
+        (
+            "exaone",
+            "        [|system|][|endofturn|]\n\n    [|user|]hi \n        \n\n    [|assistant|]\n",
+        ),
     ],
 )
 def test_a_format_is_a_template_too(folders: tuple[Path, Path], name: str, text: str) -> None:
@@ -136,6 +183,26 @@ def test_a_format_is_a_template_too(folders: tuple[Path, Path], name: str, text:
     turns = [{"role": "user", "content": "hi "}]
     written = Environment(trim_blocks=True).from_string(str(template(companions)))
     assert written.render(messages=turns, bos_token="<|start|>", add_generation_prompt=True) == text
+
+
+def test_formats_without_special_tokens_write_what_mergekit_s_write() -> None:
+    turns = [{"role": role, "content": f" {role}"} for role in ("system", "user", "assistant")]
+
+    def written(name: str, turns: list[dict[str, str]]) -> str:
+        template = Environment().from_string(FORMATS[name])
+        settings = {"bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": True}
+        return template.render(messages=turns, raise_exception=raised, **settings)
+
+    def raised(message: str) -> None:
+        raise ValueError(message)
+
+    alpaca = "system\n\n### Instruction:\nuser"
+    assert written("alpaca", turns) == f"{alpaca}\n\n### Response:\nassistant"
+    assert written("alpaca", turns[:2]) == f"{alpaca}### Response:\n"
+    assert written("mistral", turns) == "<s> [INST]  system\n\n user [/INST]  assistant</s>"
+    assert written("mistral", turns[1:2]) == "<s> [INST]  user [/INST]"
+    with pytest.raises(ValueError, match="take turns"):
+        written("mistral", turns[2:])
 
 
 def test_no_template_anywhere_is_said(tmp_path: Path) -> None:

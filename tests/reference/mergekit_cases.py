@@ -24,7 +24,8 @@ from mergekit.config import MergeConfiguration
 from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
 # mergekit leaves lists by layer as they were, which transformers does not save at another depth
-transformers.PretrainedConfig.save_pretrained = lambda config, folder: None
+if len(sys.argv) < 3:
+    transformers.PretrainedConfig.save_pretrained = lambda config, folder: None
 tokenizer = len(sys.argv) > 2
 options = MergeOptions(copy_tokenizer=tokenizer, quiet=True, write_model_card=False)
 for number in range(int(sys.argv[1])):

@@ -3,15 +3,19 @@
 import { html } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 
+const TEMPLATES = /** @type {Record<string, string>} */ ({
+  auto: "Automatic", base: "The base's", common: "That of most models", none: "None", alpaca: "Alpaca",
+  chatml: "ChatML", exaone: "EXAONE", llama3: "Llama 3", "llama3-mergekit": "Llama 3, more line ends",
+  mistral: "Mistral",
+});
 const CHOICES = [
   { key: "template", name: "Chat template of the merge",
       title: "How a question is written for the merge. Automatic: as for the first model that has a template, the base "
       + "first.",
     now: controls.template,
     offered: (label) =>
-      [["auto", "Automatic"], ["base", "The base's"],
-        ...controls.state.models.map(({ ref }) => [ref, `That of ${label(ref)}`]),
-        ["chatml", "ChatML"], ["llama3", "Llama 3"]] },
+      [...controls.controlOf("template").choices.map((name) => [name, TEMPLATES[name] ?? name]),
+        ...controls.state.models.map(({ ref }) => [ref, `That of ${label(ref)}`])] },
   { key: "dtype", name: "Number format of the merge",
       title: "Each number of the merge is rounded to this format. float32 keeps small changes that bfloat16 rounds "
       + "away, and takes twice the space.",

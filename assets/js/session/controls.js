@@ -111,7 +111,7 @@ export const decides = (model) => model.on && (Boolean(model.parts)
   || (model.curve?.length ? model.curve.some((/** @type {any} */ [, x]) => x !== 0) : model.coefficient !== 0));
 // Whose chat template: that of a model that takes no part counts as auto.
 export const template = () =>
-  (["base", "chatml", "llama3"].includes(state.template) || isOn(state.template) ? state.template : "auto");
+  (controlOf("template").choices.includes(state.template) || isOn(state.template) ? state.template : "auto");
 // Choices for own models that are not the usual ones, as they stand in the list of models.
 export const ownChoices = () =>
   byKey(ownControls.filter(({ key, default: usual }) => state[key] !== usual), ({ key }) => state[key]);

@@ -5,7 +5,7 @@ Models with the base's tokenizer stay unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,14 @@ from dppa_core.checkpoints.vocabulary.rows import (
     OwnVocabulary,
     Target,
     of_all,
-    rows_in,
     wrap_base,
     wrap_model,
+)
+from dppa_core.checkpoints.vocabulary.token_rows import (
+    UNSET,
+    TokenRows,
+    row_maps,
+    row_rules,
 )
 from dppa_core.checkpoints.vocabulary.tokenizer_files import (
     FAST,
@@ -59,40 +64,43 @@ def align(
     tuned: Sequence[Checkpoint],
     names: Sequence[str],
     choice: Choice = "base",
+    rows: TokenRows = UNSET,
 ) -> Alignment:
     """Put all models into one vocabulary.
 
     Raises:
-        IncompatibleCheckpoints: rows that cannot be matched, or an impossible union.
+        IncompatibleCheckpoints: rows that cannot be matched, or that `rows` does not name rightly.
         DamagedCheckpoint: an unreadable tokenizer.
     """
-    unchanged = Alignment(base, tuple(tuned), None)
-    if choice == "base" and all(_alike(base, model) for model in tuned):
+    unchanged, plain = Alignment(base, tuple(tuned), None), choice == "base" and not rows
+    if plain and all(_alike(base, model) for model in tuned):
         return unchanged
     tokenizers = _Tokenizers.read(base, tuned, names)
-    if tokenizers is None and choice != "base":
+    if tokenizers is None and not plain:
         raise IncompatibleCheckpoints(
-            f"vocabulary: {choice if choice == 'union' else names[int(choice)]}: the base has "
+            f"vocabulary: {choice if type(choice) is str else names[int(choice)]}: the base has "
             "no embedding or no tokenizer files beside its config.json, so that rows cannot "
             "be matched by token. Copy them there, or choose `vocabulary: base`."
         )
-    if tokenizers is None or (choice == "base" and all(tokenizers.same)):
+    if tokenizers is None or (plain and all(tokenizers.same)):
         return unchanged
-    target, base_tokens = tokenizers.target(choice), tokenizers.base
-    owner, every = tokenizers.owned(target.source), (base_tokens, *tokenizers.models)
-    # Rows without a token are padding of their model and of models with the same vocabulary.
-    maps = [rows_in(target, model, padding=model.alike(owner)) for model in every]
-    key = map_key(*maps)
-    wrapped = base if _moves_nothing(maps[0], base_tokens) else wrap_base(base, tuned, maps, key)
-    models = tuple(
-        model if _moves_nothing(rows, tokens) else wrap_model(model, wrapped, rows, key, name)
-        for model, tokens, rows, name in zip(tuned, tokenizers.models, maps[1:], names, strict=True)
+    target, every = rows.applied(tokenizers.target(choice)), tokenizers.every
+    rules = row_rules(rows, target, every, names)
+    maps = row_maps(rules, target, every, tokenizers.owned(target.source))
+    key, models = map_key(*maps, *rules.key()), (base, *tuned)
+    if not _moves_nothing(maps[0], every[0]):
+        base = wrap_base(models, maps, rules, key)
+    tuned = tuple(
+        model
+        if _moves_nothing(maps[n], every[n])
+        else wrap_model(n, models, base, maps, rules, key, names[n - 1])
+        for n, model in enumerate(models[1:], 1)
     )
     vocabularies = tuple(model.vocabulary for model in every)
     foreign = frozenset(
         index for index, tokens in enumerate(vocabularies[1:]) if tokens.ids != vocabularies[0].ids
     )
-    return Alignment(wrapped, models, target, tokenizers.notes(target), vocabularies, foreign)
+    return Alignment(base, tuned, target, tokenizers.notes(target), vocabularies, foreign)
 
 
 def _moves_nothing(rows: RowMap, model: OwnVocabulary) -> bool:
@@ -134,6 +142,11 @@ class _Tokenizers:
         same = tuple(model.alike(base_tokens) for model in models)
         return _Tokenizers(base_tokens, tuple(models), tuple(names), same)
 
+    @property
+    def every(self) -> tuple[OwnVocabulary, ...]:
+        """The vocabularies of the base and of the models."""
+        return self.base, *self.models
+
     def owned(self, source: int) -> OwnVocabulary:
         """The vocabulary of the base or of a model."""
         return self.base if source == BASE else self.models[source]
@@ -141,15 +154,13 @@ class _Tokenizers:
     def target(self, choice: Choice) -> Target:
         """The chosen vocabulary."""
         if choice == "union":
-            target = of_all(self.base, self.models)
-            self._check_union(target)
-            return target
+            return of_all(self.base, self.models)
         source = BASE if choice == "base" else int(choice)
         model = self.owned(source)
         return Target(model.vocabulary, model.rows, source)
 
-    def _check_union(self, target: Target) -> None:
-        """Refuse new tokens of a tokenizer's own table: the union would never produce them."""
+    def _literal_notes(self, target: Target) -> Iterator[str]:
+        """Notes on new tokens of a tokenizer's own table, which cut text otherwise in a union."""
         for index, (model, name) in enumerate(zip(self.models, self.names, strict=True)):
             tokens = [
                 token
@@ -157,18 +168,19 @@ class _Tokenizers:
                 if source == index and token not in model.vocabulary.added
             ]
             if tokens:
-                raise IncompatibleCheckpoints(
+                yield (
                     f"{name}: its tokenizer cuts text by {many(len(tokens), 'token')} the base "
-                    f"lacks ({examples(tokens)}), so there is no union with the base's. Choose "
-                    f"`vocabulary: base`, or `vocabulary: {name}` for its own."
+                    f"lacks ({examples(tokens)}). In the union they are added tokens: text is cut "
+                    f"at each of them first. `vocabulary: {name}` has its own way."
                 )
 
     def notes(self, target: Target) -> tuple[str, ...]:
         """Notes for the user on the merged vocabulary and on each model."""
         notes = []
         new = [token for token in target.vocabulary.ids if not self.base.has(token)]
-        if target.source != BASE or target.added:
-            owner = "union" if target.source == BASE else self.names[target.source]
+        if target.source != BASE or target.added or target.rows != self.base.rows:
+            owner = "base" if target.source == BASE else self.names[target.source]
+            owner = "union" if any(source >= 0 for _, source in target.added) else owner
             notes.append(
                 f"vocabulary {owner}: {many(len(target.vocabulary.ids), 'token')}, "
                 f"{many(target.rows, 'row')}"
@@ -177,6 +189,7 @@ class _Tokenizers:
         pairs = zip(self.models, self.names, self.same, strict=True)
         for model, name, same in pairs:
             notes += [] if same else [f"{name}: {text}." for text in self._row_notes(model, target)]
+        notes += self._literal_notes(target)
         left_out = [t for t in self.base.vocabulary.ids if t not in target.vocabulary.ids]
         if left_out:
             notes.append(

@@ -6,20 +6,20 @@ Rows without a token are padding.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from numpy import ndarray
 
 from dppa_core.checkpoints.aligned_checkpoint import (
     AlignedCheckpoint,
     AlignedTensor,
+    Filling,
     Gathered,
     RowMap,
-    gather_base,
-    gather_model,
+    gather,
 )
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.matching import tied
@@ -60,22 +60,71 @@ class Target:
     added: tuple[tuple[str, int], ...] = ()
     """Tokens added to those of the source, each with the model it comes from; in order."""
 
+    def with_tokens(
+        self, ids: Mapping[str, int], added: Sequence[tuple[str, int]], multiple: int | None
+    ) -> Target:
+        """The vocabulary with these tokens, and rows for all, up to a `multiple` if it is set."""
+        names = self.vocabulary.added | {token for token, _ in added}
+        vocabulary = Vocabulary(ids, names)
+        rows = max(self.rows, vocabulary.rows) if added else self.rows
+        if multiple is not None:
+            rows = math.ceil(vocabulary.rows / multiple) * multiple
+        return replace(self, vocabulary=vocabulary, rows=rows, added=(*self.added, *added))
+
+
+@dataclass(frozen=True, slots=True)
+class RowRules:
+    """Rows of the merge that a recipe sets, and how other missing rows are filled."""
+
+    given: Mapping[int, RowMap]
+    """Model (0 is the base) -> its rows that others take."""
+    zero: Bool[ndarray, " rows"]
+    forced: Bool[ndarray, " rows"]
+    """True for rows that are set in every model."""
+    tokens: int
+    """Rows of tokens; those behind them are the mean of these."""
+    mean: bool
+    """True if a row that a domain model lacks is the mean of those that have it, not the base's."""
+
+    def filling(
+        self, models: Sequence[Checkpoint], role: str, donors: Sequence[AlignedTensor]
+    ) -> Filling:
+        """The rules for the tensor of a role."""
+        given = [
+            (name, models[n], rows)
+            for n, rows in self.given.items()
+            if (name := _counterpart(models[n], role))
+        ]
+        parts = tuple(AlignedTensor(model, name, rows) for name, model, rows in given)
+        return Filling(tuple(donors), parts, np.flatnonzero(self.zero), self.tokens)
+
+    def key(self) -> tuple[RowMap, ...]:
+        """Arrays that differ where the rules do."""
+        numbers = np.array([self.tokens, self.mean, *self.given], np.int64)
+        return (*self.given.values(), self.zero.astype(np.int64), numbers)
+
 
 def of_all(base: OwnVocabulary, models: Sequence[OwnVocabulary]) -> Target:
     """The base's vocabulary, then each model's additions, in the order of models and rows.
 
-    New tokens take the rows behind the base's last token, where its padding is.
+    New tokens take the rows behind the base's last token, where its padding is. A token of the
+    base's own table that a model has added to its tokenizer is added here too, in its row.
     """
-    ids, added = dict(base.vocabulary.ids), list[tuple[str, int]]()
-    first = base.vocabulary.rows
+    ids, added = dict(base.vocabulary.ids), dict[str, int]()
+    unused = base.vocabulary.rows - len(ids)
     for index, model in enumerate(models):
-        for token in sorted(model.vocabulary.ids, key=model.vocabulary.ids.__getitem__):
-            if token not in ids and model.has(token):
-                ids[token] = first + len(added)
-                added.append((token, index))
-    vocabulary = Vocabulary(ids, base.vocabulary.added | {token for token, _ in added})
-    rows = max(base.rows, first + len(added)) if added else base.rows
-    return Target(vocabulary, rows, BASE, tuple(added))
+        theirs = model.vocabulary
+        for token in sorted(theirs.ids, key=theirs.ids.__getitem__):
+            if not model.has(token) or token in base.vocabulary.added:
+                continue
+            if token not in ids:
+                ids[token] = len(ids) + unused
+                added[token] = index
+            elif token in theirs.added and not (
+                token in added and token in models[added[token]].vocabulary.added
+            ):
+                added[token] = index  # the first that has added it defines it
+    return Target(base.vocabulary, base.rows, BASE).with_tokens(ids, tuple(added.items()), None)
 
 
 def rows_in(target: Target, model: OwnVocabulary, *, padding: bool) -> Int64[ndarray, " rows"]:
@@ -96,33 +145,40 @@ def rows_in(target: Target, model: OwnVocabulary, *, padding: bool) -> Int64[nda
 
 
 def wrap_base(
-    base: Checkpoint, tuned: Sequence[Checkpoint], maps: Sequence[RowMap], key: str
+    models: Sequence[Checkpoint], maps: Sequence[RowMap], rules: RowRules, key: str
 ) -> Checkpoint:
     """The base with its vocabulary in the rows of the merge.
 
     Args:
-        tuned: The domain models; they fill rows the base lacks.
-        maps: Row maps of the base, then of each domain model.
+        models: The base, then the domain models; they fill rows the base lacks.
+        maps: Their row maps.
     """
-    gathered = {}
+    base, gathered = models[0], {}
     for name, role in token_tensors(base.names()).items():
-        parts = [
-            AlignedTensor(model, counterpart, rows)
-            for model, rows in zip(tuned, maps[1:], strict=True)
-            if (counterpart := _counterpart(model, role)) is not None
-        ]
-        gathered[name] = gather_base(AlignedTensor(base, name, maps[0]), parts)
+        donors = _parts(models[1:], maps[1:], role)
+        gathered[name] = gather(
+            AlignedTensor(base, name, maps[0]), rules.filling(models, role, donors)
+        )
     return AlignedCheckpoint(base, gathered, key)
 
 
 def wrap_model(
-    model: Checkpoint, base: Checkpoint, rows: RowMap, key: str, label: str
+    index: int,
+    models: Sequence[Checkpoint],
+    base: Checkpoint,
+    maps: Sequence[RowMap],
+    rules: RowRules,
+    key: str,
+    label: str,
 ) -> Checkpoint:
-    """A domain model with its vocabulary in the rows of the merge.
+    """One of the domain models with its vocabulary in the rows of the merge.
 
     Args:
+        models: The base, then the domain models.
         base: The base in the rows of the merge; it fills rows the model lacks.
+        maps: See `wrap_base`.
     """
+    model, rows = models[index], maps[index]
     head = find_head(base.names())
     if head and find_head(model.names()) is None and not tied(base):
         raise IncompatibleCheckpoints(
@@ -130,15 +186,24 @@ def wrap_model(
             "lacks could not be filled. A model saved without its head is the usual cause."
         )
     gathered: dict[str, Gathered] = {}
-    order = np.arange(rows.size)
     for name, role in token_tensors(model.names()).items():
         counterpart = _counterpart(base, role)
         if counterpart is not None:
             _check_shapes(model, name, base, counterpart, label)
-            gathered[name] = gather_model(
-                AlignedTensor(model, name, rows), AlignedTensor(base, counterpart, order)
-            )
+            under = AlignedTensor(base, counterpart, np.arange(rows.size))
+            donors = _parts(models[1:], maps[1:], role) if rules.mean else []
+            filling = rules.filling(models, role, donors)
+            gathered[name] = gather(AlignedTensor(model, name, rows), filling, under)
     return AlignedCheckpoint(model, gathered, key)
+
+
+def _parts(models: Sequence[Checkpoint], maps: Sequence[RowMap], role: str) -> list[AlignedTensor]:
+    """The tensor of a role in every model that has it."""
+    return [
+        AlignedTensor(model, name, rows)
+        for model, rows in zip(models, maps, strict=True)
+        if (name := _counterpart(model, role)) is not None
+    ]
 
 
 def _check_shapes(

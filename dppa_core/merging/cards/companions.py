@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,15 @@ from dppa_core.checkpoints.folders.small_files import COMPANIONS, read_companion
 from dppa_core.checkpoints.vocabulary.alignment import Alignment
 from dppa_core.checkpoints.vocabulary.chat_templates import (
     FORMATS,
+    default_template,
+    is_template,
     read_template,
     tokens_of,
     without_template,
 )
 from dppa_core.checkpoints.vocabulary.rows import BASE, Target
 from dppa_core.checkpoints.vocabulary.token_ids import json_bytes, moved_ids, with_added
+from dppa_core.checkpoints.vocabulary.token_rows import PLAIN
 from dppa_core.checkpoints.vocabulary.tokenizer_files import (
     FAST,
     SETTINGS,
@@ -27,6 +31,7 @@ from dppa_core.checkpoints.vocabulary.tokenizer_files import (
     tokenizer_folder,
 )
 from dppa_core.checkpoints.vocabulary.tokens import examples
+from dppa_core.errors import many
 from dppa_core.merging.cards.record import Origins
 
 _GENERATION = "generation_config.json"
@@ -63,8 +68,8 @@ def companions_of(
 
     Args:
         names: References: of the base, then of the domain models.
-        chat_template: "base", a domain model's reference, one of `FORMATS`, or "auto": the first
-            model that has one, the base first. That model gives the generation settings too.
+        chat_template: See `MergeRecipe`. A model whose template it is gives the generation
+            settings too.
 
     Raises:
         DamagedCheckpoint: a file cannot be read.
@@ -81,6 +86,7 @@ class _Sources:
         self._target = alignment.target
         source = BASE if self._target is None else self._target.source
         self._tokenizer = source - BASE
+        self._text, self._why = self._text_of(template)
         self._warnings: list[str] = []
 
     def gather(self) -> Companions:
@@ -91,15 +97,16 @@ class _Sources:
         added = self._target.added if self._target is not None else ()
         tokenizer = self._names[self._tokenizer]
         if added:
-            tokens = f"{len(added)} token{'s' if len(added) != 1 else ''}"
-            tokenizer = f"union ({tokens} added to {tokenizer})"
+            tokens = f"{many(len(added), 'token')} added to {tokenizer}"
+            union = any(source >= 0 for _, source in added)
+            tokenizer = f"union ({tokens})" if union else tokens
         return Companions(
             files,
             self._config(),
             Origins(tokenizer, why, self._names[speaker]),
             tuple(self._warnings),
             changed=bool(
-                (self._tokenizer or owner or speaker or added or self._template in FORMATS)
+                (self._tokenizer or owner or speaker or added or self._text is not None)
                 or folder != self._models[0].folder
             ),
         )
@@ -108,11 +115,11 @@ class _Sources:
         """The files of a tokenizer, with the tokens of a union and the template of its owner."""
         files = {n: read_companion(folder / n) for n in COMPANIONS if (folder / n).is_file()}
         files.pop(_GENERATION, None)
-        if self._template in FORMATS:
-            files = self._with_format(without_template(files), folder)
+        if self._text is not None:
+            files = self._with_text(self._text, without_template(files), folder)
         if self._target is not None and self._target.added:
             files = with_added(files, self._target, self._definitions(self._target))
-        if self._template in FORMATS:
+        if self._text is not None:
             return files
         source = None if owner is None else self._template_folder(owner)
         if owner is None or source is None:
@@ -125,17 +132,34 @@ class _Sources:
         self._check_template(owner, template)
         return files
 
-    def _with_format(self, files: dict[str, bytes], folder: Path) -> dict[str, bytes]:
-        """The files with the template of a format; warns of tokens that the merge lacks."""
+    def _text_of(self, template: str) -> tuple[str | None, str]:
+        """The template, if the recipe names a text instead of a model, and a description of it."""
+        if template in FORMATS or template == "none":
+            return FORMATS.get(template, ""), f"{template}, as the recipe says"
+        if template != "common":
+            return (template, "a text of the recipe") if is_template(template) else (None, "")
+        folders = (self._template_folder(n) for n in range(len(self._models)))
+        texts = [(default_template(folder) or "").strip() if folder else "" for folder in folders]
+        counts = Counter(filter(None, texts))
+        if not counts:
+            return "", "none: no model has one"
+        text, count = counts.most_common(1)[0]
+        owner = self._names[texts.index(text)]
+        return text, f"of {owner}, one of {count} with this template, the most"
+
+    def _with_text(self, template: str, files: dict[str, bytes], folder: Path) -> dict[str, bytes]:
+        """The files with a template, if it is not empty; warns of tokens that the merge lacks."""
+        if not template:
+            return files
         vocabulary = self._target.vocabulary if self._target else read_vocabulary(folder)
-        lost = [t for t in tokens_of(self._template) if vocabulary and t not in vocabulary.ids]
+        lost = [t for t in tokens_of(template) if vocabulary and t not in vocabulary.ids]
         if lost:
+            name = f" {self._template}" if self._template in FORMATS else ""
             self._warnings.append(
-                f"The chat template {self._template} writes {examples(lost)}, which the merged "
-                "vocabulary lacks: text will be cut into other tokens there."
+                f"The chat template{name} writes {examples(lost)}, which the merged vocabulary "
+                "lacks: text will be cut into other tokens there."
             )
         settings = json.loads(files.get(SETTINGS, b"{}"))
-        template = FORMATS[self._template]
         return {**files, SETTINGS: json_bytes({**settings, "chat_template": template})}
 
     def _folder(self, index: int) -> Path:
@@ -151,8 +175,8 @@ class _Sources:
         """Index of the chat template's model, and a description of it."""
         if tokenizer_folder(self._models[self._tokenizer].folders) is None:
             return None, f"none: {self._names[self._tokenizer]} has no tokenizer"
-        if self._template in FORMATS:
-            return None, f"{self._template}, as the recipe says"
+        if self._text is not None:
+            return None, self._why
         if self._template != "auto":
             index = 0 if self._template == "base" else self._names.index(self._template, 1)
             if self._template_folder(index):
@@ -183,6 +207,9 @@ class _Sources:
         """Definition of each added token in its own tokenizer.json."""
         definitions: dict[str, Mapping[str, Any]] = {}
         for token, model in target.added:
+            if model == PLAIN or token not in self._alignment.vocabularies[model + 1].added:
+                definitions[token] = {"special": False, "normalized": True}
+                continue
             path = self._folder(model + 1) / FAST
             entries = read_object(path).get("added_tokens", []) if path.is_file() else []
             definitions[token] = next((e for e in entries if e.get("content") == token), {})

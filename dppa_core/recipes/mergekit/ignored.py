@@ -16,6 +16,7 @@ _MOST_NAMED = 30
 _MODEL = ("model", "parameters")
 _SOURCE = (*_MODEL, "layer_range")
 _SLICE = ("sources", "base_model", "residual_weight", "parameters")
+_TOKENIZER = ("source", "tokens", "pad_to_multiple_of")
 _MODULE = ("models", "slices", "parameters")
 _OF_MODELS = ("weight", "density", "gamma", "epsilon", "scale")
 """Parameters that a model may have for itself."""
@@ -43,6 +44,7 @@ def _levels(data: Mapping[Any, Any], parameters: Collection[str]) -> Iterator[_L
     below = dict.fromkeys(parameters, "below parameters")
     modules = data.get("modules")
     yield data, _RECIPE, below
+    yield from ((entry, _TOKENIZER, {}) for entry in _mappings([data.get("tokenizer")]))
     for part in (data, *_mappings(list(modules.values()) if isinstance(modules, Mapping) else ())):
         if part is not data:
             yield part, _MODULE, below

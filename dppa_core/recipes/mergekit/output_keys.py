@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from functools import partial
+from typing import Any, TypedDict
 
 from dppa_core.checkpoints.sources.references import stacked_models
-from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS
-from dppa_core.errors import NoCounterpart, shown
+from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS, is_template
+from dppa_core.checkpoints.vocabulary.token_rows import UNSET, ZERO, TokenRow, TokenRows
+from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
+from dppa_core.recipes.checks import within
 from dppa_core.recipes.mergekit.documents import reference_of
 from dppa_core.recipes.mergekit.reader import MergekitSource
 
@@ -23,15 +26,18 @@ class OutputKeys(TypedDict):
 
     dtype: str
     vocabulary: str
+    token_rows: TokenRows
     chat_template: str
 
 
 def read_output(source: MergekitSource) -> OutputKeys:
     """The keys of the merged model; what is left out becomes a note."""
+    vocabulary = _vocabulary(source)
     return {
         "dtype": source.problems.run(lambda: _dtype(source), "base"),
-        "vocabulary": _vocabulary(source),
-        "chat_template": _chat_template(source),
+        "vocabulary": vocabulary,
+        "token_rows": source.problems.run(lambda: _token_rows(source), UNSET),
+        "chat_template": _chat_template(source, vocabulary),
     }
 
 
@@ -57,43 +63,107 @@ def _as_published(dtype: str) -> str:
     )
 
 
+def _tokenizer(source: MergekitSource) -> Mapping[Any, Any]:
+    """The key `tokenizer`, or the older `tokenizer_source`; empty if there is none."""
+    value = source.data.get("tokenizer")
+    if isinstance(value, Mapping):
+        return {"source": "union", **value}
+    value = source.data.get("tokenizer_source") if value is None else value
+    return {} if value is None else {"source": value}
+
+
+def _references(source: MergekitSource) -> dict[str, str]:
+    """mergekit's name of each model -> ours."""
+    models = {stacked_models(model)[0]: model for model, _ in source.models}
+    return models | {stacked_models(source.base)[0]: "base"}
+
+
 def _vocabulary(source: MergekitSource) -> str:
-    """The source of the tokenizer, from `tokenizer` or the older `tokenizer_source`."""
-    tokenizer = source.data.get("tokenizer", source.data.get("tokenizer_source"))
-    if isinstance(tokenizer, Mapping):
-        if tokenizer.get("tokens"):
-            source.note(
-                "tokenizer: tokens is left out: a row is the model's own, else the base's, "
-                "else the mean of those that have it."
-            )
-        if tokenizer.get("pad_to_multiple_of"):
-            source.note(
-                "tokenizer: pad_to_multiple_of is left out: the merge has the rows of its tokens, "
-                "and those of padding that the tokenizer's model has."
-            )
-        tokenizer = tokenizer.get("source", "union")
-    if tokenizer is None:
+    """The source of the tokenizer."""
+    tokenizer = _tokenizer(source)
+    if not tokenizer:
         return "base"
-    named, base = reference_of(tokenizer), stacked_models(source.base)[0]
-    choices = {stacked_models(model)[0]: model for model, _ in source.models}
-    choices |= {"base": "base", "union": "union", base: "base"}
+    named = reference_of(tokenizer["source"])
+    choices = _references(source) | {"base": "base", "union": "union"}
     if named not in choices:
-        source.note(f"tokenizer {shown(tokenizer)} is left out: it is none of the recipe's models.")
+        source.note(
+            f"tokenizer {shown(tokenizer['source'])} is left out: it is none of the recipe's "
+            "models."
+        )
+    if named in ("base", "union") and not source.names_base and len(source.models) > 1:
+        source.note(
+            "The recipe has no base_model: mergekit begins with the tokenizer of any of its "
+            "models, here it is the first."
+        )
     return choices.get(named or "", "base")
 
 
-def _chat_template(source: MergekitSource) -> str:
+def _token_rows(source: MergekitSource) -> TokenRows:
+    """Rows as mergekit has them: those of the tokens, without a model's own padding."""
+    tokenizer = _tokenizer(source)
+    if not tokenizer:
+        return UNSET
+    tokens, size = tokenizer.get("tokens") or {}, tokenizer.get("pad_to_multiple_of") or 1
+    if not isinstance(tokens, Mapping):
+        raise InvalidRecipe(f"tokenizer: tokens must map tokens to sources, got {shown(tokens)}.")
+    if type(size) is not int:
+        raise InvalidRecipe(
+            f"tokenizer: pad_to_multiple_of must be a whole number, got {shown(size)}."
+        )
+    read = {
+        str(token): source.problems.run(partial(_token_row, source, str(token), entry), None)
+        for token, entry in tokens.items()
+    }
+    rows = {token: row for token, row in read.items() if row is not None}
+    lacking = "base" if source.names_base else "mean"
+    return within("tokenizer", lambda: TokenRows(rows, size, lacking))
+
+
+def _token_row(source: MergekitSource, token: str, entry: Any) -> TokenRow | None:
+    """The row of one token; None if it has no source, so that nothing is set."""
+    place = f"tokenizer: tokens: {shown(token)}"
+    if not isinstance(entry, Mapping):
+        raise InvalidRecipe(f"{place} must be a mapping with the key 'source', got {shown(entry)}.")
+    origin, force = entry.get("source"), entry.get("force") is True
+    if origin is None:
+        source.note(
+            f"{place} has no source, so that nothing is set; mergekit stops where it would be."
+        )
+        return None
+    models, details = _references(source), origin if isinstance(origin, Mapping) else {}
+    if details.get("kind") == "zero" or (origin == ZERO and ZERO not in models):
+        return TokenRow(ZERO, force=force)
+    of_token = details.get("kind") == "model_token"
+    named = reference_of(details.get("model") if of_token else origin)
+    if named not in models:
+        raise InvalidRecipe(
+            f"{place}: the source {shown(origin)} is none of the recipe's models "
+            f"({', '.join(models)}), nor {{kind: zero}}."
+        )
+    name, number = (details.get(key) if of_token else None for key in ("token", "token_id"))
+    if of_token and (name is None) == (number is None):
+        raise InvalidRecipe(f"{place}: a model_token needs one of 'token' and 'token_id'.")
+    if number is not None and type(number) is not int:
+        raise InvalidRecipe(f"{place}: token_id must be a whole number, got {shown(number)}.")
+    text = None if name is None else str(name)
+    return within(place, lambda: TokenRow(models[named], text, number, force))
+
+
+def _chat_template(source: MergekitSource, vocabulary: str) -> str:
     name = source.data.get("chat_template")
+    if name in (None, ""):  # the tokenizer's own
+        return "auto" if vocabulary in ("base", "union") else vocabulary
+    if name == "auto":
+        return "common"
     if name == "llama3":
-        source.note(
-            "mergekit's template llama3 writes a line end behind each message; here, as in "
-            "Llama 3's own, there is none."
-        )
-    if isinstance(name, str) and name in FORMATS:
+        return "llama3-mergekit"
+    models = _references(source)
+    if isinstance(name, str) and (name in FORMATS or name == "none" or is_template(name)):
         return name
-    if name not in (None, "", "auto"):
-        source.note(
-            f"chat_template {shown(name)} is left out: it is the base's here, or that of the first "
-            f"model that has one. Known by name are {', '.join(FORMATS)}."
-        )
+    if name in models:
+        return models[name]
+    source.note(
+        f"chat_template {shown(name)} is left out: it is the base's here, or that of the first "
+        f"model that has one. Known by name are {', '.join(FORMATS)}."
+    )
     return "auto"

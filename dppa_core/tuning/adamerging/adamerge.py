@@ -162,7 +162,7 @@ def _result(recipe: MergeRecipe, run: Run, settings: AdaMergeSettings) -> AdaMer
 
 
 def _check_vocabulary(recipe: MergeRecipe) -> None:
-    if recipe.vocabulary != "base":
+    if not recipe.keeps_vocabulary:
         raise InvalidRecipe(
             f"vocabulary: {recipe.vocabulary}: coefficients are tuned in the vocabulary of the "
             "base. Leave the key out, and add it to the resulting recipe."

@@ -9,13 +9,14 @@ from functools import cache
 from itertools import pairwise
 from typing import TypeVar
 
-from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS
+from dppa_core.checkpoints.vocabulary.chat_templates import is_template
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.evaluation.side_by_side import domains_of
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.recipes.merged_tokens import CHOICES
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import KNOWN_DOMAINS, OwnDomain, check_domain
 
@@ -73,7 +74,10 @@ def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
     method, parameters = recipe.method, recipe.parameters
     if recipe.prune is not None:
         method, parameters = recipe.prune.method, recipe.prune.parameters
-    possible = ("base", "union", "auto", *FORMATS, model.model)
+    possible = ("base", "union", model.model)
+    template, rows = recipe.chat_template, recipe.token_rows
+    kept = template in (*possible, *CHOICES["chat_template"]) or is_template(template)
+    tokens = {token: row for token, row in rows.tokens.items() if row.source in (*possible, "zero")}
     return replace(
         recipe,
         models=(replace(model, coefficient=1.0),),
@@ -81,7 +85,8 @@ def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
         parameters={**parameters, **dict.fromkeys(get_method(method).named_models, model.model)},
         prune=None,
         vocabulary=recipe.vocabulary if recipe.vocabulary in possible else "base",
-        chat_template=recipe.chat_template if recipe.chat_template in possible else "auto",
+        chat_template=template if kept else "auto",
+        token_rows=replace(rows, tokens=tokens),
     )
 
 

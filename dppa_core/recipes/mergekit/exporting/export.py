@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from dppa_core.checkpoints.sources.references import stacked_models
-from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS
 from dppa_core.errors import NoCounterpart
 from dppa_core.recipes.mergekit.exporting.export_methods import in_mergekit
 from dppa_core.recipes.mergekit.exporting.export_slices import RecipePart, parts_of_recipe
+from dppa_core.recipes.mergekit.exporting.export_tokens import tokens_in_mergekit
 from dppa_core.recipes.mergekit.exporting.method_in_mergekit import MethodInMergekit
 from dppa_core.recipes.mergekit.targets import FROM_THE_FIRST
 from dppa_core.recipes.yaml_text import MergeRecipe, RowDumper
@@ -59,7 +59,9 @@ def export_mergekit(
         written["models"] = _models(recipe, merges[0], place)
         if merges[0].parameters:
             written["parameters"] = dict(merges[0].parameters)
-    written |= _vocabulary(recipe, place, notes)
+    if recipe.heads == "base":
+        notes.append("mergekit has no `heads: base`: it stops at heads that differ.")
+    written |= tokens_in_mergekit(recipe, place, base if merges[0].from_base else "", notes)
     written |= _dtypes(recipe, notes)
     text = yaml.dump(written, Dumper=RowDumper, sort_keys=False, allow_unicode=True)
     return Exported(str(text), tuple(notes))
@@ -128,22 +130,3 @@ def _dtypes(recipe: MergeRecipe, notes: list[str]) -> dict[str, str]:
         "to that dtype, where sums here are float32. Name the dtype to have the same."
     )
     return {}
-
-
-def _vocabulary(
-    recipe: MergeRecipe, place: Callable[[str], str], notes: list[str]
-) -> dict[str, Any]:
-    """The tokenizer source if it is not the base; differences go into the notes."""
-    if recipe.heads == "base":
-        notes.append("mergekit has no `heads: base`: it stops at heads that differ.")
-    template: dict[str, Any] = {}
-    if recipe.chat_template in FORMATS:
-        template = {"chat_template": recipe.chat_template}
-    elif recipe.chat_template not in ("auto", "base"):
-        notes.append("mergekit takes the chat template of the base; the recipe names another.")
-    if recipe.vocabulary == "base":
-        return template
-    owner = recipe.vocabulary
-    return template | {
-        "tokenizer_source": owner if owner == "union" else place(stacked_models(owner)[0])
-    }
