@@ -58,8 +58,9 @@ export function memory(wasm, manifest) {
     const row = treatments + index * TREATMENT, view = new DataView(wasm.memory.buffer);
     const [ranked, odd] = ranks.get(model)?.[tensor.index] ?? [0, 0];
     const kept = treatment.kind === "bands" ? treatment.kept : [];
-    words(row, 5).set([at(model) + tensor.place,
-      ["whole", "bands", "drawn"].indexOf(treatment.kind), ranked, odd, kept.length]);
+    const isRare = kept.some((count) => odd ? count < 2 || count & 1 : !count);
+    words(row, 6).set([at(model) + tensor.place,
+      ["whole", "bands", "drawn"].indexOf(treatment.kind), ranked, odd, kept.length, Number(isRare)]);
     if (treatment.kind === "drawn") {
       view.setBigUint64(row + 24, treatment.seed, true);
       view.setBigUint64(row + 32, treatment.cut, true);

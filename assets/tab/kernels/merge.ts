@@ -7,20 +7,21 @@ const WHOLE: u32 = 0, BANDS: u32 = 1;
 const TREATMENT: usize = 1024, BAND: usize = 16, AT_BANDS: usize = 48;
 const BLOCK: i32 = 2048, SUMS: usize = reserve(4 * BLOCK), PATCH: usize = reserve(16);
 
+/** The first four, and the last four, of eight bfloat16 as float32; of eight masks, if they lie below, too. */
 @inline
-function low(halves: v128): v128 {
-  return i32x4.shl(i32x4.extend_low_i16x8_u(halves), 16);
+function low(halves: v128, below: v128 = i16x8.splat(0)): v128 {
+  return v128.shuffle<i16>(below, halves, 0, 8, 1, 9, 2, 10, 3, 11);
 }
 @inline
-function high(halves: v128): v128 {
-  return i32x4.shl(i32x4.extend_high_i16x8_u(halves), 16);
+function high(halves: v128, below: v128 = i16x8.splat(0)): v128 {
+  return v128.shuffle<i16>(below, halves, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
-/** Add a product; what is dropped adds -0, which changes nothing, not even a base of -0. */
+/** Add a product; where the mask is 0, so is the weight, and -0 is added: it changes nothing, not even a base of -0. */
 @inline
 function add(at: usize, delta: v128, weight: v128, inside: v128): void {
-  const product = v128.bitselect(f32x4.mul(weight, delta), f32x4.splat(-0.0), inside);
-  v128.store(at, f32x4.add(v128.load(at), product));
+  const outside = v128.andnot(f32x4.splat(-0.0), inside);
+  v128.store(at, f32x4.add(v128.load(at), v128.or(f32x4.mul(weight, delta), outside)));
 }
 
 /** The element of rank 2 place is inside, that of rank 2 place + 1 is not: `odd` has the bits of eight. */
@@ -30,28 +31,43 @@ function first(equal: v128, odd: u32): v128 {
   return v128.load(PATCH);
 }
 
-/** Elements inside one band, a mask of eight. */
+/** Elements inside a band, a mask of eight. @param isRare Whether the band may be empty or split a pair. */
 @inline
-function within(band: usize, ranks: v128, odd: usize): v128 {
-  const mask = v128.and(i16x8.le_u(ranks, v128.load16_splat(band)), v128.load16_splat(band, 2));
+function within(band: usize, last: v128, ranks: v128, odd: usize, isRare: bool): v128 {
+  const mask = i16x8.le_u(ranks, last);
+  if (!isRare) return mask;
   const equal = v128.and(i16x8.eq(ranks, v128.load16_splat(band, 4)), v128.load16_splat(band, 6));
-  return v128.any_true(equal) ? v128.or(mask, first(equal, load<u8>(odd))) : mask;
+  const those = v128.and(mask, v128.load16_splat(band, 2));
+  return v128.any_true(equal) ? v128.or(those, first(equal, load<u8>(odd))) : those;
+}
+
+/** The bits in which a band's weight differs from the next weaker one's. */
+@inline
+function change(band: usize): v128 {
+  return v128.xor(v128.load32_splat(band, 8), v128.load32_splat(band, BAND + 8));
 }
 
 function addBands(base: usize, tuned: usize, count: i32, treatment: usize, start: i32): void {
   const ranks: usize = load<u32>(treatment, 8) + 2 * start, odd: usize = load<u32>(treatment, 12) + (start >> 3);
+  const isRare = load<u32>(treatment, 20) != 0;
   const first = treatment + AT_BANDS, last = first + BAND * (load<u32>(treatment, 16) - 1);
+  const outermost = v128.load16_splat(last), innermost = v128.load16_splat(first); // in registers
+  const weight = v128.load32_splat(last, 8), added = first < last ? change(first) : i32x4.splat(0);
   for (let i = 0; i < count; i += 8) {
-    const ranked = v128.load(ranks + 2 * i), a = v128.load(base + 2 * i), b = v128.load(tuned + 2 * i);
-    const outer = within(last, ranked, odd + (i >> 3));
-    let left = v128.load32_splat(last, 8), right = left;
-    for (let band = last - BAND; band >= first; band -= BAND) { // a stronger band's weight replaces the weaker's
-      const inner = within(band, ranked, odd + (i >> 3)), weight = v128.load32_splat(band, 8);
-      left = v128.bitselect(weight, left, i32x4.extend_low_i16x8_s(inner));
-      right = v128.bitselect(weight, right, i32x4.extend_high_i16x8_s(inner));
+    const ranked = v128.load(ranks + 2 * i), lasts = odd + (i >> 3);
+    const all = within(last, outermost, ranked, lasts, isRare), allLow = low(all, all), allHigh = high(all, all);
+    let left = v128.and(weight, allLow), right = v128.and(weight, allHigh);
+    for (let band = last - BAND; band > first; band -= BAND) { // a stronger band's weight replaces the weaker's
+      const inner = within(band, v128.load16_splat(band), ranked, lasts, isRare), bits = change(band);
+      left = v128.xor(left, v128.and(bits, low(inner, inner)));
+      right = v128.xor(right, v128.and(bits, high(inner, inner)));
     }
-    add(SUMS + 4 * i, f32x4.sub(low(b), low(a)), left, i32x4.extend_low_i16x8_s(outer));
-    add(SUMS + 4 * i + 16, f32x4.sub(high(b), high(a)), right, i32x4.extend_high_i16x8_s(outer));
+    const inner = within(first, innermost, ranked, lasts, isRare);
+    left = v128.xor(left, v128.and(added, low(inner, inner)));
+    right = v128.xor(right, v128.and(added, high(inner, inner)));
+    const a = v128.load(base + 2 * i), b = v128.load(tuned + 2 * i);
+    add(SUMS + 4 * i, f32x4.sub(low(b), low(a)), left, allLow);
+    add(SUMS + 4 * i + 16, f32x4.sub(high(b), high(a)), right, allHigh);
   }
 }
 
@@ -84,9 +100,9 @@ function rounded(bits: v128): v128 {
  * Merge one tensor.
  * @param count Elements, a multiple of 8.
  * @param treatments A list, `TREATMENT` bytes each: address of the model's tensor, kind, address of ranks, of their
- *   odd bits, number of bands (32 bits each); 0; seed and cut of random draws (64 bits); weight; then the bands, the
- *   strongest first, `BAND` bytes each: last rank inside, whether any is, place of a split pair, whether there is one
- *   (16 bits each), weight.
+ *   odd bits, number of bands, whether one is empty or splits a pair (32 bits each); seed and cut of random draws (64
+ *   bits); weight; then the bands, the strongest first, `BAND` bytes each: last rank inside, whether any is, place of a
+ *   split pair, whether there is one (16 bits each), weight.
  */
 export function merge(base: usize, out: usize, count: i32, treatments: usize, models: i32): void {
   for (let start = 0; start < count; start += BLOCK) {
