@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import Field, asdict, field, fields
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, closest, shown
 
@@ -20,13 +20,16 @@ def number(
     text: str,
     unit: str = "",
     span: tuple[float, float, float],
-    own: bool = False,
+    own: bool | Literal["alike"] = False,
+    least: float | None = None,
 ) -> Any:
     """A field that holds a float; `span` is its least value, its largest, and a control's step.
 
-    Each model of a recipe may have its `own`, by layer or part.
+    Each model of a recipe may have its `own`, by layer or part; all the same if they are `alike`.
+    A recipe may have values from `least` on, below those of the control.
     """
-    metadata = {"title": title, "help": text, "unit": unit} | ({"own": True} if own else {})
+    metadata: dict[str, Any] = {"title": title, "help": text, "unit": unit}
+    metadata |= ({"own": own} if own else {}) | ({} if least is None else {"least": least})
     return field(default=default, metadata=metadata | dict(zip(_SPAN, span, strict=True)))
 
 
@@ -86,6 +89,11 @@ def check_fields(settings: Any) -> None:
         object.__setattr__(settings, item.name, value)
 
 
+def limits(item: Field[Any]) -> tuple[float, float]:
+    """The least and the largest value that a recipe may have."""
+    return item.metadata.get("least", item.metadata["min"]), item.metadata["max"]
+
+
 class Parameters:
     """Base of frozen dataclasses whose fields are checked by `check_fields`."""
 
@@ -102,7 +110,7 @@ def _checked(item: Field[Any], value: object) -> object:
         raise InvalidValue(f"{item.name} must be a text, got {shown(value)}.")
     if "min" not in item.metadata:
         return value
-    number = check_number(item.name, value, item.metadata["min"], item.metadata["max"])
+    number = check_number(item.name, value, *limits(item))
     if not item.metadata.get("whole"):
         return number
     if number != int(number):

@@ -13,13 +13,14 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
+from dppa_core.errors import InvalidValue
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import divide, ranked_in, rescale, scale, semantics
 from dppa_core.methods.shared.ranking import find_cuts, inside, ranks
 from dppa_core.methods.shared.rescaling import Mask, match_sums
 from dppa_core.methods.shared.sparse_sum import add_agreeing, add_all
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed, settings_of
-from dppa_core.parameter_fields import Parameters, choice, number
+from dppa_core.parameter_fields import Parameters, check_fields, choice, number
 from dppa_core.pruning.tie_breaking import Cut
 
 
@@ -30,10 +31,12 @@ class BreadcrumbsParameters(Parameters):
     drop_smallest: float = number(
         0.9,
         title="Smallest dropped",
-        text="The share of each delta's elements, the smallest, that is dropped (beta).",
+        text="The share of each delta's elements, the smallest, that is dropped (beta). Below 0, "
+        "with the semantics of mergekit, so much less of the largest is dropped.",
         unit="share",
         span=(0.0, 1.0, 0.01),
         own=True,
+        least=-1.0,
     )
     drop_largest: float = number(
         0.01,
@@ -61,6 +64,14 @@ class BreadcrumbsParameters(Parameters):
     )
     divide: str = divide("nothing", later=True)
     rescale: str = rescale("no")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.drop_smallest < 0 and self.semantics == "paper":
+            raise InvalidValue(
+                f"drop_smallest must be from 0 to 1, got {self.drop_smallest:g}; only with "
+                "`semantics: mergekit` it may be less."
+            )
 
 
 @dataclass(frozen=True, slots=True)

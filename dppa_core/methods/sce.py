@@ -30,6 +30,7 @@ class SceParameters(Parameters):
         0.1,
         "The share that is selected of the positions on which models differ: those with the "
         "largest variance. 1 selects all.",
+        own="alike",
     )
     semantics: str = semantics(
         "reference: the selection decides the models' weights, but all elements are merged. "

@@ -16,7 +16,7 @@ from dppa_core.methods.shared.contract import Coefficients, Method
 from dppa_core.methods.shared.ends import check_one_way
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameter_fields import Parameters, number
-from dppa_core.pruning.coefficients import parts_of
+from dppa_core.pruning.coefficients import numbers_of, parts_of
 
 PARALLEL = 0.9995
 """Above this cosine, and below its negative, the interpolation is linear."""
@@ -76,15 +76,15 @@ def check_ends(parameters: SlerpParameters, models: Coefficients) -> None:
     check_one_way(parameters, models, "slerp")
     name, coefficient = models[-1]
     for part in parts_of(coefficient):
-        by_layer = part.value if isinstance(part.value, Mapping) else {None: part.value}
-        for layer, factor in by_layer.items():
-            _check_place(parameters.position * factor, name, part.part, layer)
+        layers = tuple(part.value) if isinstance(part.value, Mapping) else ()
+        for place, factor in enumerate(numbers_of(part.value)):
+            where = f" in the part {part.part}" if part.part else ""
+            where += f" in layer {layers[place]}" if layers else ""
+            _check_place(parameters.position * factor, name, where)
 
 
-def _check_place(place: float, model: str, part: str | None, layer: int | None) -> None:
+def _check_place(place: float, model: str, where: str) -> None:
     if not 0 <= place <= 1:
-        where = "" if part is None else f" in the part {part}"
-        where += "" if layer is None else f" in layer {layer}"
         raise InvalidValue(
             f"model {shown(model)}: position times coefficient is {place:g}{where}; slerp stands "
             "between the models, from 0, the first, to 1, the second."

@@ -14,6 +14,8 @@ from dppa_core.pruning.module_groups import layer_count, layer_of
 LARGEST_COEFFICIENT = 10.0
 _MAX_PARTS, _MAX_CANDIDATES = 1000, 8
 
+Gradient = tuple[float, ...]
+"""Numbers from the first layer to the last, whatever their count; between two of them a line."""
 Layered = float | Mapping[int, float]
 """A number, or layer -> number."""
 
@@ -24,7 +26,7 @@ class PartCoefficient:
 
     part: str | None
     """Words of a dotted name, as "self_attn" or "mlp.down_proj"; None for all other tensors."""
-    value: Layered
+    value: Layered | Gradient
 
     def meets(self, tensor: str) -> bool:
         """Return True if a tensor belongs to this part."""
@@ -39,17 +41,40 @@ def coefficient_of(coefficient: Coefficient, tensor: str, layers: int) -> float:
     """The coefficient of one tensor of a base with so many layers.
 
     With numbers by layer, a layer without one has 1.0, the default coefficient; tensors outside the
-    blocks have the mean over all blocks.
+    blocks have the mean over all blocks; with a gradient they have its first number, as in
+    mergekit.
     """
-    if isinstance(coefficient, tuple):
-        coefficient = next(part.value for part in coefficient if part.meets(tensor))
-    if not isinstance(coefficient, Mapping):
-        return coefficient
-    layer = layer_of(tensor)
+    parts = parts_of(coefficient)
+    value = next(part.value for part in parts if part.meets(tensor))
+    return in_layer(value, layer_of(tensor), layers)
+
+
+def in_layer(value: Layered | Gradient, layer: int | None, layers: int) -> float:
+    """The number of a part in one layer; None stands for a tensor outside the layers."""
+    if isinstance(value, tuple):
+        return number_along(value, layer, layers)
+    if not isinstance(value, Mapping):
+        return value
     if layer is not None:
-        return coefficient.get(layer, 1.0)
-    named = {key: value for key, value in coefficient.items() if key < max(layers, 1)}
+        return value.get(layer, 1.0)
+    named = {key: number for key, number in value.items() if key < max(layers, 1)}
     return (sum(named.values()) + max(layers, 1) - len(named)) / max(layers, 1)
+
+
+def number_along(gradient: Sequence[float], layer: int | None, layers: int) -> float:
+    """The number of a gradient in one layer, which may be the only one."""
+    place = 0.0 if layer is None else layer / (layers - 1) if layers > 1 else 1.0
+    scaled = place * (len(gradient) - 1)
+    left = int(scaled)
+    right, part = min(left + 1, len(gradient) - 1), scaled - left
+    return float((1 - part) * gradient[left] + part * gradient[right])
+
+
+def numbers_of(value: Layered | Gradient) -> tuple[float, ...]:
+    """Every number that a part names."""
+    if isinstance(value, Mapping):
+        return tuple(value.values())
+    return value if isinstance(value, tuple) else (value,)
 
 
 def check_names(label: str, coefficient: Coefficient, tensors: Sequence[str]) -> None:
@@ -115,7 +140,10 @@ def _part(label: str, item: Any) -> PartCoefficient:
             f"{label}: a part is whole words of a tensor's name, as self_attn or mlp.down_proj, "
             f"got {shown(name)}."
         )
-    return PartCoefficient(name, _layered(label, item["value"]))
+    value = item["value"]
+    if isinstance(value, list | tuple) and value:
+        return PartCoefficient(name, tuple(_number(label, number) for number in value))
+    return PartCoefficient(name, _layered(label, value))
 
 
 def _layered(label: str, value: Any) -> Layered:
@@ -149,11 +177,32 @@ def plain_coefficient(coefficient: Coefficient) -> Any:
 
 def _plain_part(part: PartCoefficient) -> dict[str, Any]:
     name = {} if part.part is None else {"part": part.part}
-    return name | {"value": plain_coefficient(part.value)}
+    value = part.value
+    return name | {"value": list(value) if isinstance(value, tuple) else plain_coefficient(value)}
 
 
-def coefficient_from(numbers: Mapping[str, float]) -> Coefficient:
-    """A short coefficient that gives every tensor of a model its number."""
+def coefficient_from(numbers: Mapping[str, float | Gradient]) -> Coefficient:
+    """A short coefficient that gives every tensor of a model its number, or its gradient.
+
+    Raises:
+        InvalidRecipe: gradients that differ between layers.
+    """
+    plain = {name: value for name, value in numbers.items() if isinstance(value, float)}
+    if len(plain) == len(numbers):
+        return _shortest_of(plain)
+    every = list(dict.fromkeys(numbers.values()))
+    found = _shortest_of({name: float(every.index(value)) for name, value in numbers.items()})
+    parts = [(part.part, part.value) for part in parts_of(found)]
+    if not all(isinstance(value, float) for _, value in parts):
+        raise InvalidRecipe("A gradient over all layers cannot differ between them.")
+    return tuple(
+        PartCoefficient(name, every[int(value)])
+        for name, value in parts
+        if isinstance(value, float)
+    )
+
+
+def _shortest_of(numbers: Mapping[str, float]) -> Coefficient:
     candidates = (_with_rest(rest, numbers) for rest in _usual(numbers))
     return min(candidates, key=lambda parts: len(parts) if isinstance(parts, tuple) else 0)
 
@@ -192,7 +241,7 @@ def _exact(word: str, numbers: Mapping[str, float], layers: int) -> PartCoeffici
     met = [name for name in numbers if PartCoefficient(word, 0.0).meets(name)]
     inside = {layer_of(name) or 0: numbers[name] for name in met}
     part = PartCoefficient(word, _shortest(inside))
-    exact = all(coefficient_of(part.value, name, layers) == numbers[name] for name in met)
+    exact = all(coefficient_of((part,), name, layers) == numbers[name] for name in met)
     return part if exact else None
 
 

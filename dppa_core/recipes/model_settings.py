@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.methods.registry import METHODS, get_method
-from dppa_core.parameter_fields import check_keys, check_number
+from dppa_core.parameter_fields import check_keys, check_number, limits
 from dppa_core.pruning.coefficients import (
     Coefficient,
     checked_coefficient,
+    numbers_of,
     parts_of,
     plain_coefficient,
 )
@@ -55,19 +56,29 @@ def plain_settings(settings: Mapping[str, Coefficient]) -> dict[str, Any]:
 
 
 def check_settings_of_method(
-    name: str, settings: Any, place: str, values: Mapping[str, Coefficient]
+    name: str, settings: Any, models: Sequence[tuple[str, Mapping[str, Coefficient]]]
 ) -> None:
-    """Check that a method's parameters may be a model's own, and take these values."""
+    """Check that a method's parameters may be each model's own, and take these values.
+
+    Args:
+        models: Reference and own values of each model.
+    """
     allowed = {item.name: item for item in fields(settings) if item.metadata.get("own")}
-    check_keys(values, tuple(allowed), f"{place}: parameters of {name}")
-    for key, value in values.items():
-        low, high = allowed[key].metadata["min"], allowed[key].metadata["max"]
-        for part in parts_of(value):
-            by_layer = part.value.values() if isinstance(part.value, Mapping) else (part.value,)
-            for number in by_layer:
+    for model, values in models:
+        place = f"model {shown(model)}"
+        check_keys(values, tuple(allowed), f"{place}: parameters of {name}")
+        for key, value in values.items():
+            low, high = limits(allowed[key])
+            for number in (number for part in parts_of(value) for number in numbers_of(part.value)):
                 within(place, partial(check_number, key, number, low, high))
-    numbers = {key: value for key, value in values.items() if isinstance(value, float)}
-    within(place, lambda: replace(settings, **numbers))
+        plain = {key: value for key, value in values.items() if isinstance(value, float)}
+        within(place, partial(replace, settings, **plain))
+        for key, item in allowed.items():
+            if item.metadata["own"] == "alike" and values.get(key) != models[0][1].get(key):
+                raise InvalidRecipe(
+                    f"{place}: {key} is of the whole merge, so it must be the same for all models: "
+                    f"that of {shown(models[0][0])}."
+                )
 
 
 def check_arithmetic(arithmetic: str, name: str, values: Mapping[str, Any], pruned: bool) -> None:

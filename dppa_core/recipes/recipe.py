@@ -120,8 +120,7 @@ class MergeRecipe:
         if not models:
             raise InvalidRecipe("models is empty: a merge needs at least one domain model.")
         for key, choices in (("dtype", DTYPES), ("heads", HEADS), ("arithmetic", ARITHMETICS)):
-            value = getattr(self, key)
-            if value not in choices:
+            if (value := getattr(self, key)) not in choices:
                 allowed = ", ".join(choices)
                 raise InvalidRecipe(f"{key} must be one of {allowed}, got {shown(value)}.")
         checked_seed(self.seed)
@@ -200,8 +199,8 @@ def _check_stages(recipe: MergeRecipe) -> None:
     for model in recipe.models:
         pruner = recipe.prune.method if recipe.prune else method.name
         check_levels_of_method(pruner, model.model, model.levels)
-        place = f"model {shown(model.model)}"
-        check_settings_of_method(method.name, recipe.settings(), place, model.parameters)
+    separate = [(model.model, model.parameters) for model in recipe.models]
+    check_settings_of_method(method.name, recipe.settings(), separate)
     if method.check is not None:
         coefficients = [(model.model, model.coefficient) for model in recipe.models]
         check, settings = method.check, recipe.settings()

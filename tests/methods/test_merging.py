@@ -232,7 +232,7 @@ def test_settings_of_a_model_are_part_of_its_recipe_and_checked() -> None:
     assert parse_recipe(dump_recipe(merge)) == merge
     assert "parameters: {density: " in dump_recipe(merge).split("method:")[0]
     for own, message in (
-        ({"scale": 1.0}, "unknown key 'scale'.*Allowed: density"),
+        ({"divide": 1.0}, "unknown key 'divide'.*Allowed: density, scale"),
         ({"density": {0: 2.0}}, "density must be a number from 0 to 1, got 2"),
     ):
         with pytest.raises(InvalidRecipe, match=message):

@@ -217,15 +217,35 @@ def test_a_gradient_goes_over_the_layers_and_starts_for_what_is_in_none(
     assert weights["model.norm.weight"] == weights["lm_head.weight"] == beside
 
 
+def test_a_gradient_over_an_unknown_number_of_layers_stays_one() -> None:
+    assert read_setting([0.5, 0.5], "weight", ()) == 0.5
+    mixed = read_setting([{"filter": "mlp", "value": [1, 0]}, {"value": 0}], "weight", ())
+    assert isinstance(mixed, dict)
+    assert mixed["model.layers.1.mlp.down_proj.weight"] == (1.0, 0.0)
+    assert mixed["lm_head.weight"] == 0.0
+    with pytest.raises(InvalidRecipe, match="weight has no value"):
+        read_setting({"filter": "mlp", "value": 1}, "weight", ())
+
+
 @pytest.mark.parametrize(
-    "value",
-    [[0, 1], [{"filter": "mlp", "value": [1, 0]}, {"value": 0}], {"filter": "mlp", "value": 1}],
+    "rest",
+    [
+        "{weight: [0.3, -0.5, 1], density: [0.9, 0.2]}",
+        "{weight: [{filter: self_attn, value: [0, 0.7, 0.2]}, {value: 0.5}], density: 0.5}",
+        "{weight: 1, density: [{filter: norm, value: [0.2, 0.4]}, {filter: mlp, value: [1, 0.5]}, "
+        "{value: 0.25}]}",
+    ],
 )
-def test_what_depends_on_the_tensors_needs_to_know_them(value: object) -> None:
-    with pytest.raises(
-        (NoCounterpart, InvalidRecipe), match="weight (differs between layers|has no value)"
+def test_a_gradient_says_the_same_before_and_after_the_layers_are_known(rest: str) -> None:
+    text = mergekit("ties", "models: [{model: a}]", f"parameters: {rest}")
+    early, late = read(text).recipe.models[0], read(text, layers=5).recipe.models[0]
+    for first, second in (
+        (early.coefficient, late.coefficient),
+        *((early.parameters.get(key), late.parameters.get(key)) for key in late.parameters),
     ):
-        read_setting(value, "weight", ())
+        assert first is not None and second is not None
+        for name in llama_names(5):
+            assert coefficient_of(first, name, 5) == pytest.approx(coefficient_of(second, name, 5))
 
 
 @pytest.mark.parametrize("value", ["half", [], [{"filter": "mlp"}], [[1]], {"value": "x"}, None])
@@ -265,7 +285,7 @@ def test_what_no_filter_meets_has_the_value_of_all_models_and_then_the_default()
         (mergekit("ties", "models: [{model: base}]"), InvalidRecipe, "no model beside its base"),
         (mergekit("ties", rest="parameters: {wieght: 1}"), InvalidRecipe, "did you mean weight"),
         (
-            mergekit("ties", rest="parameters: {weight: 1, density: [0.1, 0.9]}"),
+            mergekit("ties", rest="parameters: {weight: 1, density: [0.5, 2]}"),
             NoCounterpart,
             "density differs between layers",
         ),
@@ -535,7 +555,7 @@ def test_the_layers_are_read_from_the_recipe_or_from_any_model_that_is_here(
         text = mergekit("slerp", models, "parameters: {t: [0, 1]}").replace(": base", ": acme/base")
         Path("theirs.yaml").write_text(text)
         if number:
-            assert dppa("import", "theirs.yaml") == 1 and "--layers" in dppa.err
+            assert dppa("import", "theirs.yaml") == 0 and "{value: [0.0, 1.0]}" in dppa.out
             Path("tuned").mkdir()
             Path("tuned/config.json").write_text(json.dumps({"num_hidden_layers": 3}))
         assert dppa("import", "theirs.yaml", "--out", "out.yaml") == 0
@@ -563,9 +583,10 @@ def test_the_number_of_layers_is_fetched_from_the_hub_and_nothing_else(
     random_llama(0, Shape(layers=3)).save(tmp_path / "base")
     server.add("acme/base", tmp_path / "base")
     stand_in(server, tmp_path / "cache", monkeypatch)
-    text = mergekit("slerp", "models: [{model: acme/a}]", "parameters: {t: [0, 1]}")
+    rest = "parameters: {weight: 1, density: [0.5, 1.5]}"
+    text = mergekit("ties", "models: [{model: acme/a}]", rest)
     (tmp_path / "theirs.yaml").write_text(text.replace("base_model: base", "base_model: acme/base"))
     assert dppa("import", tmp_path / "theirs.yaml") == 0
     server.close()
-    assert "{0: 0.0, 1: 0.5, 2: 1.0}" in dppa.out
+    assert "{0: 0.5, 1: 1.0, 2: 1.0}" in dppa.out
     assert set(server.files()) == {"config.json"}

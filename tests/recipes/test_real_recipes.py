@@ -44,11 +44,8 @@ def test_what_mergekit_runs_is_accepted() -> None:
     assert not refused(known)
 
 
-def test_only_gradients_without_layer_ranges_ask_for_the_layers_of_models_nobody_has() -> None:
-    errors = refused(lambda model: ())
-    for number in errors:
-        assert "--layers" in errors[number] and "layer_range" not in TEXTS[number]
-    assert len(errors) <= 0.06 * len(TEXTS)
+def test_nothing_is_asked_about_models_that_nobody_has() -> None:
+    assert not refused(lambda model: ())
 
 
 @cache

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dppa_core.errors import InvalidRecipe
+from dppa_core.pruning.coefficients import Coefficient, PartCoefficient
 from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,
@@ -227,3 +228,17 @@ def test_strange_values_are_read_or_refused(text: str) -> None:
             parse_recipe(f"dppa: 1\nbase: zoo:base\nmodels: [{{model: zoo:math}}]\n{key}: {text}\n")
         except InvalidRecipe as error:
             assert "\n" not in str(error)
+
+
+def test_what_belongs_to_the_whole_merge_is_alike_for_all_models() -> None:
+    scales: tuple[Coefficient, ...] = (
+        (PartCoefficient("mlp", 0.5), PartCoefficient(None, 1.0)),
+        0.5,
+    )
+    alike = [DomainModel(name, parameters={"scale": scales[0]}) for name in ("zoo:math", "zoo:law")]
+    MergeRecipe("zoo:base", tuple(alike), "ties")
+    other = DomainModel("zoo:law", parameters={"scale": scales[1]})
+    with pytest.raises(InvalidRecipe, match="zoo:law.*scale is of the whole merge.*zoo:math"):
+        MergeRecipe("zoo:base", (alike[0], other), "ties")
+    with pytest.raises(InvalidRecipe, match="drop_smallest must be from 0 to 1, got -0.1"):
+        MergeRecipe("zoo:base", tuple(alike[:1]), "breadcrumbs", {"drop_smallest": -0.1})

@@ -1,4 +1,4 @@
-"""mergekit's recipes of slices, as people write them, of models of three layers."""
+"""mergekit's recipes of slices and by part, as people write them, of models of three layers."""
 
 _ALL = "merge_method: {method}\nslices:\n{slices}dtype: float32\n"
 _SOURCE = "{{model: {0}, layer_range: [{1}, {2}]{3}}}"
@@ -18,12 +18,33 @@ _SCALE = """, parameters: {scale: [{filter: o_proj, value: 0.0}, {filter: down_p
 _T = """  parameters:
     t: [{filter: self_attn, value: [0, 0.5, 1]}, {filter: mlp, value: 0.7}, {value: 0.25}]
 """
+_GAMMA = """merge_method: breadcrumbs
+base_model: base
+models:
+- {model: a, parameters: {weight: 1, density: 0.93, gamma: 0.1}}
+- {model: b, parameters: {weight: 0.5, density: [0.97, 0.41], gamma: 0.03}}
+dtype: float32
+"""
+
+
+def by_part(method: str, key: str) -> str:
+    """A recipe in which a parameter of all models differs by part and layer."""
+    value = "[{filter: mlp, value: [0.2, 0.9]}, {filter: self_attn, value: 1}, {value: 0.4}]"
+    models = "base_model: base\nmodels: [{model: a}, {model: b}]\n"
+    shared = "weight: 0.7, density: 0.6, " if key == "lambda" else ""
+    parameters = f"parameters: {{{shared}{key}: {value}}}\n"
+    return f"merge_method: {method}\n{models}{parameters}dtype: float32\n"
 
 
 def stacks() -> dict[str, str]:
     """Recipes by name."""
     a, b = ("base", 0, 2), ("a", 0, 2)
     return {
+        "ties, lambda by part": by_part("ties", "lambda"),
+        "breadcrumbs, lambda by part": by_part("breadcrumbs", "lambda"),
+        "task arithmetic, lambda by part": by_part("task_arithmetic", "lambda"),
+        "breadcrumbs, gamma above what is left": _GAMMA,
+        "sce, share by part": by_part("sce", "select_topk"),
         "passthrough": _recipe("passthrough", _slice(("a", 0, 3))),
         "passthrough, fewer layers": _recipe(
             "passthrough", _slice(("a", 0, 1)), _slice(("a", 2, 3))

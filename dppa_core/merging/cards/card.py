@@ -15,7 +15,7 @@ from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
 from dppa_core.preflight_checks.licences import merged_licence
 from dppa_core.preflight_checks.provenance import Parent
-from dppa_core.pruning.coefficients import Layered
+from dppa_core.pruning.coefficients import Gradient, Layered
 from dppa_core.pruning.share_plot import share_svg
 from dppa_core.recipes.yaml_text import (
     DomainModel,
@@ -209,7 +209,9 @@ def _coefficient(model: DomainModel) -> str:
     return "; ".join(f"{name} {value}" for name, value in named)
 
 
-def _layered(coefficient: Layered) -> str:
+def _layered(coefficient: Layered | Gradient) -> str:
     if isinstance(coefficient, float):
         return f"{coefficient:g}"
+    if isinstance(coefficient, tuple):
+        return f"from the first layer to the last {', '.join(map('{:g}'.format, coefficient))}"
     return ", ".join(f"{layer}: {value:g}" for layer, value in coefficient.items())

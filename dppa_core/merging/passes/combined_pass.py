@@ -28,6 +28,7 @@ from dppa_core.methods.shared.stack import (
     Stack,
     Statistic,
     Streamed,
+    parameters_at,
 )
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.floats import FLOATS
@@ -89,6 +90,7 @@ class CombinedPass:
             NonFiniteWeights: NaN or infinity on any side, or a sum the dtype cannot hold.
         """
         members, statistic = self._survey(tensor)
+        parameters = parameters_at(tensor.own, self._parameters)
         combined = bool(members) or self._combination.of_none(self._parameters)
         nothing = np.zeros(0, np.float32)
         for stack in self._stacks(tensor, members):
@@ -97,7 +99,7 @@ class CombinedPass:
             merged = stack.base.reshape(-1)
             if combined:
                 with np.errstate(all="ignore"):  # non-finite values are found and named later
-                    delta = self._combination.combine(stack, self._parameters, statistic).ravel()
+                    delta = self._combination.combine(stack, parameters, statistic).ravel()
                     self._kernels.add_whole(merged, nothing[: delta.size], delta, 1.0)
             part: Raw = np.empty(merged.size, FLOATS[tensor.dtype])
             round_into(self._kernels, tensor, merged, part)
@@ -114,7 +116,8 @@ class CombinedPass:
         for stack in self._stacks(tensor, members):
             parts = np.zeros((len(self._models), stack.base.size), np.float32)
             if members and self._combination.parts:
-                added = self._combination.parts(stack, self._parameters, statistic)
+                parameters = parameters_at(tensor.own, self._parameters)
+                added = self._combination.parts(stack, parameters, statistic)
                 parts[list(members)] = added.reshape(len(members), -1)
             yield stack.start, stack.base.reshape(-1), parts
 
@@ -132,7 +135,8 @@ class CombinedPass:
         streamed = Streamed(
             tensor.name, numel, len(members), stacks, _of_members(tensor.own, members)
         )
-        return members, self._combination.survey((streamed,), self._parameters)
+        parameters = parameters_at(tensor.own, self._parameters)
+        return members, self._combination.survey((streamed,), parameters)
 
     def _survey_model(self) -> tuple[tuple[int, ...], Any]:
         sizes, own, coefficients = {}, {}, []

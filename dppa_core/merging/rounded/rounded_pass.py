@@ -18,6 +18,7 @@ from dppa_core.merging.passes.chunk_pass import check_stack
 from dppa_core.merging.passes.deltas import Raw, TensorStack
 from dppa_core.merging.rounded import sums, turns
 from dppa_core.merging.rounded.tensors import RoundedTensors
+from dppa_core.methods.shared.stack import parameters_at
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS
 from dppa_core.pruning.tie_breaking import drop_seed, mix
 from dppa_core.recipes.recipe import MergeRecipe
@@ -49,7 +50,9 @@ class RoundedPass:
         Raises:
             NonFiniteWeights: NaN or infinity on any side, or a number the dtype cannot hold.
         """
-        merged = STEPS[self._recipe.method](self._tensors(stack), self._recipe.settings())
+        merged = STEPS[self._recipe.method](
+            self._tensors(stack), parameters_at(stack.own, self._recipe.settings())
+        )
         merged = merged.to(self._dtype).to(_TORCH[stack.dtype])
         if not bool(torch.isfinite(merged).all()):
             self._raise(stack)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from dppa_core.parameter_fields import choice, number
 
 
-def density(default: float, text: str = "", *, own: bool = False) -> Any:
+def density(default: float, text: str = "", *, own: bool | Literal["alike"] = False) -> Any:
     """A share of elements kept."""
     text = text or "The share of each delta's elements that is kept, the largest."
     span = (0.0, 1.0, 0.01)
@@ -24,7 +24,9 @@ def drop_rate(default: float, text: str = "") -> Any:
 def scale(default: float) -> Any:
     """The factor of the merged delta, lambda or alpha in the papers."""
     text = "Multiplies the merged delta."
-    return number(default, title="Scale", text=text, unit="x", span=(-10.0, 10.0, 0.05))
+    return number(
+        default, title="Scale", text=text, unit="x", span=(-10.0, 10.0, 0.05), own="alike"
+    )
 
 
 def semantics(text: str, *choices: str, later: bool = False) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -105,6 +105,13 @@ def settings_of(tensor: Stack | Streamed, parameters: Any) -> tuple[Any, ...]:
     count = tensor.models if isinstance(tensor, Streamed) else len(tensor.models)
     own: Own = tensor.own or ({},) * count
     return tuple(replace(parameters, **values) if values else parameters for values in own)
+
+
+def parameters_at(own: Own, parameters: Any) -> Any:
+    """The method's parameters at one tensor, with the values that all models have alike there."""
+    alike = [field.name for field in fields(parameters) if field.metadata.get("own") == "alike"]
+    values = {name: own[0][name] for name in alike if own and name in own[0]}
+    return replace(parameters, **values) if values else parameters
 
 
 @dataclass(frozen=True, slots=True)

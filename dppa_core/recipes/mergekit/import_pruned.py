@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dppa_core.errors import InvalidRecipe
+from dppa_core.errors import InvalidRecipe, NoCounterpart
 from dppa_core.pruning.coefficients import Coefficient, coefficient_from
 from dppa_core.recipes.mergekit.reader import MergekitSource
 from dppa_core.recipes.mergekit.targets import Importers, MethodHere
-from dppa_core.recipes.mergekit.values import Setting
+from dppa_core.recipes.mergekit.values import Leaf, Setting
 
 
 def _linear(source: MergekitSource) -> MethodHere:
@@ -23,13 +23,14 @@ def _divide(source: MergekitSource, normalize: bool) -> str:
 
 def _task_arithmetic(source: MergekitSource) -> MethodHere:
     """A sum with coefficients of weight times lambda, over the sum of weights if normalised."""
-    weights, scale = source.weights(), source.number("lambda", 1.0)
-    if not source.flag("normalize", False):
+    weights, scale = source.weights(), source.coefficient("lambda", default=1.0)
+    divides = source.flag("normalize", False)
+    if not divides and isinstance(scale, float):
         return MethodHere("task_arithmetic", source.weights(scale))
     numbers = [weight for weight in weights if isinstance(weight, float)]
-    if len(numbers) < len(weights):  # a sum that differs by tensor divides
-        whole = {"drop": 0.0, "window": 0.0}
-        return MethodHere("della_linear", weights, whole | _usual(source, True, True))
+    if len(numbers) < len(weights) or not isinstance(scale, float):  # numbers differ by tensor
+        whole = {"drop": [0.0] * len(weights), "window": [0.0] * len(weights)}
+        return _of_method("della_linear", source, whole, _usual(source, divides, True))
     total = sum(numbers)
     divisor = total if abs(total) >= 1e-8 else 1.0
     return MethodHere("task_arithmetic", [number * scale / divisor for number in numbers])
@@ -40,7 +41,6 @@ def _usual(source: MergekitSource, normalize: bool, rescale: bool) -> dict[str, 
     return {
         "semantics": "mergekit",
         "divide": _divide(source, normalize),
-        "scale": source.number("lambda", 1.0),
         "rescale": "yes" if source.flag("rescale", rescale) else "no",
     }
 
@@ -62,6 +62,15 @@ def _split(values: Values) -> tuple[dict[str, Any], list[dict[str, Coefficient]]
     return shared, separate
 
 
+def _of_method(
+    method: str, source: MergekitSource, values: Values, usual: Mapping[str, Any]
+) -> MethodHere:
+    """A method of ours; lambda is its scale, which all models have alike."""
+    scales = [source.coefficient("lambda", default=1.0)] * len(source.models)
+    shared, separate = _split({**values, "scale": scales})
+    return MethodHere(method, source.weights(), {**usual, **shared}, separate)
+
+
 def _by_model(
     source: MergekitSource, compute: Callable[..., float], **defaults: float
 ) -> list[Coefficient]:
@@ -80,16 +89,39 @@ def _by_tensor(compute: Callable[..., float], settings: Sequence[Setting]) -> Co
         return compute(*settings)
     return coefficient_from(
         {
-            tensor: compute(*(v if isinstance(v, float) else v[tensor] for v in settings))
+            tensor: _by_layer(compute, [v if isinstance(v, float) else v[tensor] for v in settings])
             for tensor in tensors
         }
     )
 
 
+def _by_layer(compute: Callable[..., float], values: Sequence[Leaf]) -> Leaf:
+    """A number computed from numbers, or from gradients at their points.
+
+    Raises:
+        NoCounterpart: between the points the result is no line, or the gradients differ in length.
+    """
+    count = max(len(value) if isinstance(value, tuple) else 1 for value in values)
+    rows = [value if isinstance(value, tuple) else (value,) * count for value in values]
+    if count == 1:
+        return compute(*(row[0] for row in rows))
+    if {len(row) for row in rows} == {count}:
+        points = tuple(compute(*point) for point in zip(*rows, strict=True))
+        between = [
+            compute(*((row[n] + row[n + 1]) / 2 for row in rows)) - (points[n] + points[n + 1]) / 2
+            for n in range(count - 1)
+        ]
+        if max(map(abs, between)) < 1e-9:
+            return points
+    raise NoCounterpart(
+        "A density differs between layers, and their number is unknown here. Give it with "
+        "--layers if the base is a Llama, or make one of the models readable."
+    )
+
+
 def _ties(source: MergekitSource) -> MethodHere:
-    shared, separate = _split({"density": _by_model(source, _density, density=1.0)})
-    parameters = {"ranked_in": "tensor", **_usual(source, True, False), **shared}
-    return MethodHere("ties", source.weights(), parameters, separate)
+    values = {"density": _by_model(source, _density, density=1.0)}
+    return _of_method("ties", source, values, {"ranked_in": "tensor"} | _usual(source, True, False))
 
 
 def _density(density: float) -> float:
@@ -107,17 +139,15 @@ _STREAM = "Elements are dropped at random, by other draws than mergekit's: alike
 
 def _dare_linear(source: MergekitSource) -> MethodHere:
     source.note(_STREAM)
-    shared, separate = _split({"drop": _by_model(source, _rate, density=1.0)})
-    parameters = {"window": 0.0, "drop": 0.5, **_usual(source, False, True), **shared}
-    return MethodHere("della_linear", source.weights(), parameters, separate)
+    values = {"drop": _by_model(source, _rate, density=1.0)}
+    usual = {"window": 0.0, "drop": 0.5} | _usual(source, False, True)
+    return _of_method("della_linear", source, values, usual)
 
 
 def _dare_ties(source: MergekitSource) -> MethodHere:
     source.note(_STREAM)
-    shared, separate = _split({"drop": _by_model(source, _rate, density=1.0)})
-    return MethodHere(
-        "dare_ties", source.weights(), {**_usual(source, False, True), **shared}, separate
-    )
+    values = {"drop": _by_model(source, _rate, density=1.0)}
+    return _of_method("dare_ties", source, values, _usual(source, False, True))
 
 
 def _breadcrumbs(source: MergekitSource, signs: str = "all") -> MethodHere:
@@ -129,17 +159,16 @@ def _breadcrumbs(source: MergekitSource, signs: str = "all") -> MethodHere:
         name: _by_model(source, compute, density=1.0, gamma=0.01)
         for name, compute in (("drop_smallest", _smallest), ("drop_largest", _largest))
     }
-    shared, separate = _split(ends)
-    parameters = {**_usual(source, False, False), "signs": signs, **shared}
-    return MethodHere("breadcrumbs", source.weights(), parameters, separate)
+    usual = _usual(source, False, False) | {"signs": signs}
+    return _of_method("breadcrumbs", source, ends, usual)
 
 
 def _largest(density: float, gamma: float) -> float:
-    return max(round(min(gamma, 1 - density), 12), 0.0)
+    return min(max(gamma, 0.0), 1.0) if density < 1 else 0.0
 
 
 def _smallest(density: float, gamma: float) -> float:
-    return max(round(1 - density - gamma, 12), 0.0)
+    return round(1 - min(density, 1.0) - _largest(density, gamma), 12)
 
 
 def _breadcrumbs_ties(source: MergekitSource) -> MethodHere:
@@ -160,9 +189,8 @@ def _magpruned(source: MergekitSource, method: str, normalize: bool) -> MethodHe
         "drop": _by_model(source, _rate, density=1.0),
         "window": _by_model(source, _window, density=1.0, epsilon=0.15),
     }
-    shared, separate = _split(drops)
-    parameters = {"drop": 0.5, "window": 0.0, **_usual(source, normalize, True), **shared}
-    return MethodHere(method, source.weights(), parameters, separate)
+    usual = {"drop": 0.5, "window": 0.0} | _usual(source, normalize, True)
+    return _of_method(method, source, drops, usual)
 
 
 def _window(density: float, epsilon: float) -> float:
@@ -170,8 +198,10 @@ def _window(density: float, epsilon: float) -> float:
 
 
 def _sce(source: MergekitSource) -> MethodHere:
-    parameters = {"density": source.number("select_topk", 1.0), "semantics": "mergekit"}
-    return MethodHere("sce", [1.0] * len(source.models), parameters)
+    density = source.coefficient("select_topk", default=1.0)
+    shared, separate = _split({"density": [density] * len(source.models)})
+    coefficients = [1.0] * len(source.models)
+    return MethodHere("sce", coefficients, shared | {"semantics": "mergekit"}, separate)
 
 
 _COMMON = ("weight", "normalize", "rescale", "lambda", "int8_mask")

@@ -14,6 +14,7 @@ from dppa_core.recipes.mergekit.documents import reference_of
 from dppa_core.recipes.mergekit.problems import Problems
 from dppa_core.recipes.mergekit.slices import Part, Slice, StackedModels, read_slices, stacked
 from dppa_core.recipes.mergekit.values import (
+    Leaf,
     Parameters,
     Setting,
     checked_parameters,
@@ -62,7 +63,7 @@ class MergekitSource:
         """A model's own value; for tensors without one the value of all models, or the default."""
         if not self.parts:
             return self._setting(name, default, [model, *self.parameters], self.names)
-        numbers: dict[str, float] = {}
+        numbers: dict[str, Leaf] = {}
         for number, part in enumerate(self.parts):
             own = model[number] if isinstance(model, tuple) else model
             levels = [own, part.parameters, *self.parameters]
@@ -71,14 +72,16 @@ class MergekitSource:
                 tensor: value if isinstance(value, float) else value[inside]
                 for inside, tensor in part.names.items()
             }
-        return numbers if len(set(numbers.values())) > 1 else next(iter(numbers.values()))
+        first = next(iter(numbers.values()))
+        return first if isinstance(first, float) and len(set(numbers.values())) == 1 else numbers
 
     def _setting(
         self, name: str, default: Any, levels: Sequence[Any], tensors: Sequence[str]
     ) -> Setting:
         candidates = [*(level.get(name) for level in levels), default]
         values = [value for value in candidates if value is not None]
-        if self.assumes_names and any(isinstance(value, list | Mapping) for value in values):
+        entries = chain(*(value if isinstance(value, list) else [value] for value in values))
+        if self.assumes_names and any(isinstance(entry, Mapping) for entry in entries):
             self.note(
                 "None of the models is on this disk: their tensors are taken to be named like "
                 "those of a Llama."
@@ -103,11 +106,11 @@ class MergekitSource:
             return value
         self.problems.add(
             NoCounterpart(
-                f"{name} differs by layer or tensor; here it is one number for all of them. Only "
-                "weight and t may differ by layer."
+                f"{name} differs by layer or tensor; here it is one number for all of them. "
+                "Weights, t, densities and lambda may differ."
             )
         )
-        return next(iter(value.values()))
+        return float(default)
 
     def flag(self, name: str, default: bool) -> bool:
         """A value that is true or false."""
@@ -133,7 +136,14 @@ class MergekitSource:
         value = self.setting(name, default, model)
         if isinstance(value, float):
             return value * times
-        return coefficient_from({tensor: number * times for tensor, number in value.items()})
+        return coefficient_from(
+            {
+                tensor: tuple(n * times for n in number)
+                if isinstance(number, tuple)
+                else number * times
+                for tensor, number in value.items()
+            }
+        )
 
     def note(self, text: str) -> None:
         """Add a note once."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
+from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.parameter_fields import is_number
+from dppa_core.pruning.coefficients import Gradient, in_layer
 from dppa_core.pruning.module_groups import layer_count, layer_of
 
 _INSIDE = (
@@ -21,8 +22,10 @@ _INSIDE = (
     "post_attention_layernorm",
 )
 
-Setting = float | Mapping[str, float]
-"""A number, or tensor -> number."""
+Leaf = float | Gradient
+"""The value of one tensor: a number, or a gradient over layers whose number is unknown."""
+Setting = float | Mapping[str, Leaf]
+"""A number, or tensor -> value."""
 Parameters = Mapping[str, Any]
 
 
@@ -65,42 +68,31 @@ def read_setting(
 
     Args:
         value: A number, a list of numbers (a gradient), or a list of {filter, value}.
-        names: Names of all tensors of the base; empty if unknown: then a Llama's.
+        names: Names of all tensors of the base; empty if unknown: then a Llama's, with gradients as
+            they are.
         fallbacks: Further values, each for tensors that match no earlier filter.
 
     Raises:
         InvalidRecipe: not a value.
-        NoCounterpart: it differs between layers, and their number is unknown.
     """
     values = (value, *fallbacks)
     for candidate in values:
         _check(candidate, place)
     # A value that matches an empty name matches all: later ones are never used.
-    last = next((v for v in values if _evaluate(v, "", 0.0) is not None), values[-1])
+    last = next((v for v in values if _leaf(v, "") is not None), values[-1])
     values = values[: values.index(last) + 1]
     layers = layer_count(names)
-    tried = names or llama_names(2)  # filters alone say the same of any number of layers
-    results = {name: _first(values, name, _place(name, layers)) for name in tried}
-    if None in results.values():
-        name = next(name for name, number in results.items() if number is None)
+    found = {name: _first(values, name) for name in names or llama_names(2)}
+    if None in found.values():
+        name = next(name for name, leaf in found.items() if leaf is None)
         raise InvalidRecipe(
             f"{place} has no value for {name}: none of its filters meets that name."
         )
-    numbers = {name: number for name, number in results.items() if number is not None}
-    if not names and any(map(_has_gradient, values)):
-        raise NoCounterpart(
-            f"{place} differs between layers, and their number is unknown here. Give it with "
-            "--layers if the base is a Llama, or make one of the models readable."
-        )
-    return numbers if len(set(numbers.values())) > 1 else next(iter(numbers.values()))
-
-
-def _place(name: str, layers: int) -> float:
-    """Position in a gradient: 0 (first layer; outside the layers, as in mergekit) to 1 (last)."""
-    layer = layer_of(name)
-    if layer is None:
-        return 0.0
-    return layer / (layers - 1) if layers > 1 else 1.0
+    leaves: dict[str, Leaf] = {name: leaf for name, leaf in found.items() if leaf is not None}
+    if names:
+        leaves = {name: in_layer(leaf, layer_of(name), layers) for name, leaf in leaves.items()}
+    first = next(iter(leaves.values()))
+    return first if isinstance(first, float) and len(set(leaves.values())) == 1 else leaves
 
 
 def _check(value: Any, place: str) -> None:
@@ -121,35 +113,22 @@ def _check(value: Any, place: str) -> None:
     )
 
 
-def _has_gradient(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return _has_gradient(value["value"])
-    if not isinstance(value, list):
-        return False
-    if isinstance(value[0], Mapping):
-        return any(_has_gradient(item["value"]) for item in value)
-    return len(set(value)) > 1
-
-
-def _first(values: Sequence[Any], name: str, place: float) -> float | None:
+def _first(values: Sequence[Any], name: str) -> Leaf | None:
     """The first value that applies to a tensor, as in mergekit."""
-    results = (_evaluate(value, name, place) for value in values)
-    return next((number for number in results if number is not None), None)
+    return next(filter(lambda leaf: leaf is not None, (_leaf(v, name) for v in values)), None)
 
 
-def _evaluate(value: Any, name: str, place: float) -> float | None:
-    """The value of one tensor at a place from 0 (first layer) to 1 (last)."""
+def _leaf(value: Any, name: str) -> Leaf | None:
+    """The number or gradient that a value has for one tensor."""
     if isinstance(value, Mapping):
         value = [value]
     if not isinstance(value, list):
         return float(value)
     if not isinstance(value[0], Mapping):
-        scaled = place * (len(value) - 1)
-        left = int(scaled)
-        right, part = min(left + 1, len(value) - 1), scaled - left
-        return float((1 - part) * value[left] + part * value[right])
+        numbers = tuple(map(float, value))
+        return numbers if len(set(numbers)) > 1 else numbers[0]
     for item in value:
         text = item.get("filter")
         if text in (None, "*") or str(text) in name:
-            return _evaluate(item["value"], name, place)
+            return _leaf(item["value"], name)
     return None

@@ -54,7 +54,8 @@ def _ties_of(
     recipe: MergeRecipe, blocks: Blocks | None, densities: Sequence[Any]
 ) -> MethodInMergekit:
     settings, same = recipe.parameters, same_coefficient(recipe)
-    parameters = {"normalize": settings["divide"] != "nothing", "lambda": settings["scale"]}
+    (scale, *_) = own_values(recipe, blocks, ["scale"])
+    parameters = {"normalize": settings["divide"] != "nothing", "lambda": scale}
     models = weights_of(recipe, blocks)
     if settings["semantics"] == "paper":
         if settings["ranked_in"] == "model":
@@ -72,7 +73,8 @@ def _ties_of(
             raise NoCounterpart(
                 "ties divides by the number of models; mergekit by their weights, or not at all."
             )
-        parameters["lambda"] = settings["scale"] * same
+        (scale, *_) = own_values(recipe, blocks, ["scale"], lambda scale: scale * same)
+        parameters["lambda"] = scale
         models = [{"weight": 1.0} for _ in recipe.models]
     models = [model | {"density": rate} for model, rate in zip(models, densities, strict=True)]
     notes = (_ROUNDED,) if settings["semantics"] == "paper" else ()
@@ -146,7 +148,8 @@ def _sparse(
         {**weight, **{name: listed[number] for name, listed in values.items()}}
         for number, weight in enumerate(weights_of(recipe, blocks))
     ]
-    parameters = {"normalize": settings.divide == "coefficients", "lambda": settings.scale}
+    (scale, *_) = own_values(recipe, blocks, ["scale"])
+    parameters = {"normalize": settings.divide == "coefficients", "lambda": scale}
     return MethodInMergekit(method, models, parameters | _rescale(recipe, rescale), notes)
 
 
@@ -206,9 +209,8 @@ def _sce(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
             "mergekit gives all models the same weight where their mean squares add up to less "
             "than 1e-6, and an undecided sign is plus.",
         )
-    return MethodInMergekit(
-        "sce", [{} for _ in recipe.models], {"select_topk": settings["density"]}, notes
-    )
+    (density, *_) = own_values(recipe, blocks, ["density"])
+    return MethodInMergekit("sce", [{} for _ in recipe.models], {"select_topk": density}, notes)
 
 
 def staged(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:

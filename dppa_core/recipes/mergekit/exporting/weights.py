@@ -12,6 +12,7 @@ from dppa_core.pruning.coefficients import (
     PartCoefficient,
     coefficient_from,
     coefficient_of,
+    in_layer,
     parts_of,
 )
 from dppa_core.pruning.module_groups import blocks_word, layer_count, layer_of
@@ -96,16 +97,18 @@ def _entries(
     named = {} if word is None else {"filter": word}
     if isinstance(part.value, float):
         return [named | {"value": plain(part.value * times)}]
-    inside = [plain(part.value.get(layer, 1.0) * times) for layer in range(blocks.layers)]
+    inside = [
+        plain(in_layer(part.value, layer, blocks.layers) * times) for layer in range(blocks.layers)
+    ]
     outside = [name for name in met if layer_of(name) is None]
-    if not outside:
+    if not outside or isinstance(part.value, tuple):
         return [named | {"value": inside}]
     if word is not None:
         raise NoCounterpart(
             f"the part {shown(part.part)} has coefficients by layer and tensors outside the "
             f"layers, such as {min(outside)}: give those a part of their own."
         )
-    beside = coefficient_of(part.value, outside[0], blocks.layers)
+    beside = coefficient_of((part,), outside[0], blocks.layers)
     return [{"filter": blocks.word, "value": inside}, {"value": plain(beside * times)}]
 
 
