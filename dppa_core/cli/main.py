@@ -27,6 +27,7 @@ from dppa_core.cli.commands.presets import presets
 from dppa_core.cli.commands.profile import profile
 from dppa_core.cli.commands.push import push
 from dppa_core.cli.commands.search import search
+from dppa_core.cli.commands.size import size
 from dppa_core.cli.commands.soup import soup
 from dppa_core.cli.commands.zoo import zoo_app
 from dppa_core.cli.output import check_here, terminal
@@ -44,7 +45,7 @@ app = typer.Typer(
 )
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(profile, merge, plan, evaluate, attribute, advise, adamerge, soup, search),
+    *(profile, size, merge, plan, evaluate, attribute, advise, adamerge, soup, search),
     *(methods, convert, preflight, presets, compare_semantics, pack, diff, card, report, push),
 )
 for command in _COMMANDS:

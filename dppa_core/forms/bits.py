@@ -9,7 +9,7 @@ from jaxtyping import Float32, UInt8, UInt16
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue, many
-from dppa_core.forms.contract import Codes, Delta, Form, Place
+from dppa_core.forms.contract import Codes, Delta, Form, Place, code
 from dppa_core.parameter_fields import Parameters, check_fields, choice, whole_number
 from dppa_core.pruning.floats import from_float32, to_float32
 
@@ -73,15 +73,14 @@ def to_steps(
     return _pack(codes.astype(np.uint8), bits), rounded
 
 
-def from_steps(
-    codes: UInt8[ndarray, " bytes"],
-    steps: UInt16[ndarray, " blocks"],
-    shape: tuple[int, int],
-    size: int,
-    bits: int,
+def read_steps(
+    codes: Codes, shape: tuple[int, int], size: int, bits: int, place: Place
 ) -> Float32[ndarray, "rows columns"]:
-    """The elements that `to_steps` wrote."""
-    levels = _unpack(codes, bits, shape[0] * shape[1]).astype(np.float32).reshape(shape)
+    """The elements that `to_steps` wrote into `codes` and `steps`."""
+    numel, blocks = shape[0] * shape[1], shape[0] * -(-shape[1] // size)
+    packed = code(codes, "codes", np.uint8, (-(-numel * bits // 8),), place)
+    steps = code(codes, "steps", np.uint16, (blocks,), place)
+    levels = _unpack(packed, bits, numel).astype(np.float32).reshape(shape)
     levels -= np.float32(2 ** (bits - 1) - 0.5)
     by_row = to_float32(steps, "BF16").reshape(shape[0], -1)
     levels *= np.repeat(by_row, size, axis=1)[:, : shape[1]]
@@ -128,13 +127,13 @@ def decode(codes: Codes, shape: tuple[int, int], parameters: BitsParameters, pla
     """Each element as its step times the scale of its block."""
     columns, size = block_columns(parameters.block, shape)
     flat = (shape[0] * shape[1] // columns, columns)
-    values = from_steps(codes["codes"], codes["steps"], flat, size, parameters.bits)
-    return values.reshape(shape)
+    return read_steps(codes, flat, size, parameters.bits, place).reshape(shape)
 
 
 def label(parameters: BitsParameters) -> str:
-    """As "1 bit"."""
-    return many(parameters.bits, "bit")
+    """As "1 bit", or "1 bit by matrix"."""
+    bits = many(parameters.bits, "bit")
+    return bits if parameters.block == "row" else f"{bits} by {parameters.block}"
 
 
 FORM = Form(

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
+from dppa_core.errors import DamagedCheckpoint
 from dppa_core.pruning.tie_breaking import drop_seed
 
 Delta = Float32[ndarray, "rows columns"]
@@ -35,6 +36,7 @@ class Form:
     """A way to keep a delta in fewer bytes.
 
     `decode` reads what `encode` wrote, whatever the machine: the same codes give the same delta.
+    Codes are uint8, or bfloat16 as uint16; those that do not fit raise DamagedCheckpoint.
     """
 
     name: str
@@ -50,6 +52,33 @@ class Form:
     """A few words for its settings, as "rank 16"."""
     encode: Callable[[Delta, Any, Place], Codes]
     decode: Callable[[Codes, tuple[int, int], Any, Place], Delta]
+
+
+def code(
+    codes: Codes, name: str, dtype: type[np.generic], shape: tuple[int | None, ...], place: Place
+) -> Shaped[ndarray, " *shape"]:
+    """One of the arrays that are kept, checked: a file may hold anything.
+
+    Args:
+        shape: None is any size.
+
+    Raises:
+        DamagedCheckpoint: it is missing, or of another dtype or shape.
+    """
+    array = codes.get(name)
+    if array is None or array.dtype != dtype or not _fits(array.shape, shape):
+        has = "missing" if array is None else f"{array.dtype} of shape {array.shape}"
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise DamagedCheckpoint(
+            f"{place.tensor}: {name} of what is kept of its changes is {has}; it must be "
+            f"{np.dtype(dtype)} of shape ({wanted}). A file that was edited is the usual cause."
+        )
+    return np.asarray(array)
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    pairs = zip(shape, wanted, strict=False)
+    return len(shape) == len(wanted) and all(want in (None, has) for has, want in pairs)
 
 
 def code_bytes(codes: Codes) -> int:

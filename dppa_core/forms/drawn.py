@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from dppa_core.forms.contract import Codes, Delta, Form, Place
+from dppa_core.forms.contract import Codes, Delta, Form, Place, code
 from dppa_core.forms.places import drawn_places
 from dppa_core.parameter_fields import Parameters, number, whole_number
 from dppa_core.pruning.floats import from_float32, to_float32
@@ -64,7 +64,9 @@ def decode(
     """The elements at the places that are drawn again, times the factor; else 0."""
     delta = np.zeros(shape[0] * shape[1], np.float32)
     factor = np.float32(parameters.factor or 1 / (1 - parameters.rate))
-    delta[_places(delta.size, parameters, place)] = to_float32(codes["values"], "BF16") * factor
+    places = _places(delta.size, parameters, place)
+    values = code(codes, "values", np.uint16, (int(np.count_nonzero(places)),), place)
+    delta[places] = to_float32(values, "BF16") * factor
     return delta.reshape(shape)
 
 

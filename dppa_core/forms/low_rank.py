@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dppa_core.forms.contract import Codes, Delta, Form, Place
+from dppa_core.forms.contract import Codes, Delta, Form, Place, code
 from dppa_core.forms.products import add_product
 from dppa_core.forms.spectra import Spectrum, spectrum_of
 from dppa_core.parameter_fields import Parameters, number, whole_number
@@ -54,8 +54,10 @@ def decode(
     codes: Codes, shape: tuple[int, int], parameters: LowRankParameters, place: Place
 ) -> Delta:
     """left @ right, summed in order in float64."""
-    left, right = (to_float32(codes[part], "BF16") for part in ("left", "right"))
-    return add_product(np.zeros(shape, np.float32), left, right, 1.0)
+    left = code(codes, "left", np.uint16, (shape[0], None), place)
+    right = code(codes, "right", np.uint16, (left.shape[1], shape[1]), place)
+    wide, high = to_float32(left, "BF16"), to_float32(right, "BF16")
+    return add_product(np.zeros(shape, np.float32), wide, high, 1.0)
 
 
 def label(parameters: LowRankParameters) -> str:

@@ -9,8 +9,8 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
-from dppa_core.forms.bits import BLOCK, from_steps, to_steps
-from dppa_core.forms.contract import Codes, Delta, Form, Place
+from dppa_core.forms.bits import BLOCK, read_steps, to_steps
+from dppa_core.forms.contract import Codes, Delta, Form, Place, code
 from dppa_core.forms.places import decode_places, encode_places
 from dppa_core.parameter_fields import Parameters, check_fields, number, whole_number
 from dppa_core.pruning.floats import from_float32, to_float32
@@ -76,12 +76,13 @@ def decode(
 ) -> Delta:
     """The values at their places, times the factor; else 0."""
     delta = np.zeros(shape[0] * shape[1], np.float32)
-    kept = decode_places(codes["places"].tobytes(), delta.size, place.tensor)
-    if "values" in codes:
-        values = to_float32(codes["values"], "BF16")
+    places = code(codes, "places", np.uint8, (None,), place)
+    kept = decode_places(places.tobytes(), delta.size, place.tensor)
+    count = int(np.count_nonzero(kept))
+    if parameters.bits == _WHOLE or not count:
+        values = to_float32(code(codes, "values", np.uint16, (count,), place), "BF16")
     else:
-        row = (1, int(np.count_nonzero(kept)))
-        values = from_steps(codes["codes"], codes["steps"], row, BLOCK, parameters.bits)[0]
+        values = read_steps(codes, (1, count), BLOCK, parameters.bits, place)[0]
     delta[kept] = values * np.float32(parameters.factor)
     return delta.reshape(shape)
 

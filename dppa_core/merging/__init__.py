@@ -6,6 +6,7 @@ Its parts in order; each imports only those before it:
     passes       the ways to compute a tensor
     rounded      another one: every operation rounded to 16 bits
     .            inputs, plan and tensors of a merge; folders and packs
+    packing      files of what differs from a base
     in_memory    merges that live in memory and answer
     cluster      the same merge on many machines
 """

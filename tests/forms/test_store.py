@@ -25,7 +25,12 @@ def test_a_store_is_read_back_from_its_file_and_from_its_text(value: object) -> 
 
 def test_a_store_has_a_short_title() -> None:
     titles = [parse_store(value).title() for value in VALUES]
-    assert titles == ["rank 8", "4 bits", "0.5 % drawn", "rank 4, 0.5 of the energy + 1 bit"]
+    assert titles == [
+        "rank 8",
+        "4 bits by block",
+        "0.5 % drawn",
+        "rank 4, 0.5 of the energy + 1 bit",
+    ]
 
 
 def test_each_part_of_a_sum_keeps_what_those_before_it_lost() -> None:

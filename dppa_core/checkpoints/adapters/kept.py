@@ -6,12 +6,14 @@ import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
+from dppa_core.checkpoints.chunks import slices
 from dppa_core.forms.contract import Codes, Place, code_bytes
 from dppa_core.forms.store import Store
 from dppa_core.pruning.floats import FLOATS, to_float32
@@ -24,6 +26,16 @@ _CACHED_BYTES = 128 << 20
 
 Matrices = tuple[tuple[Codes, ...], ...]
 """The codes of every part, for each matrix of a tensor: one, or one an expert."""
+
+
+class TensorSize(NamedTuple):
+    """What a tensor's delta takes in a file, and what is lost of it."""
+
+    nbytes: int
+    energy: float
+    """Sum of the squares of the whole delta."""
+    lost: float
+    """Sum of the squares of the difference of what is kept from the whole."""
 
 
 class KeptCheckpoint(DerivedCheckpoint):
@@ -91,6 +103,37 @@ class KeptCheckpoint(DerivedCheckpoint):
         self._codes.keep(name, made)
         return made
 
+    def size(self, name: str) -> TensorSize:
+        """What a tensor takes in a file, and what is lost of it."""
+        if name not in self._places or self._origin.shape(self._places[name]) != self.shape(name):
+            return TensorSize(self.base.raw(name).nbytes, 0.0, 0.0)  # no delta
+        delta = _wide(self.base, name)
+        delta -= _wide(self._origin, self._places[name])
+        energy = _energy(delta)
+        if not energy:
+            return TensorSize(0, 0.0, 0.0)
+        treatment = self._treatment(name)
+        if treatment != "same":
+            dropped = treatment == "drop"
+            nbytes = 0 if dropped else self.base.raw(name).nbytes
+            return TensorSize(nbytes, energy, energy if dropped else 0.0)
+        codes, place = self.codes(name), self._place(name)
+        for matrix, parts in zip(delta.reshape(-1, *self.shape(name)[-2:]), codes, strict=True):
+            matrix -= self.store.decode(parts, matrix.shape, place)
+        return TensorSize(_matrix_bytes(codes), energy, _energy(delta))
+
+    def place(self, name: str) -> str:
+        """The base's name of a tensor; its own, if the base lacks it."""
+        return self._places.get(name, name)
+
+    def is_base(self, name: str) -> bool:
+        """Return True if nothing is kept of a tensor's delta, or it has none."""
+        there = self._places.get(name)
+        if there is None or self._origin.shape(there) != self.shape(name):
+            return False
+        same = self._origin.dtype(there) == self.dtype(name)
+        return same and np.array_equal(self.raw(name), self._origin.raw(there))
+
     def _place(self, name: str) -> Place:
         return Place(self._places[name], self._model)
 
@@ -112,6 +155,14 @@ class KeptCheckpoint(DerivedCheckpoint):
 def _wide(checkpoint: Checkpoint, name: str) -> Float32[ndarray, " n"]:
     """A copy of a tensor in float32, flat."""
     return np.array(to_float32(checkpoint.raw(name), checkpoint.dtype(name)), np.float32)
+
+
+def _energy(values: Float32[ndarray, " n"]) -> float:
+    total = 0.0
+    for start, stop in slices(values.size):
+        part = values[start:stop].astype(np.float64)
+        total += float(np.vdot(part, part))
+    return total
 
 
 def _matrix_bytes(matrices: Matrices) -> int:

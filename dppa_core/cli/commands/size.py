@@ -1,0 +1,199 @@
+"""`dppa size`: what each form of a delta keeps, in how many bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dppa_core.charts.tables import text_table
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.cli.options import (
+    ItemsOption,
+    JsonFlag,
+    ScorerOption,
+    WorkersOption,
+    base_and_model,
+    dataclass_command,
+    domains_in,
+    names_in,
+    recipe_or_models,
+)
+from dppa_core.cli.output import emit, progress_line
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.evaluation.form_sizes import USUAL_STORES, FormSize, form_sizes, frontier
+from dppa_core.forms.store import Store, parse_store_text
+from dppa_core.parameter_fields import check_number
+from dppa_core.recipes.yaml_text import load_recipe
+
+if TYPE_CHECKING:
+    from dppa_core.evaluation.form_scores import FormScore
+
+_WHOLE_BYTES = 2  # of a weight in bfloat16
+
+
+@dataclass(frozen=True)
+class SizeOptions:
+    """The options of `dppa size`."""
+
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[BASE] MODEL", help="A fine-tune, its base before it; or a recipe's models."
+        ),
+    ]
+    forms: Annotated[
+        str | None,
+        typer.Option(
+            help="Forms to compare, as 'low_rank(rank=8);bits(bits=1)'; twenty usual ones if unset."
+        ),
+    ] = None
+    tasks: Annotated[
+        str | None, typer.Option(help="Score answers in these domains, as math,law.")
+    ] = None
+    items: ItemsOption = None
+    scorer: ScorerOption = None
+    factors: Annotated[
+        str,
+        typer.Option(
+            help="Factors of what is kept, as 1,1.5,2,3; each form takes the one with the least "
+            "loss on search items."
+        ),
+    ] = "1"
+    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None
+    workers: WorkersOption = None
+    as_json: JsonFlag = False
+
+
+@dataclass_command
+def size(options: SizeOptions) -> None:
+    """Show how much of a fine-tune each form keeps, and in how many bytes.
+
+    Sparse, drawn at random, low rank, few bits, and sums of these; with --tasks or --items also how
+    well each answers.
+    """
+    pairs = _pairs(options.models)
+    stores = _stores(options.forms)
+    factors = [
+        check_number("--factors", _number(text), 0, 100) for text in names_in(options.factors) or ()
+    ]
+    domains = domains_in(options.tasks, options.items, options.scorer) or []
+    values, texts = [], []
+    for base, model in pairs:
+        with progress_line() as progress:
+            sizes = form_sizes(base, model, stores, workers=options.workers, progress=progress)
+            scores: dict[str, FormScore] = {}
+            if domains:
+                scores = _scores(options, base, model, sizes, domains, factors, progress)
+        values.append(_values(base, model, sizes, scores))
+        texts.append(_text(values[-1]))
+    emit({"models": values}, "\n\n".join(texts), as_json=options.as_json)
+
+
+def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
+    path, names = recipe_or_models(words)
+    if path is None:
+        return [base_and_model(names, None)]
+    recipe = load_recipe(path)
+    return [(recipe.base, model.model) for model in recipe.models]
+
+
+def _stores(text: str | None) -> tuple[Store, ...]:
+    if text is None:
+        return USUAL_STORES
+    stores = [parse_store_text(part.strip()) for part in text.split(";") if part.strip()]
+    if not stores:
+        raise InvalidValue("--forms names no form, such as 'low_rank(rank=8);bits(bits=1)'.")
+    return tuple(stores)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidValue(f"--factors must be numbers, as 1,1.5,2; got {shown(text)}.") from None
+
+
+def _scores(
+    options: SizeOptions,
+    base: str,
+    model: str,
+    sizes: Sequence[FormSize],
+    domains: Sequence[str],
+    factors: Sequence[float],
+    progress: Any,
+) -> dict[str, FormScore]:
+    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (imports torch)
+    from dppa_core.evaluation.form_scores import form_scores  # noqa: PLC0415
+
+    stores = ["", *(row.store for row in sizes)]
+    control: dict[str, Any] = {"factors": factors, "limit": options.limit, "progress": progress}
+    rows = form_scores(Examiner(), base, model, stores, domains, **control)
+    return {row.store: row for row in rows}
+
+
+def _values(
+    base: str, model: str, sizes: Sequence[FormSize], scores: Mapping[str, FormScore]
+) -> dict[str, Any]:
+    """Every form's bytes, energy and scores, by bytes."""
+    weights = open_checkpoint(model)
+    numel = sum(prod(weights.shape(name)) for name in weights.names())
+    whole = FormSize("", "whole, bfloat16", _WHOLE_BYTES * numel, 1.0)
+    rows = sorted((*sizes, whole), key=lambda row: row.nbytes)
+    points = [(row.nbytes, _loss(row, scores)) for row in rows]
+    best = set(frontier(points))
+    return {
+        "base": base,
+        "model": model,
+        "forms": [
+            {**asdict(row), "best": n in best, **_score_values(scores.get(row.store))}
+            for n, row in enumerate(rows)
+        ],
+    }
+
+
+def _loss(row: FormSize, scores: Mapping[str, FormScore]) -> float:
+    return scores[row.store].loss if scores else 1 - row.energy
+
+
+def _score_values(score: FormScore | None) -> dict[str, Any]:
+    if score is None:
+        return {}
+    domains = {
+        domain: found.figures() | {"loss": found.loss} for domain, found in score.scores.items()
+    }
+    return {
+        "factor": score.factor,
+        "loss": score.loss,
+        "accuracy": score.accuracy,
+        "domains": domains,
+    }
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    """One line a form, by bytes; a star marks those that no smaller one beats."""
+    scored = "loss" in values["forms"][0]
+    head = ["", "form", "MB", "energy", *(["factor", "loss", "accuracy"] if scored else [])]
+    rows = [
+        [
+            "*" if row["best"] else "",
+            row["title"],
+            f"{row['nbytes'] / 1e6:.3f}",
+            f"{row['energy']:.3f}" if row["energy"] >= 0 else "-",
+            *(
+                [f"{row['factor']:g}", f"{row['loss']:.4f}", f"{row['accuracy']:.1%}"]
+                if scored
+                else []
+            ),
+        ]
+        for row in values["forms"]
+    ]
+    measure = "loss" if scored else "energy lost"
+    return (
+        f"{values['model']} against {values['base']}\n{text_table(head, rows)}\n"
+        f"* no smaller or equal file has less {measure}; energy: share of the delta's squares that "
+        "is kept, - where draws are enlarged"
+    )

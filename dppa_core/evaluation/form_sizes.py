@@ -1,0 +1,101 @@
+"""What each form of a delta keeps, and in how many bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from dppa_core.checkpoints.adapters.kept import KeptCheckpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.sources.references import KeptDelta, kept_reference
+from dppa_core.forms.store import Store, parse_store_text
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system.threads import side_by_side, worker_count
+
+USUAL_STORES = tuple(
+    parse_store_text(text)
+    for text in (
+        *(f"sparse(rate={rate})" for rate in (0.8, 0.9, 0.95, 0.98)),
+        *(f"drawn(rate={rate})" for rate in (0.9, 0.95, 0.98, 0.99, 0.995)),
+        *(f"low_rank(rank={rank})" for rank in (4, 8, 16, 32, 64)),
+        *("bits(bits=1,block=matrix)", "bits(bits=1)", "bits(bits=2)", "bits(bits=4)"),
+        *("low_rank(rank=16)+bits(bits=1)", "low_rank(rank=16)+sparse(rate=0.98)"),
+    )
+)
+"""What is compared unless something else is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormSize:
+    """What a store keeps of one model's delta."""
+
+    store: str
+    """As in a reference, see `parse_store_text`."""
+    title: str
+    nbytes: int
+    """Of all codes, and of what is kept whole; a file has a header beside them."""
+    energy: float
+    """1 - |delta - kept|² / |delta|²; below 0 where draws are enlarged."""
+
+
+def form_sizes(
+    base: str,
+    model: str,
+    stores: Sequence[Store] = USUAL_STORES,
+    *,
+    public: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> tuple[FormSize, ...]:
+    """Measure every store on one model.
+
+    Args:
+        public: Strangers choose the models; see `open_checkpoint`.
+        progress, stop: Called for each store; ends it between two tensors.
+
+    Raises:
+        CheckpointError: see `open_checkpoint`.
+        IncompatibleCheckpoints: see `match_tensors`.
+    """
+    root, tuned = (open_checkpoint(name, public=public, stop=stop) for name in (base, model))
+    rows, threads = [], worker_count(workers)
+    for n, store in enumerate(stores):
+        report(progress, n, len(stores), store.title())
+        rows.append(_size(KeptCheckpoint(root, tuned, store, model), threads, stop))
+    return tuple(rows)
+
+
+def _size(kept: KeptCheckpoint, workers: int, stop: Stop | None) -> FormSize:
+    nbytes, energy, lost = 0, 0.0, 0.0
+    for part in side_by_side([partial(kept.size, name) for name in kept.names()], workers):
+        check(stop)
+        nbytes, energy, lost = nbytes + part.nbytes, energy + part.energy, lost + part.lost
+    kept.release()
+    return FormSize(
+        str(kept.store), kept.store.title(), nbytes, 1 - lost / energy if energy else 1.0
+    )
+
+
+def kept_alone(base: str, model: str, store: str = "", factor: float = 1.0) -> MergeRecipe:
+    """The recipe of one model, or of what a store keeps of its delta, times a factor."""
+    reference = kept_reference(KeptDelta(store, model, base)) if store else model
+    models = (DomainModel(reference, coefficient=factor),)
+    return MergeRecipe(base, models, method="task_arithmetic")
+
+
+def frontier(points: Iterable[tuple[float, float]]) -> tuple[int, ...]:
+    """Indices of the points that none beats: no other has at most their bytes and less loss.
+
+    Args:
+        points: Bytes and loss (or what is lost) of each.
+    """
+    ordered = sorted(enumerate(points), key=lambda item: (item[1][0], item[1][1]))
+    best, least = [], float("inf")
+    for index, (_, loss) in ordered:
+        if loss < least:
+            best.append(index)
+            least = loss
+    return tuple(best)

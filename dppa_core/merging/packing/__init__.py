@@ -1,0 +1,1 @@
+"""Files that make a model of its base: what a form keeps."""

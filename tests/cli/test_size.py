@@ -1,0 +1,47 @@
+"""`dppa size`: forms of a delta by bytes."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command import Command
+
+FORMS = "low_rank(rank=4);bits(bits=1);sparse(rate=0.9)"
+
+
+@pytest.fixture
+def dppa(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    return Command(capsys, monkeypatch)
+
+
+def test_forms_stand_by_bytes_and_stars_mark_what_no_smaller_one_beats(dppa: Command) -> None:
+    assert dppa("size", "zoo:math", "--forms", FORMS) == 0
+    lines = dppa.out.splitlines()
+    assert lines[0] == "zoo:math against zoo:base"
+    rows = [line.split("  ") for line in lines[2:-1]]
+    titles = [next(cell.strip() for cell in row if cell.strip(" *")) for row in rows]
+    assert titles == ["rank 4", "1 bit", "90 % pruned", "whole, bfloat16"]
+    assert [line.startswith("*") for line in lines[2:-1]] == [True, True, False, True]
+
+
+def test_a_recipes_models_come_one_by_one_as_json(dppa: Command, tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:math}, {model: zoo:law}]\n")
+    assert dppa("size", path, "--forms", "bits(bits=1)", "--json") == 0
+    models = [
+        (row["model"], [form["title"] for form in row["forms"]]) for row in dppa.json["models"]
+    ]
+    assert models == [(name, ["1 bit", "whole, bfloat16"]) for name in ("zoo:math", "zoo:law")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("zoo:math", "--forms", ";"), "names no form"),
+        (("zoo:math", "--forms", "bit(bits=1)"), "No form of a delta 'bit'"),
+        (("zoo:math", "--factors", "1,x"), "--factors must be numbers"),
+    ],
+)
+def test_wrong_options_are_named(dppa: Command, arguments: tuple[str, ...], message: str) -> None:
+    assert dppa("size", *arguments) == 1
+    assert message in dppa.err

@@ -1,0 +1,53 @@
+"""What a form keeps of a model and in how many bytes, against slow sums, and how it answers."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.form_scores import form_scores
+from dppa_core.evaluation.form_sizes import form_sizes, frontier
+from dppa_core.forms.store import parse_store_text
+from dppa_core.pruning.floats import to_float32
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+STORES = ("low_rank(rank=8)", "bits(bits=1)+others(drop)", "drawn(rate=0.99)")
+
+
+def weights(name: str) -> dict[str, np.ndarray]:
+    model = open_checkpoint(name)
+    return {n: to_float32(model.raw(n), model.dtype(n)).astype(float) for n in model.names()}
+
+
+def test_energy_is_that_of_all_weights_and_workers_change_nothing() -> None:
+    stores = [parse_store_text(text) for text in STORES]
+    rows = form_sizes("zoo:base", "zoo:math", stores, workers=1)
+    assert rows == form_sizes("zoo:base", "zoo:math", stores, workers=3)
+    base, tuned = weights("zoo:base"), weights("zoo:math")
+    whole = sum(float(np.square(tuned[name] - base[name]).sum()) for name in base)
+    for row in rows[:2]:
+        kept = weights(f"kept:{row.store} of zoo:math on zoo:base")
+        lost = sum(float(np.square(tuned[name] - kept[name]).sum()) for name in base)
+        assert row.energy == pytest.approx(1 - lost / whole, abs=1e-5)
+    assert rows[2].energy < -50  # what is drawn is a hundred times as large
+    assert [row.title for row in rows] == ["rank 8", "1 bit", "1 % drawn"]
+    assert 0.05e6 < rows[2].nbytes < 0.11e6 < rows[0].nbytes < rows[1].nbytes
+
+
+def test_the_frontier_has_what_no_smaller_file_beats() -> None:
+    assert frontier([(3, 0.1), (1, 0.5), (2, 0.6), (2, 0.4), (9, 0.1)]) == (1, 3, 0)
+    assert frontier([]) == ()
+
+
+def test_every_form_takes_the_factor_with_the_least_loss_on_search_items() -> None:
+    sparse = "sparse(rate=0.98)"
+    control = {"limit": 12, "search_limit": 12}
+    examiner = Examiner(keep=False)
+    model = "zoo:base", "zoo:math"
+    rows = form_scores(examiner, *model, ["", sparse], ["math"], factors=(1, 3), **control)
+    assert [(row.store, row.factor) for row in rows] == [("", 1), (sparse, 3)]
+    assert rows[0].loss < rows[1].loss < math.inf and rows[0].accuracy > 0.5
+    plain = form_scores(examiner, *model, [sparse], ["math"], **control)
+    assert plain[0].factor == 1 and plain[0].loss > rows[1].loss
