@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from dppa_core.checkpoints.sources.references import KeptDelta, kept_reference
+from dppa_core.checkpoints.sources.references import KeptDelta, kept_delta, kept_reference
 from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.forms.store import parse_store
 from dppa_core.parameter_fields import check_keys
@@ -101,11 +101,20 @@ def parse_recipe(text: str) -> MergeRecipe:
         )
     base = checked_text("base", data["base"])
     models = tuple(_parse_model(n, entry, base) for n, entry in enumerate(data["models"]))
+    # The other keys name a model without its forms.
+    kept = {delta.model: m.model for m in models if (delta := kept_delta(m.model))}
+    data, parameters = (
+        {
+            str(key): kept.get(item, item) if isinstance(item, str) else item
+            for key, item in each.items()
+        }
+        for each in (data, parameters)
+    )
     return MergeRecipe(
         base=base,
         models=models,
         method=_text(data, "method", "dppa"),
-        parameters={str(key): value for key, value in parameters.items()},
+        parameters=parameters,
         overrides=checked_overrides(data.get("overrides", {})),
         seed=checked_seed(data.get("seed", 0)),
         dtype=_text(data, "dtype", "base"),

@@ -136,6 +136,15 @@ def test_a_recipe_states_the_forms_as_store_and_is_read_back() -> None:
     assert parse_recipe(text) == recipe
 
 
+def test_other_keys_name_the_model_without_its_forms() -> None:
+    text = (
+        RECIPE.replace("METHOD", "emr") + "parameters: {domain: zoo:math}\nvocabulary: zoo:math\n"
+    )
+    recipe = parse_recipe(text)
+    assert recipe.parameters["domain"] == recipe.vocabulary == NAME
+    assert parse_recipe(dump_recipe(recipe)) == recipe
+
+
 @pytest.mark.parametrize("method", ["task_arithmetic", "ties", "dppa"])
 def test_every_method_takes_what_is_kept_with_any_number_of_workers(
     method: str, tmp_path: Path
