@@ -74,6 +74,10 @@ class MissingCheckpoint(CheckpointError):
     """No weights at that place."""
 
 
+class UnmergedStage(MissingCheckpoint):
+    """A recipe stands for its merge, which is not made yet."""
+
+
 class DamagedCheckpoint(CheckpointError):
     """The weights cannot be read."""
 

@@ -31,6 +31,7 @@ from dppa_core.errors import (
     NonFiniteWeights,
     NotAllowed,
     UnknownName,
+    UnmergedStage,
     Unreachable,
 )
 from dppa_core.preflight_checks.facts import (
@@ -61,6 +62,7 @@ _REMEDIES = {
     "network": "Try again with a network, or name a folder that holds the model.",
 }
 _REPAIRS = {
+    UnmergedStage: "Run `dppa merge` with the recipe, not this check: it merges its stages first.",
     NonFiniteWeights: "Take another version of the model: its weights were saved broken.",
     DamagedCheckpoint: "Fetch the model again.",
 }

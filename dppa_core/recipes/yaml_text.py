@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,6 +68,7 @@ _MODEL_KEYS = (
     "calibration",
     "parameters",
 )
+_TOP_KEYS = re.compile(r"^(merge_method|dppa) *:", re.M)
 _MAX_FILE_BYTES = 4 * MAX_CHARACTERS  # bytes in UTF-8
 _MAX_REASON_LENGTH = 300
 
@@ -77,12 +79,13 @@ def parse_recipe(text: str) -> MergeRecipe:
     Raises:
         InvalidRecipe: not YAML, an unknown or missing key, or a value out of range.
     """
-    data = read_mapping(text)
-    if "merge_method" in data and "dppa" not in data:
+    keys = set(_TOP_KEYS.findall(text)) if isinstance(text, str) else set()
+    if "merge_method" in keys and "dppa" not in keys:
         raise InvalidRecipe(
             "This is a mergekit configuration. `dppa import FILE --out recipe.yaml` makes a recipe "
-            "of it."
+            "of it; of several in one file, `dppa import FILE --out FOLDER` one for each."
         )
+    data = read_mapping(text)
     check_keys(data, _KEYS, "recipe")
     if type(data.get("dppa")) is not int or data["dppa"] != FORMAT:  # true equals 1
         raise InvalidRecipe(

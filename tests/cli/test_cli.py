@@ -244,6 +244,8 @@ def test_a_mergekit_configuration_given_to_a_command_names_the_import(
     path = tmp_path / "mergekit.yaml"
     path.write_text("merge_method: ties\nbase_model: zoo:base\nmodels: [{model: zoo:math}]\n")
     more = ["--out", tmp_path / "out"] if command in ("merge", "search") else []
+    if command == "preflight":  # several recipes in one file are no YAML of ours either
+        path.write_text(f"name: a\n{path.read_text()}---\n{path.read_text()}")
     assert dppa(command, path, *more) == 1
     assert "mergekit configuration. `dppa import FILE --out recipe.yaml`" in dppa.err
 

@@ -7,6 +7,7 @@ import pytest
 
 from dppa_core.checkpoints.sources.references import layer_ranges
 from dppa_core.errors import DppaError, IncompatibleCheckpoints, InvalidRecipe, NoCounterpart
+from dppa_core.merging.inputs import renamed
 from dppa_core.pruning.coefficients import coefficient_of
 from dppa_core.pruning.module_groups import layer_count
 from dppa_core.recipes.mergekit.exporting.export import export_mergekit
@@ -125,7 +126,7 @@ def test_a_recipe_written_back_is_read_as_the_same(name: str) -> None:
         numbers(model, names) for model in made.models
     ]
     same = [replace(model, coefficient=1.0) for model in made.models]
-    assert replace(back, models=same, parameters={}) == replace(made, models=same, parameters={})
+    assert replace(back, models=same, parameters=made.parameters) == replace(made, models=same)
 
 
 def numbers(model: DomainModel, names: list[str]) -> list[float]:
@@ -133,10 +134,22 @@ def numbers(model: DomainModel, names: list[str]) -> list[float]:
     return [pytest.approx(coefficient_of(model.coefficient, name, layers)) for name in names]
 
 
-def test_one_model_twice_in_a_slice_cannot_be_written() -> None:
+def test_one_model_twice_in_a_slice_has_two_names() -> None:
+    """mergekit takes a model of one name once."""
     models = (DomainModel("stack:a[2:4]"),)
-    with pytest.raises(NoCounterpart, match="a stands twice in a slice"):
-        export_mergekit(MergeRecipe("stack:a[0:2]", models, "slerp"))
+    text = export_mergekit(MergeRecipe("stack:a[0:2]", models, "slerp")).text
+    assert "- model: a\n    layer_range: [0, 2]\n  - model: a/.\n    layer_range: [2, 4]" in text
+    back = recipe(text, **{"a": 6, "a/.": 6})
+    assert (back.base, back.models[0].model) == ("stack:a[0:2]", "stack:a/.[2:4]")
+    hub = MergeRecipe("stack:hub:o/n[0:2]", (DomainModel("stack:hub:o/n[2:4]"),), "slerp")
+    text = export_mergekit(hub, place=lambda model: model.removeprefix("hub:")).text
+    assert "- model: o/n@main\n    layer_range: [2, 4]" in text
+    pinned = renamed(hub, {"hub:o/n": "hub:o/n@" + 40 * "a"})
+    with pytest.raises(NoCounterpart, match="stands several times in a slice"):
+        export_mergekit(pinned, place=lambda model: model.removeprefix("hub:"))
+
+
+def test_stacks_of_unequal_depth_cannot_be_written() -> None:
     with pytest.raises(IncompatibleCheckpoints, match="has 2 layers, stack:a.0:3. has 3"):
         export_mergekit(MergeRecipe("stack:a[0:2]", (DomainModel("stack:a[0:3]"),), "slerp"))
 

@@ -13,7 +13,13 @@ from typing import Any
 
 from dppa_core.checkpoints.folders.model_files import open_model_file
 from dppa_core.checkpoints.folders.quantisation import why_gguf
-from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, MissingCheckpoint, shown
+from dppa_core.errors import (
+    DamagedCheckpoint,
+    IncompatibleCheckpoints,
+    MissingCheckpoint,
+    UnmergedStage,
+    shown,
+)
 from dppa_core.system.strict_json import parse_json
 
 _CONFIG = "config.json"
@@ -59,7 +65,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             reason = gguf.replace(f"holds {folder.name}", "a GGUF file", 1)
             raise IncompatibleCheckpoints(f"{folder}: {reason}")
         if folder.suffix.lower() in (".yaml", ".yml") and file_mode(folder):
-            raise MissingCheckpoint(
+            raise UnmergedStage(
                 f"{folder}: a recipe, not a model. `dppa merge` merges it first, as a stage; "
                 "elsewhere name the folder that it made."
             )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,6 +18,8 @@ from dppa_core.recipes.mergekit.exporting.export_tokens import tokens_in_mergeki
 from dppa_core.recipes.mergekit.exporting.method_in_mergekit import MethodInMergekit
 from dppa_core.recipes.mergekit.targets import FROM_THE_FIRST
 from dppa_core.recipes.yaml_text import MergeRecipe, RowDumper
+
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+(@.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +104,38 @@ def _slice(
         weighs = "weight" in merge.models[0]
         kept = [n for n, span in enumerate(ranges) if not weighs or span != base]  # has a delta
         ranges, own = [base, *(ranges[n] for n in kept)], [{}, *(own[n] for n in kept)]
-    names = [span.model for span in ranges]
-    if len(set(names)) < len(names):
-        raise NoCounterpart(
-            f"{max(names, key=names.count)} stands twice in a slice; mergekit takes each model "
-            "once there. Merge it here."
-        )
+    names = _distinct([place(span.model) for span in ranges])
     sources = [
-        {"model": place(model), "layer_range": [start, stop]} | values
-        for (model, start, stop), values in zip(ranges, own, strict=True)
+        {"model": name, "layer_range": [span.start, span.stop]} | values
+        for name, span, values in zip(names, ranges, own, strict=True)
     ]
     named = {"base_model": place(base.model)} if several else {}
     return {"sources": sources} | named | _parameters(merge.parameters)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names of models, of which each stands once: mergekit takes a model of one name once.
+
+    Raises:
+        NoCounterpart: a model of the Hub more often than it has names.
+    """
+    distinct: list[str] = []
+    for name in names:
+        model, plus, adapter = name.partition("+")
+        if name not in distinct:
+            distinct.append(name)
+        elif _HUB_NAME.fullmatch(model) and not Path(model).exists():
+            other = f"{model}@main{plus}{adapter}"
+            if "@" in model or other in distinct:
+                raise NoCounterpart(
+                    f"{name} stands several times in a slice, and mergekit takes a model of one "
+                    "name once there. Name a folder with it."
+                )
+            distinct.append(other)
+        else:
+            times = names[: len(distinct)].count(name)
+            distinct.append(f"{model}{'/.' * times}{plus}{adapter}")
+    return distinct
 
 
 def _parameters(values: Mapping[str, Any]) -> dict[str, Any]:
