@@ -8,9 +8,10 @@ from random import Random
 from typing import Any
 
 from dppa_core.recipes.recipe import DomainModel, MergeRecipe
+from dppa_core.tab.wishes import tab_wish
 from dppa_core.tasks import DOMAINS, items
 
-BASE, LAYERS = "zoo:base", 6
+BASE = "zoo:base"
 ONE_SET = ("zoo:math", "zoo:finance", "zoo:law")
 OTHER_SET = ("zoo:apart-math", "zoo:apart-finance", "zoo:apart-law")
 MODELS = (*ONE_SET, *OTHER_SET)
@@ -104,35 +105,18 @@ ANSWERERS = (
 """Models and recipes whose answers are compared."""
 
 
-def tab_merge(name: str) -> dict[str, Any]:
-    """A recipe as the worker reads it: `TabMerge` in assets/types.d.ts."""
-    recipe = RECIPES[name]
-    settings = recipe.settings()
-    return {
-        "method": recipe.method,
-        "strength": getattr(settings, "strength", 0),
-        "others": getattr(settings, "other_tensors", "keep"),
-        "models": [
-            {
-                "model": part.model,
-                "levels": list(part.levels),
-                "factors": list(part.amplification),
-                "coefficients": _by_layer(part.coefficient),
-            }
-            for part in recipe.models
-        ],
-    }
-
-
-def _by_layer(coefficient: Any) -> list[float]:
-    if isinstance(coefficient, Mapping):
-        return [coefficient.get(layer, 1.0) for layer in range(LAYERS)]
-    return [coefficient] * LAYERS
-
-
 def wish_of(name: str) -> dict[str, Any]:
     """What the worker is asked to answer with: a merge, or a model alone."""
-    return {"model": name} if name.startswith("zoo:") else {"merge": tab_merge(name)}
+    wish = tab_wish(RECIPES.get(name, name))
+    if wish is None:
+        raise LookupError(f"A tab does not know {name}.")
+    return wish
+
+
+def tab_merge(name: str) -> dict[str, Any]:
+    """A recipe as the worker reads it."""
+    merge: dict[str, Any] = wish_of(name)["merge"]
+    return merge
 
 
 def questions(count: int | None = None) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dppa_core.progress import Progress, Stop
 
@@ -53,6 +54,8 @@ class CaseAnswer:
     who: str
     text: str
     right: bool
+    wish: Mapping[str, Any] | None = None
+    """How a visitor's tab writes it; None if only the library can."""
 
 
 @dataclass(frozen=True, slots=True)

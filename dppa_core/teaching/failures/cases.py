@@ -8,6 +8,7 @@ from typing import Any
 
 from dppa_core.errors import UnknownName, did_you_mean
 from dppa_core.progress import Progress, Stop
+from dppa_core.tasks import answer_reader
 from dppa_core.teaching.failures.case import (
     HOW_ANSWERED,
     HOW_MANY,
@@ -24,7 +25,7 @@ from dppa_core.teaching.failures.of_merges import (
     wrong_base,
 )
 from dppa_core.teaching.failures.of_weights import overflow, vocabulary
-from dppa_core.teaching.failures.workshop import Workshop
+from dppa_core.teaching.failures.workshop import LONGEST, Workshop, item_of
 
 CASES = (
     Case(
@@ -155,4 +156,6 @@ def run_case(
         raise UnknownName(f"No case {name!r:.80}. {did_you_mean(name[:80], RUNS)}")
     (question,) = (case.question for case in CASES if case.name == name)
     task = CaseTask(workshop, question, progress, stop)
-    return {"repaired": repaired, **asdict(RUNS[name](task, repaired))}
+    item, shown = item_of(question), asdict(RUNS[name](task, repaired))
+    mark = {"answer": item.answer, "read": answer_reader(item)}
+    return {"repaired": repaired, "item": mark, "limit": LONGEST, **shown}

@@ -18,6 +18,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.plan import PruningPlan, plan_pruning
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.tab.wishes import tab_wish
 from dppa_core.teaching.by_hand.step import number, share, signed
 from dppa_core.teaching.failures.case import (
     BAD,
@@ -188,8 +189,9 @@ def tied_twice(task: CaseTask, repaired: bool) -> ShownCase:
         )
     )
     twins = ", ".join(f"{head} is {twin}" for head, twin in merger.inputs.twins.items())
-    twice = [PartCoefficient("embed_tokens", 1.0 if repaired else 2.0), PartCoefficient(None, 1.0)]
-    recipe = MergeRecipe(BASE, (DomainModel(MODEL, coefficient=tuple(twice)),), "task_arithmetic")
+    twice = (PartCoefficient("embed_tokens", 2.0), PartCoefficient(None, 1.0))
+    model = DomainModel(MODEL, coefficient=1.0 if repaired else twice)
+    recipe = MergeRecipe(BASE, (model,), "task_arithmetic")
     columns = ("base", "delta", "base + delta", "in shared memory", "this library: embedding, head")
     note = Message("note", f"{twins}. {_DONE_ONCE if repaired else _DONE_TWICE}")
     return _with_scores(task, recipe, tone, (), (note,), (columns, rows))
@@ -218,8 +220,9 @@ def _with_scores(
         for who, marks in marks_of.items()
     )
     answers = tuple(
-        CaseAnswer(who, marks.reply or "(nothing: it ends at once)", marks.right)
+        CaseAnswer(who, text, marks.right, tab_wish(targets[who]))
         for who, marks in marks_of.items()
+        for text in [marks.reply or "(nothing: it ends at once)"]
         if who != "base"
     )
     sentence = (

@@ -27,7 +27,8 @@ from dppa_core.models.generate import stream_reply
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.tasks import items, score
+from dppa_core.tab.wishes import tab_wish
+from dppa_core.tasks import score
 from dppa_core.teaching.failures.case import (
     BAD,
     GOOD,
@@ -45,9 +46,9 @@ from dppa_core.teaching.failures.case import (
 )
 from dppa_core.teaching.failures.workshop import (
     BYTES,
-    DOMAIN,
     LONGEST,
     MODEL,
+    item_of,
 )
 
 
@@ -71,21 +72,22 @@ Spoil = Callable[[Any], str]
 def spoken(task: CaseTask, spoil: Spoil) -> Chat:
     """Ask the math model one question, intact and with a fault."""
     resident = ModelPool(BYTES).get(MODEL, stop=task.stop)
-    item = items(DOMAIN, "search", task.question + 1)[task.question]
+    item = item_of(task.question)
     settings = GenerationSettings(max_new_tokens=LONGEST)
 
-    def answer(who: str) -> CaseAnswer:
+    def answer(who: str, change: str = "") -> CaseAnswer:
         try:
             replies = list(stream_reply(resident, item.prompt, settings, task.stop))
         except NonFiniteWeights as error:
             return CaseAnswer(who, f"{NO_ANSWER} {error}", right=False)
         reply = replies[-1] if replies else ""
-        return CaseAnswer(who, reply or "(nothing: it ends at once)", score(item, reply))
+        wish = None if change else tab_wish(MODEL)
+        return CaseAnswer(who, reply or "(nothing: it ends at once)", score(item, reply), wish)
 
     sound = answer("math alone")
     with torch.no_grad():
         change = spoil(resident.model)
-    merged = answer("the merge")
+    merged = answer("the merge", change)
     outcome = RIGHT if merged.right else SILENT if merged.text.startswith(NO_ANSWER) else WRONG
     return Chat(change, item.prompt, (sound, merged), outcome)
 

@@ -29,6 +29,7 @@ from dppa_core.progress import Stop
 from dppa_core.pruning.floats import FLOATS, from_float32, to_float32
 from dppa_core.system.temporary import TemporaryFolder
 from dppa_core.tasks import items, score
+from dppa_core.tasks.items import Item
 
 BASE, MODEL, DOMAIN = "zoo:base", "zoo:math", "math"
 QUESTIONS = 12
@@ -39,6 +40,11 @@ LONGEST = 40
 
 Derive = Callable[[Float32[ndarray, " n"], Float32[ndarray, " n"]], Float32[ndarray, " n"]]
 """Weights of the base and of the domain model -> those of the derived model, flat."""
+
+
+def item_of(question: int) -> Item:
+    """The item with this index."""
+    return items(DOMAIN, "search", question + 1)[question]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ class Workshop:
             return self._marks[key]
         exam = Exam(target, DOMAIN, "search", self._questions)
         scored = self._examiner.score(exam, stop=stop)
-        item = items(DOMAIN, "search", shown + 1)[shown]
+        item = item_of(shown)
         settings = GenerationSettings(max_new_tokens=LONGEST)
         with self._pool.lend(target, stop=stop) as resident:
             replies = list(stream_reply(resident, item.prompt, settings, stop))

@@ -15,7 +15,7 @@ WIDER = "() => document.scrollingElement.scrollWidth - innerWidth"
 
 def opened(page: Page, name: str) -> None:
     page.locator(f'[data-part="learn"][data-lesson="{name}"][data-lesson-state="done"]').wait_for()
-    page.locator('.block-box[data-state="done"]').wait_for()
+    page.locator(f'.block-box[data-block="{name}"][data-state="done"]').wait_for()
 
 
 def edit_and_foretell(page: Page) -> None:

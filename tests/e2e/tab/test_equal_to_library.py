@@ -1,5 +1,6 @@
 """Plans, weights, texts, answers and readings of a browser's tab are those of the library."""
 
+import itertools
 import json
 import os
 import sys
@@ -14,6 +15,8 @@ from dppa_core.models.loading import load_tokenizer
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import PruningParameters
+from dppa_core.teaching.failures.cases import RUNS, run_case
+from dppa_core.teaching.failures.workshop import Workshop
 from tests.reference.tab_cases import (
     ANSWERERS,
     BASE,
@@ -159,3 +162,19 @@ def test_readings_have_the_same_loss_and_next_tokens(tab_page: Page) -> None:
         for ours, (text, end, logit) in zip(read["next"], expected["next"], strict=True):
             assert (ours["text"], ours["end"]) == (text, end)
             assert ours["logit"] == pytest.approx(logit, abs=CLOSE)
+
+
+@pytest.mark.long
+def test_answers_of_failing_merges_have_the_library_s_texts(tab_page: Page) -> None:
+    workshop, merges = Workshop(questions=1), set[tuple[str, bool]]()
+    for name, repaired in itertools.product(RUNS, (False, True)):
+        case = run_case(name, repaired, workshop)
+        prompt = {"prompt": rendered(case["prompt"]), "limit": case["limit"]}
+        for answer in case["answers"]:
+            if wish := answer["wish"]:
+                words = tab_page.evaluate("wish => tab.wish(wish)", wish | prompt)["words"]
+                assert words["text"] == answer["text"], (name, repaired, answer["who"])
+                merges |= {(name, repaired)} if answer["who"] == "the merge" else set()
+    workshop.close()
+    both = itertools.product(("one-percent", "factor-six"), (False, True))
+    assert merges == {*both, *((n, True) for n in ("wrong-base", "tied-twice", "vocabulary"))}

@@ -1,6 +1,9 @@
 // Merges that fail: predicted and set up by one click, shown, named, explained, and repaired by a second one.
-// The server computes the shown results on request.
+// The server computes the shown results on request; the tab writes the answers of models and merges that it knows.
 import { html, say, put } from "../../base/shapes.js";
+import { showSource } from "../../pinned/answer_note.js";
+import { isRight } from "../../tab/marks.js";
+import { knows, rendered, wishFor } from "../../tab/words.js";
 import { table } from "./by_hand_walk.js";
 import { block, did, solved } from "../frame.js";
 
@@ -77,7 +80,7 @@ function draw(place, scenario, outcome) {
     html("strong", {}, box, `${KINDS[kind]}: `);
     html("span", {}, box, text);
   }
-  if (outcome.answers.length) drawAnswers(place, outcome);
+  if (outcome.answers.length) drawAnswers(place, outcome, `${scenario.name} ${outcome.repaired}`);
   if (outcome.rows.length) table(place, outcome, scenario.title);
   html("p", {}, place, outcome.repaired ? scenario.repaired : scenario.why);
 }
@@ -95,13 +98,24 @@ function drawBars(place, { title, high, bars, mark, mark_label: label }) {
   }
   if (mark !== null) html("p", { class: "how" }, box, `Line: ${label}.`);
 }
-function drawAnswers(place, { prompt, answers }) {
+function drawAnswers(place, { prompt, answers, item, limit }, name) {
   const chat = html("div", { class: "break-chat" }, place);
   html("p", { class: "break-prompt" }, chat, prompt);
-  for (const { who, text, right } of answers) {
-    const line = html("p", { class: "break-answer", "data-right": right }, chat);
+  for (const { who, text, right, wish } of answers) {
+    const line = html("p", { class: "break-answer" }, chat);
     html("strong", {}, line, who);
-    html("span", {}, line, text);
-    html("em", {}, line, right ? "✓ right" : "✗ wrong");
+    const said = html("span", {}, line), mark = html("em", {}, line), sign = html("span", { class: "source" }, line);
+    const show = (words, isGood, source) => {
+      put(line, "data-right", isGood);
+      put(line, "data-source", source);
+      say(said, words || "(nothing: it ends at once)");
+      say(mark, isGood ? "✓ right" : "✗ wrong");
+      showSource(sign, source);
+    };
+    show(text, right, "server");
+    if (!wish || !(wish.merge?.models ?? [wish]).every(({ model }) => knows(model))) continue;
+    wishFor(`break ${name} ${who}`, { key: "", ...wish, limit, prompt: rendered(prompt) }, (message) => {
+      if (message.kind === "words" && message.last) show(message.text, isRight(item, message.text), "tab");
+    });
   }
 }

@@ -1,0 +1,61 @@
+"""What a browser's tab is asked to answer with: `TabWish` in assets/types.d.ts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dppa_core.pruning.coefficients import Coefficient
+from dppa_core.recipes.recipe import DomainModel, MergeRecipe
+from dppa_core.tab.files import BASE, MODELS
+from dppa_core.tab.manifest import SHAPE
+
+METHODS = ("dppa", "magnitude", "task_arithmetic", "dare")
+SETTINGS = ("strength", "other_tensors")
+"""Those of a method that a tab knows; of the others it knows the defaults."""
+
+
+def tab_wish(target: str | MergeRecipe) -> dict[str, Any] | None:
+    """A model alone or a merge as the tab reads it; None if the tab does not know it."""
+    if isinstance(target, str):
+        return {"model": target} if target in (BASE, *MODELS) else None
+    if not _is_known(target):
+        return None
+    settings = target.settings()
+    merge = {
+        "method": target.method,
+        "strength": getattr(settings, "strength", 0),
+        "others": getattr(settings, "other_tensors", "keep"),
+        "models": [
+            {
+                "model": part.model,
+                "levels": list(part.levels),
+                "factors": list(part.amplification),
+                "coefficients": _by_layer(part.coefficient),
+            }
+            for part in target.models
+        ],
+    }
+    return {"merge": merge}
+
+
+def _is_known(recipe: MergeRecipe) -> bool:
+    """Whether the recipe is equal to one that has nothing but what a tab knows."""
+    plain = (
+        DomainModel(part.model, part.levels, part.amplification, part.coefficient)
+        for part in recipe.models
+        if part.model in MODELS and not isinstance(part.coefficient, tuple)
+    )
+    models, values = tuple(plain), recipe.parameters
+    settings = {key: values[key] for key in SETTINGS if key in values}
+    prunes_all = recipe.method != "dare" and settings.get("other_tensors") == "prune"
+    if recipe.method not in METHODS or len(models) < len(recipe.models) or prunes_all:
+        return False
+    return recipe == MergeRecipe(BASE, models, recipe.method, settings)
+
+
+def _by_layer(coefficient: Coefficient) -> list[Any]:
+    layers = range(SHAPE["num_hidden_layers"])
+    if isinstance(coefficient, Mapping):
+        return [coefficient.get(layer, 1.0) for layer in layers]
+    return [coefficient for _ in layers]
