@@ -19,6 +19,7 @@ from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.pruning.tie_breaking import drop_seed, tensor_seed
 from dppa_core.tab.packing import Bits
 
+LAYERS = 6
 SHAPE = {
     "model_type": "llama",
     "hidden_size": 256,
@@ -26,7 +27,7 @@ SHAPE = {
     "num_key_value_heads": 4,
     "head_dim": 64,
     "intermediate_size": 512,
-    "num_hidden_layers": 6,
+    "num_hidden_layers": LAYERS,
     "vocab_size": 1024,
     "max_position_embeddings": 512,
     "rms_norm_eps": 1e-6,

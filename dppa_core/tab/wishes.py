@@ -8,7 +8,7 @@ from typing import Any
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.recipes.recipe import DomainModel, MergeRecipe
 from dppa_core.tab.files import BASE, MODELS
-from dppa_core.tab.manifest import SHAPE
+from dppa_core.tab.manifest import LAYERS
 
 METHODS = ("dppa", "magnitude", "task_arithmetic", "dare")
 SETTINGS = ("strength", "other_tensors")
@@ -55,7 +55,6 @@ def _is_known(recipe: MergeRecipe) -> bool:
 
 
 def _by_layer(coefficient: Coefficient) -> list[Any]:
-    layers = range(SHAPE["num_hidden_layers"])
     if isinstance(coefficient, Mapping):
-        return [coefficient.get(layer, 1.0) for layer in layers]
-    return [coefficient for _ in layers]
+        return [coefficient.get(layer, 1.0) for layer in range(LAYERS)]
+    return [coefficient] * LAYERS
