@@ -84,7 +84,7 @@ class Dropped:
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
 
-    def keep(self, name: str, kept: tuple[int, ...]) -> None:
+    def keep(self, name: str, kept: tuple[int, ...], stack: object = None) -> None:
         return None
 
     def room(self, name: str, start: int, stop: int) -> None:

@@ -2,11 +2,12 @@
 
 As a bitmap, or as gaps: the numbers of elements passed over before each kept one, or before each
 that is not kept if those are fewer. A gap is its low bits, which are as good as random, and the
-rest, which is a byte of 255 for every 255 and a smaller one. docs/reference/packs.md describes it.
+rest, which is a byte of 255 for every 255 and a smaller one. docs/pack-format.md describes it.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 
@@ -24,6 +25,10 @@ kind of gaps is their number of low bits."""
 _HEAD = struct.Struct("<BQ")
 _ESCAPE = 255
 _CHECKSUM_BYTES = 4
+_FRAME_BYTES = 60
+"""Of a code beside its content, and of the table of its bytes."""
+_AT_ONCE = 1 << 16
+"""Elements that are drawn at once, in a core's cache."""
 _USUAL_BITS = 4
 """Bits of the mean gap without its low bits: a byte holds nearly all of them."""
 
@@ -43,6 +48,15 @@ def encode_places(kept: Mask) -> bytes:
     head = _HEAD.pack(shift + INVERTED * inverted, total)
     gaps = head + _pack_gaps(np.diff(at, prepend=-1) - 1, shift)
     return min(bitmap, gaps, key=len)
+
+
+def expected_bytes(kept: int, numel: int) -> int:
+    """Bytes of so many random places: a little more than their entropy."""
+    if not 0 < kept < numel:
+        return _FRAME_BYTES
+    share = kept / numel
+    bits = -share * math.log2(share) - (1 - share) * math.log2(1 - share)
+    return round(1.02 * bits * numel / 8) + _FRAME_BYTES
 
 
 def kept_count(code: bytes, subject: str) -> int:
@@ -89,9 +103,14 @@ def drawn_places(start: int, stop: int, seed: int, cut: int) -> Mask:
     """The elements of a tensor from `start` to `stop` that a random draw keeps.
 
     Args:
-        seed, cut: See `drop_seed` and `drop_cut`; docs/reference/packs.md gives the rule.
+        seed, cut: See `drop_seed` and `drop_cut`; docs/pack-format.md gives the rule.
     """
-    return np.asarray(mix(np.arange(start, stop, dtype=np.uint64), seed) < np.uint64(cut))
+    mask = np.zeros(stop - start, np.bool_)
+    for first in range(start, stop if cut else start, _AT_ONCE):
+        last = min(first + _AT_ONCE, stop)
+        draws = mix(np.arange(first, last, dtype=np.uint64), seed)
+        np.less(draws, np.uint64(cut), out=mask[first - start : last - start])
+    return mask
 
 
 def _pack_gaps(gaps: Int64[ndarray, " k"], shift: int) -> bytes:

@@ -3,7 +3,7 @@
 Weights are stored as steps from a base: how many values of their dtype lie between the base's
 weight and theirs, zigzag (0, -1, 1, -2, ... become 0, 1, 2, 3, ...). Steps are small, and smaller
 where the base is large; so they are sorted by the base's exponent, which a reader knows. Of all
-numbers the upper bytes come first, then the lower ones. docs/reference/packs.md describes it.
+numbers the upper bytes come first, then the lower ones. docs/pack-format.md describes it.
 """
 
 from __future__ import annotations

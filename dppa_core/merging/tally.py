@@ -21,7 +21,7 @@ class MergeTally:
         self.changed = False
         """True if any element differs from the base; set by the sinks."""
 
-    def keep(self, name: str, kept: tuple[int, ...]) -> None:
+    def keep(self, name: str, kept: tuple[int, ...], stack: object = None) -> None:
         """Note the elements kept of each domain model's delta in one tensor; any thread may."""
         if name in self._modules:
             self.kept[name] = kept

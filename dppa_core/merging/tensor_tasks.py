@@ -40,8 +40,9 @@ class Sink(Protocol):
         tensor is read once, and not kept mapped.
         """
 
-    def keep(self, name: str, kept: tuple[int, ...]) -> None:
-        """Note the elements kept of each domain model's delta in one tensor; may be repeated."""
+    def keep(self, name: str, kept: tuple[int, ...], stack: TensorStack | None = None) -> None:
+        """Note the elements kept of each domain model's delta in one tensor, and its parts unless
+        it is merged whole; may be repeated."""
 
     def room(self, name: str, start: int, stop: int) -> Raw | None:
         """Memory of the merged dtype for a slice, then taken in one piece; None if it has none."""
@@ -131,5 +132,5 @@ class _Tasks:
         with self._chunks.use() as chunks:
             stack = self._merger.stack(name, chunks.loader)
         if stack is not None:
-            self._sink.keep(name, stack.kept)
+            self._sink.keep(name, stack.kept, stack)
         return stack

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from dppa_core.checkpoints.adapters.packs import as_dtype, differing
+from dppa_core.checkpoints.adapters.pack_blocks import differing
+from dppa_core.checkpoints.adapters.packs import as_dtype
 from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
 from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter

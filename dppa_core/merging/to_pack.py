@@ -1,57 +1,48 @@
 """From a recipe to sparse delta packs, one file per domain model.
 
-`pack_format` defines the files. On its base, a pack restores the tensors of the merge of one model
-alone, bit for bit.
+On its base, a pack restores the tensors of the merge of one model alone, bit for bit.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-from jaxtyping import Bool
-from numpy import ndarray
-
-from dppa_core.checkpoints.adapters.packs import (
-    MASK,
-    SUFFIX,
-    VALUES,
-    PackHeader,
-    as_dtype,
-    differing,
-    has_delta,
-    is_pack,
-    mask_bytes,
-    to_mask,
-)
+from dppa_core.checkpoints.adapters.pack_blocks import BLOCK
+from dppa_core.checkpoints.adapters.packs import SUFFIX, PackHeader, has_delta, is_pack
+from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.fingerprints import known_fingerprint
 from dppa_core.checkpoints.safetensors_reader import open_file
-from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
 from dppa_core.checkpoints.sources.references import short_name
 from dppa_core.errors import DppaError, InvalidRecipe, UnknownName, did_you_mean
+from dppa_core.forms.places import expected_bytes
+from dppa_core.merging.differences.packed import PackedDifferences
 from dppa_core.merging.folder import new_folder, refuse_entries
 from dppa_core.merging.merger import TensorMerger, open_merger
-from dppa_core.merging.passes.deltas import Raw
+from dppa_core.merging.plan import MergePlan
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.methods.registry import get_method
+from dppa_core.methods.shared.treatment import (
+    Banded,
+    DroppedTreatment,
+    RandomDrop,
+    Ranked,
+    Treatment,
+)
 from dppa_core.preflight_checks.licences import merged_licence
 from dppa_core.progress import Progress, RunControl, Stop
-from dppa_core.pruning.floats import DTYPE_CODES, FLOATS
+from dppa_core.pruning.floats import DTYPE_CODES
 from dppa_core.recipes.recipe_argument import as_recipe
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.system.threads import worker_count
 
 _MAX_NAME_LENGTH = 100
-Differs = Bool[ndarray, " slice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +65,12 @@ class PackReport:
     """Weights in the pack: those that differ from the base once rounded."""
     nbytes: int
     """Size of the file."""
-    bound: int
-    """Bytes of one bit a weight and of the stored weights: without a header, and masks whole."""
+    places: int
+    """Bytes of it that say which weights differ; none of places that were drawn at random."""
+    values: int
+    """Bytes of it that hold weights."""
+    header: int
+    """Its other bytes: names, sizes, recipe."""
     sha256: str
     seconds: float
 
@@ -95,8 +90,8 @@ def pack_models(
 ) -> tuple[PackReport, ...]:
     """Write a pack for each domain model of a recipe; the folder appears whole or not at all.
 
-    Every merged slice is computed twice, once to count and once to write, so that memory does not
-    grow with the model. The bytes depend on the recipe and the weights alone.
+    What is coded waits in a temporary file in that folder, so that memory does not grow with the
+    model. The bytes depend on the recipe, the weights and the version of zstandard alone.
 
     Args:
         recipe: A recipe, or the path of its file.
@@ -140,6 +135,32 @@ def pack_names(models: Sequence[DomainModel]) -> dict[str, DomainModel]:
     return files
 
 
+def most_pack_bytes(plan: MergePlan, base: Checkpoint) -> int:
+    """Most bytes of the packs of all models, before any weight is read; recipes apart."""
+    nbytes = 0
+    for name, tensor in plan.tensors.items():
+        if not has_delta(base, name):
+            continue
+        for treatment in plan.treatments(name):
+            kept = _most_kept(treatment, tensor.numel)
+            drawn = isinstance(treatment, RandomDrop)
+            places = 0 if drawn else expected_bytes(min(kept, tensor.numel // 2), tensor.numel)
+            blocks = -(-tensor.numel // BLOCK)
+            nbytes += places + kept * tensor.itemsize + 120 * blocks + len(name) + 100
+    return nbytes
+
+
+def _most_kept(treatment: Treatment, numel: int) -> int:
+    match treatment:
+        case DroppedTreatment():
+            return 0
+        case RandomDrop(rate=rate) | Ranked(levels=(*_, rate)):
+            return round((1 - rate) * numel)
+        case Banded(selections=(*_, last)):
+            return last.kept
+    return numel
+
+
 def check_packable(recipe: MergeRecipe, *, whole: bool = False) -> None:
     """Refuse a recipe without parts of single models, unless it is packed as a `whole`, and one of
     another vocabulary; raises InvalidRecipe."""
@@ -177,112 +198,35 @@ def _is_pack(entry: os.DirEntry[str]) -> bool:
 def _write_pack(merger: TensorMerger, path: Path, workers: int, control: RunControl) -> PackReport:
     """Write one pack, from the merge of one model."""
     began, recipe = time.perf_counter(), merger.recipe
-    file = DifferenceFile(merger, workers, control)
-    file.count()
     licence = merged_licence(
         {parent.reference: parent.licence for parent in merger.inputs.parents()}
     )
     header = PackHeader(
         base=recipe.base,
         base_hash=known_fingerprint(merger.base),
-        dtype=file.dtype,
+        dtype=DTYPE_CODES[recipe.dtype],
         recipe=dump_recipe(recipe),
         licence=licence.identifier or "",
     )
-    sha256, stored = file.fill(path, header.metadata(), "pack "), sum(file.totals.values())
+    with tempfile.TemporaryFile(dir=path.parent) as spool:
+        pack = PackedDifferences(
+            merger.base, header.dtype, spool, by_parts=merger.blocks is not None
+        )
+        write_tensors(merger, pack, workers, verb="pack ", **control)
+        sha256 = pack.write(path, header.metadata(), control["stop"])
+    sizes, nbytes = pack.totals(), os.stat(path).st_size
     return PackReport(
         base=recipe.base,
         model=recipe.models[0].model,
         file=path.name,
         recipe_hash=recipe_hash(recipe),
-        numel=file.numel,
-        kept=sum(file.kept.values()),
-        stored=stored,
-        nbytes=os.stat(path).st_size,
-        bound=mask_bytes(file.numel) + stored * np.dtype(FLOATS[file.dtype]).itemsize,
+        numel=pack.numel,
+        kept=sum(pack.kept.values()),
+        stored=pack.differing,
+        nbytes=nbytes,
+        places=sizes.places,
+        values=sizes.values,
+        header=nbytes - sizes.places - sizes.values,
         sha256=sha256,
         seconds=time.perf_counter() - began,
     )
-
-
-class DifferenceFile:
-    """The weights in which a merge differs from its base, as masks and values in one file.
-
-    A first pass counts them, a second one writes them, so that memory does not grow with the
-    model. It is the sink of both.
-    """
-
-    whole: Literal["never"] = "never"
-
-    def __init__(self, merger: TensorMerger, workers: int, control: RunControl) -> None:
-        self._merger, self._workers, self._control = merger, workers, control
-        self.names = tuple(name for name in merger.names() if has_delta(merger.base, name))
-        self.dtype = DTYPE_CODES[merger.recipe.dtype]
-        self.numel = sum(merger.plan.tensors[name].numel for name in self.names)
-        self.kept: dict[str, int] = {}
-        """Tensor -> entries of the delta that the recipe keeps."""
-        self.totals: dict[str, int] = {}
-        """Tensor -> weights that differ, of those tensors that do; after `count`."""
-        self._counts: dict[str, dict[int, int]] = {name: {} for name in self.names}
-        """Tensor -> start of a slice -> weights that differ."""
-        self._places: dict[str, dict[int, int]] = {}
-        """Tensor -> start of a slice -> place of its first weight among those that differ."""
-        self._writer: SafetensorsWriter | None = None
-
-    def count(self) -> None:
-        """The first pass: count the weights that differ."""
-        write_tensors(self._merger, self, self._workers, verb="compare ", **self._control)
-        sums = {name: sum(counts.values()) for name, counts in self._counts.items()}
-        self.totals = {name: total for name, total in sums.items() if total}
-        self.names = tuple(self.totals)
-
-    def specs(self) -> Iterator[TensorSpec]:
-        """Entries of the file."""
-        for name, total in self.totals.items():
-            numel = self._merger.plan.tensors[name].numel
-            yield TensorSpec(MASK + name, "U8", (mask_bytes(numel),))
-            yield TensorSpec(VALUES + name, self.dtype, (total,))
-
-    def fill(self, path: Path, metadata: Mapping[str, str], verb: str) -> str:
-        """The second pass: write the file; returns its SHA-256."""
-        for name, counts in self._counts.items():
-            starts = sorted(counts)
-            sums = accumulate((counts[start] for start in starts), initial=0)
-            self._places[name] = dict(zip(starts, sums, strict=False))
-        with closing(SafetensorsWriter(path, self.specs(), metadata)) as self._writer:
-            write_tensors(self._merger, self, self._workers, verb=verb, **self._control)
-            return self._writer.finish()
-
-    def keep(self, name: str, kept: tuple[int, ...]) -> None:
-        self.kept[name] = kept[0]
-
-    def room(self, name: str, start: int, stop: int) -> Raw | None:
-        """A combination comes in rows, which may not fill bytes of a mask."""
-        if self._merger.blocks is None:
-            return None
-        return np.empty(stop - start, FLOATS[self._merger.plan.tensors[name].dtype])
-
-    def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
-        """See `Sink`."""
-        if base is None:
-            raise TypeError(f"{name} is copied, and no part of a pack")
-        dtypes = self._merger.base.dtype(name), self._merger.plan.tensors[name].dtype
-        differs = differing(as_dtype(base, *dtypes), merged)
-        if self._writer is None:
-            self._counts[name][start] = int(np.count_nonzero(differs))
-            return
-        place = self._places[name][start]
-        self.write(self._writer, name, start, place, differs, merged[differs])
-
-    def write(
-        self,
-        writer: SafetensorsWriter,
-        name: str,
-        start: int,
-        place: int,
-        differs: Differs,
-        values: Raw,
-    ) -> None:
-        """Write a slice of a tensor: the weights that differ, their values from `place` on."""
-        writer.place(MASK + name, to_mask(differs), start // 8)
-        writer.place(VALUES + name, values, place)

@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
+from dppa_core.checkpoints.adapters.pack_blocks import differing
 from dppa_core.checkpoints.fingerprints import known_fingerprint
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
 from dppa_core.errors import DppaError
+from dppa_core.merging.differences.sink import DifferenceSink
 from dppa_core.merging.folder import new_folder, refuse_entries
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
-from dppa_core.merging.to_pack import DifferenceFile, Differs, check_packable
+from dppa_core.merging.tensor_tasks import write_tensors
+from dppa_core.merging.to_pack import check_packable
 from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.progress import Progress, RunControl, Stop
+from dppa_core.pruning.floats import DTYPE_CODES
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.system.threads import worker_count
 
@@ -146,8 +152,31 @@ def _write_patch(
     )
 
 
-class _PatchFile(DifferenceFile):
-    """As its base class, with flat indices in place of masks."""
+class _PatchFile(DifferenceSink):
+    """Flat indices and weights of what differs.
+
+    A first pass counts them, a second one writes them, so that memory does not grow with the
+    model. It is the sink of both.
+    """
+
+    def __init__(self, merger: TensorMerger, workers: int, control: RunControl) -> None:
+        dtype = DTYPE_CODES[merger.recipe.dtype]
+        super().__init__(merger.base, dtype, by_parts=merger.blocks is not None)
+        self._merger, self._workers, self._control = merger, workers, control
+        self.totals: dict[str, int] = {}
+        """Tensor -> weights that differ, of those tensors that do; after `count`."""
+        self._counts: dict[str, dict[int, int]] = {name: {} for name in self.names}
+        """Tensor -> start of a slice -> weights that differ."""
+        self._places: dict[str, dict[int, int]] = {}
+        """Tensor -> start of a slice -> place of its first weight among those that differ."""
+        self._writer: SafetensorsWriter | None = None
+
+    def count(self) -> None:
+        """The first pass: count the weights that differ."""
+        write_tensors(self._merger, self, self._workers, verb="compare ", **self._control)
+        sums = {name: sum(counts.values()) for name, counts in self._counts.items()}
+        self.totals = {name: total for name, total in sums.items() if total}
+        self.names = tuple(self.totals)
 
     def specs(self) -> Iterator[TensorSpec]:
         """Entries of the file."""
@@ -155,18 +184,26 @@ class _PatchFile(DifferenceFile):
             yield TensorSpec(name + INDICES, "I64", (total,))
             yield TensorSpec(name + VALUES, self.dtype, (total,))
 
-    def write(
-        self,
-        writer: SafetensorsWriter,
-        name: str,
-        start: int,
-        place: int,
-        differs: Differs,
-        values: Raw,
-    ) -> None:
-        """See `DifferenceFile.write`."""
-        writer.place(name + INDICES, np.flatnonzero(differs).astype(np.int64) + start, place)
-        writer.place(name + VALUES, values, place)
+    def fill(self, path: Path, metadata: Mapping[str, str], verb: str) -> str:
+        """The second pass: write the file; returns its SHA-256."""
+        for name, counts in self._counts.items():
+            starts = sorted(counts)
+            sums = accumulate((counts[start] for start in starts), initial=0)
+            self._places[name] = dict(zip(starts, sums, strict=False))
+        with closing(SafetensorsWriter(path, self.specs(), metadata)) as self._writer:
+            write_tensors(self._merger, self, self._workers, verb=verb, **self._control)
+            return self._writer.finish()
+
+    def compare(self, name: str, start: int, base: Raw, merged: Raw) -> None:
+        """See `DifferenceSink`."""
+        differs = differing(base, merged)
+        if self._writer is None:
+            self._counts[name][start] = int(np.count_nonzero(differs))
+            return
+        place = self._places[name][start]
+        indices = np.flatnonzero(differs).astype(np.int64) + start
+        self._writer.place(name + INDICES, indices, place)
+        self._writer.place(name + VALUES, merged[differs], place)
 
 
 def _is_patch(entry: os.DirEntry[str]) -> bool:

@@ -1,7 +1,7 @@
 """Delta packs: they restore a one-model merge bit for bit, are small, and are checked."""
 
 import json
-from collections.abc import Callable
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import load_file, save_file
 
-from dppa_core.checkpoints.adapters.packs import PackCheckpoint, from_mask, to_mask
+from dppa_core.checkpoints.adapters.pack_blocks import Draw
+from dppa_core.checkpoints.adapters.packs import PackCheckpoint
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.fingerprints import known_fingerprint
 from dppa_core.checkpoints.safetensors_reader import open_file
@@ -27,8 +27,10 @@ from dppa_core.errors import (
     NotAllowed,
     UnknownName,
 )
-from dppa_core.merging import to_pack as packing
+from dppa_core.forms.compression import decompress
+from dppa_core.forms.places import decode_places, expected_bytes
 from dppa_core.merging.convert import convert_to_folder
+from dppa_core.merging.differences import packed as packed_differences
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
@@ -40,7 +42,6 @@ from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llam
 
 LEVELS = ((0.9, 0.8), (1.6, 1.0))
 MATH = MergeRecipe("zoo:base", (DomainModel("zoo:math", *LEVELS, 0.7),))
-NORM = "model.layers.0.input_layernorm.weight"
 UP = "model.layers.1.mlp.up_proj.weight"
 
 
@@ -59,30 +60,30 @@ def assert_same(recipe: MergeRecipe, reference: str) -> None:
         assert restored.raw(name).tobytes() == raw.tobytes(), name
 
 
-def test_mask_bits_by_hand() -> None:
-    bits = np.array([True, False, False, False, False, False, False, True, False, True])
-    np.testing.assert_array_equal(to_mask(bits), np.array([0b10000001, 0b10], np.uint8))
-    np.testing.assert_array_equal(from_mask(to_mask(bits), 10), bits)
-
-
 def test_a_pack_by_hand(tmp_path: Path) -> None:
-    """Of nine weights, the pack holds the two that differ, unchanged."""
+    """Of a matrix, the pack holds the two weights that differ: 1.5 is a step above 1.4921875."""
     shape = Shape(layers=1, hidden=32)
     base = random_llama(0, shape)
     name = "model.layers.0.self_attn.q_proj.weight"
-    arrays = dict(base.arrays) | {name: base.arrays[name].copy()}
-    arrays[name][0, 3], arrays[name][31, 31] = 1.5, -2.0
-    base.save(tmp_path / "base")
-    TinyLlama(shape, arrays).save(tmp_path / "tuned")
+    weights, changed = (dict(base.arrays) | {name: np.ones((32, 32), np.float32)} for _ in "ab")
+    weights[name][0, 3], changed[name][0, 3], changed[name][31, 31] = 1.4921875, 1.5, 0.5
+    TinyLlama(shape, weights).save(tmp_path / "base")
+    TinyLlama(shape, changed).save(tmp_path / "tuned")
     recipe = MergeRecipe(
         str(tmp_path / "base"), (DomainModel(str(tmp_path / "tuned")),), "task_arithmetic"
     )
-    pack_models(recipe, tmp_path / "packs")
+    (report,) = pack_models(recipe, tmp_path / "packs")
     file = open_file(tmp_path / "packs" / "tuned.safetensors")
-    assert sorted(file.tensors) == [f"mask/{name}", f"values/{name}"]
-    mask = file.raw(f"mask/{name}")
-    assert mask.size == 32 * 32 // 8 and (mask[0], mask[127], mask.sum()) == (8, 128, 136)
-    assert to_float32(file.raw(f"values/{name}"), "BF16").tolist() == [1.5, -2.0]
+    assert list(file.tensors) == [f"delta/{name}"]
+    raw = file.raw(f"delta/{name}").tobytes()
+    seed, cut, places, values, weight = struct.unpack_from("<QQIIf", raw)
+    assert (seed, cut, weight, len(raw)) == (0, 0, 0, 28 + places + values)
+    kept = decode_places(raw[28 : 28 + places], 1024, name)
+    assert np.flatnonzero(kept).tolist() == [3, 1023]
+    steps = decompress(raw[28 + places :], 4, name)
+    assert list(steps) == [0, 0, 2, 255], "a step up; 128 down, from 0x3F80 to 0x3F00"
+    assert (report.places, report.values, report.stored) == (places, values, 2)
+    assert report.header == report.nbytes - places - values
 
 
 @st.composite
@@ -142,22 +143,82 @@ def test_a_pack_of_the_whole_delta_restores_the_domain_model(
         np.testing.assert_array_equal(values, to_float32(math.raw(name), math.dtype(name)))
 
 
-@pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
-def test_a_pack_has_the_size_of_its_bits_and_values(tmp_path: Path, rate: float) -> None:
-    shape = Shape(layers=2, hidden=128, intermediate=352)
+SHAPE = Shape(layers=2, hidden=128, intermediate=352)
+
+
+def saved(folder: Path, shape: Shape, method: str, rate: float) -> MergeRecipe:
+    """A recipe of a random base and a fine-tune of it."""
     base = random_llama(0, shape)
-    base.save(tmp_path / "base")
-    tuned_llama(base, 1).save(tmp_path / "math")
-    recipe = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math"), (rate,)),))
+    base.save(folder / "base")
+    tuned_llama(base, 1).save(folder / "math")
+    return MergeRecipe(
+        str(folder / "base"), (DomainModel(str(folder / "math"), (rate,), (1.0,)),), method
+    )
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
+def test_a_pack_has_the_size_of_its_places_and_values(tmp_path: Path, rate: float) -> None:
+    recipe = saved(tmp_path, SHAPE, "magnitude", rate)
     (report,) = pack_models(recipe, tmp_path / "packs")
     merger = open_merger(recipe)
     modules = sum(module.numel for module in merger.plan.modules)
     others = report.numel - modules
     assert report.kept == pytest.approx((1 - rate) * modules + others, rel=1e-3)
     assert 0 < report.stored <= report.kept  # some round to what the base has
-    assert report.bound == -(-report.numel // 8) + 2 * report.stored
     assert report.nbytes == (tmp_path / "packs" / report.file).stat().st_size
-    assert report.nbytes < 1.05 * report.bound
+    assert report.nbytes == report.places + report.values + report.header
+    sizes = [(module.numel * (1 - rate), module.numel) for module in merger.plan.modules]
+    most = sum(expected_bytes(round(kept), numel) for kept, numel in sizes) + others / 8
+    assert report.places < 1.05 * most
+    assert report.values < 0.9 * 2 * report.stored
+
+
+@pytest.mark.parametrize("method", ["dare", "darex_q"])
+def test_drawn_places_are_not_stored(tmp_path: Path, method: str) -> None:
+    recipe = saved(tmp_path, SHAPE, method, 0.95)
+    recipe = replace(recipe, parameters={"other_tensors": "prune"})
+    (report,) = pack_models(recipe, tmp_path / "packs")
+    assert report.places == 0 < report.stored <= 0.06 * report.numel
+    assert report.values < 0.85 * 2 * report.stored
+    assert_same(recipe, f"{recipe.base}+{tmp_path / 'packs' / report.file}")
+
+
+def test_a_drawn_pack_holds_the_model_s_own_weights(tmp_path: Path) -> None:
+    """They are nearer to the base than the merged ones, which are 1 / (1 - rate) as far."""
+    sizes = {}
+    for base_dtype in ("BF16", "F32"):  # of another dtype than the pack's, no merge follows
+        folder = tmp_path / base_dtype
+        base = random_llama(0, SHAPE)
+        base.save(folder / "base", dtype=base_dtype)
+        tuned_llama(base, 1).save(folder / "math")
+        model = DomainModel(str(folder / "math"), (0.99,))
+        recipe = MergeRecipe(str(folder / "base"), (model,), "dare", dtype="bfloat16")
+        (report,) = pack_models(recipe, folder / "packs")
+        assert_same(recipe, f"{recipe.base}+{folder / 'packs'}")
+        sizes[base_dtype] = report.values
+    assert sizes["BF16"] < 0.9 * sizes["F32"]
+
+
+def test_weights_beside_the_drawn_ones_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A draw that is not the merge's costs bytes, and changes no weight."""
+    monkeypatch.setattr(packed_differences, "Draw", lambda *_: Draw(1, 1 << 62))
+    for method in ("dare", "magnitude"):
+        recipe = saved(tmp_path / method, SHAPE, method, 0.9)
+        (report,) = pack_models(recipe, tmp_path / method / "packs")
+        assert report.places > 0
+        assert_same(recipe, f"{recipe.base}+{tmp_path / method / 'packs'}")
+
+
+@pytest.mark.long
+def test_a_model_drawn_at_99_5_percent_takes_90_bits_for_1000_weights(tmp_path: Path) -> None:
+    """A model of 135 million weights then takes 1.5 MB."""
+    shape = Shape(layers=2, hidden=768, intermediate=2048, heads=8, vocab=8192)
+    recipe = saved(tmp_path, shape, "dare", 0.995)
+    (report,) = pack_models(recipe, tmp_path / "packs")
+    assert report.nbytes <= 1.5e6 / 134.5e6 * report.numel
+    assert_same(recipe, f"{recipe.base}+{tmp_path / 'packs' / report.file}")
 
 
 def test_packs_of_every_model_merge_to_what_the_recipe_merges(
@@ -198,7 +259,7 @@ def test_the_bytes_depend_on_weights_alone(tmp_path: Path) -> None:
         out = tmp_path / f"packs-{shards}-{workers}"
         pack_models(recipe, out, workers=workers, sync=False)
         text = (out / "math.safetensors").read_bytes()
-        hashes.add(text.replace(f"/{shards}/".encode(), b"/1/"))  # the references in its header
+        hashes.add(text.replace(f"{place}/".encode(), b"/"))  # the references in its header
     assert len(hashes) == 1
     assert_same(recipe, f"{tmp_path / '1' / 'base'}+{out / 'math.safetensors'}")
 
@@ -261,72 +322,6 @@ def test_models_of_one_name_get_packs_of_their_own(tmp_path: Path) -> None:
     assert [report.file for report in reports] == ["math.safetensors", "math-2.safetensors"]
 
 
-def edit(path: Path, change: Callable[[dict[str, Any], dict[str, str]], object]) -> None:
-    """Change the tensors or the header texts of a pack, with the official library."""
-    tensors, metadata = load_file(path), dict(open_file(path).metadata)
-    change(tensors, metadata)
-    save_file(tensors, path, metadata)
-
-
-DAMAGE: dict[str, tuple[Callable[[dict[str, Any], dict[str, str]], object], str]] = {
-    "a value less": (
-        lambda t, m: t.update({f"values/{UP}": t[f"values/{UP}"][:-1]}),
-        r"the mask of .*up_proj.weight marks \d+ weights, the file holds \d+",
-    ),
-    "a bit more": (
-        lambda t, m: t.update({f"mask/{UP}": t[f"mask/{UP}"] | np.uint8(1)}),
-        "marks",
-    ),
-    "no mask": (lambda t, m: t.pop(f"mask/{UP}"), f"(values|mask)/{UP} has no counterpart"),
-    "no values": (lambda t, m: t.pop(f"values/{UP}"), f"values/{UP} has no counterpart"),
-    "another tensor": (lambda t, m: t.update(more=t[f"mask/{UP}"]), "more has no counterpart"),
-    "a mask too long": (
-        lambda t, m: t.update({f"mask/{UP}": np.append(t[f"mask/{UP}"], np.uint8(0))}),
-        r"has 193 bytes, its shape \(48, 32\) in the base needs 192",
-    ),
-    "a tensor the base has not": (
-        lambda t, m: t.update(
-            {"mask/lm_head.weight": t[f"mask/{UP}"], "values/lm_head.weight": t[f"values/{UP}"]}
-        ),
-        "lm_head.weight, which is not a weight of base",
-    ),
-    "another shape": (
-        lambda t, m: t.update({f"mask/{UP}": t[f"mask/{UP}"][None]}), "must be lists"
-    ),
-    "another dtype": (lambda t, m: m.update(dtype="F32"), "must be lists of U8 and F32"),
-    "an unknown dtype": (lambda t, m: m.update(dtype="F4"), "lacks dtype 'F4'"),
-    "a newer version": (lambda t, m: m.update(version="3"), "of version '3'; readable is 2"),
-    "no base": (lambda t, m: m.pop("base_hash"), "lacks base_hash"),
-    "whole weights": (lambda t, m: m.update(format="pt"), "not a delta pack"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_pack_is_refused_in_one_line(zoo_env: Path, tmp_path: Path, kind: str) -> None:
-    recipe = replace(MATH, dtype="float16")  # numpy has no bfloat16
-    reference = packed(recipe, tmp_path / "packs")
-    change, message = DAMAGE[kind]
-    edit(tmp_path / "packs" / "math.safetensors", change)
-    with pytest.raises(DamagedCheckpoint, match=message):
-        open_checkpoint(reference)
-
-
-def test_a_mask_ends_with_its_tensor(tmp_path: Path) -> None:
-    base = random_llama(0, Shape(hidden=12, heads=2, kv_heads=1))
-    base.save(tmp_path / "base", dtype="F32")
-    tuned_llama(base, 1).save(tmp_path / "math", dtype="F32")
-    model = DomainModel(str(tmp_path / "math"))
-    recipe = MergeRecipe(str(tmp_path / "base"), (model,), dtype="float32")
-    reference = packed(recipe, tmp_path / "packs")
-
-    def beyond(tensors: dict[str, Any], metadata: dict[str, str]) -> None:
-        tensors[f"mask/{NORM}"][-1] ^= 0b10001  # one inside less, one beyond more
-
-    edit(tmp_path / "packs" / "math.safetensors", beyond)
-    with pytest.raises(DamagedCheckpoint, match="marks weights beyond its 12"):
-        open_checkpoint(reference)
-
-
 @pytest.mark.parametrize("text, error, message", [
     ("zoo:base+packs/none.safetensors", MissingCheckpoint, "no such file. `dppa pack` writes"),
     ("{packs}/math.safetensors", InvalidValue, "a file, not a model.* behind its base"),
@@ -365,7 +360,7 @@ def test_a_failure_leaves_nothing(
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(packing, "to_mask", full)
+    monkeypatch.setattr(packed_differences, "encode_block", full)
     with pytest.raises(InvalidValue, match="the disk is full"):
         pack_models(MATH, tmp_path / "packs")
     assert not list(tmp_path.iterdir())

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dppa_core.checkpoints.fingerprints import known_fingerprint
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
@@ -64,7 +66,7 @@ def _recipe(names: tuple[str, ...], method: str, parameters: str, settings: str,
 
 
 def recorded(text: str, folder: Path) -> dict[str, Any]:
-    """The hashes of one recipe: of itself, its YAML, its plans, its merge and its packs."""
+    """The hashes of one recipe: of itself, its YAML, plans and merge, and of base and packs."""
     recipe = parse_recipe(text)
     hashes: dict[str, Any] = {"recipe": recipe_hash(recipe), "yaml": _hash(dump_recipe(recipe))}
     if recipe.method in ("fisher", "regmean"):
@@ -75,11 +77,18 @@ def recorded(text: str, folder: Path) -> dict[str, Any]:
     hashes |= {"merge": report.sha256, "digest": report.digest}
     if METHODS_OF_PACKS & {recipe.method}:
         packs = pack_models(recipe, folder / "packs", sync=False)
-        hashes["packs"] = {pack.file: pack.sha256 for pack in packs}
+        hashes["packs"] = {
+            p.file: _restored(f"zoo:base+{folder / 'packs' / p.file}") for p in packs
+        }
     return hashes
 
 
 METHODS_OF_PACKS = {method.name for method in METHODS if method.combination is None}
+
+
+def _restored(reference: str) -> str:
+    """A hash of all tensors; that of a pack's file depends on the version of zstandard."""
+    return known_fingerprint(open_checkpoint(reference))
 
 
 def _hash(text: str) -> str:

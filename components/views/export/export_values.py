@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.adapters.packs import has_delta, mask_bytes
 from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.errors import DppaError, NoCounterpart
 from dppa_core.merging.cards.card import card_plots, model_card
 from dppa_core.merging.cards.record import MergeRecord, planned_record
-from dppa_core.merging.inputs import MergeInputs, open_inputs
-from dppa_core.merging.plan import MergePlan, plan_merge
-from dppa_core.merging.to_pack import check_packable
+from dppa_core.merging.inputs import open_inputs
+from dppa_core.merging.plan import plan_merge
+from dppa_core.merging.to_pack import check_packable, most_pack_bytes
 from dppa_core.preflight_checks.estimate import DISK_RATE, START, Sizes, estimate, in_time
 from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.progress import Stop
@@ -73,28 +72,14 @@ def read_facts(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -
         shapes={name: tensor.shape for name, tensor in plan.tensors.items()},
         weights=sum(tensor.nbytes for tensor in plan.tensors.values()),
         beside=sum(map(len, companions.files.values())) + plots + 250 * len(plan.tensors) + 4000,
-        packed=_packed(inputs, plan, record),
+        packed=most_pack_bytes(plan, inputs.base),
     )
-
-
-def _packed(inputs: MergeInputs, plan: MergePlan, record: MergeRecord) -> int:
-    """Bytes of one bit for every weight, and of the kept weights, over all models."""
-    tensors = [tensor for name, tensor in plan.tensors.items() if has_delta(inputs.base, name)]
-    total = sum(tensor.numel for tensor in tensors)
-    pruned = sum(module.numel for module in plan.modules)
-    width = tensors[0].itemsize if tensors else 0
-    nbytes = 0
-    for index, model in enumerate(plan.recipe.models):
-        density = record.density(index)
-        kept = round(pruned * (1 - model.levels[-1] if density is None else density))
-        nbytes += mask_bytes(total) + (kept + total - pruned) * width + 60 * len(tensors)
-    return nbytes
 
 
 def seconds_of(facts: ExportFacts, kind: str) -> float:
     """Approximate seconds to make a kind of file, with its models in memory."""
     merge_seconds = estimate(facts.sizes).merge_seconds - START
-    if kind == "packs":  # every merge of one model is computed twice
+    if kind == "packs":  # one merge a model; to code what differs takes as long again
         return 2 * len(facts.recipe.models) * merge_seconds
     return merge_seconds + 2 * bytes_of(facts, kind) / DISK_RATE
 

@@ -78,11 +78,14 @@ def _write_packs(
             report.file,
             f"{report.nbytes / 1e6:.2f} MB",
             f"{report.stored / max(report.numel, 1):.2%}",
-            f"{report.nbytes / max(report.bound, 1):.3f}",
+            f"{report.places / 1e6:.2f} MB",
+            f"{report.values / 1e6:.2f} MB",
         ]
         for report in reports
     ]
-    table = text_table(["pack", "size", "weights in it", "size ÷ bound"], rows)
+    table = text_table(
+        ["pack", "size", "weights in it", "of these places", "of these values"], rows
+    )
     return {"packs": packs}, f"{table}\nas a model: {references[0]}"
 
 

@@ -149,7 +149,7 @@ class _Places:
         self._kernels = merger.loader().kernels
         self.names = tuple(places)
 
-    def keep(self, name: str, kept: tuple[int, ...]) -> None:
+    def keep(self, name: str, kept: tuple[int, ...], stack: object = None) -> None:
         return None
 
     def room(self, name: str, start: int, stop: int) -> Raw | None:

@@ -1,0 +1,1 @@
+"""What differs from the base in a merge, taken while it is made."""
