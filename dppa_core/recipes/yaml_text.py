@@ -79,12 +79,7 @@ def parse_recipe(text: str) -> MergeRecipe:
     Raises:
         InvalidRecipe: not YAML, an unknown or missing key, or a value out of range.
     """
-    keys = set(_TOP_KEYS.findall(text)) if isinstance(text, str) else set()
-    if "merge_method" in keys and "dppa" not in keys:
-        raise InvalidRecipe(
-            "This is a mergekit configuration. `dppa import FILE --out recipe.yaml` makes a recipe "
-            "of it; of several in one file, `dppa import FILE --out FOLDER` one for each."
-        )
+    _refuse_mergekit(text)
     data = read_mapping(text)
     check_keys(data, _KEYS, "recipe")
     if type(data.get("dppa")) is not int or data["dppa"] != FORMAT:  # true equals 1
@@ -127,6 +122,15 @@ def parse_recipe(text: str) -> MergeRecipe:
         heads=_text(data, "heads", "match"),
         arithmetic=_text(data, "arithmetic", "float32"),
     )
+
+
+def _refuse_mergekit(text: str) -> None:
+    keys = set(_TOP_KEYS.findall(text)) if isinstance(text, str) else set()
+    if "merge_method" in keys and "dppa" not in keys:
+        raise InvalidRecipe(
+            "This is a mergekit configuration. `dppa import FILE --out recipe.yaml` makes a recipe "
+            "of it; of several in one file, `dppa import FILE --out FOLDER` one for each."
+        )
 
 
 def _text(data: Mapping[Any, Any], key: str, default: str) -> str:

@@ -204,3 +204,10 @@ def test_advice_travels_as_json() -> None:
     value = json.loads(json.dumps(asdict(advise(facts))))
     assert value["models"][0]["size"] == "large" and value["signs"][0]["found"] == "no"
     assert isinstance(advise(facts), Advice)
+
+
+def test_a_stack_of_layers_is_taken_as_it_is() -> None:
+    facts = [DomainModelFacts(name, HUGE) for name in ("stack:zoo:math[0:4]", "zoo:math")]
+    stack, model = advise(facts).models
+    assert stack.advice.startswith("a stack of layers is taken as it is (passthrough)")
+    assert stack.advice.endswith(f"of the same layers, {model.advice}")

@@ -5,7 +5,7 @@ import { paint, part, server } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
 import { saveable } from "../session/save_plots.js";
 import * as tables from "../session/tables.js";
-import { rowHeight, TOP, BOTTOM, heatmapPlot } from "./heatmap.js";
+import { rowHeight, rowLabel, layerWords, TOP, BOTTOM, SOURCE, heatmapPlot } from "./heatmap.js";
 
 const UNIT = "nats per token";
 /** @param {number} x */
@@ -13,17 +13,22 @@ const signed = (x) => `${x > 0 ? "+" : x < 0 ? "−" : ""}${three(Math.abs(x))}`
 const SMALLEST = 0.001; // smaller changes may be rounding: they get no full colour or bar
 /** @param {any} effects */
 const reach = (effects) => Math.max(...effects.map((/** @type {any} */ { change }) => Math.abs(change)), SMALLEST);
-/** @param {any} options */
-const nameOf = ({ layer, kind }) =>
-  (layer === null ? "outside" : kind === null ? `layer ${layer}` : `layer ${layer}, ${kind}`);
+/** @param {any} effects */
+const sourced = (effects) => ({ sources: tables.sourcesOf(effects.map((/** @type {any} */ { layer }) => layer)) });
+/** @param {any} options @param {any} effects */
+const nameOf = ({ layer, kind }, effects) => {
+  if (layer === null) return "outside";
+  return `layer ${layerWords(sourced(effects), layer)}${kind === null ? "" : `, ${kind}`}`;
+};
 
 // --- words --------------------------------------------------------------------------------
 /** @param {any} options */
 function title({ effects, by }) {
   const most = effects.reduce((/** @type {any} */ a, /** @type {any} */ b) => (b.change > a.change ? b : a));
   if (most.change < SMALLEST) return `No ${by} matters for this answer by itself`;
-  const who = most.layer === null ? "What lies outside the layers" : most.kind === null ? `Layer ${most.layer}`
-    : `The ${most.kind} module of layer ${most.layer}`;
+  const layer = layerWords(sourced(effects), most.layer);
+  const who = most.layer === null ? "What lies outside the layers" : most.kind === null ? `Layer ${layer}`
+    : `The ${most.kind} module of layer ${layer}`;
   return `${who} matters most: ${signed(most.change)}\u202f${UNIT}`;
 }
 /** @type {Record<string, any>} */
@@ -39,10 +44,11 @@ const HOW = {
 const IDLE = "Not measured yet. Each layer's change is taken out of the merge in turn, and the answer is read again.";
 
 // --- bars -----------------------------------------------------------------------------------
-const LEFT = 54, RIGHT = 64;
+const NUMBER = 54, RIGHT = 64;
 /** @param {any} root @param {any} options @param {number} width */
 function bars(root, { effects }, width) {
   const row = rowHeight(effects.length), bottom = TOP + row * effects.length;
+  const table = sourced(effects), LEFT = NUMBER + (table.sources.length ? SOURCE : 0);
   const most = reach(effects), some = effects.some((/** @type {any} */ { change }) => change < 0);
   const low = some ? -most : 0;
   const x = (/** @type {any} */ value) => LEFT + ((value - low) / (most - low)) * (width - LEFT - RIGHT);
@@ -60,7 +66,7 @@ function bars(root, { effects }, width) {
     const ends = change < 0 ? { x: px(x(0) + 5), class: "tick" } : { x: px(x(change) + 5), class: "tick" };
     if (row >= 14 || i % 2 === 0)
       svg("text", { x: LEFT - 8, y: y + row / 2 + 4, class: "tick end" }, root,
-        layer === null ? "outside" : String(layer));
+        layer === null ? "outside" : rowLabel(table, layer));
     svg("rect", {
       class: "bar", "data-layer": layer ?? "outside", "data-value": +change.toPrecision(6), x: px(from), y: y + 3,
       width: px(Math.abs(x(change) - x(0))), height: row - 6, fill: signs.colour(change < 0 ? 0.15 : 0.85),
@@ -83,7 +89,7 @@ function viewOf(result) {
     return +text ? `${x < 0 ? "−" : "+"}${text}` : "0";
   };
   return {
-    table: { layers, kinds }, key: `${layers}/${kinds}`,
+    table: { layers, kinds, ...sourced(result.effects) }, key: `${layers}/${kinds}`,
     cells: result.effects.map((/** @type {any} */ { layer, kind, change }) =>
       ({ layer, kind, l: layers.indexOf(layer), value: change, kept: null })),
     scale: { low: -most, high: most, text: cell, cell, unit: power ? `${UNIT}, times 10${superscript(power)}` : UNIT },
@@ -114,7 +120,8 @@ part("attribution", ({ host, get, watch }) => {
     const effect = pointed === null || !result ? null : result.effects[pointed];
     tip.hidden = !effect;
     if (!effect) return;
-    const text = `${nameOf(effect)}: ${signed(effect.change)}\u202f${UNIT}, to a loss of ${three(effect.loss)}`;
+    const name = nameOf(effect, result.effects);
+    const text = `${name}: ${signed(effect.change)}\u202f${UNIT}, to a loss of ${three(effect.loss)}`;
     say(tip, text);
     const { x, y, width, height } = map.boxOf(pointed);
     const left = Math.min(Math.max(x + width / 2 - 130, 0), Math.max(mapRoot.clientWidth - 260, 0));
@@ -176,7 +183,7 @@ function twinTable(host) {
     const body = html("tbody", {}, table);
     for (const effect of effects) {
       const row = html("tr", {}, body);
-      html("th", { scope: "row" }, row, nameOf(effect));
+      html("th", { scope: "row" }, row, nameOf(effect, effects));
       html("td", {}, row, three(effect.loss));
       html("td", {}, row, signed(effect.change) || "0");
     }

@@ -6,7 +6,7 @@ import { paint, part } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
 import { saveable } from "../session/save_plots.js";
 import * as tables from "../session/tables.js";
-import { heatmapPlot } from "./heatmap.js";
+import { heatmapPlot, layerWords } from "./heatmap.js";
 import * as words from "./plot_sentences.js";
 
 // --- the choice of two models -----------------------------------------------------------------------
@@ -87,6 +87,12 @@ const names = (result) => result.sides.map((/** @type {any} */ { label }) => lab
 const titled = ({ title }, result) => title.replace(" X ", ` ${names(result)[0]} `)
   .replace(" Y ", ` ${names(result)[1]} `);
 
+/** @param {any} result */
+const sourced = (result) => {
+  const layers = result.cells.map((/** @type {MatrixCell} */ { layer }) => layer);
+  return { sources: tables.sourcesOf(layers) };
+};
+
 /** @param {any} result @param {any} measure */
 function sentence(result, measure) {
   const cells = result.cells.filter((/** @type {MatrixCell} */ cell) => cell[measure.name] !== null);
@@ -94,7 +100,7 @@ function sentence(result, measure) {
   const all = result.modules[measure.name];
   const best = cells.reduce((/** @type {any} */ a, /** @type {any} */ b) =>
     (b[measure.name] > a[measure.name] ? b : a));
-  const place = `layer ${best.layer}, ${best.kind} (${measure.text(best[measure.name])})`;
+  const place = `layer ${layerWords(sourced(result), best.layer)}, ${best.kind} (${measure.text(best[measure.name])})`;
   if (result.modules.changed === 0) return `No matrix of ${x} and ${y} differs`;
   if (measure.name === "over_base")
     return `${first(x)} and ${y} differ by ${measure.text(all)} of the base, most in ${place}`;
@@ -142,7 +148,7 @@ part("compare", ({ host, get, watch }) => {
     const cell = pointed === null ? null : cells[pointed];
     tip.hidden = !cell;
     if (!cell) return;
-    const text = [`layer ${cell.layer}, ${cell.kind}`,
+    const text = [`layer ${layerWords(sourced(result), cell.layer)}, ${cell.kind}`,
       ...MEASURES.filter((quantity) => cell[quantity.name] !== null)
       .map((quantity) => `${titled(quantity, result)} ${quantity.text(cell[quantity.name])}`)].join(" · ");
     say(tip, text);
@@ -166,7 +172,7 @@ part("compare", ({ host, get, watch }) => {
     map = maps.find(({ colours }) => colours === measure.map) ?? maps[0];
     for (const heatmap of maps) heatmap.root.style.display = heatmap === map ? "" : "none";
     map.draw({
-      table: { layers, kinds }, key: `${result.id}/${measure.name}`,
+      table: { layers, kinds, ...sourced(result) }, key: `${result.id}/${measure.name}`,
       cells: cells.map((/** @type {MatrixCell} */ cell) =>
         ({ layer: cell.layer, kind: cell.kind, l: layers.indexOf(cell.layer), value: cell[measure.name], kept: null })),
       scale: { low: measure.low, high, text: measure.text, cell: measure.text, unit: measure.unit },

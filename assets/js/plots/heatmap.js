@@ -2,7 +2,8 @@
 // beside it, whose rows align with its own.
 import { amounts, html, svg, put, say, px, percent, niceTop } from "../base/shapes.js";
 
-const LEFT = 34, SOURCE = 70;
+const LEFT = 34;
+export const SOURCE = 70; // room for the name of a layer's source
 export const TOP = 40, BOTTOM = 46;
 const GROUPS = Object.fromEntries([
   ...["q", "k", "v", "qkv", "o"].map((kind) => [kind, "attention"]),
@@ -18,13 +19,13 @@ const isTall = (row) => row >= 20;
 export const isNumbered = (layers) => isTall(rowHeight(layers));
 
 // A layer's number; in a stack with its source.
-/** @param {RateTable} table @param {number} layer */
+/** @param {{sources?: [string, number][]}} table @param {number} layer */
 export const layerWords = (table, layer) => {
   const [model, there] = table.sources?.[layer] ?? [];
   return model === undefined ? String(layer) : `${layer} (layer ${there} of ${model})`;
 };
-/** @param {RateTable} table @param {number} layer */
-const rowLabel = (table, layer) => {
+/** @param {{sources?: [string, number][]}} table @param {number} layer */
+export const rowLabel = (table, layer) => {
   const [model, there] = table.sources?.[layer] ?? [];
   return model === undefined ? String(layer) : `${shortened(model)} ${there} → ${layer}`;
 };

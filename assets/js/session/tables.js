@@ -81,6 +81,12 @@ export const takeTables = (value) => {
   }
   redraw();
 };
+// The source of each layer of the drawn model, if it is a stack of these layers; null stands for what is outside.
+/** @param {(number | null)[]} layers */
+export const sourcesOf = (layers) => {
+  const sources = server.tables[controls.state.focus]?.sources ?? [];
+  return sources.length === new Set(layers.filter((layer) => layer !== null)).size ? sources : [];
+};
 /** @param {any} value */
 export const takeExact = (value) => {
   if (!value) return;

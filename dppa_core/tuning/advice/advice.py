@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dppa_core.charts.tables import factors_text, percent
+from dppa_core.checkpoints.sources.references import is_stack
 from dppa_core.errors import many
 from dppa_core.tuning.advice.facts import (
     PROBE_KEEPS,
@@ -168,6 +169,10 @@ _ADVICE = {
 _BETWEEN = (
     "between small and large, draws of DARE lie on both sides: add them whole (task arithmetic)"
 )
+_STACK = (
+    "a stack of layers is taken as it is (passthrough), or mixed with another one (slerp); only if "
+    "the base is a stack of the same layers, "
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +231,7 @@ def _judged(facts: DomainModelFacts) -> ModelAdvice:
         )
     by = "probe" if by_probe else "profile"
     advice = _BETWEEN if by_probe is ModelDeltaSize.UNCLEAR else _ADVICE[size]
+    advice = _STACK + advice if is_stack(facts.model) else advice
     return ModelAdvice(facts.model, size, by, by_profile, advice, why)
 
 
