@@ -1,6 +1,7 @@
 """Files of delta packs: those of version 2 stay readable, damaged ones are refused."""
 
 import struct
+import zlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -107,7 +108,7 @@ def test_a_reader_written_from_the_page_alone_reads_packs(
         assert merged == merger.tensor(name)[2].tolist(), name
         if method == "dare":
             seed = slow.seed_of(name, str(tmp_path / "math"), 3)
-            assert struct.unpack_from("<QQ", raw) == (seed, round((1 - rate) * 2**64))
+            assert struct.unpack_from("<QQ", raw, 4) == (seed, round((1 - rate) * 2**64))
     assert len(file.tensors) > 5
 
 
@@ -132,9 +133,10 @@ def edit(path: Path, change: Callable[[dict[str, Any], dict[str, str]], object])
 
 def with_values(raw: np.ndarray, values: bytes) -> np.ndarray:
     """An entry of one block with other values."""
-    places = struct.unpack_from("<I", raw.tobytes(), 16)[0]
-    head = raw[:20].tobytes() + struct.pack("<I", len(values)) + raw[24:28].tobytes()
-    return np.frombuffer(head + raw[28 : 28 + places].tobytes() + values, np.uint8)
+    draw, places, weight = raw[4:20].tobytes(), raw[20:24].tobytes(), raw[28:32].tobytes()
+    head = draw + places + struct.pack("<I", len(values)) + weight
+    kept = raw[32 : 32 + struct.unpack("<I", places)[0]].tobytes()
+    return np.frombuffer(struct.pack("<I", zlib.crc32(head)) + head + kept + values, np.uint8)
 
 
 def flipped(raw: np.ndarray, at: int) -> np.ndarray:
@@ -152,9 +154,12 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any], dict[str, str]], object], str]
     "a byte more": (
         lambda t, m: t.update({DELTA: np.append(t[DELTA], np.uint8(0))}), "its blocks need"
     ),
-    "half a head": (lambda t, m: t.update({DELTA: t[DELTA][:20]}), "has 20 bytes, its blocks need"),
-    "nothing": (lambda t, m: t.update({DELTA: t[DELTA][:0]}), "has 0 bytes, its blocks need 28"),
-    "another size": (lambda t, m: t.update({DELTA: flipped(t[DELTA], 17)}), "its blocks need"),
+    "half a head": (lambda t, m: t.update({DELTA: t[DELTA][:20]}), "does not begin with the sizes"),
+    "nothing": (lambda t, m: t.update({DELTA: t[DELTA][:0]}), "does not begin with the sizes"),
+    "another size": (lambda t, m: t.update({DELTA: flipped(t[DELTA], 20)}), "begin with the sizes"),
+    "another draw": (
+        lambda t, m: t.update({DELTA: flipped(t[DELTA], 5)}), "sizes of the blocks of 1536 weights"
+    ),
     "another place": (lambda t, m: t.update({DELTA: flipped(t[DELTA], 50)}), "up_proj.weight: "),
     "another value": (lambda t, m: t.update({DELTA: flipped(t[DELTA], -9)}), "up_proj.weight: "),
     "a value less": (
@@ -194,6 +199,19 @@ def test_a_damaged_pack_is_refused_in_one_line(zoo_env: Path, tmp_path: Path, ki
     edit(tmp_path / "packs" / "math.safetensors", change)
     with pytest.raises(DamagedCheckpoint, match=f"math.safetensors: .*{message}"):
         read(reference)
+
+
+def test_no_byte_of_an_entry_changes_unnoticed(zoo_env: Path, tmp_path: Path) -> None:
+    reference, path = packed(MATH, tmp_path / "packs"), tmp_path / "packs" / "math.safetensors"
+    whole = path.read_bytes()
+    expected = open_checkpoint(reference).raw(UP).tobytes()
+    info = open_file(path).tensors[DELTA]
+    for at in range(info.start, info.start + info.size, 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+        try:  # a bit of a frame's header may be without meaning
+            assert open_checkpoint(reference).raw(UP).tobytes() == expected, at - info.start
+        except DamagedCheckpoint:
+            continue
 
 
 OLD_DAMAGE: dict[str, tuple[Callable[[dict[str, Any], dict[str, str]], object], str]] = {

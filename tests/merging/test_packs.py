@@ -2,6 +2,7 @@
 
 import json
 import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,11 +77,12 @@ def test_a_pack_by_hand(tmp_path: Path) -> None:
     file = open_file(tmp_path / "packs" / "tuned.safetensors")
     assert list(file.tensors) == [f"delta/{name}"]
     raw = file.raw(f"delta/{name}").tobytes()
-    seed, cut, places, values, weight = struct.unpack_from("<QQIIf", raw)
-    assert (seed, cut, weight, len(raw)) == (0, 0, 0, 28 + places + values)
-    kept = decode_places(raw[28 : 28 + places], 1024, name)
+    checksum, seed, cut, places, values, weight = struct.unpack_from("<IQQIIf", raw)
+    assert (seed, cut, weight, len(raw)) == (0, 0, 0, 32 + places + values)
+    assert checksum == zlib.crc32(raw[4:32])
+    kept = decode_places(raw[32 : 32 + places], 1024, name)
     assert np.flatnonzero(kept).tolist() == [3, 1023]
-    steps = decompress(raw[28 + places :], 4, name)
+    steps = decompress(raw[32 + places :], 4, name)
     assert list(steps) == [0, 0, 2, 255], "a step up; 128 down, from 0x3F80 to 0x3F00"
     assert (report.places, report.values, report.stored) == (places, values, 2)
     assert report.header == report.nbytes - places - values

@@ -78,11 +78,12 @@ def narrow(value: np.float32) -> int:
 
 def read_tensor(entry: bytes, base: list[int]) -> list[int]:
     """The bits of a bfloat16 tensor from its entry and the bits of the base's."""
-    (seed, cut), merged = struct.unpack_from("<QQ", entry), list(base)
-    blocks = -(-len(base) // BLOCK)
-    at = 16 + 12 * blocks
+    checksum, seed, cut = struct.unpack_from("<IQQ", entry)
+    blocks, merged = -(-len(base) // BLOCK), list(base)
+    at = 20 + 12 * blocks
+    assert checksum == zlib.crc32(entry[4:at])
     for block in range(blocks):
-        nplaces, nvalues, weight = struct.unpack_from("<IIf", entry, 16 + 12 * block)
+        nplaces, nvalues, weight = struct.unpack_from("<IIf", entry, 20 + 12 * block)
         places, values = entry[at : at + nplaces], entry[at + nplaces : at + nplaces + nvalues]
         at += nplaces + nvalues
         if not values:

@@ -7,11 +7,12 @@ then the sizes of all blocks, then the blocks. docs/pack-format.md describes it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.safetensors_reader import SafetensorsFile
@@ -25,7 +26,7 @@ PREFIX = "delta/"
 """Of a tensor's name."""
 BLOCK = 1 << 20
 """Elements of a block; the last one of a tensor may have fewer."""
-_DRAW, _SIZES = struct.Struct("<QQ"), struct.Struct("<IIf")
+_CHECKSUM, _DRAW, _SIZES = struct.Struct("<I"), struct.Struct("<QQ"), struct.Struct("<IIf")
 
 Raw = Shaped[ndarray, " n"]
 """Weights as they are stored."""
@@ -98,8 +99,9 @@ def encode_block(
 
 
 def entry_head(draw: Draw, sizes: Sequence[BlockSize]) -> bytes:
-    """The bytes of an entry before its blocks."""
-    return _DRAW.pack(*draw) + b"".join(_SIZES.pack(*size) for size in sizes)
+    """The bytes of an entry before its blocks: a checksum of the rest of them, draw, sizes."""
+    head = _DRAW.pack(*draw) + b"".join(_SIZES.pack(*size) for size in sizes)
+    return _CHECKSUM.pack(zlib.crc32(head)) + head
 
 
 class BlockEntries:
@@ -121,20 +123,20 @@ class BlockEntries:
 
     def check(self, name: str, shape: tuple[int, ...], numel: int) -> None:
         """Check that an entry has the size of its blocks, for a tensor of the base."""
-        raw = self._file.raw(PREFIX + name)
-        first = _head_bytes(numel)
-        needed = first + sum(size.places + size.values for size in self._sizes(raw, numel))
-        if raw.size != needed:
+        size = self._file.tensors[PREFIX + name].size
+        _, sizes, needed = self._head(name, numel)
+        needed += sum(block.places + block.values for block in sizes)
+        if size != needed:
             raise DamagedCheckpoint(
-                f"{self._file.path}: {name} of shape {shape} has {many(raw.size, 'byte')}, its "
-                f"blocks need {needed}. {DAMAGE}"
+                f"{self._file.path}: {name} of shape {shape} has {many(size, 'byte')}, its blocks "
+                f"need {needed}. {DAMAGE}"
             )
 
     def put(self, name: str, out: Raw) -> None:
         """Write the weights that differ over those of the base, in the pack's dtype."""
         raw, subject = self._file.raw(PREFIX + name), f"{self._file.path}: {name}"
-        draw, at = Draw(*_DRAW.unpack(raw[: _DRAW.size].tobytes())), _head_bytes(out.size)
-        for index, size in enumerate(self._sizes(raw, out.size)):
+        draw, sizes, at = self._head(name, out.size)
+        for index, size in enumerate(sizes):
             start, end = index * BLOCK, min((index + 1) * BLOCK, out.size)
             code = raw[at : at + size.places + size.values].tobytes()
             places, values = code[: size.places], code[size.places :]
@@ -148,15 +150,18 @@ class BlockEntries:
             new = decode_values(values, old, subject)
             block[kept] = _added(old, new, size.weight, self._dtype) if size.weight else new
 
-    def _sizes(self, raw: UInt8[ndarray, " bytes"], numel: int) -> Iterator[BlockSize]:
-        """The sizes of all blocks that an entry states; fewer if it is cut."""
-        table = raw[_DRAW.size : _head_bytes(numel)].tobytes()
-        table = table[: len(table) // _SIZES.size * _SIZES.size]
-        return (BlockSize(*size) for size in _SIZES.iter_unpack(table))
-
-
-def _head_bytes(numel: int) -> int:
-    return _DRAW.size + _SIZES.size * -(-numel // BLOCK)
+    def _head(self, name: str, numel: int) -> tuple[Draw, list[BlockSize], int]:
+        """The draw of a tensor's places, the sizes of its blocks, and where these begin."""
+        raw, first = self._file.raw(PREFIX + name), _CHECKSUM.size + _DRAW.size
+        end = first + _SIZES.size * -(-numel // BLOCK)
+        text = raw[:end].tobytes()
+        if len(text) < end or _CHECKSUM.unpack_from(text)[0] != zlib.crc32(text[_CHECKSUM.size :]):
+            raise DamagedCheckpoint(
+                f"{self._file.path}: {name} does not begin with the sizes of the blocks of "
+                f"{many(numel, 'weight')}. {DAMAGE}"
+            )
+        draw = Draw(*_DRAW.unpack_from(text, _CHECKSUM.size))
+        return draw, [BlockSize(*size) for size in _SIZES.iter_unpack(text[first:])], end
 
 
 def _added(base: Raw, tuned: Raw, weight: float, dtype: str) -> Raw:
