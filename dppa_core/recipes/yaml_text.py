@@ -79,17 +79,7 @@ def parse_recipe(text: str) -> MergeRecipe:
     Raises:
         InvalidRecipe: not YAML, an unknown or missing key, or a value out of range.
     """
-    _refuse_mergekit(text)
-    data = read_mapping(text)
-    check_keys(data, _KEYS, "recipe")
-    if type(data.get("dppa")) is not int or data["dppa"] != FORMAT:  # true equals 1
-        raise InvalidRecipe(
-            f"dppa must be {FORMAT}, the version of the format, got {shown(data.get('dppa'))}. "
-            "A recipe of another version, or another kind of file, is the usual cause."
-        )
-    for key in ("base", "models"):
-        if key not in data:
-            raise InvalidRecipe(f"recipe: the key {key!r} is missing.")
+    data = _checked_mapping(text)
     if not isinstance(data["models"], list):
         raise InvalidRecipe(f"models must be a list, got {shown(data['models'])}.")
     parameters = data.get("parameters", {})
@@ -124,13 +114,25 @@ def parse_recipe(text: str) -> MergeRecipe:
     )
 
 
-def _refuse_mergekit(text: str) -> None:
+def _checked_mapping(text: str) -> Mapping[Any, Any]:
+    """The keys of a recipe of ours: known ones, of this version, with a base and models."""
     keys = set(_TOP_KEYS.findall(text)) if isinstance(text, str) else set()
     if "merge_method" in keys and "dppa" not in keys:
         raise InvalidRecipe(
             "This is a mergekit configuration. `dppa import FILE --out recipe.yaml` makes a recipe "
             "of it; of several in one file, `dppa import FILE --out FOLDER` one for each."
         )
+    data = read_mapping(text)
+    check_keys(data, _KEYS, "recipe")
+    if type(data.get("dppa")) is not int or data["dppa"] != FORMAT:  # true equals 1
+        raise InvalidRecipe(
+            f"dppa must be {FORMAT}, the version of the format, got {shown(data.get('dppa'))}. "
+            "A recipe of another version, or another kind of file, is the usual cause."
+        )
+    for key in ("base", "models"):
+        if key not in data:
+            raise InvalidRecipe(f"recipe: the key {key!r} is missing.")
+    return data
 
 
 def _text(data: Mapping[Any, Any], key: str, default: str) -> str:
