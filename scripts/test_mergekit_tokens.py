@@ -41,7 +41,11 @@ from tests.reference.mergekit_cases import run_mergekit  # noqa: E402
 
 PYTHON = ROOT / "out" / "mergekit-venv" / "bin" / "python"
 WORDS = ("<unk>", "a", "b", "c")
-TABLES = {"moved": ("<unk>", "b", "a", "c"), "other": ("<unk>", "a", "<w>", "dd", "e")}
+TABLES = {
+    "moved": ("<unk>", "b", "a", "c"),
+    "other": ("<unk>", "a", "<w>", "dd", "e"),
+    "named": ("<unk>", "a", "b"),
+}
 """Words of models that have other ones, or another order."""
 ADDED = {
     "base": ("<x>",),
@@ -49,11 +53,14 @@ ADDED = {
     "two": ("<x>", "<y>", "<z>"),
     "one": ("<x>", "<w>"),
     "other": ("<x>",),
+    "named": ("<x>", "c"),
+    "short": ("<x>", "<p>", "<q>"),
 }
 """Model -> tokens behind its words."""
 TEMPLATES = {"base": "B{{ messages[0]['content'] }}", "moved": "\nM {{ messages[0]['content'] }}"}
+TEMPLATES["short"] = TEMPLATES["base"]
 TEMPLATES["two"] = TEMPLATES["moved"] + "\n"
-TEXTS = ("a b c dd e", "a<x>b <y><z> c", "<w> a <w>b ", " <new>a<new> dde <|im_end|>")
+TEXTS = ("a b c dd ab e", "a<x>b <y><z> c", "<w> a <w>b ", " <new>a<new> dde <|im_end|>")
 CONVERSATION = [
     {"role": role, "content": text}
     for role, text in (("system", "s "), ("user", "hi"), ("assistant", " yo"), ("user", "so"))
@@ -107,6 +114,19 @@ def cases() -> dict[str, str]:
     texts["union with another table"] = (
         delta.replace("model: moved", "model: other") + "tokenizer_source: union\n"
     )
+    texts["union with a word that a model has added"] = (
+        delta.replace("model: moved", "model: named") + "tokenizer_source: union\n"
+    )
+    for source in ("base", "union"):
+        texts[f"stack, {source}"] = (
+            "slices: [{sources: [{model: base, layer_range: [0, 1]}]}, {sources: [{model: base, "
+            "layer_range: [0, 1]}]}]\nbase_model: base\nmerge_method: passthrough\ndtype: float32\n"
+            f"tokenizer: {{source: {source}, tokens: {{c: {{source: {{kind: zero}}, force: true}}}}"
+            "}\n"
+        )
+        texts[f"base with tokens beyond its rows, {source}"] = (
+            delta.replace("model: base", "model: short") + f"tokenizer_source: {source}\n"
+        )
     texts["slerp, union"] = (
         "merge_method: slerp\nbase_model: base\nmodels: [{model: two}]\nparameters: {t: 0.3}\n"
         "dtype: float32\ntokenizer: {source: union, pad_to_multiple_of: 8}\n"
@@ -148,7 +168,7 @@ def save_models(root: Path) -> None:
     for seed, (name, added) in enumerate(ADDED.items()):
         words = TABLES.get(name, WORDS)
         size = {key: getattr(SMALL, key) for key in SMALL.__dataclass_fields__}
-        count = len(words) + len(added) + (3 if name == "base" else 0)
+        count = len(words) + len(added) + {"base": 3, "short": -3}.get(name, 0)
         draws = np.random.default_rng(seed)
         rows = {
             tensor: draws.normal(size=(count, SMALL.hidden)).astype(np.float32)
@@ -156,8 +176,19 @@ def save_models(root: Path) -> None:
         }
         model = with_rows(random_llama(seed, Shape(**{**size, "tied": False})), rows)
         save_words(model, root / name, words, added)
+        if name == "short":
+            as_pairs(root / name / "tokenizer.json")
         if name in TEMPLATES:
             (root / name / "chat_template.jinja").write_text(TEMPLATES[name])
+
+
+def as_pairs(path: Path) -> None:
+    """Make a tokenizer of words one of pairs (BPE); only from such mergekit removes tokens."""
+    tokenizer = read(path)
+    model = tokenizer["model"]
+    vocab = {token: row for row, token in enumerate(("<unk>", "a", "b", "ab"))}
+    tokenizer["model"] = {**model, "type": "BPE", "vocab": vocab, "merges": [["a", "b"]]}
+    path.write_text(json.dumps(tokenizer))
 
 
 def differences(ours: Path, theirs: Path, *, numbers: bool) -> list[str]:

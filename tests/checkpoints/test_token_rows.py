@@ -121,6 +121,31 @@ def test_rows_behind_the_tokens_are_their_mean(models: tuple[str, str, str]) -> 
     ] == 8  # fmt: skip
 
 
+@pytest.mark.parametrize("pairs", [["a b", "b c"], [["a", "b"], ["b", "c"]]])
+def test_tokens_of_the_base_without_a_row_are_taken_out(tmp_path: Path, pairs: object) -> None:
+    base, math = (model(tmp_path / name, "abcd", 1, 2, 3) for name in ("base", "math"))
+    path = Path(base) / "tokenizer.json"
+    value = json.loads(path.read_text())
+    vocab = {"a": 0, "b": 1, "ab": 2, "bc": 3}
+    value["model"] = {"type": "BPE", "vocab": vocab, "merges": pairs, "unk_token": "a"}
+    value["added_tokens"] = [{"id": 4, "content": "X"}]
+    path.write_text(json.dumps(value))
+    (Path(base) / "added_tokens.json").write_text('{"X": 4}')
+    settings = {"added_tokens_decoder": {"4": {"content": "X"}, "0": {"content": "a"}}}
+    (Path(base) / "tokenizer_config.json").write_text(json.dumps(settings))
+    merger = open_merger(recipe((base, math), pad_to_multiple_of=1))
+    files = {n: json.loads(c) for n, c in merger.inputs.companions().files.items() if "json" in n}
+    assert files["tokenizer.json"]["model"]["vocab"] == {"a": 0, "b": 1, "ab": 2}
+    assert files["tokenizer.json"]["model"]["merges"] == pairs[:1]  # type: ignore[index]
+    assert not files["tokenizer.json"]["added_tokens"] and files["added_tokens.json"] == {}
+    assert list(files["tokenizer_config.json"]["added_tokens_decoder"]) == ["0"]
+    assert merged(merger.recipe)[2] == 3 and merger.inputs.companions().changed
+    (note,) = [n for n in merger.inputs.alignment.notes if n.startswith("the base")]
+    assert "2 tokens are left out ('bc', 'X')" in note
+    assert "X" in json.loads(open_merger(recipe((base, math))).inputs.companions().files[
+        "tokenizer.json"])["added_tokens"][0]["content"]  # fmt: skip
+
+
 def test_a_missing_row_may_be_the_mean_of_the_models_that_have_it(
     models: tuple[str, str, str], tmp_path: Path
 ) -> None:

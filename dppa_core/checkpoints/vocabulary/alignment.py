@@ -6,7 +6,7 @@ Models with the base's tokenizer stay unchanged.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +84,8 @@ def align(
         )
     if tokenizers is None or (plain and all(tokenizers.same)):
         return unchanged
+    if rows.pad_to_multiple_of is not None and choice in ("base", "union"):
+        tokenizers = tokenizers.of_rows()
     target, every = rows.applied(tokenizers.target(choice)), tokenizers.every
     rules = row_rules(rows, target, every, names)
     maps = row_maps(rules, target, every, tokenizers.owned(target.source))
@@ -116,6 +118,8 @@ class _Tokenizers:
     names: tuple[str, ...]
     same: tuple[bool, ...]
     """For each model, True if it has the base's tokens and number of rows."""
+    whole: OwnVocabulary | None = None
+    """The base's vocabulary if `base` lacks tokens of it."""
 
     @staticmethod
     def read(
@@ -151,13 +155,21 @@ class _Tokenizers:
         """The vocabulary of the base or of a model."""
         return self.base if source == BASE else self.models[source]
 
+    def of_rows(self) -> _Tokenizers:
+        """With the base's tokens that have a row."""
+        return replace(self, base=self.base.of_rows(), whole=self.base)
+
     def target(self, choice: Choice) -> Target:
         """The chosen vocabulary."""
         if choice == "union":
-            return of_all(self.base, self.models)
-        source = BASE if choice == "base" else int(choice)
-        model = self.owned(source)
-        return Target(model.vocabulary, model.rows, source)
+            target = of_all(self.base, self.models)
+        else:
+            source = BASE if choice == "base" else int(choice)
+            model = self.owned(source)
+            target = Target(model.vocabulary, model.rows, source)
+        whole = self.whole.vocabulary.ids if self.whole else ()
+        removed = (token for token in whole if token not in self.base.vocabulary.ids)
+        return replace(target, removed=tuple(removed))
 
     def _literal_notes(self, target: Target) -> Iterator[str]:
         """Notes on new tokens of a tokenizer's own table, which cut text otherwise in a union."""
@@ -190,7 +202,11 @@ class _Tokenizers:
         for model, name, same in pairs:
             notes += [] if same else [f"{name}: {text}." for text in self._row_notes(model, target)]
         notes += self._literal_notes(target)
-        left_out = [t for t in self.base.vocabulary.ids if t not in target.vocabulary.ids]
+        left_out = [
+            token
+            for token in (*self.base.vocabulary.ids, *target.removed)
+            if token not in target.vocabulary.ids
+        ]
         if left_out:
             notes.append(
                 f"the base: {many(len(left_out), 'token is', 'tokens are')} left out "

@@ -43,6 +43,11 @@ class OwnVocabulary:
         """Return True if a token has a row; an embedding may have fewer rows than tokens."""
         return 0 <= self.vocabulary.ids.get(token, -1) < self.rows
 
+    def of_rows(self) -> OwnVocabulary:
+        """The vocabulary without tokens that have no row."""
+        ids = {token: row for token, row in self.vocabulary.ids.items() if row < self.rows}
+        return OwnVocabulary(Vocabulary(ids, self.vocabulary.added & ids.keys()), self.rows)
+
     def alike(self, model: OwnVocabulary) -> bool:
         """Return True if both have the same tokens in the same rows, and equally many rows."""
         return self.rows == model.rows and self.vocabulary.ids == model.vocabulary.ids
@@ -59,6 +64,8 @@ class Target:
     """Source of the tokenizer: `BASE`, or the index of a domain model."""
     added: tuple[tuple[str, int], ...] = ()
     """Tokens added to those of the source, each with the model it comes from; in order."""
+    removed: tuple[str, ...] = ()
+    """Tokens of the source that have no row, and are taken out of its tokenizer."""
 
     def with_tokens(
         self, ids: Mapping[str, int], added: Sequence[tuple[str, int]], multiple: int | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from dppa_core.checkpoints.vocabulary.rows import Target
@@ -40,6 +40,35 @@ def moved_ids(
         else:
             moved[key] = rows if isinstance(value, list) else rows[0]
     return moved, tuple(lost)
+
+
+def without_tokens(files: Mapping[str, bytes], tokens: Collection[str]) -> dict[str, bytes]:
+    """Files of a tokenizer without some of its tokens, and without the merges that make them."""
+    contents, gone = dict(files), frozenset(tokens)
+    if FAST in contents:
+        value = json.loads(contents[FAST])
+        entries = value.get("added_tokens") or []
+        value["added_tokens"] = [entry for entry in entries if entry["content"] not in gone]
+        model = value["model"]
+        if isinstance(model["vocab"], dict):
+            vocab = model["vocab"].items()
+            model["vocab"] = {token: row for token, row in vocab if token not in gone}
+        merges = model.get("merges")
+        if isinstance(merges, list):
+            pairs = ((pair, pair.split(" ") if isinstance(pair, str) else pair) for pair in merges)
+            model["merges"] = [
+                pair for pair, parts in pairs if gone.isdisjoint((*parts, "".join(parts)))
+            ]
+        contents[FAST] = json_bytes(value)
+    if ADDED in contents:
+        added = json.loads(contents[ADDED]).items()
+        contents[ADDED] = json_bytes({token: row for token, row in added if token not in gone})
+    settings = json.loads(contents.get(SETTINGS, b"{}"))
+    listed = settings.get("added_tokens_decoder")
+    if isinstance(listed, dict):
+        kept = {row: entry for row, entry in listed.items() if entry["content"] not in gone}
+        contents[SETTINGS] = json_bytes({**settings, "added_tokens_decoder": kept})
+    return contents
 
 
 def with_added(

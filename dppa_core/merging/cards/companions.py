@@ -22,7 +22,12 @@ from dppa_core.checkpoints.vocabulary.chat_templates import (
     without_template,
 )
 from dppa_core.checkpoints.vocabulary.rows import BASE, Target
-from dppa_core.checkpoints.vocabulary.token_ids import json_bytes, moved_ids, with_added
+from dppa_core.checkpoints.vocabulary.token_ids import (
+    json_bytes,
+    moved_ids,
+    with_added,
+    without_tokens,
+)
 from dppa_core.checkpoints.vocabulary.token_rows import PLAIN
 from dppa_core.checkpoints.vocabulary.tokenizer_files import (
     FAST,
@@ -107,6 +112,7 @@ class _Sources:
             tuple(self._warnings),
             changed=bool(
                 (self._tokenizer or owner or speaker or added or self._text is not None)
+                or (self._target is not None and self._target.removed)
                 or folder != self._models[0].folder
             ),
         )
@@ -117,6 +123,8 @@ class _Sources:
         files.pop(_GENERATION, None)
         if self._text is not None:
             files = self._with_text(self._text, without_template(files), folder)
+        if self._target is not None and self._target.removed:
+            files = without_tokens(files, self._target.removed)
         if self._target is not None and self._target.added:
             files = with_added(files, self._target, self._definitions(self._target))
         if self._text is not None:
