@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dppa_core.checkpoints.sources.references import kept_delta
 from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS, MAX_TEMPLATE, is_template
 from dppa_core.checkpoints.vocabulary.token_rows import BASE_WORD, ZERO, TokenRow, TokenRows
 from dppa_core.errors import InvalidRecipe, shown
@@ -70,18 +71,26 @@ def _vocabulary(value: Any, references: Sequence[str]) -> dict[str, Any]:
     if not isinstance(tokens, Mapping) or not all(isinstance(token, str) for token in tokens):
         raise InvalidRecipe(f"vocabulary: tokens must map tokens to sources, got {shown(tokens)}.")
     rows = {token: _token_row(token, entry, references) for token, entry in tokens.items()}
-    source = checked_choice("vocabulary", value.get("source", "base"), references)
+    origin = value.get("source", "base")
+    named = _reference(origin, references) if isinstance(origin, str) else origin
+    source = checked_choice("vocabulary", named, references)
     made = within("vocabulary", lambda: TokenRows(rows, size, lacking))
     return {"vocabulary": source, "token_rows": made}
+
+
+def _reference(name: Any, references: Sequence[str]) -> Any:
+    """The model with that index or name, which may leave out the forms that keep its delta."""
+    if type(name) is int and 0 <= name < len(references):
+        return references[name]
+    kept = {delta.model: model for model in references if (delta := kept_delta(model))}
+    return kept.get(name, name) if isinstance(name, str) else name
 
 
 def _token_row(token: str, entry: Any, references: Sequence[str]) -> TokenRow:
     place = f"vocabulary: tokens: {shown(token)}"
     values = dict(entry) if isinstance(entry, Mapping) else {"source": entry}
     check_keys(values, tuple(_KINDS), place)
-    source = values.get("source")
-    if type(source) is int and 0 <= source < len(references):
-        values["source"] = references[source]
+    values["source"] = _reference(values.get("source", ""), references)
     for key, (kind, words) in _KINDS.items():
         value = values.get(key, kind())
         if type(value) is not kind or (key == "source" and not value):

@@ -143,6 +143,12 @@ def test_other_keys_name_the_model_without_its_forms() -> None:
     recipe = parse_recipe(text)
     assert recipe.parameters["domain"] == recipe.vocabulary == NAME
     assert parse_recipe(dump_recipe(recipe)) == recipe
+    rows = text.replace(
+        "vocabulary: zoo:math", "vocabulary: {source: zoo:math, tokens: {a: zoo:math}}"
+    )
+    recipe = parse_recipe(rows)
+    assert recipe.vocabulary == recipe.token_rows.tokens["a"].source == NAME
+    assert parse_recipe(dump_recipe(recipe)) == recipe
 
 
 @pytest.mark.parametrize("method", ["task_arithmetic", "ties", "dppa"])
