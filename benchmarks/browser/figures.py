@@ -71,9 +71,8 @@ def by_turns(browser: Browser, url: str, delay: int, rounds: int = ROUNDS) -> tu
 def answers(browser: Browser, url: str, rounds: int = ROUNDS) -> Iterator[Row]:
     """The pinned answer under a thumb."""
     near, far = (by_turns(browser, url, delay, rounds) for delay in (0, FAR))
-    yield Row(
-        "slider event → merged in the worker", "ms", Spread.over(near[0].merged), None, 15, 40
-    )
+    name = "slider event → merged in the worker, by its own clock"
+    yield Row(name, "ms", Spread.over(near[0].merged), None, 15, 40)
     for (tab, server), trip in ((near, ""), (far, f", {FAR} ms of round trip")):
         single = Spread.over(tab.single), Spread.over(server.single)
         yield Row(f"slider event → whole answer, single moves{trip}", "ms", *single, 50, 100)

@@ -51,20 +51,16 @@ function addBands(base: usize, tuned: usize, count: i32, treatment: usize, start
   const ranks: usize = load<u32>(treatment, 8) + 2 * start, odd: usize = load<u32>(treatment, 12) + (start >> 3);
   const isRare = load<u32>(treatment, 20) != 0;
   const first = treatment + AT_BANDS, last = first + BAND * (load<u32>(treatment, 16) - 1);
-  const outermost = v128.load16_splat(last), innermost = v128.load16_splat(first); // in registers
-  const weight = v128.load32_splat(last, 8), added = first < last ? change(first) : i32x4.splat(0);
+  const outermost = v128.load16_splat(last), weight = v128.load32_splat(last, 8);
   for (let i = 0; i < count; i += 8) {
     const ranked = v128.load(ranks + 2 * i), lasts = odd + (i >> 3);
     const all = within(last, outermost, ranked, lasts, isRare), allLow = low(all, all), allHigh = high(all, all);
     let left = v128.and(weight, allLow), right = v128.and(weight, allHigh);
-    for (let band = last - BAND; band > first; band -= BAND) { // a stronger band's weight replaces the weaker's
+    for (let band = last - BAND; band >= first; band -= BAND) { // a stronger band's weight replaces the weaker's
       const inner = within(band, v128.load16_splat(band), ranked, lasts, isRare), bits = change(band);
       left = v128.xor(left, v128.and(bits, low(inner, inner)));
       right = v128.xor(right, v128.and(bits, high(inner, inner)));
     }
-    const inner = within(first, innermost, ranked, lasts, isRare);
-    left = v128.xor(left, v128.and(added, low(inner, inner)));
-    right = v128.xor(right, v128.and(added, high(inner, inner)));
     const a = v128.load(base + 2 * i), b = v128.load(tuned + 2 * i);
     add(SUMS + 4 * i, f32x4.sub(low(b), low(a)), left, allLow);
     add(SUMS + 4 * i + 16, f32x4.sub(high(b), high(a)), right, allHigh);
