@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,6 +98,31 @@ def test_a_loss_that_rises_by_orders_of_magnitude_is_searched_by_its_logarithm()
     assert steep((1.0, 1.0, 1.0, 0.08)) > 4
     assert steep(descended(steep, FIRST, SECOND, COEFFICIENT, STRENGTH)) < 0.31
     assert descended(lambda _: 0.0, FIRST) == (1.0,)
+
+
+STRONG = replace(STRENGTH, absent=0.0)
+
+
+@pytest.mark.parametrize("harm", [-0.5, 0.0, 0.5, 4.0])
+def test_a_search_finds_at_least_what_the_simpler_method_inside_it_finds(harm: float) -> None:
+    """DPPA contains DPA: its strength of 0. Here any strength costs, or gains, `harm`."""
+
+    def loss(point: Point) -> float:
+        *factors, strength = point
+        deeper = harm * (strength / 0.08) ** 0.25 if strength else 0.0
+        return bowl(0.6, 1.7, 1.3)(tuple(factors)) * math.exp(deeper)
+
+    axes = FIRST, SECOND, COEFFICIENT
+    simpler = descended(lambda point: loss((*point, 0.0)), *axes, most=11)
+    best = descended(loss, *axes, STRONG)
+    assert loss(best) <= loss((*simpler, 0.0))
+    assert (best[-1] == 0) == (harm > 0)
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_a_small_budget_ends_within_the_simpler_search(most: int) -> None:
+    best = descended(lambda point: sum(point), FIRST, STRONG, COEFFICIENT, most=most)
+    assert len(best) == 3
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

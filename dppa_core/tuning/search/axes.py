@@ -37,6 +37,8 @@ class SearchAxis:
     high: float
     step: float = 0.5
     """First distance that is tried, in doublings."""
+    absent: float | None = None
+    """The value, below `low`, at which the number has no effect: that of a simpler method."""
 
     def __post_init__(self) -> None:
         check_number(self.name, self.start, 1e-9, math.inf)
@@ -82,7 +84,8 @@ def axes_of(recipe: MergeRecipe, *, per_model: bool = False) -> tuple[SearchAxis
     most = {item.name: item.metadata.get("max") for item in fields(pruning)}.get("strength")
     if most and pruning.strength > 0:
         strength = pruning.strength
-        axes.append(SearchAxis("strength", strength, min(strength, LEAST_STRENGTH), most, step=1.0))
+        least = min(strength, LEAST_STRENGTH)
+        axes.append(SearchAxis("strength", strength, least, most, step=1.0, absent=0.0))
     names = [axis.name for axis in axes]
     if len(set(names)) < len(names):
         raise InvalidRecipe(
