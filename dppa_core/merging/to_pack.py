@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from dppa_core.checkpoints.adapters.kept import KeptCheckpoint
+from dppa_core.checkpoints.adapters.kept_pack import KeptHeader
 from dppa_core.checkpoints.adapters.pack_blocks import BLOCK
 from dppa_core.checkpoints.adapters.packs import SUFFIX, PackHeader, has_delta, is_pack
 from dppa_core.checkpoints.checkpoint import Checkpoint
@@ -22,6 +24,7 @@ from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.sources.references import short_name
 from dppa_core.errors import DppaError, InvalidRecipe, UnknownName, did_you_mean
 from dppa_core.forms.places import expected_bytes
+from dppa_core.merging.differences.kept import write_kept_pack
 from dppa_core.merging.differences.packed import PackedDifferences
 from dppa_core.merging.folder import new_folder, refuse_entries
 from dppa_core.merging.merger import TensorMerger, open_merger
@@ -61,6 +64,8 @@ class PackReport:
     """Weights of the model, buffers apart."""
     kept: int
     """Entries of the delta that the recipe keeps; of other tensors all, unless it drops them."""
+    form: str
+    """The form in which the delta is kept; empty for weights that differ."""
     stored: int
     """Weights in the pack: those that differ from the base once rounded."""
     nbytes: int
@@ -197,10 +202,12 @@ def _is_pack(entry: os.DirEntry[str]) -> bool:
 
 def _write_pack(merger: TensorMerger, path: Path, workers: int, control: RunControl) -> PackReport:
     """Write one pack, from the merge of one model."""
-    began, recipe = time.perf_counter(), merger.recipe
+    began, recipe, kept = time.perf_counter(), merger.recipe, merger.inputs.tuned[0]
     licence = merged_licence(
         {parent.reference: parent.licence for parent in merger.inputs.parents()}
     )
+    if isinstance(kept, KeptCheckpoint) and recipe.method == "task_arithmetic":
+        return _write_form(merger, kept, licence.identifier or "", path, workers, control)
     header = PackHeader(
         base=recipe.base,
         base_hash=known_fingerprint(merger.base),
@@ -222,11 +229,47 @@ def _write_pack(merger: TensorMerger, path: Path, workers: int, control: RunCont
         recipe_hash=recipe_hash(recipe),
         numel=pack.numel,
         kept=sum(pack.kept.values()),
+        form="",
         stored=pack.differing,
         nbytes=nbytes,
         places=sizes.places,
         values=sizes.values,
         header=nbytes - sizes.places - sizes.values,
+        sha256=sha256,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _write_form(
+    merger: TensorMerger,
+    kept: KeptCheckpoint,
+    licence: str,
+    path: Path,
+    workers: int,
+    control: RunControl,
+) -> PackReport:
+    """Write what a form keeps of the only model's delta; its coefficient is no part of it."""
+    began, recipe = time.perf_counter(), merger.recipe
+    base_hash = known_fingerprint(merger.base)
+    header = KeptHeader(recipe.base, base_hash, str(kept.store), kept.model, licence)
+    sha256 = write_kept_pack(kept, header, path, workers, control)
+    names = [name for name in merger.names() if has_delta(merger.base, name)]
+    numel = sum(merger.plan.tensors[name].numel for name in names)
+    values = sum(info.size for info in open_file(path).tensors.values())
+    nbytes = os.stat(path).st_size
+    return PackReport(
+        base=recipe.base,
+        model=recipe.models[0].model,
+        file=path.name,
+        recipe_hash=recipe_hash(recipe),
+        numel=numel,
+        kept=numel,
+        form=kept.store.title(),
+        stored=numel,
+        nbytes=nbytes,
+        places=0,
+        values=values,
+        header=nbytes - values,
         sha256=sha256,
         seconds=time.perf_counter() - began,
     )

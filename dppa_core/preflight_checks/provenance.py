@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from dppa_core.checkpoints.adapters.kept_pack import is_kept_pack, read_kept_header
 from dppa_core.checkpoints.adapters.packs import SUFFIX, read_pack_header
 from dppa_core.checkpoints.folders.model_files import open_model_file
 from dppa_core.checkpoints.safetensors_reader import open_file
@@ -40,7 +41,11 @@ def parent_of(reference: str, folder: Path) -> Parent:
     A README.md that is missing or damaged is no error; it then states nothing.
     """
     if folder.suffix == SUFFIX and folder.is_file():
-        header = read_pack_header(open_file(folder, named=True))
+        file = open_file(folder, named=True)
+        if is_kept_pack(file):
+            kept = read_kept_header(file)
+            return Parent(reference, kept.licence or None, (kept.model,))
+        header = read_pack_header(file)
         models = tuple(model.model for model in parse_recipe(header.recipe).models)
         return Parent(reference, header.licence or None, models)
     return Parent(reference, licence_in(front_matter(folder / "README.md"), reference))

@@ -1,5 +1,6 @@
 """A file of what a form keeps: on its base it is that model, and damage is named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,14 @@ from dppa_core.checkpoints.adapters.kept_pack import KeptHeader, KeptPackCheckpo
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.fingerprints import known_fingerprint
 from dppa_core.checkpoints.safetensors_reader import open_file
+from dppa_core.checkpoints.sources.references import kept_delta
 from dppa_core.errors import DamagedCheckpoint, DppaError, IncompatibleCheckpoints
-from dppa_core.forms.store import parse_store_text
-from dppa_core.merging.packing.to_kept_pack import write_kept_pack
+from dppa_core.evaluation.form_sizes import form_sizes
+from dppa_core.forms.store import Store, parse_store_text
+from dppa_core.merging.differences.kept import write_kept_pack
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.to_pack import pack_models
+from dppa_core.recipes.yaml_text import parse_recipe
 from tests.helpers.tiny_models import random_llama, tuned_llama, write_file
 
 STORES = (
@@ -22,6 +28,12 @@ STORES = (
     "sparse(rate=0.9,bits=8)+others(keep)",
     "low_rank(rank=2)+bits(bits=1)+others(drop)",
 )
+
+
+def store_of(reference: str) -> Store:
+    kept = kept_delta(reference)
+    assert kept is not None
+    return parse_store_text(kept.store)
 
 
 def kept_model(folder: Path, store: str) -> KeptCheckpoint:
@@ -51,6 +63,28 @@ def test_base_and_file_are_the_model_that_the_form_keeps(store: str, tmp_path: P
     nbytes = sum(info.size for info in open_file(path).tensors.values())
     measured = sum(kept.size(name).nbytes for name in kept.names())
     assert nbytes == measured
+
+
+def test_a_recipe_with_a_form_is_packed_as_what_it_keeps(tmp_path: Path) -> None:
+    text = """
+dppa: 1
+base: zoo:base
+models: [{model: MODEL, coefficient: 0.7}]
+method: task_arithmetic
+"""
+    kept = "kept:low_rank(rank=4)+bits(bits=1) of zoo:math on zoo:base"
+    recipe = parse_recipe(text.replace("MODEL", kept))
+    (report,) = pack_models(recipe, tmp_path / "packs")
+    assert report.form == "rank 4 + 1 bit" and report.header < 25_000
+    assert report.values == form_sizes("zoo:base", "zoo:math", [store_of(kept)])[0].nbytes
+    pack = f"zoo:base+{tmp_path / 'packs' / report.file}"
+    folders = [
+        merge_to_folder(parse_recipe(text.replace("MODEL", model)), tmp_path / model[:4])
+        for model in (kept, pack)
+    ]
+    assert folders[0].sha256 == folders[1].sha256, "the file gives the bytes of the merge"
+    (other,) = pack_models(replace(recipe, method="dppa"), tmp_path / "others")
+    assert other.form == "" and other.places > 0
 
 
 def test_another_base_is_refused(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class KeptCheckpoint(DerivedCheckpoint):
 
     def __init__(self, base: Checkpoint, tuned: Checkpoint, store: Store, model: str) -> None:
         super().__init__(tuned)
-        self.store, self._origin, self._model = store, base, model
+        self.store, self.model, self._origin = store, model, base
         shapes = {name: base.shape(name) for name in base.names()}
         self._modules = {module.tensor for module in find_modules(shapes)}
         self._places = match_names(tuned.names(), base.names())
@@ -80,7 +80,7 @@ class KeptCheckpoint(DerivedCheckpoint):
 
     def content_hash(self) -> str:
         """A hash over both models' weights, the forms and the draws."""
-        parts = self._origin.content_hash(), self.base.content_hash(), self.store, self._model
+        parts = self._origin.content_hash(), self.base.content_hash(), self.store, self.model
         return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()
 
     def identities(self) -> Mapping[Path, str]:
@@ -135,7 +135,7 @@ class KeptCheckpoint(DerivedCheckpoint):
         return same and np.array_equal(self.raw(name), self._origin.raw(there))
 
     def _place(self, name: str) -> Place:
-        return Place(self._places[name], self._model)
+        return Place(self._places[name], self.model)
 
     def _treatment(self, name: str) -> str:
         """`same`: a form keeps it; `keep`: as in the domain model; `drop`: as in the base."""

@@ -24,7 +24,7 @@ from dppa_core.forms.contract import Codes, Place
 from dppa_core.forms.store import parse_store_text
 from dppa_core.pruning.floats import FLOATS, to_float32
 
-KIND, VERSION = "dppa-kept", "1"
+_KIND, _VERSION = "dppa-kept", "1"
 WHOLE = "whole"
 """The first part of the entry of a tensor that is kept whole."""
 _CODES: dict[type[np.generic], str] = {np.uint8: "U8", np.uint16: "BF16"}
@@ -50,12 +50,7 @@ class KeptHeader:
 
     def metadata(self) -> dict[str, str]:
         """The text pairs of its safetensors header."""
-        return {"format": KIND, "version": VERSION, **asdict(self)}
-
-
-def is_kept_pack(file: SafetensorsFile) -> bool:
-    """Return True if a file declares itself a pack of a form, of any version."""
-    return file.metadata.get("format") == KIND
+        return {"format": _KIND, "version": _VERSION, **asdict(self)}
 
 
 class KeptPackCheckpoint(DerivedCheckpoint):
@@ -72,7 +67,7 @@ class KeptPackCheckpoint(DerivedCheckpoint):
         self._file = open_file(self.path, named=True)
         super().__init__(base, self._file)
         self.folders = (*base.folders, self.path)
-        self.header = _read_header(self._file)
+        self.header = read_kept_header(self._file)
         self.store = parse_store_text(self.header.store)
         fingerprint = known_fingerprint(base)
         if fingerprint != self.header.base_hash:
@@ -126,12 +121,18 @@ class KeptPackCheckpoint(DerivedCheckpoint):
         return tuple(codes)
 
 
-def _read_header(file: SafetensorsFile) -> KeptHeader:
+def is_kept_pack(file: SafetensorsFile) -> bool:
+    """Return True if a file declares itself a pack of a form, of any version."""
+    return file.metadata.get("format") == _KIND
+
+
+def read_kept_header(file: SafetensorsFile) -> KeptHeader:
+    """The header of a pack of a form."""
     metadata = file.metadata
-    if metadata.get("version") != VERSION:
+    if metadata.get("version") != _VERSION:
         raise DamagedCheckpoint(
             f"{file.path}: a pack of a form of version {metadata.get('version')!r}; readable is "
-            f"{VERSION}. A pack of another version of DPPA Studio is the usual cause; pack again."
+            f"{_VERSION}. A pack of another version of DPPA Studio is the usual cause; pack again."
         )
     for key in ("base", "base_hash", "store", "model"):
         if not metadata.get(key):

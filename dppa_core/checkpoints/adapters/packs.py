@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from dppa_core.checkpoints.adapters.kept_pack import KeptPackCheckpoint, is_kept_pack
 from dppa_core.checkpoints.adapters.lora_files import CONFIG
 from dppa_core.checkpoints.adapters.pack_blocks import BlockEntries
 from dppa_core.checkpoints.adapters.pack_masks import MaskEntries
@@ -65,14 +66,14 @@ class PackHeader:
 
 
 def is_pack(file: SafetensorsFile) -> bool:
-    """Return True if a file declares itself a pack, of any version."""
-    return file.metadata.get("format") == _KIND
+    """Return True if a file declares itself a pack, also one of a form, of any version."""
+    return file.metadata.get("format") == _KIND or is_kept_pack(file)
 
 
 def read_pack_header(file: SafetensorsFile) -> PackHeader:
     """The header of a pack."""
     metadata = file.metadata
-    if not is_pack(file):
+    if metadata.get("format") != _KIND:
         raise DamagedCheckpoint(
             f"{file.path}: not a delta pack, its header has no format {_KIND}. A pack is what "
             "`dppa pack` writes; a file of whole weights is the usual cause."
@@ -120,6 +121,12 @@ def find_pack(place: Path) -> Path | None:
             f"{place}: holds {len(packs)} packs ({names}). Name one: BASE+{packs[0]}."
         )
     return packs[0] if packs else None
+
+
+def open_pack(base: Checkpoint, pack: Path) -> KeptPackCheckpoint | PackCheckpoint:
+    """A base with a pack of any kind on it; see there for errors."""
+    kept = is_kept_pack(open_file(pack, named=True))
+    return KeptPackCheckpoint(base, pack) if kept else PackCheckpoint(base, pack)
 
 
 class PackCheckpoint(DerivedCheckpoint):

@@ -10,7 +10,7 @@ from typing import Literal, Unpack
 
 from dppa_core.checkpoints.adapters.kept import KeptCheckpoint
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
-from dppa_core.checkpoints.adapters.packs import SUFFIX, PackCheckpoint, find_pack
+from dppa_core.checkpoints.adapters.packs import SUFFIX, find_pack, open_pack
 from dppa_core.checkpoints.adapters.stack import StackCheckpoint, StackedLayers
 from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
 from dppa_core.checkpoints.folders.model_files import within_roots
@@ -173,7 +173,7 @@ def _open(ref: ModelRef, public: bool, control: RunControl) -> Checkpoint:
         _refuse_file(place)
         return FolderCheckpoint(place, may_hold_code=not public)
     base, pack = _open(ref.base, public, control), find_pack(place)
-    return LoraCheckpoint(base, place) if pack is None else PackCheckpoint(base, pack)
+    return LoraCheckpoint(base, place) if pack is None else open_pack(base, pack)
 
 
 def _refuse_file(place: Path) -> None:

@@ -77,7 +77,7 @@ def _write_packs(
         [
             report.file,
             f"{report.nbytes / 1e6:.2f} MB",
-            f"{report.stored / max(report.numel, 1):.2%}",
+            report.form or f"{report.stored / max(report.numel, 1):.2%}",
             f"{report.places / 1e6:.2f} MB",
             f"{report.values / 1e6:.2f} MB",
         ]

@@ -1,1 +1,0 @@
-"""Files that make a model of its base: what a form keeps."""
