@@ -52,7 +52,7 @@ export const partsInWords = (parts) => JSON.parse(parts).map((/** @type {any} */
   const numbers = typeof value === "number" ? [value] : Object.values(value);
   const words = numbers.map((x) => String(Number(x.toPrecision(3))));
   if (words.length > MOST_NUMBERS) words.splice(MOST_NUMBERS - 2, words.length - MOST_NUMBERS + 1, "…");
-  return `${part ?? "the rest"} ${words.join(", ")}`;
+  return `${part ?? "the rest"}: ${words.join(", ")}`;
 }).join("; ");
 
 // The button that switches between number and curve.

@@ -65,7 +65,7 @@ def test_a_stack_is_opened_plotted_asked_and_exported(studio: Studio, tmp_path: 
     for row in ("base 3 → 3", "math 2 → 4", "math 5 → 7"):
         expect(heatmap.locator("text", has_text=row)).to_have_count(1)
     assert studio.cells()[3, "q"] == 0 < studio.cells()[4, "q"]
-    expect(studio.page.locator("#models")).to_contain_text("self_attn.o_proj 1, 1, 1, 1, …, 0.95")
+    expect(studio.page.locator("#models")).to_contain_text("self_attn.o_proj: 1, 1, 1, 1, …, 0.95")
     studio.ask(QUESTION)
     assert "17" in studio.wait_answer().inner_text()
     assert_exported(studio, recipe, tmp_path)
