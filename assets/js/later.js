@@ -17,6 +17,7 @@ import "./panes/own-questions.js";
 import "./panes/perplexity.js";
 import "./panes/ready-tasks.js";
 import "./panes/score.js";
+import "./panes/size.js";
 export { failed } from "./base/field_notices.js";
 export { offerRests } from "./controls/offer.js";
 export { ended } from "./controls/start_and_stop.js";

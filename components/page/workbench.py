@@ -41,6 +41,7 @@ from ..views.see.experiments import RESULTS, add_experiments
 from ..views.see.matrix import add_matrix
 from ..views.see.pinned import build_pinned, opening_question
 from ..views.see.see import build_see
+from ..views.see.size import add_size
 from ..widgets.browser_parts import live, static
 from ..widgets.controls import Controls
 from ..widgets.header import EXPLAIN, SCRIPT, SKIP, TITLE, build_panes, build_views, status_value
@@ -103,6 +104,7 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             add_experiments((results, *RESULTS) if results else RESULTS)
             add_counts(controls, studio)
             add_matrix(controls, studio)
+            add_size(controls, studio)
         with gr.Column(elem_id="side-column"):
             build_panes()
             with _part("chat-pane", "Chat", "pane"):

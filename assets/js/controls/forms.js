@@ -11,18 +11,24 @@ const HOW = "What a file holds of each model's changes; the merge adds what the 
   + "prunes that.";
 
 /** @param {string} ref */
-const storeOf = (ref) => /^kept:(\S+) of /.exec(ref)?.[1] ?? "";
+export const storeOf = (ref) => /^kept:(\S+) of /.exec(ref)?.[1] ?? "";
 /** The form of a reference, and its setting; no form if it is whole, or has no control. @param {string} ref */
 function formOf(ref) {
   const [, form = "", value = ""] = /^(\w+)\(\w+=([\d.]+)\)$/.exec(storeOf(ref)) ?? [];
   return { form, value: +value };
 }
 
+/** @type {any[]} */
+let forms = [];
+/** Whether the page has a control for a store; it has for a whole delta. @param {string} store */
+export const hasControl = (store) => !store || forms.some(({ form, setting }) =>
+  new RegExp(`^${form}\\(${setting}=[\\d.]+\\)$`).test(store));
+
 /**
  * Keep a model's delta as a store, written as in references; empty: whole.
  * @param {string} ref @param {string} store
  */
-function keepAs(ref, store) {
+export function keepAs(ref, store) {
   const model = plainModel(ref), after = store ? `kept:${store} of ${model} on ${controls.state.base}` : model;
   if (after === ref) return;
   const { models, own, linked, focus, partner, template } = controls.state;
@@ -39,11 +45,12 @@ function keepAs(ref, store) {
   if (!linked) changeFactors((row) => row);
   sendModels("keep");
 }
-const nameOf = (ref) => (storeOf(ref) ? label(ref).replace(/ \([^()]*\)$/, "") : label(ref));
+export const nameOf = (ref) => (storeOf(ref) ? label(ref).replace(/ \([^()]*\)$/, "") : label(ref));
 
 part("forms", ({ host, get }) => {
   host.replaceChildren();
-  const forms = get(), list = html("div", { class: "form-list" }, host);
+  forms = get();
+  const list = html("div", { class: "form-list" }, host);
   html("p", { class: "how" }, host, HOW);
   let rows = [], built = "";
 

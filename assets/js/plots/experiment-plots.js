@@ -4,14 +4,13 @@ import { server } from "../session/parts.js";
 
 const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44;
 const LETTER = 6.6, FEW = 8; // pixels; up to so many values of an axis are all marked
-const SERIES = 8; // distinguishable colours and marks
+const SERIES = 8; // distinguishable colours
 const CLICK = "A click, or Enter, sets the controls to this merge.";
 
 // One decimal from 10 on, three digits below; as in docs/experiments.md.
 /** @param {any} value */
-export const resultNumber = (value) =>
+const number = (value) =>
   (Math.abs(value) >= 10 ? value.toFixed(1).replace(/\.0$/, "") : String(+value.toPrecision(3))).replace("-", "−");
-const number = resultNumber;
 // A half to the even tenth, as in sentences, which Python writes.
 /** @param {any} value */
 const tenth = (value) => (Math.abs(value * 10) % 1 === 0.5 ? (2 * Math.round(value * 5)) / 10 : +value.toFixed(1));
@@ -24,10 +23,9 @@ export const resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace
   .replaceAll("‖d‖/‖W‖", "‖d‖/\u2060‖W‖");
 /** @param {any} options */
 const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
-export const resultAxis = axisText;
+export { number as resultNumber, axisText as resultAxis };
 
-/** @param {any} values */
-const numeric = (values) => values.filter((/** @type {number} */ x) => typeof x === "number");
+const numeric = (/** @type {any} */ values) => values.filter((/** @type {number} */ x) => typeof x === "number");
 /** @param {any} root @param {number} width @param {number} height */
 function size(root, width, height) {
   root.replaceChildren();
@@ -35,18 +33,20 @@ function size(root, width, height) {
     put(root, String(name), value);
 }
 
-// Circle, square, diamond, triangle: each series has its own mark, besides its colour.
+// Each series has its own mark, besides its colour.
 const MARKS = [
   (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x - 4)} ${px(y)}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z`,
   (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x - 3.6)} ${px(y - 3.6)}h7.2v7.2h-7.2Z`,
   (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x)} ${px(y - 5)}l5 5l-5 5l-5 -5Z`,
   (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x)} ${px(y - 5)}l4.7 8.4h-9.4Z`,
+  (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x)} ${px(y + 5)}l4.7 -8.4h-9.4Z`,
+  (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x - 5)} ${px(y - 1.6)}h10v3.2h-10Z`,
 ];
 const DASHES = ["none", "6 3", "2 3", "8 3 2 3"];
-/** @param {any} place */
-const mark = (place) => MARKS[place % MARKS.length];
-/** @param {string} name @param {any} place */
-const colourOf = (name, place) => {
+const mark = (/** @type {any} */ place) => MARKS[place % MARKS.length];
+/** @param {any} series @param {any} place */
+const colourOf = ({ name, line }, place) => {
+  if (line) return "var(--d-ink)";
   const zooEntry = Object.entries(server.names).find(([ref, { label }]) => ref.startsWith("zoo:") && label === name);
   return zooEntry ? zooEntry[1].colour : `var(--series-${place % SERIES})`;
 };
@@ -55,20 +55,21 @@ const colourOf = (name, place) => {
 export const resultLegend = (list, chart) => {
   list.replaceChildren();
   if (chart.kind === "heatmap" || chart.series.length < 2) return;
-  chart.series.forEach((/** @type {any} */ { name }, /** @type {any} */ place) => {
+  chart.series.forEach((/** @type {any} */ series, /** @type {any} */ place) => {
     const item = html("li", {}, list);
     const root = svg("svg", { width: 14, height: 12, viewBox: "0 0 14 12", "aria-hidden": "true" }, item);
-    svg("path", { d: chart.kind === "bars" ? "M1 1h12v10h-12Z" : mark(place)(7, 6), fill: colourOf(name, place) },
-      root);
-    html("span", {}, item, name);
+    svg("path", { d: chart.kind === "bars" ? "M1 1h12v10h-12Z" : series.line ? "M0 5h14v2h-14Z" : mark(place)(7, 6),
+      fill: colourOf(series, place) }, root);
+    html("span", {}, item, series.name);
   });
 };
 
 /** @param {any} root @param {any} chart @param {number} width @param {any} marks @param {any} at */
 function yAxis(root, chart, width, marks, at) {
   for (const v of marks) {
-    svg("line", { x1: LEFT, x2: width - RIGHT, y1: px(at(v)), y2: px(at(v)), class: v ? "grid" : "zero" }, root);
-    svg("text", { x: LEFT - 6, y: px(at(v) + 4), class: "tick end" }, root, number(v));
+    svg("line", { x1: LEFT, x2: width - RIGHT, y1: px(at(v)), y2: px(at(v)),
+      class: v || chart.y.text ? "grid" : "zero" }, root);
+    svg("text", { x: LEFT - 6, y: px(at(v) + 4), class: "tick end" }, root, (chart.y.text ?? number)(v));
   }
   const middle = TOP + HEIGHT / 2;
   svg("text", { x: 11, y: middle, class: "axis middle", transform: `rotate(-90 11 ${middle})` }, root,
@@ -78,8 +79,9 @@ function yAxis(root, chart, width, marks, at) {
 /** @param {any} root @param {any} chart @param {number} width @param {any} names @param {any} at */
 function xAxis(root, chart, width, names, at) {
   const foot = TOP + HEIGHT, tilted = tilts(names, width);
-  const labels = (names ?? marksOf(chart))
-    .map((/** @type {any} */ value) => ({ x: at(value), text: names ? String(value) : number(value) }));
+  const say = names ? String : chart.x.text ?? number;
+  const labels = (names ?? chart.x.marks ?? marksOf(chart))
+    .map((/** @type {any} */ value) => ({ x: at(value), text: say(value) }));
   const apart = (/** @type {any} */ label, /** @type {any} */ next) =>
     next.x - label.x >= ((label.text.length + next.text.length) * LETTER) / 2 + 4;
   const spacedLabels = [];
@@ -118,33 +120,31 @@ function whisker(root, x, low, high, at, colour) {
 function tip(root, chart, series, i, to, pick) {
   const low = series.low[i], high = series.high[i];
   const interval = typeof low === "number" && typeof high === "number" ? ` (${number(low)} to ${number(high)})` : "";
-  const x = typeof series.x[i] === "number" ? number(series.x[i]) : series.x[i];
+  const x = typeof series.x[i] === "number" ? (chart.x.text ?? number)(series.x[i]) : series.x[i];
   const label = series.labels[i] ? `, ${series.labels[i]}` : "";
-  const point = `${series.name}${label}: ${chart.x.title} ${x}${chart.x.unit === "%" ? "\u202f%" : ""}`;
+  const unit = chart.x.unit === "%" ? "\u202f%" : chart.x.text ? ` ${chart.x.unit}` : "";
+  const point = `${series.name}${label}: ${chart.x.title} ${x}${unit}`;
   const go = to && pick?.(to, point);
-  const sentence = `${point}, ${chart.y.title} ${number(series.y[i])}`
+  const sentence = `${point}, ${chart.y.title} ${(chart.y.text ?? number)(series.y[i])}`
     + `${chart.y.unit === "%" ? "\u202f%" : ` ${chart.y.unit}`}${interval}`;
   svg("title", {}, root, go ? `${sentence}. ${CLICK}` : sentence);
   if (go) clickable(root, sentence, go);
 }
-/**
- * @param {any} root @param {any} chart @param {any} series @param {any} place @param {any} many @param {any} at
- * @param {any} pick
- */
-function seriesOf(root, chart, series, place, many, at, pick) {
-  const colour = colourOf(series.name, place), band = at.room ? Math.min((at.room * 0.8) / many, 26) : 0;
+/** @type {(...all: any[]) => void} */
+const seriesOf = (root, chart, series, place, many, at, pick) => {
+  const colour = colourOf(series, place), band = at.room ? Math.min((at.room * 0.8) / many, 26) : 0;
   const shift = chart.kind === "bars" ? (place - (many - 1) / 2) * band : at.room
     ? (place - (many - 1) / 2) * Math.min(6, at.room / many) : 0;
   const points = series.x.map((/** @type {any} */ x, /** @type {number} */ i) => [at.x(x) + shift, series.y[i], i])
     .filter((/** @type {any} */ [, y]) => typeof y === "number");
-  if (chart.kind === "lines") {
+  if (chart.kind === "lines" || series.line) {
     const path = points.map((/** @type {any} */ [x, y], /** @type {number} */ k) =>
       `${k ? "L" : "M"}${px(x)} ${px(at.y(y))}`).join("");
     svg("path",
       { class: "curve-line", d: path, stroke: colour,
-        "stroke-dasharray": DASHES[Math.floor(place / MARKS.length) % DASHES.length] }, root);
+        "stroke-dasharray": series.line ? "none" : DASHES[Math.floor(place / MARKS.length) % DASHES.length] }, root);
   }
-  for (const [x, y, i] of points) {
+  for (const [x, y, i] of series.line ? [] : points) {
     const g = svg("g", { class: "point", "data-series": series.name, "data-value": y }, root);
     if (chart.kind === "bars") {
       const [top, foot] = [at.y(Math.max(y, 0)), at.y(Math.min(y, 0))];
@@ -160,7 +160,7 @@ function seriesOf(root, chart, series, place, many, at, pick) {
     }
     tip(g, chart, series, i, chart.places?.[place]?.[i], pick);
   }
-}
+};
 // The least and the greatest value of some charts, intervals included.
 /** @param {any} charts */
 export const resultBounds = (charts) => {
@@ -177,7 +177,7 @@ function drawChart(root, chart, width, bounds, pick) {
   const names = named ? [...new Set(chart.series.flatMap((/** @type {any} */ series) => series.x))] : null;
   const [least, most] = bounds ?? resultBounds([chart]);
   const { low: bottom, high: top, marks } = chart.kind === "bars" ? axis(Math.min(least, 0), Math.max(most, 0))
-    : axis(least, most);
+    : chart.y.axis ?? axis(least, most);
   const all = names ? [] : numeric(chart.series.flatMap((/** @type {any} */ series) => series.x));
   const [low, high] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
   const inner = width - LEFT - RIGHT, edge = 10; // so that whiskers at the ends are whole

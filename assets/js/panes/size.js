@@ -1,0 +1,191 @@
+// Quality against bytes: one mark per form and setting of a model's delta, and the line of those that no smaller file
+// beats. A click, or Enter, keeps the model so.
+import { THIN, byId, html, percent, put, say, svg, three } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import { paint, part, server } from "../session/parts.js";
+import { watchRuns } from "../session/runs.js";
+import { saveable } from "../session/save_plots.js";
+import { plainModel } from "../session/session_value.js";
+import { resultLegend, resultPlot } from "../plots/experiment-plots.js";
+import { hasControl, keepAs, nameOf, storeOf } from "../controls/forms.js";
+
+const FORMS = { low_rank: "low rank", bits: "few bits", sparse: "largest elements", drawn: "drawn at random" };
+const SUMS = "sums", WHOLE = "whole model", FRONTIER = "no smaller file is better";
+const SERIES = [FORMS.low_rank, FORMS.bits, FORMS.sparse, SUMS, WHOLE, FORMS.drawn]; // one colour in all measures
+const ENOUGH = 0.8, NEARLY = 0.02; // kept energy that a title looks for; accuracy that it gives up for fewer bytes
+const LARGE = 5e8; // weights from which on nothing is measured unasked
+/** @type {Record<string, any>} */
+const MEASURES = {
+  energy: { title: "kept energy", unit: "%", y: (row) => 100 * row.energy, text: (row) => percent(row.energy) },
+  accuracy: { title: "right answers", unit: "%", y: (row) => 100 * row.accuracy, text: (row) => percent(row.accuracy) },
+  loss: { title: "loss of the right answers", unit: "nats per token", y: (row) => Math.log10(Math.max(row.loss, 1e-6)),
+    text: (row) => three(row.loss) },
+};
+const HOW = "One mark per form and setting; left is smaller. The line joins those that no smaller file beats. A click, "
+  + "or Enter, keeps the model so where Kept as offers the form.";
+const ENERGY = " Kept energy: share of the squares of the changes. Drawn at random has none to show: it enlarges what "
+  + "it keeps. The questions tell.";
+
+const megabytes = (bytes) => `${three(bytes / 1e6)}${THIN}MB`;
+const groupOf = ({ store }) => (!store ? WHOLE : store.includes("+") ? SUMS : FORMS[store.split("(")[0]] ?? SUMS);
+const isShown = (measure, row) => (measure === "energy" ? row.energy >= 0 : row[measure] !== undefined);
+/** The round numbers of a logarithmic axis, as logarithms. @param {number[]} logs */
+function roundLogs(logs) {
+  const low = Math.min(...logs), high = Math.max(...logs);
+  const decades = Array.from({ length: Math.ceil(high) - Math.floor(low) + 1 }, (_, i) => Math.floor(low) + i);
+  const marks = (/** @type {number[]} */ steps) =>
+    decades.flatMap((decade) => steps.map((step) => decade + Math.log10(step)))
+      .filter((x) => x >= low - 0.02 && x <= high + 0.02);
+  return [[1, 2, 5], [1, 3], [1]].map(marks).find((found) => found.length <= 8) ?? marks([1]);
+}
+/** @param {any} rows @param {string} measure @param {number[]} best */
+function chartOf(rows, measure, best) {
+  const { title, unit, y } = MEASURES[measure], shown = rows.filter((row) => isShown(measure, row));
+  const groups = SERIES.map((name) => ({ name, line: false, rows: shown.filter((row) => groupOf(row) === name) }));
+  const front = { name: FRONTIER, line: true, rows: best.map((at) => rows[at]) };
+  const series = [front, ...groups].filter((one) => one.rows.length);
+  const logs = shown.map((row) => Math.log10(row.nbytes / 1e6)), ys = shown.map(y), log = measure === "loss";
+  return {
+    kind: "points",
+    x: { title: "size", unit: "MB", marks: roundLogs(logs), text: (x) => three(10 ** x) },
+    y: { title, unit, ...(log && { text: (v) => three(10 ** v),
+      axis: { low: Math.min(...ys), high: Math.max(...ys), marks: roundLogs(ys) } }) },
+    series: series.map((one) => ({
+      name: one.name, line: one.line, x: one.rows.map((row) => Math.log10(row.nbytes / 1e6)), y: one.rows.map(y),
+      low: [], high: [], labels: one.rows.map((row) => (row.store ? row.title : "")),
+    })),
+    places: series.map((one) => one.rows.map((row) => (hasControl(row.store) ? row : null))),
+  };
+}
+/**
+ * This much for this many megabytes.
+ * @param {any} rows @param {string} measure @param {number[]} best @param {string} name
+ */
+function sentence(rows, measure, best, name) {
+  const whole = rows.find(({ store }) => !store), files = best.map((at) => rows[at]).filter(({ store }) => store);
+  const enough = files.find((row) => (measure === "energy" ? row.energy >= ENOUGH
+    : row.accuracy >= whole.accuracy - NEARLY)) ?? files[files.length - 1] ?? whole;
+  const { text } = MEASURES[measure];
+  const quality = { energy: "of the changes' energy", accuracy: "right", loss: "nats per token" }[measure];
+  return `${name} kept as ${enough.title}: ${text(enough)} ${quality} in ${megabytes(enough.nbytes)}, against `
+    + `${measure === "energy" ? "" : `${text(whole)} in `}${megabytes(whole.nbytes)} of the whole model`;
+}
+
+let /** @type {string} */ chosen = "", /** @type {(next: any) => void} */ accept = () => {};
+/** @type {Map<string, any>} */
+const results = new Map(); // by model
+
+part("size-choice", ({ host, put: send }) => {
+  host.replaceChildren();
+  const wrap = html("label", { class: "choice" }, host);
+  html("span", {}, wrap, "Forms of");
+  const select = html("select", { id: "size-model" }, wrap);
+  const choose = (model) => { send({ model: (chosen = select.value = model) }); };
+  select.addEventListener("change", () => choose(select.value));
+  let offered = "";
+  paint(() => {
+    const refs = controls.state.models.map(({ ref }) => ref), key = refs.map(plainModel).join("\n");
+    if (key === offered || !refs.length) return;
+    offered = key;
+    select.replaceChildren(...refs.map((ref) => new Option(nameOf(ref), plainModel(ref))));
+    choose(refs.map(plainModel).includes(chosen) ? chosen : plainModel(controls.state.focus || refs[0]));
+  });
+});
+
+part("size", ({ host, get, watch }) => {
+  host.replaceChildren();
+  const runs = watchRuns(host, "size", { label: "Measuring", idle: "Not measured yet." });
+  const box = html("section", { class: "plot plot-result", hidden: "" }, host);
+  const wrap = html("label", { class: "choice", title: "What is good" }, box);
+  html("span", {}, wrap, "Show");
+  const select = html("select", { id: "size-measure" }, wrap);
+  for (const [name, { title }] of Object.entries(MEASURES)) html("option", { value: name }, select, title);
+  const heading = html("h3", { class: "plot-title" }, box), legend = html("ul", { class: "legend" }, box);
+  const root = svg("svg",
+    { role: "group", "aria-label": "Quality against size. The table below holds the numbers." }, box);
+  const how = html("p", { class: "how" }, box);
+  saveable(box, "size", saved, () => root);
+  const details = html("details", { class: "twin-box compared" }, box);
+  html("summary", {}, details, "The plot as a table");
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Forms and sizes" },
+    details);
+  const table = html("table", { id: "size-table" }, scroll);
+  let drawn = "", asked = "";
+  const rowsNow = () => results.get(chosen)?.rows ?? [];
+  const refNow = () => controls.state.models.find(({ ref }) => plainModel(ref) === chosen)?.ref ?? "";
+  const keep = (row) => () => keepAs(refNow(), row.store);
+
+  function draw() {
+    const result = results.get(chosen), width = Math.floor(box.clientWidth || host.clientWidth), ref = refNow();
+    box.hidden = !result;
+    if (!result || !ref) return;
+    const measure = result.best[select.value] ? select.value : "energy";
+    const key = [width, chosen, result.id, measure, ref].join();
+    if (!width || key === drawn) return;
+    drawn = key;
+    for (const option of select.options) option.disabled = !result.best[option.value];
+    select.value = measure;
+    const best = result.best[measure].filter((at) => isShown(measure, result.rows[at]));
+    const chart = chartOf(result.rows, measure, best);
+    say(heading, sentence(result.rows, measure, best, nameOf(ref)));
+    say(how, HOW + (measure === "energy" ? ENERGY : ` ${result.questions} questions of ${result.domain}.`));
+    resultLegend(legend, chart);
+    resultPlot(root, chart, width, null, keep);
+    fill(result.rows, best, measure !== "energy" || Boolean(result.best.accuracy), storeOf(ref));
+  }
+  function fill(rows, best, isAsked, now) {
+    table.replaceChildren();
+    html("caption", {}, table, "Best: no smaller file is as good.");
+    const head = html("tr", {}, html("thead", {}, table)), body = html("tbody", {}, table);
+    for (const name of ["form", "MB", "kept energy", ...(isAsked ? ["right", "loss"] : []), ""])
+      html("th", { scope: "col" }, head, name);
+    rows.forEach((row, at) => {
+      const tr = html("tr", { "data-store": row.store, "data-now": row.store === now }, body);
+      const name = html("th", { scope: "row" }, tr);
+      if (hasControl(row.store)) html("button", { type: "button", title: "Keep the model so" }, name, row.title)
+        .addEventListener("click", keep(row));
+      else say(name, row.title);
+      const cells = [three(row.nbytes / 1e6), row.energy < 0 ? "–" : percent(row.energy),
+        ...(isAsked ? [percent(row.accuracy), three(row.loss)] : [])];
+      const notes = [row.store === now ? "now" : "", best.includes(at) ? "best" : ""];
+      for (const text of [...cells, notes.filter(Boolean).join(", ")]) html("td", {}, tr, text);
+    });
+  }
+  function saved() {
+    return { columns: ["form", "store", "MB", "kept energy (share)", "right (share)", "loss (nats per token)"],
+      rows: rowsNow().map((row) =>
+        [row.title, row.store, row.nbytes / 1e6, row.energy, row.accuracy ?? null, row.loss ?? null]) };
+  }
+  accept = (next) => {
+    if (!next.result) return;
+    results.set(next.result.model, { ...results.get(next.result.model), ...next.result, id: next.id });
+    select.value = next.result.questions ? "accuracy" : select.value || "energy";
+  };
+  const take = (next) => { if (runs.take(next)) accept(next); };
+  select.addEventListener("change", draw);
+  watch(take);
+  take(get());
+  new ResizeObserver(draw).observe(host);
+  const isLarge = () => (server.tables[refNow()]?.numel ?? []).reduce((sum, count) => sum + count, 0) > LARGE;
+  paint(() => {
+    const isOpen = document.body.dataset.view === "size";
+    if (isOpen && refNow() && !rowsNow().length && asked !== chosen && server.activity.size === "idle" && !isLarge()) {
+      asked = chosen;
+      byId("size-run").click();
+    }
+    runs.paint("");
+    put(host, "data-result", rowsNow().length > 0);
+    put(byId("size-view"), "data-measured", rowsNow().length > 0);
+    if (isOpen) draw();
+  });
+});
+
+part("formscores", ({ host, get, watch }) => {
+  host.replaceChildren();
+  const runs = watchRuns(host, "formscores",
+    { label: "Asking", idle: "Each form answers the model's own questions: loss and right answers then stand above." });
+  const take = (next) => { if (runs.take(next)) accept(next); };
+  watch(take);
+  take(get());
+  paint(() => runs.paint(""));
+});

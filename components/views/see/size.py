@@ -1,0 +1,138 @@
+"""Quality against bytes: what every form keeps of one model's delta, and how it answers then.
+assets/js/panes/size.js draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from math import prod
+from typing import Any
+
+import gradio as gr
+
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.sources.zoo import zoo_domain
+from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.form_sizes import FormSize, form_sizes, frontier, kept_alone
+from dppa_core.progress import Progress, Stop
+from dppa_core.system.recent import Recent
+
+from ...session.forms import plain_model
+from ...session.json_form import parsed_keys
+from ...session.session import Session
+from ...widgets.browser_parts import live
+from ...widgets.controls import Controls
+from ...widgets.runs import build_run, wire_run
+from ...work.figures import short_name
+from ...work.kinds import FORM_SCORES, FORM_SIZES
+from ...work.progress_stream import stream_run
+from ...work.studio import Studio
+
+QUESTIONS = 100
+"""Questions that every form answers."""
+_WHOLE_BYTES = 2  # of a weight in bfloat16
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRequest:
+    """A checked request."""
+
+    base: str
+    model: str
+    """The whole model, whatever form it is kept in now."""
+
+
+def read_size(choice: object, session: Session) -> SizeRequest:
+    """Check the choice of a model; InvalidValue if it is not in the list."""
+    model = parsed_keys(choice).get("model")
+    if model not in {plain_model(choice.reference) for choice in session.models}:
+        raise InvalidValue(f"{model!r:.80} is not in the list of models.")
+    return SizeRequest(session.base, str(model))
+
+
+def sizes_value(
+    request: SizeRequest, studio: Studio, cache: Recent, progress: Progress, stop: Stop
+) -> dict[str, Any]:
+    """Bytes and kept energy of every form, by bytes; runs in its own thread."""
+    return _value(request, _sizes(request, studio, cache, progress, stop), {})
+
+
+def scores_value(
+    request: SizeRequest, studio: Studio, cache: Recent, progress: Progress, stop: Stop
+) -> dict[str, Any]:
+    """As `sizes_value`, with the loss and the accuracy of each on questions of its domain."""
+    from dppa_core.evaluation.form_scores import form_scores  # noqa: PLC0415  (torch)
+
+    domain = zoo_domain(request.model)
+    if domain is None:
+        raise InvalidValue(
+            f"{short_name(request.model)} has no questions of its own here. `dppa size BASE MODEL "
+            "--items FILE` asks yours."
+        )
+    sizes = _sizes(request, studio, cache, progress, stop)
+    scores = form_scores(
+        *(studio.examiner(), request.base, request.model, [row.store for row in sizes], [domain]),
+        limit=QUESTIONS,
+        progress=progress,
+        stop=stop,
+    )
+    by_store = {
+        row.store: {"factor": row.factor, "loss": row.loss, "accuracy": row.accuracy}
+        for row in scores
+    }
+    return _value(request, sizes, by_store) | {"questions": QUESTIONS, "domain": domain}
+
+
+def _sizes(
+    request: SizeRequest, studio: Studio, cache: Recent, progress: Progress, stop: Stop
+) -> tuple[FormSize, ...]:
+    """The usual forms and the whole model, by bytes; measured once."""
+    key = (request, studio.identity(kept_alone(request.base, request.model)))
+    rows: tuple[FormSize, ...] | None = cache.find(key)
+    if rows is None:
+        control: dict[str, Any] = {"public": studio.public, "stop": stop}
+        weights = open_checkpoint(request.model, **control)
+        numel = sum(prod(weights.shape(name)) for name in weights.names())
+        whole = FormSize("", "whole model", _WHOLE_BYTES * numel, 1.0)
+        sizes = form_sizes(request.base, request.model, progress=progress, **control)
+        rows = tuple(sorted((whole, *sizes), key=lambda row: row.nbytes))
+        cache.keep(key, rows)
+    return rows
+
+
+def _value(
+    request: SizeRequest, sizes: tuple[FormSize, ...], scores: Mapping[str, Mapping[str, float]]
+) -> dict[str, Any]:
+    """The rows, and which of them no smaller one beats, by each measure."""
+    losses = {"energy": [1 - row.energy for row in sizes]}
+    if scores:
+        losses["loss"] = [scores[row.store]["loss"] for row in sizes]
+        losses["accuracy"] = [1 - scores[row.store]["accuracy"] for row in sizes]
+    best = {
+        measure: frontier((row.nbytes, loss) for row, loss in zip(sizes, lost, strict=True))
+        for measure, lost in losses.items()
+    }
+    rows = [asdict(row) | dict(scores.get(row.store, {})) for row in sizes]
+    return {"model": request.model, "rows": rows, "best": best}
+
+
+def add_size(controls: Controls, studio: Studio) -> None:
+    """Add the choice of a model, the buttons, the plot and its table."""
+    cache = Recent(64)
+    with gr.Column(elem_id="size-view", elem_classes=["view", "box"]):
+        choice = live("size-choice", None)
+        sizes = build_run("size", "Measure sizes")
+        scores = build_run("formscores", "Ask its questions")
+
+    def on_sizes(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+        request = read_size(values[choice], controls.session(values))
+        return stream_run(studio, FORM_SIZES, partial(sizes_value, request, studio, cache))
+
+    def on_form_scores(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+        request = read_size(values[choice], controls.session(values))
+        return stream_run(studio, FORM_SCORES, partial(scores_value, request, studio, cache))
+
+    inputs = controls.inputs | {choice}
+    wire_run("size", sizes, on_sizes, inputs, FORM_SIZES)
+    wire_run("formscores", scores, on_form_scores, inputs, FORM_SCORES)
