@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 
 from dppa_core.checkpoints.adapters.kept import KeptCheckpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
@@ -14,6 +15,7 @@ from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system.threads import side_by_side, worker_count
 
+_WHOLE_BYTES = 2  # of a weight in bfloat16
 USUAL_STORES = tuple(
     parse_store_text(text)
     for text in (
@@ -66,6 +68,13 @@ def form_sizes(
         report(progress, n, len(stores), store.title())
         rows.append(_size(KeptCheckpoint(root, tuned, store, model), threads, stop))
     return tuple(rows)
+
+
+def whole_size(model: str, *, public: bool = False) -> FormSize:
+    """The whole model in bfloat16."""
+    weights = open_checkpoint(model, public=public)
+    numel = sum(prod(weights.shape(name)) for name in weights.names())
+    return FormSize("", "whole, bfloat16", _WHOLE_BYTES * numel, 1.0)
 
 
 def _size(kept: KeptCheckpoint, workers: int, stop: Stop | None) -> FormSize:

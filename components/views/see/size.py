@@ -6,15 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from math import prod
 from typing import Any
 
 import gradio as gr
 
-from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.form_sizes import FormSize, form_sizes, frontier, kept_alone
+from dppa_core.evaluation.form_sizes import FormSize, form_sizes, frontier, kept_alone, whole_size
 from dppa_core.progress import Progress, Stop
 from dppa_core.system.recent import Recent
 
@@ -31,7 +29,6 @@ from ...work.studio import Studio
 
 QUESTIONS = 100
 """Questions that every form answers."""
-_WHOLE_BYTES = 2  # of a weight in bfloat16
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class SizeRequest:
 def read_size(choice: object, session: Session) -> SizeRequest:
     """Check the choice of a model; InvalidValue if it is not in the list."""
     model = parsed_keys(choice).get("model")
-    if model not in {plain_model(choice.reference) for choice in session.models}:
+    if model not in [plain_model(choice.reference) for choice in session.models]:
         raise InvalidValue(f"{model!r:.80} is not in the list of models.")
     return SizeRequest(session.base, str(model))
 
@@ -91,11 +88,9 @@ def _sizes(
     key = (request, studio.identity(kept_alone(request.base, request.model)))
     rows: tuple[FormSize, ...] | None = cache.find(key)
     if rows is None:
-        control: dict[str, Any] = {"public": studio.public, "stop": stop}
-        weights = open_checkpoint(request.model, **control)
-        numel = sum(prod(weights.shape(name)) for name in weights.names())
-        whole = FormSize("", "whole model", _WHOLE_BYTES * numel, 1.0)
-        sizes = form_sizes(request.base, request.model, progress=progress, **control)
+        whole = whole_size(request.model, public=studio.public)
+        control: dict[str, Any] = {"progress": progress, "stop": stop, "public": studio.public}
+        sizes = form_sizes(request.base, request.model, **control)
         rows = tuple(sorted((whole, *sizes), key=lambda row: row.nbytes))
         cache.keep(key, rows)
     return rows

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import prod
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dppa_core.charts.tables import text_table
-from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.cli.options import (
     ItemsOption,
     JsonFlag,
@@ -24,15 +22,13 @@ from dppa_core.cli.options import (
 )
 from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.evaluation.form_sizes import USUAL_STORES, FormSize, form_sizes, frontier
+from dppa_core.evaluation.form_sizes import USUAL_STORES, FormSize, form_sizes, frontier, whole_size
 from dppa_core.forms.store import Store, parse_store_text
 from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import load_recipe
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.form_scores import FormScore
-
-_WHOLE_BYTES = 2  # of a weight in bfloat16
 
 
 @dataclass(frozen=True)
@@ -139,10 +135,7 @@ def _values(
     base: str, model: str, sizes: Sequence[FormSize], scores: Mapping[str, FormScore]
 ) -> dict[str, Any]:
     """Every form's bytes, energy and scores, by bytes."""
-    weights = open_checkpoint(model)
-    numel = sum(prod(weights.shape(name)) for name in weights.names())
-    whole = FormSize("", "whole, bfloat16", _WHOLE_BYTES * numel, 1.0)
-    rows = sorted((*sizes, whole), key=lambda row: row.nbytes)
+    rows = sorted((*sizes, whole_size(model)), key=lambda row: row.nbytes)
     points = [(row.nbytes, _loss(row, scores)) for row in rows]
     best = set(frontier(points))
     return {

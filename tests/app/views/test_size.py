@@ -1,0 +1,68 @@
+"""The view Size without a browser: valid requests, rows by bytes, kept results, scores."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.session.session import ModelChoice, Session
+from components.views.see import size
+from components.views.see.size import SizeRequest, read_size, scores_value, sizes_value
+from components.work.studio import Studio
+from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.form_sizes import USUAL_STORES, form_sizes
+from dppa_core.system.recent import Recent
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+KEPT = "kept:low_rank(rank=16) of zoo:math on zoo:base"
+REQUEST = SizeRequest("zoo:base", "zoo:math")
+
+
+@pytest.fixture
+def studio(zoo_env: Path) -> Iterator[Studio]:
+    yield Studio(public=True)
+
+
+def test_the_whole_model_is_measured_whatever_form_it_is_kept_in() -> None:
+    session = Session(models=(ModelChoice(KEPT),))
+    assert read_size('{"model": "zoo:math"}', session) == REQUEST
+    for wrong in ('{"model": "zoo:law"}', '{"model": ["zoo:math"]}', "null", "{"):
+        with pytest.raises(InvalidValue):
+            read_size(wrong, session)
+
+
+def test_rows_come_by_bytes_and_are_measured_once(studio: Studio) -> None:
+    steps, cache = [], Recent(4)
+
+    def value() -> dict[str, Any]:
+        return sizes_value(
+            REQUEST, studio, cache, lambda *step: steps.append(step), threading.Event()
+        )
+
+    rows, best = value()["rows"], value()["best"]
+    assert len(steps) == len(USUAL_STORES)
+    assert {row["store"] for row in rows} == {"", *map(str, USUAL_STORES)}
+    assert [row["nbytes"] for row in rows] == sorted(row["nbytes"] for row in rows)
+    lost = [1 - rows[at]["energy"] for at in best["energy"]]
+    assert list(best) == ["energy"] and lost == sorted(lost, reverse=True)
+
+
+def test_each_form_is_scored_on_questions_of_its_models_domain(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(size, "QUESTIONS", 2)
+    monkeypatch.setattr(size, "form_sizes", partial(form_sizes, stores=USUAL_STORES[-5:-3]))
+    value = scores_value(REQUEST, studio, Recent(4), lambda *_: None, threading.Event())
+    assert (value["questions"], value["domain"]) == (2, "math")
+    assert all(row["loss"] > 0 and row["factor"] == 1 for row in value["rows"])
+    assert set(value["best"]) == {"energy", "loss", "accuracy"}
+
+
+def test_a_model_without_questions_is_told_how_to_ask_its_own(studio: Studio) -> None:
+    request = SizeRequest("zoo:math", "zoo:base")
+    with pytest.raises(InvalidValue, match="dppa size"):
+        scores_value(request, studio, Recent(4), lambda *_: None, threading.Event())
