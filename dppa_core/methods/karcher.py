@@ -18,11 +18,10 @@ from dppa_core.methods.shared.inner_products import (
     Products,
     Shares,
     add_models,
-    inner_products,
     norms_of,
-    of_models,
+    products_of,
 )
-from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
+from dppa_core.methods.shared.stack import Combination, Rows, Stack
 from dppa_core.parameter_fields import Parameters, number, whole_number
 
 Mean = Float64[ndarray, " K"]
@@ -46,13 +45,6 @@ class KarcherParameters(Parameters):
         text="Norms, angles and steps below this are 0.",
         span=(1e-12, 0.1, 1e-5),
     )
-
-
-def survey_karcher(
-    tensors: Sequence[Streamed], parameters: KarcherParameters
-) -> Mapping[str, Products]:
-    """The inner products of the models."""
-    return {tensor.name: inner_products(tensor, of_models) for tensor in tensors}
 
 
 def karcher_shares(
@@ -109,6 +101,6 @@ METHOD = Method(
     group="spherical",
     home="Three or more whole models far from each other.",
     parameters=KarcherParameters,
-    combination=Combination(karcher, survey_karcher),
+    combination=Combination(karcher, lambda tensors, parameters: products_of(tensors)),
     rounds=True,
 )

@@ -17,14 +17,11 @@ from dppa_core.methods.shared.fields import divide, turned
 from dppa_core.methods.shared.inner_products import (
     Products,
     Shares,
-    add_deltas,
-    add_models,
-    inner_products,
+    add_turned,
     norms_of,
-    of_deltas,
-    of_models,
+    products_of,
 )
-from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
+from dppa_core.methods.shared.stack import Combination, Rows, Stack
 from dppa_core.parameter_fields import Parameters, number
 
 NO_SUM = 1e-8
@@ -45,14 +42,6 @@ class MultislerpParameters(Parameters):
     )
 
 
-def survey_multislerp(
-    tensors: Sequence[Streamed], parameters: MultislerpParameters
-) -> Mapping[str, Products]:
-    """The inner products of the models, or of their deltas."""
-    vectors = of_deltas if parameters.turned == "deltas" else of_models
-    return {tensor.name: inner_products(tensor, vectors) for tensor in tensors}
-
-
 def sphere_shares(products: Products, weights: Sequence[float], eps: float) -> Shares:
     """The mean of directions, times the weighted mean of norms; the plain mean if it has none."""
     norms, mean = norms_of(products), np.array(weights)
@@ -69,7 +58,7 @@ def multislerp(
     divisor = total if parameters.divide == "coefficients" and abs(total) >= NO_SUM else 1.0
     weights = [coefficient / divisor for coefficient in stack.coefficients]
     shares = sphere_shares(products[stack.name], weights, parameters.eps)
-    return (add_deltas if parameters.turned == "deltas" else add_models)(stack, shares)
+    return add_turned(stack, shares, parameters.turned)
 
 
 METHOD = Method(
@@ -80,6 +69,8 @@ METHOD = Method(
     group="spherical",
     home="Three or more models whose deltas point apart.",
     parameters=MultislerpParameters,
-    combination=Combination(multislerp, survey_multislerp),
+    combination=Combination(
+        multislerp, lambda tensors, parameters: products_of(tensors, parameters.turned)
+    ),
     rounds=True,
 )

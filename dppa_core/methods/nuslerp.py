@@ -16,12 +16,9 @@ from dppa_core.methods.shared.fields import turned
 from dppa_core.methods.shared.inner_products import (
     Products,
     Shares,
-    add_deltas,
-    add_models,
-    inner_products,
+    add_turned,
     norms_of,
-    of_deltas,
-    of_models,
+    products_of,
 )
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameter_fields import Parameters, choice
@@ -45,22 +42,11 @@ class NuslerpParameters(Parameters):
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Turns:
-    """The survey of one tensor: the angle between the two models, of each vector."""
-
-    cosines: np.ndarray
-
-
 def survey_nuslerp(
     tensors: Sequence[Streamed], parameters: NuslerpParameters
-) -> Mapping[str, Turns]:
-    """The cosines of the angles in every tensor."""
-    vectors = of_deltas if parameters.turned == "deltas" else of_models
-    return {
-        tensor.name: Turns(_cosines(inner_products(tensor, vectors, parameters.vectors)))
-        for tensor in tensors
-    }
+) -> Mapping[str, Products]:
+    """The products of the two models, or of their deltas, for each vector."""
+    return products_of(tensors, parameters.turned, parameters.vectors)
 
 
 def _cosines(products: Products) -> np.ndarray:
@@ -85,11 +71,10 @@ def turn_shares(cosines: np.ndarray, weights: Sequence[float]) -> Shares:
     return np.stack([first, second], axis=-1)
 
 
-def nuslerp(stack: Stack, parameters: NuslerpParameters, turns: Mapping[str, Turns]) -> Rows:
+def nuslerp(stack: Stack, parameters: NuslerpParameters, products: Mapping[str, Products]) -> Rows:
     """The two models, or their deltas, times the shares of the arc."""
-    shares = turn_shares(turns[stack.name].cosines, stack.coefficients)
-    add = add_deltas if parameters.turned == "deltas" else add_models
-    return add(stack, shares, parameters.vectors)
+    shares = turn_shares(_cosines(products[stack.name]), stack.coefficients)
+    return add_turned(stack, shares, parameters.turned, parameters.vectors)
 
 
 def check_pair(parameters: NuslerpParameters, models: Coefficients) -> None:

@@ -5,7 +5,7 @@ The result of such a method is a sum of the models, each times a share that foll
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import TypeAlias
 
@@ -47,6 +47,14 @@ def inner_products(tensor: Streamed, vectors: Vectors, along: str = "tensor") ->
     return np.asarray(total.sum(axis=0, keepdims=True) if vector else total)
 
 
+def products_of(
+    tensors: Sequence[Streamed], turned: str = "models", along: str = "tensor"
+) -> Mapping[str, Products]:
+    """A survey: the products of the models, or of their deltas, in every tensor."""
+    vectors = of_deltas if turned == "deltas" else of_models
+    return {tensor.name: inner_products(tensor, vectors, along) for tensor in tensors}
+
+
 def _products(vectors: Float64[ndarray, "K rows columns"], axis: int | None) -> Products:
     models = range(len(vectors))
     sums = {
@@ -77,6 +85,11 @@ def add_deltas(stack: Stack, shares: Shares, along: str = "tensor") -> Rows:
     for delta, factor in zip(stack.deltas, shaped, strict=True):
         merged += factor * delta
     return merged
+
+
+def add_turned(stack: Stack, shares: Shares, turned: str, along: str = "tensor") -> Rows:
+    """The models, or their deltas, times their shares."""
+    return (add_deltas if turned == "deltas" else add_models)(stack, shares, along)
 
 
 def add_models(stack: Stack, shares: Shares, along: str = "tensor") -> Rows:
