@@ -10,7 +10,7 @@ import gradio as gr
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.preflight_checks.preflight_report import PreflightReport
 
-from ..session.forms import on_base
+from ..session.forms import on_base, plain_model
 from ..session.json_form import parsed_keys
 from ..session.presets import fetched_session, find_fetchable_set, presets
 from ..session.session import Session
@@ -81,12 +81,14 @@ def _wire_forms(page: Page, studio: Studio) -> None:
         session = controls.session(values)
         for step in measuring(session, studio):
             yield {see.exact: pack({"measuring": step})}
-        answering = gr.CheckboxGroup(choices=target_choices(session))
+        choices, ticked = target_choices(session), set(map(plain_model, values[page.chat.targets]))
+        value = [name for _, name in choices if plain_model(name) in ticked]
+        answering = gr.CheckboxGroup(choices=choices, value=value)
         yield drawn(page, session, studio, measuring="") | {page.chat.targets: answering}
 
     event = controls.models.keep(
         on_kept,
-        inputs=controls.inputs,
+        inputs=controls.inputs | {page.chat.targets},
         outputs=[see.plots, see.exact, page.chat.targets],
         trigger_mode="always_last",
         **MEASURE_QUEUE | queued(see.measuring_place),

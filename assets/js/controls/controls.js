@@ -5,6 +5,7 @@ import * as controls from "../session/controls.js";
 import { curvesOf, curveButton, curveEditor, partsInWords } from "../session/curve.js";
 import { ownChoices } from "./own_choices.js";
 import { paint, redraw, part, server } from "../session/parts.js";
+import { standIn } from "../session/tables.js";
 
 /** Tell the server of the list of models, by an event of its part. @type {(event: string) => void} */
 export let sendModels = () => {};
@@ -152,6 +153,7 @@ part("models", ({ host, get, put, watch, trigger }) => {
   }
   function take(value) {
     if (!value || !Array.isArray(value.models)) return;
+    standIn(value.models);
     controls.set(
       { base: value.base, ...controls.withOwnChoices(value), models: value.models.map((model) => ({ ...model })) });
     controls.lookAtActive();

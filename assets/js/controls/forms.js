@@ -4,11 +4,12 @@ import { html, put, say } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { paint, part, server, setActivity } from "../session/parts.js";
 import { plainModel } from "../session/session_value.js";
+import { standIn } from "../session/tables.js";
 import { changeFactors, label, sendModels, slider } from "./controls.js";
 
 const REST_MS = 250; // a thumb that pauses as long is at rest: another form has to be measured
-const HOW = "What a file holds of each model's changes; the merge adds what the form keeps. A method that prunes then "
-  + "prunes that.";
+const HOW = "What a file holds of each model's changes: the form of a delta. Low rank keeps few directions of a "
+  + "matrix. A method that prunes then prunes what the form keeps.";
 
 /** @param {string} ref */
 export const storeOf = (ref) => /^kept:(\S+) of /.exec(ref)?.[1] ?? "";
@@ -31,14 +32,14 @@ export const hasControl = (store) => !store || forms.some(({ form, setting }) =>
 export function keepAs(ref, store) {
   const model = plainModel(ref), after = store ? `kept:${store} of ${model} on ${controls.state.base}` : model;
   if (after === ref) return;
-  const { models, own, linked, focus, partner, template } = controls.state;
+  const { models, own, linked, partner, template } = controls.state;
   const renamed = (name) => (name === ref ? after : name);
-  server.tables[after] ??= server.tables[ref]; // drawn until the server has measured it
-  server.names[after] ??= { ...server.names[ref], label: nameOf(ref) };
+  const next = models.map((choice) => ({ ...choice, ref: renamed(choice.ref) }));
+  standIn(next);
   controls.set({
-    models: models.map((choice) => ({ ...choice, ref: renamed(choice.ref) })),
+    models: next,
     own: Object.fromEntries(Object.entries(own).map(([name, row]) => [renamed(name), row])),
-    focus: renamed(focus), partner: renamed(partner), template: renamed(template),
+    partner: renamed(partner), template: renamed(template),
   });
   controls.look(after);
   setActivity("see", "waiting");
@@ -78,7 +79,9 @@ part("forms", ({ host, get }) => {
     };
     const name = `${title.replace(" (", ` of ${nameOf(current.ref)} (`)}`;
     if (choices.length) {
-      const box = html("select", { "aria-label": name, "data-setting": setting }, current.slot);
+      const line = html("label", { class: "choice" }, current.slot);
+      html("span", { class: "muted" }, line, title);
+      const box = html("select", { "aria-label": name, "data-setting": setting }, line);
       for (const n of choices) html("option", { value: n }, box, `${n} ${n === 1 ? "bit" : "bits"}`);
       box.addEventListener("change", () => choose(current, form, +box.value));
       return (value) => { if (+box.value !== value) box.value = value; };

@@ -2,6 +2,7 @@
 import * as controls from "./controls.js";
 import { planValue } from "./densities.js";
 import { afterFrame, redraw, server, setActivity } from "./parts.js";
+import { plainModel } from "./session_value.js";
 
 // --- the plans of the newest merge in the tab, worked out for drawing when they are drawn ---------
 let planned = { key: "", at: -Infinity, plans: /** @type {Record<string, any>} */ ({}), focus: "",
@@ -58,19 +59,25 @@ export const isMerged = (recipe) => Boolean(recipe)
 /** @param {any} recipe */
 export const noteMerged = (recipe) => { if (recipe) mergedRecipes.add(recipe); };
 
+/** Models in a new form are drawn as in their last one until its table is here. @param {DomainModel[]} models */
+export function standIn(models) {
+  for (const { ref } of models) {
+    const other = Object.keys(server.tables).find((name) => plainModel(name) === plainModel(ref)) ?? "";
+    if (server.tables[ref] || !other) continue;
+    server.tables[ref] = server.tables[other];
+    const { label } = server.names[other], isWhole = other === plainModel(other);
+    server.names[ref] = { ...server.names[other], label: isWhole ? label : label.replace(/ \([^()]*\)$/, "") };
+    if (controls.state.focus === other) controls.state.focus = ref;
+  }
+}
 /** @param {any} value */
 export const takeTables = (value) => {
   if (!value || !value.tables) return;
-  const before = { ...server };
   server.names = value.names;
   server.outliers = value.outliers;
   server.tables = Object.fromEntries(Object.entries(value.tables).map(([name, packed]) =>
     [name, { ...decode(packed), sources: value.names[name]?.layers ?? [] }]));
-  for (const { ref } of controls.state.models) { // a form that was chosen since: its own answer follows
-    if (server.tables[ref] || !before.tables[ref] || value.adopt) continue;
-    server.tables[ref] = before.tables[ref];
-    server.names[ref] = before.names[ref];
-  }
+  standIn(controls.state.models);
   controls.state.significance = value.settings.significance; // of the drawn table: measured first
   controls.state.chosen = value.settings.chosen; // used only by methods that rank by it
   if (value.adopt) controls.adopt(value.settings);

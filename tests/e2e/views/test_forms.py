@@ -24,6 +24,7 @@ def wait_answer(studio: Studio) -> str:
 def test_a_rank_moves_plots_and_the_answer_and_undo_goes_back(visit: Visit, width: int) -> None:
     studio = visit(width=width)
     studio.wait_models()
+    studio.wait_exact()
     whole, answer = studio.cells(), wait_answer(studio)
     row = math_row(studio)
     row.locator("select").select_option("low_rank")
@@ -31,6 +32,7 @@ def test_a_rank_moves_plots_and_the_answer_and_undo_goes_back(visit: Visit, widt
     kept = "kept:low_rank(rank=2) of zoo:math on zoo:base"
     studio.page.wait_for_function(f"() => ({MODELS})()[0] === '{kept}'")
     studio.page.wait_for_function(SETTLED)
+    studio.wait_exact()
     assert studio.cells() != whole
     assert wait_answer(studio) != answer
     expect(studio.page.locator("#focus option").first).to_have_text("math (rank 2)")
@@ -40,7 +42,8 @@ def test_a_rank_moves_plots_and_the_answer_and_undo_goes_back(visit: Visit, widt
         studio.page.locator('#undo[aria-disabled="false"]').click()
     expect(row.locator("select")).to_have_value("")
     studio.page.wait_for_function(SETTLED)
-    assert studio.cells() == whole
+    studio.wait_exact()
+    assert studio.drawn("focus") == "zoo:math" and studio.cells() == whole
 
 
 @pytest.mark.long
