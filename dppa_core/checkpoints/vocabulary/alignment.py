@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dppa_core.checkpoints.aligned_checkpoint import RowMap, map_key
+from dppa_core.checkpoints.aligned_checkpoint import RowMap
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.folders.small_files import read_file
 from dppa_core.checkpoints.vocabulary.rows import (
@@ -89,7 +89,7 @@ def align(
     target, every = rows.applied(tokenizers.target(choice)), tokenizers.every
     rules = row_rules(rows, target, every, names)
     maps = row_maps(rules, target, every, tokenizers.owned(target.source))
-    key, models = map_key(*maps, *rules.key()), (base, *tuned)
+    key, models = rules.key(maps), (base, *tuned)
     if not _moves_nothing(maps[0], every[0]):
         base = wrap_base(models, maps, rules, key)
     tuned = tuple(

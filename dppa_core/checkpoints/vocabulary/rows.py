@@ -20,6 +20,7 @@ from dppa_core.checkpoints.aligned_checkpoint import (
     Gathered,
     RowMap,
     gather,
+    map_key,
 )
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.matching import tied
@@ -46,7 +47,7 @@ class OwnVocabulary:
     def of_rows(self) -> OwnVocabulary:
         """The vocabulary without tokens that have no row."""
         ids = {token: row for token, row in self.vocabulary.ids.items() if row < self.rows}
-        return OwnVocabulary(Vocabulary(ids, self.vocabulary.added & ids.keys()), self.rows)
+        return OwnVocabulary(Vocabulary(ids, self.vocabulary.added.intersection(ids)), self.rows)
 
     def alike(self, model: OwnVocabulary) -> bool:
         """Return True if both have the same tokens in the same rows, and equally many rows."""
@@ -105,10 +106,10 @@ class RowRules:
         parts = tuple(AlignedTensor(model, name, rows) for name, model, rows in given)
         return Filling(tuple(donors), parts, np.flatnonzero(self.zero), self.tokens)
 
-    def key(self) -> tuple[RowMap, ...]:
-        """Arrays that differ where the rules do."""
-        numbers = np.array([self.tokens, self.mean, *self.given], np.int64)
-        return (*self.given.values(), self.zero.astype(np.int64), numbers)
+    def key(self, maps: Sequence[RowMap]) -> str:
+        """Distinguishes merges with these row maps; see `map_key`."""
+        rows = map_key(*maps, *self.given.values(), self.zero.astype(np.int64))
+        return f"{rows} {[*self.given]} {self.tokens} {self.mean}"
 
 
 def of_all(base: OwnVocabulary, models: Sequence[OwnVocabulary]) -> Target:
