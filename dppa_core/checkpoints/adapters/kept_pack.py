@@ -1,6 +1,6 @@
 """Packs of a form: what a store keeps of a model's delta, as a safetensors file.
 
-docs/reference/packs.md describes it.
+docs/pack-format.md describes it.
 """
 
 from __future__ import annotations
