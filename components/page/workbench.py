@@ -33,6 +33,7 @@ from ..views.score.perplexity import add_perplexity
 from ..views.score.ready_tasks import TaskOffer, add_ready_tasks
 from ..views.score.score import add_score
 from ..views.score.search import add_search
+from ..views.score.size import SizeView, build_size, wire_size
 from ..views.see.advice import build_advice, wire_advice
 from ..views.see.attribution import add_attribution
 from ..views.see.compare import add_compare
@@ -41,7 +42,6 @@ from ..views.see.experiments import RESULTS, add_experiments
 from ..views.see.matrix import add_matrix
 from ..views.see.pinned import build_pinned, opening_question
 from ..views.see.see import build_see
-from ..views.see.size import add_size
 from ..widgets.browser_parts import live, static
 from ..widgets.controls import Controls
 from ..widgets.header import EXPLAIN, SCRIPT, SKIP, TITLE, build_panes, build_views, status_value
@@ -104,13 +104,13 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             add_experiments((results, *RESULTS) if results else RESULTS)
             add_counts(controls, studio)
             add_matrix(controls, studio)
-            add_size(controls, studio)
+            size = build_size()
         with gr.Column(elem_id="side-column"):
             build_panes()
             with _part("chat-pane", "Chat", "pane"):
                 chat = build_chat(session)
                 wire_chat(chat, controls, studio, allowance)
-            _build_panes(controls, studio, exports, allowance)
+            _build_panes(controls, studio, exports, allowance, size)
     wire_learn(live("learn", None, events=("ask",)), controls, studio)
     timer = gr.Timer(1.0, active=True)
     return Page(controls, models, offer, pruning, see, pinned, chat, status, tune, timer)
@@ -125,7 +125,7 @@ def _part(elem_id: str, title: str, kind: str = "box") -> Iterator[None]:
 
 
 def _build_panes(
-    controls: Controls, studio: Studio, exports: Exports, allowance: Allowance
+    controls: Controls, studio: Studio, exports: Exports, allowance: Allowance, size: SizeView
 ) -> None:
     settings = read_settings()
     offer = TaskOffer(settings.offered_tasks if studio.public else None, settings.task_files)
@@ -134,6 +134,7 @@ def _build_panes(
         questions = add_own_questions(slot, controls, studio, allowance)
         add_ready_tasks(slot, controls, studio, allowance, offer)
         add_perplexity(slot, controls, studio)
+        wire_size(size, questions, controls, studio)
     with _part("search-pane", "Search", "pane"):
         add_search(controls, studio, questions)
     with _part("export-pane", "Export", "pane"):

@@ -4,6 +4,8 @@ import { byId, html, put as write, say, percent } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { paint, part, redraw, server } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
+import { plainModel } from "../session/session_value.js";
+import { nameOf } from "../controls/forms.js";
 import { measuredRuns, modelRow } from "./measured.js";
 
 // --- the lists: one for all models, or one for each. The box holds the list that is looked at; all of them are
@@ -46,9 +48,9 @@ part("question-lists", ({ host, put: send, trigger }) => {
   }
   document.addEventListener("input", (event) => { if (event.target === box()) tell(); });
   choice.addEventListener("change", () => open(choice.value));
-  const named = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
+  const named = (model) => nameOf(controls.state.models.find(({ ref }) => plainModel(ref) === model)?.ref ?? model);
   paint(() => {
-    const models = controls.deciding();
+    const models = controls.deciding().map(plainModel); // a list stays when its model is kept in another form
     if (listKey !== ALL && !models.includes(listKey)) open(ALL); // its list is kept, should the model come back
     const options = [ALL,
       ...models].map((ref) =>

@@ -15,6 +15,7 @@ from dppa_core.models.reply import MAX_PROMPT_CHARS
 from dppa_core.tasks.item_files import item_line, read_items
 from dppa_core.tasks.own_items import OwnDomain
 
+from ...session.forms import plain_model
 from ...session.json_form import parsed_keys
 from ...session.session import Session
 from ...widgets.browser_parts import live, pack
@@ -81,7 +82,7 @@ def limits_of(studio: Studio) -> TextLimits:
 
 
 def texts_of(text: object, lists: object) -> dict[str, str]:
-    """Model reference -> its text: the `lists` that the browser sent, and the open one."""
+    """Whole model -> its text: the `lists` that the browser sent, and the open one."""
     sent = parsed_keys(lists, most=4 * OWN_LIMITS.letters)
     stored, model = sent.get("lists"), sent.get("for")
     texts = dict(stored) if isinstance(stored, Mapping) else {}
@@ -96,7 +97,9 @@ def read_lists(texts: Mapping[str, str], session: Session, limits: TextLimits) -
         InvalidValue: a mistake in one, none, or too much in all together.
     """
     references = [model.model for model in session.recipe().models]
-    stripped = {name: texts.get(name, "").strip() for name in (ALL_MODELS, *references)}
+    stripped = {
+        name: texts.get(plain_model(name), "").strip() for name in (ALL_MODELS, *references)
+    }
     filled = {name: text for name, text in stripped.items() if text}
     if not filled:
         raise InvalidValue("There are no questions yet: type or paste some, or open a file.")
@@ -165,7 +168,7 @@ def wire_offer(box: QuestionBox, controls: Controls, studio: Studio) -> None:
             session = controls.session(values)
             texts = texts_of(values[box.text], values[box.lists])
             names = (ALL_MODELS, *(model.model for model in session.recipe().models))
-            if not any(texts.get(name, "").strip() for name in names):
+            if not any(texts.get(plain_model(name), "").strip() for name in names):
                 return {offer: pack([])}
             lists = read_lists(texts, session, limits_of(studio))
         except InvalidValue:  # half typed: earlier questions stay; asking them reports the error

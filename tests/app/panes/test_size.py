@@ -9,8 +9,15 @@ from typing import Any
 import pytest
 
 from components.session.session import ModelChoice, Session
-from components.views.see import size
-from components.views.see.size import SizeRequest, read_size, scores_value, sizes_value
+from components.views.score import size
+from components.views.score.own_lists import PUBLIC_LIMITS, read_lists
+from components.views.score.size import (
+    SizeRequest,
+    questions_of,
+    read_size,
+    scores_value,
+    sizes_value,
+)
 from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.form_sizes import USUAL_STORES, form_sizes
@@ -56,13 +63,23 @@ def test_each_form_is_scored_on_questions_of_its_models_domain(
 ) -> None:
     monkeypatch.setattr(size, "QUESTIONS", 2)
     monkeypatch.setattr(size, "form_sizes", partial(form_sizes, stores=USUAL_STORES[-5:-3]))
-    value = scores_value(REQUEST, studio, Recent(4), lambda *_: None, threading.Event())
+    value = scores_value(REQUEST, "math", studio, Recent(4), lambda *_: None, threading.Event())
     assert (value["questions"], value["domain"]) == (2, "math")
     assert all(row["loss"] > 0 and row["factor"] == 1 for row in value["rows"])
     assert set(value["best"]) == {"energy", "loss", "accuracy"}
 
 
-def test_a_model_without_questions_is_told_how_to_ask_its_own(studio: Studio) -> None:
-    request = SizeRequest("zoo:math", "zoo:base")
-    with pytest.raises(InvalidValue, match="dppa size"):
-        scores_value(request, studio, Recent(4), lambda *_: None, threading.Event())
+def test_a_model_without_a_domain_answers_the_visitors_own_questions() -> None:
+    kept = KEPT.replace("zoo:math", "./mine")
+    session, text = Session(models=(ModelChoice(kept),)), "question,answer\nWhich?,b"
+    request = SizeRequest("zoo:base", "./mine")
+
+    def read(texts: dict[str, str]) -> object:
+        return questions_of(request, session, lambda: read_lists(texts, session, PUBLIC_LIMITS))
+
+    assert [item.question for item in read({"./mine": text}).of_split("test")] == ["Which?"]
+    assert read({"": text}).of_split("test")
+    with pytest.raises(InvalidValue, match="no questions yet"):
+        read({})
+    known = questions_of(REQUEST, session, lambda: pytest.fail("its domain is known"))
+    assert known == "math"

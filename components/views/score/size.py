@@ -1,9 +1,9 @@
 """Quality against bytes: what every form keeps of one model's delta, and how it answers then.
-assets/js/panes/size.js draws it."""
+assets/js/panes/size.js draws it, as one of the views."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -15,17 +15,19 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.form_sizes import FormSize, form_sizes, frontier, kept_alone, whole_size
 from dppa_core.progress import Progress, Stop
 from dppa_core.system.recent import Recent
+from dppa_core.tasks import items
 
 from ...session.forms import plain_model
 from ...session.json_form import parsed_keys
 from ...session.session import Session
 from ...widgets.browser_parts import live
 from ...widgets.controls import Controls
-from ...widgets.runs import build_run, wire_run
-from ...work.figures import short_name
+from ...widgets.runs import RunView, build_run, wire_run
 from ...work.kinds import FORM_SCORES, FORM_SIZES
 from ...work.progress_stream import stream_run
 from ...work.studio import Studio
+from .own_lists import Lists, QuestionBox, limits_of, list_of_each
+from .own_questions import MIN_DIVIDED
 
 QUESTIONS = 100
 """Questions that every form answers."""
@@ -55,18 +57,28 @@ def sizes_value(
     return _value(request, _sizes(request, studio, cache, progress, stop), {})
 
 
+def questions_of(request: SizeRequest, session: Session, lists: Callable[[], Lists]) -> str:
+    """The domain of a model's questions: its own, else the visitor's list for it, or for all."""
+    domain = zoo_domain(request.model)
+    if domain is not None:
+        return domain
+    references = [item.reference for item in session.models]
+    reference = next(name for name in references if plain_model(name) == request.model)
+    (own,) = list_of_each(lists(), (reference,))
+    return own.undivided() if len(own.items) < MIN_DIVIDED else own
+
+
 def scores_value(
-    request: SizeRequest, studio: Studio, cache: Recent, progress: Progress, stop: Stop
+    request: SizeRequest,
+    domain: str,
+    studio: Studio,
+    cache: Recent,
+    progress: Progress,
+    stop: Stop,
 ) -> dict[str, Any]:
-    """As `sizes_value`, with the loss and the accuracy of each on questions of its domain."""
+    """As `sizes_value`, with the loss and the accuracy of each on questions of a domain."""
     from dppa_core.evaluation.form_scores import form_scores  # noqa: PLC0415  (torch)
 
-    domain = zoo_domain(request.model)
-    if domain is None:
-        raise InvalidValue(
-            f"{short_name(request.model)} has no questions of its own here. `dppa size BASE MODEL "
-            "--items FILE` asks yours."
-        )
     sizes = _sizes(request, studio, cache, progress, stop)
     scores = form_scores(
         *(studio.examiner(), request.base, request.model, [row.store for row in sizes], [domain]),
@@ -78,7 +90,8 @@ def scores_value(
         row.store: {"factor": row.factor, "loss": row.loss, "accuracy": row.accuracy}
         for row in scores
     }
-    return _value(request, sizes, by_store) | {"questions": QUESTIONS, "domain": domain}
+    count = len(items(domain, "test", QUESTIONS))
+    return _value(request, sizes, by_store) | {"questions": count, "domain": domain}
 
 
 def _sizes(
@@ -112,22 +125,38 @@ def _value(
     return {"model": request.model, "rows": rows, "best": best}
 
 
-def add_size(controls: Controls, studio: Studio) -> None:
-    """Add the choice of a model, the buttons, the plot and its table."""
-    cache = Recent(64)
+@dataclass(frozen=True, slots=True)
+class SizeView:
+    """The choice of a model, and both runs."""
+
+    choice: gr.HTML
+    sizes: RunView
+    scores: RunView
+
+
+def build_size() -> SizeView:
+    """Build the choice, the buttons, the plot and its table."""
     with gr.Column(elem_id="size-view", elem_classes=["view", "box"]):
         choice = live("size-choice", None)
         sizes = build_run("size", "Measure sizes")
-        scores = build_run("formscores", "Ask its questions")
+        return SizeView(choice, sizes, build_run("formscores", "Ask its questions"))
+
+
+def wire_size(view: SizeView, questions: QuestionBox, controls: Controls, studio: Studio) -> None:
+    """Wire both runs; models without a domain answer the visitor's own questions."""
+    cache, choice = Recent(64), view.choice
 
     def on_sizes(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         request = read_size(values[choice], controls.session(values))
         return stream_run(studio, FORM_SIZES, partial(sizes_value, request, studio, cache))
 
     def on_form_scores(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
-        request = read_size(values[choice], controls.session(values))
-        return stream_run(studio, FORM_SCORES, partial(scores_value, request, studio, cache))
+        session = controls.session(values)
+        request, limits = read_size(values[choice], session), limits_of(studio)
+        domain = questions_of(request, session, lambda: questions.read(values, session, limits))
+        work = partial(scores_value, request, domain, studio, cache)
+        return stream_run(studio, FORM_SCORES, work)
 
     inputs = controls.inputs | {choice}
-    wire_run("size", sizes, on_sizes, inputs, FORM_SIZES)
-    wire_run("formscores", scores, on_form_scores, inputs, FORM_SCORES)
+    wire_run("size", view.sizes, on_sizes, inputs, FORM_SIZES)
+    wire_run("formscores", view.scores, on_form_scores, inputs | questions.inputs, FORM_SCORES)
