@@ -27,7 +27,7 @@ TAKEN = ("merged", *ZOO_MODELS)
 def short_name(reference: str) -> str:
     """A model's short, unique name on the page. Where the name is taken, a folder is shown with its
     parent folder, a model of the Hub with its owner."""
-    name = references.short_name(reference)
+    name = references.short_name(reference).replace(" %", "\u202f%")
     if name not in TAKEN or reference.startswith("zoo:"):
         return name
     longer = "/".join([part for part in reference.split("/") if part][-2:])

@@ -5,6 +5,7 @@ import * as controls from "../session/controls.js";
 import { curvesOf, curveButton, curveEditor, partsInWords } from "../session/curve.js";
 import { ownChoices } from "./own_choices.js";
 import { paint, redraw, part, server } from "../session/parts.js";
+import { plainModel } from "../session/session_value.js";
 import { standIn } from "../session/tables.js";
 
 /** Tell the server of the list of models, by an event of its part. @type {(event: string) => void} */
@@ -288,8 +289,8 @@ part("preset", ({ host, get, put, watch, trigger }) => {
   paint(() => {
     const changed = Boolean(server.exact) && !controls.isWhole(wholes[preset]);
     write(host, "data-changed", changed);
-    const presetModels = wholes[preset].models.map(([reference]) => reference);
-    const hasOwnModels = controls.state.models.every(({ ref }) => !presetModels.includes(ref));
+    const presetModels = wholes[preset].models.map(([reference]) => plainModel(reference));
+    const hasOwnModels = controls.state.models.every(({ ref }) => !presetModels.includes(plainModel(ref)));
     say(moved, hasOwnModels ? "Own models" : `${preset} *`);
     const title = changed ? "" : preset;
     if (choice.value !== title) choice.value = title;

@@ -78,10 +78,10 @@ part("forms", ({ host, get }) => {
       current.pending = setTimeout(() => choose(current, form, +(value / scale).toFixed(6)), REST_MS);
     };
     const name = `${title.replace(" (", ` of ${nameOf(current.ref)} (`)}`;
+    html("span", { class: "how" }, current.slot, title);
     if (choices.length) {
-      const line = html("label", { class: "choice" }, current.slot);
-      html("span", { class: "muted" }, line, title);
-      const box = html("select", { "aria-label": name, "data-setting": setting }, line);
+      const box = html("select", { "aria-label": name, "data-setting": setting },
+        html("label", { class: "choice" }, current.slot));
       for (const n of choices) html("option", { value: n }, box, `${n} ${n === 1 ? "bit" : "bits"}`);
       box.addEventListener("change", () => choose(current, form, +box.value));
       return (value) => { if (+box.value !== value) box.value = value; };

@@ -2,6 +2,7 @@
 import { html, svg, say, sayProse, put, percent } from "../base/shapes.js";
 import { redraw, paint, part, server, waits } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
+import { plainModel } from "../session/session_value.js";
 import * as controls from "../session/controls.js";
 import * as tables from "../session/tables.js";
 import { resultText } from "../plots/experiment-plots.js";
@@ -189,8 +190,9 @@ part("score", ({ host, get, watch }) => {
   paint(() => {
     const { models } = controls.state;
     put(document.body, "data-own-models", models.length > 0 && models.every(({ ref }) => !ref.startsWith("zoo:")));
-    put(document.body, "data-taught", models.some(({ ref }) => ref.startsWith("zoo:smollm2-")));
-    put(document.body, "data-toys", models.some(({ ref }) => /^zoo:(apart-)?(math|finance|law)$/.test(ref)));
+    put(document.body, "data-taught", models.some(({ ref }) => plainModel(ref).startsWith("zoo:smollm2-")));
+    put(document.body, "data-toys",
+      models.some(({ ref }) => /^zoo:(apart-)?(math|finance|law)$/.test(plainModel(ref))));
     const current = tables.recipe();
     if (current !== last) { last = current; stale(); }
     const activity = server.activity.score;

@@ -121,7 +121,10 @@ def _value(
         measure: frontier((row.nbytes, loss) for row, loss in zip(sizes, lost, strict=True))
         for measure, lost in losses.items()
     }
-    rows = [asdict(row) | dict(scores.get(row.store, {})) for row in sizes]
+    rows = [
+        {**asdict(row), "title": row.title.replace(" %", "\u202f%"), **scores.get(row.store, {})}
+        for row in sizes
+    ]
     return {"model": request.model, "rows": rows, "best": best}
 
 
