@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.references import kept_delta
 from dppa_core.errors import InvalidValue
 from dppa_core.methods.registry import get_method
+from dppa_core.profiling.cache import profile_entry
 from dppa_core.profiling.calibration.statistics import ranked_profile
 from dppa_core.progress import Progress, Stop
 from dppa_core.pruning.delta_profile import DeltaProfile
@@ -70,12 +72,19 @@ class Plans:
         if not self.public:
             return
         for name in finetuned:
-            plain = significance in PLAIN and not kept_delta(name)
-            if not plain and not self.measured(base, name, significance):
+            at_hand = significance in PLAIN and (not kept_delta(name) or self._stored(base, name))
+            if not at_hand and not self.measured(base, name, significance):
                 raise InvalidValue(
                     f"The significance {significance} of {name} is not measured yet: the page was "
                     "started anew, perhaps. Choose it again."
                 )
+
+    def _stored(self, base: str, finetuned: str) -> bool:
+        """Return True if the profile of a pair, ranked by |d|, is in memory or on disk."""
+        if self.measured(base, finetuned, "magnitude"):
+            return True
+        pair = (open_checkpoint(name, public=self.public) for name in (base, finetuned))
+        return profile_entry(*(weights.content_hash() for weights in pair)).exists()
 
     def measured(self, base: str, finetuned: str, significance: str) -> bool:
         """Return True if that profile is cached; never waits for one."""
