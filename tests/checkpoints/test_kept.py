@@ -151,7 +151,10 @@ def test_other_keys_name_the_model_without_its_forms() -> None:
     assert parse_recipe(dump_recipe(recipe)) == recipe
 
 
-@pytest.mark.parametrize("method", ["task_arithmetic", "ties", "dppa"])
+@pytest.mark.parametrize(
+    "method",
+    ["task_arithmetic", *(pytest.param(name, marks=pytest.mark.long) for name in ("ties", "dppa"))],
+)
 def test_every_method_takes_what_is_kept_with_any_number_of_workers(
     method: str, tmp_path: Path
 ) -> None:
