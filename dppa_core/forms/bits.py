@@ -9,7 +9,7 @@ from jaxtyping import Float32, UInt8, UInt16
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue, many
-from dppa_core.forms.contract import Codes, Delta, Form, Place, code
+from dppa_core.forms.contract import Codes, Delta, Form, Place, code, factor_field, times
 from dppa_core.parameter_fields import Parameters, check_fields, choice, whole_number
 from dppa_core.pruning.floats import from_float32, to_float32
 
@@ -35,6 +35,7 @@ class BitsParameters(Parameters):
         text="Elements that share a scale of 16 bits: a matrix, a row, or a block of 64 in a row.",
         choices=("matrix", "row", "block"),
     )
+    factor: float = factor_field()
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -127,13 +128,15 @@ def decode(codes: Codes, shape: tuple[int, int], parameters: BitsParameters, pla
     """Each element as its step times the scale of its block."""
     columns, size = block_columns(parameters.block, shape)
     flat = (shape[0] * shape[1] // columns, columns)
-    return read_steps(codes, flat, size, parameters.bits, place).reshape(shape)
+    values = read_steps(codes, flat, size, parameters.bits, place)
+    return (values * np.float32(parameters.factor)).reshape(shape)
 
 
 def label(parameters: BitsParameters) -> str:
     """As "1 bit", or "1 bit by matrix"."""
     bits = many(parameters.bits, "bit")
-    return bits if parameters.block == "row" else f"{bits} by {parameters.block}"
+    by = "" if parameters.block == "row" else f" by {parameters.block}"
+    return f"{bits}{by}{times(parameters.factor)}"
 
 
 FORM = Form(

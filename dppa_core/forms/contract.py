@@ -11,11 +11,17 @@ from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
 from dppa_core.errors import DamagedCheckpoint
+from dppa_core.parameter_fields import number
 from dppa_core.pruning.tie_breaking import drop_seed
 
 Delta = Float32[ndarray, "rows columns"]
 Codes = Mapping[str, Shaped[ndarray, " *shape"]]
 """What is kept of a matrix, as named arrays; their bytes are what a file holds."""
+
+
+def factor_field() -> Any:
+    """The setting of every form that multiplies what it keeps; its default changes nothing."""
+    return number(1.0, title="Factor", text="Multiplies what is kept.", span=(0.0, 100.0, 0.1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,11 @@ def code(
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     pairs = zip(shape, wanted, strict=False)
     return len(shape) == len(wanted) and all(want in (None, has) for has, want in pairs)
+
+
+def times(factor: float) -> str:
+    """A factor behind a label, as " × 1.5"; empty for 1."""
+    return f" × {factor:.4g}" if factor != 1 else ""
 
 
 def code_bytes(codes: Codes) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from dppa_core.forms.contract import Codes, Delta, Form, Place, code
+from dppa_core.forms.contract import Codes, Delta, Form, Place, code, times
 from dppa_core.forms.places import drawn_places
 from dppa_core.parameter_fields import Parameters, number, whole_number
 from dppa_core.pruning.floats import from_float32, to_float32
@@ -39,6 +39,11 @@ class DrawnParameters(Parameters):
     )
 
 
+def whole_factor(parameters: DrawnParameters) -> float:
+    """The factor, also where it is left to the rate."""
+    return parameters.factor or 1 / (1 - parameters.rate)
+
+
 def all_places(size: int, seed: int, rate: float) -> Bool[ndarray, " n"]:
     """The elements that a draw keeps."""
     places, cut = np.empty(size, np.bool_), drop_cut(rate)
@@ -63,7 +68,7 @@ def decode(
 ) -> Delta:
     """The elements at the places that are drawn again, times the factor; else 0."""
     delta = np.zeros(shape[0] * shape[1], np.float32)
-    factor = np.float32(parameters.factor or 1 / (1 - parameters.rate))
+    factor = np.float32(whole_factor(parameters))
     places = _places(delta.size, parameters, place)
     values = code(codes, "values", np.uint16, (int(np.count_nonzero(places)),), place)
     delta[places] = to_float32(values, "BF16") * factor
@@ -71,8 +76,9 @@ def decode(
 
 
 def label(parameters: DrawnParameters) -> str:
-    """As "1 % drawn"."""
-    return f"{100 * (1 - parameters.rate):.4g} % drawn"
+    """As "99 % dropped"."""
+    factor = times(parameters.factor) if parameters.factor else ""
+    return f"{100 * parameters.rate:.4g} % dropped{factor}"
 
 
 FORM = Form(

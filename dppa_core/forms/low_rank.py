@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dppa_core.forms.contract import Codes, Delta, Form, Place, code
+from dppa_core.forms.contract import Codes, Delta, Form, Place, code, factor_field, times
 from dppa_core.forms.products import add_product
 from dppa_core.forms.spectra import Spectrum, spectrum_of
 from dppa_core.parameter_fields import Parameters, number, whole_number
@@ -31,6 +31,7 @@ class LowRankParameters(Parameters):
         unit="share",
         span=(0.01, 1.0, 0.01),
     )
+    factor: float = factor_field()
 
 
 def kept_rank(spectrum: Spectrum, parameters: LowRankParameters) -> int:
@@ -53,17 +54,17 @@ def encode(delta: Delta, parameters: LowRankParameters, place: Place) -> Codes:
 def decode(
     codes: Codes, shape: tuple[int, int], parameters: LowRankParameters, place: Place
 ) -> Delta:
-    """left @ right, summed in order in float64."""
+    """left @ right times the factor, summed in order in float64."""
     left = code(codes, "left", np.uint16, (shape[0], None), place)
     right = code(codes, "right", np.uint16, (left.shape[1], shape[1]), place)
     wide, high = to_float32(left, "BF16"), to_float32(right, "BF16")
-    return add_product(np.zeros(shape, np.float32), wide, high, 1.0)
+    return add_product(np.zeros(shape, np.float32), wide, high, parameters.factor)
 
 
 def label(parameters: LowRankParameters) -> str:
     """As "rank 16", or "rank 16, 90 % energy"."""
     share = f", {parameters.energy:.4g} of the energy" if parameters.energy < 1 else ""
-    return f"rank {parameters.rank}{share}"
+    return f"rank {parameters.rank}{share}{times(parameters.factor)}"
 
 
 FORM = Form(

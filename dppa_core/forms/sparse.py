@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
 from dppa_core.forms.bits import BLOCK, read_steps, to_steps
-from dppa_core.forms.contract import Codes, Delta, Form, Place, code
+from dppa_core.forms.contract import Codes, Delta, Form, Place, code, factor_field, times
 from dppa_core.forms.places import decode_places, encode_places
 from dppa_core.parameter_fields import Parameters, check_fields, number, whole_number
 from dppa_core.pruning.floats import from_float32, to_float32
@@ -30,9 +30,7 @@ class SparseParameters(Parameters):
         unit="share",
         span=(0.0, 0.9999, 0.001),
     )
-    factor: float = number(
-        1.0, title="Factor", text="Multiplies the elements that are kept.", span=(0.0, 100.0, 0.1)
-    )
+    factor: float = factor_field()
     bits: int = whole_number(
         _WHOLE,
         title="Bits of a value",
@@ -89,9 +87,8 @@ def decode(
 
 def label(parameters: SparseParameters) -> str:
     """As "90 % pruned", or "90 % pruned × 1.5, 8 bits"."""
-    factor = f" × {parameters.factor:.4g}" if parameters.factor != 1 else ""
     bits = f", {parameters.bits} bits" if parameters.bits != _WHOLE else ""
-    return f"{100 * parameters.rate:.4g} % pruned{factor}{bits}"
+    return f"{100 * parameters.rate:.4g} % pruned{times(parameters.factor)}{bits}"
 
 
 FORM = Form(

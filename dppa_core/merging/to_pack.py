@@ -21,7 +21,7 @@ from dppa_core.checkpoints.adapters.packs import SUFFIX, PackHeader, has_delta, 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.fingerprints import known_fingerprint
 from dppa_core.checkpoints.safetensors_reader import open_file
-from dppa_core.checkpoints.sources.references import short_name
+from dppa_core.checkpoints.sources.references import kept_delta, short_name
 from dppa_core.errors import DppaError, InvalidRecipe, UnknownName, did_you_mean
 from dppa_core.forms.places import expected_bytes
 from dppa_core.merging.differences.kept import write_kept_pack
@@ -113,7 +113,7 @@ def pack_models(
         CheckpointError: see `open_inputs`.
     """
     out, threads, recipe = Path(out), worker_count(workers), as_recipe(recipe)
-    models = _choose(recipe, None if model is None else str(model))
+    models = chosen_models(recipe, None if model is None else str(model))
     read: list[Path] = []
     control: RunControl = {"progress": progress, "stop": stop}
     reports, check = [], partial(refuse_entries, allowed=_is_pack, kind="is no delta pack")
@@ -182,15 +182,22 @@ def check_packable(recipe: MergeRecipe, *, whole: bool = False) -> None:
         )
 
 
-def _choose(recipe: MergeRecipe, model: str | None) -> dict[str, DomainModel]:
+def chosen_models(recipe: MergeRecipe, model: str | None) -> dict[str, DomainModel]:
+    """File name -> each model that is packed: all, or the one of that name."""
     check_packable(recipe)
     files = pack_names(recipe.models)
     if model is None:
         return files
-    chosen_files = {name: item for name, item in files.items() if model in (name, item.model)}
+    chosen_files = {name: item for name, item in files.items() if model in _names(name, item)}
     if not chosen_files:
         raise UnknownName(f"{model!r}: no model of the recipe. {did_you_mean(model, files)}")
     return chosen_files
+
+
+def _names(file: str, model: DomainModel) -> tuple[str, ...]:
+    """What a model may be called: by its file, its reference, or without its forms."""
+    kept = kept_delta(model.model)
+    return (file, model.model, *((kept.model, short_name(kept.model)) if kept else ()))
 
 
 def _is_pack(entry: os.DirEntry[str]) -> bool:
@@ -255,7 +262,8 @@ def _write_form(
     sha256 = write_kept_pack(kept, header, path, workers, control)
     names = [name for name in merger.names() if has_delta(merger.base, name)]
     numel = sum(merger.plan.tensors[name].numel for name in names)
-    values = sum(info.size for info in open_file(path).tensors.values())
+    sizes = {name: info.size for name, info in open_file(path).tensors.items()}
+    places = sum(size for name, size in sizes.items() if ".places/" in name)
     nbytes = os.stat(path).st_size
     return PackReport(
         base=recipe.base,
@@ -267,9 +275,9 @@ def _write_form(
         form=kept.store.title(),
         stored=numel,
         nbytes=nbytes,
-        places=0,
-        values=values,
-        header=nbytes - values,
+        places=places,
+        values=sum(sizes.values()) - places,
+        header=nbytes - sum(sizes.values()),
         sha256=sha256,
         seconds=time.perf_counter() - began,
     )

@@ -45,3 +45,14 @@ def test_a_recipes_models_come_one_by_one_as_json(dppa: Command, tmp_path: Path)
 def test_wrong_options_are_named(dppa: Command, arguments: tuple[str, ...], message: str) -> None:
     assert dppa("size", *arguments) == 1
     assert message in dppa.err
+
+
+def test_a_pack_says_what_it_does_not_hold(dppa: Command, tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    model = "{model: zoo:math, store: {form: bits, bits: 1}, coefficient: 0.5}"
+    path.write_text(f"dppa: 1\nbase: zoo:base\nmodels: [{model}]\nmethod: task_arithmetic\n")
+    assert dppa("pack", path, "--out", tmp_path / "form", "--model", "math") == 0
+    assert "the recipe's coefficient is no part of it" in dppa.out and "1 bit" in dppa.out
+    path.write_text(path.read_text().replace("task_arithmetic", "magnitude"))
+    assert dppa("pack", path, "--out", tmp_path / "other") == 0
+    assert "method: task_arithmetic keeps the form, in fewer bytes" in dppa.out

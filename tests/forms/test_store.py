@@ -28,7 +28,7 @@ def test_a_store_has_a_short_title() -> None:
     assert titles == [
         "rank 8",
         "4 bits by block",
-        "0.5 % drawn",
+        "99.5 % dropped",
         "rank 4, 0.5 of the energy + 1 bit",
     ]
 
@@ -45,6 +45,26 @@ def test_each_part_of_a_sum_keeps_what_those_before_it_lost() -> None:
         kept[name] = kept_energy(delta, store.decode(codes, (40, 60), PLACE))
     low, bits, both = kept.values()
     assert 0 < 1 - both < 0.5 * min(1 - low, 1 - bits)
+
+
+def test_a_factor_multiplies_what_every_form_keeps() -> None:
+    delta = np.random.default_rng(0).standard_normal((30, 40), np.float32)
+    for name in (
+        "low_rank(rank=3)",
+        "bits(bits=1)",
+        "drawn(rate=0.5)",
+        "low_rank(rank=2)+bits(bits=1)",
+    ):
+        store = parse_store_text(name)
+        larger = store.times(1.5)
+        assert (
+            larger != store and parse_store_text(str(larger)) == larger and store.times(1) == store
+        )
+        kept, more = (
+            one.decode(one.encode(delta, PLACE), delta.shape, PLACE) for one in (store, larger)
+        )
+        assert np.allclose(more, 1.5 * kept, rtol=1e-5, atol=1e-6)
+    assert parse_store_text("bits(bits=1)").times(1.5).title() == "1 bit × 1.5"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.charts.tables import text_table
+from dppa_core.checkpoints.sources.references import kept_delta
 from dppa_core.cli.options import (
     JsonFlag,
     OverwriteFlag,
@@ -17,9 +19,9 @@ from dppa_core.cli.options import (
     dataclass_command,
 )
 from dppa_core.cli.output import emit, progress_line, teller
-from dppa_core.merging.to_pack import pack_models
+from dppa_core.merging.to_pack import PackReport, chosen_models, pack_models
 from dppa_core.merging.to_patch import patch_base
-from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, load_recipe
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,30 @@ def _write_packs(
     table = text_table(
         ["pack", "size", "weights in it", "of these places", "of these values"], rows
     )
-    return {"packs": packs}, f"{table}\nas a model: {references[0]}"
+    notes = [
+        note
+        for report, model in zip(reports, _packed(options, recipe), strict=True)
+        for note in _notes(report, model)
+    ]
+    return {"packs": packs}, "\n".join([table, f"as a model: {references[0]}", *notes])
+
+
+def _packed(options: PackOptions, recipe: MergeRecipe) -> list[DomainModel]:
+    return list(chosen_models(recipe, options.model).values())
+
+
+def _notes(report: PackReport, model: DomainModel) -> Iterator[str]:
+    """What a file of a model with a form does not hold."""
+    if report.form and model.coefficient != 1:
+        yield (
+            f"{report.file}: the recipe's coefficient is no part of it. State it where the file is "
+            "merged, or as the form's factor."
+        )
+    elif kept_delta(model.model) and not report.form:
+        yield (
+            f"{report.file}: holds the weights that differ from the base. method: task_arithmetic "
+            "keeps the form, in fewer bytes."
+        )
 
 
 def _write_patch(

@@ -23,6 +23,7 @@ from dppa_core.cli.options import (
 from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.form_sizes import USUAL_STORES, FormSize, form_sizes, frontier, whole_size
+from dppa_core.forms.contract import times
 from dppa_core.forms.store import Store, parse_store_text
 from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import load_recipe
@@ -38,13 +39,15 @@ class SizeOptions:
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="[BASE] MODEL", help="A fine-tune, its base before it; or a recipe's models."
+            metavar="[BASE] MODEL",
+            help="A fine-tune, its base before it (zoo:base if none); or a recipe.",
         ),
     ]
     forms: Annotated[
         str | None,
         typer.Option(
-            help="Forms to compare, as 'low_rank(rank=8);bits(bits=1)'; twenty usual ones if unset."
+            help="Forms to compare, as 'low_rank(rank=8);bits(bits=1)'; a + sums two; twenty usual "
+            "ones if unset."
         ),
     ] = None
     tasks: Annotated[
@@ -142,10 +145,19 @@ def _values(
         "base": base,
         "model": model,
         "forms": [
-            {**asdict(row), "best": n in best, **_score_values(scores.get(row.store))}
+            {**_stated(row, scores), "best": n in best, **_score_values(scores.get(row.store))}
             for n, row in enumerate(rows)
         ],
     }
+
+
+def _stated(row: FormSize, scores: Mapping[str, FormScore]) -> dict[str, Any]:
+    """The row with its best factor in the store and in the title."""
+    factor = scores[row.store].factor if row.store in scores else 1.0
+    if not row.store:
+        return {**asdict(row), "title": row.title + times(factor)}
+    store = parse_store_text(row.store).times(factor)
+    return {**asdict(row), "store": str(store), "title": store.title()}
 
 
 def _loss(row: FormSize, scores: Mapping[str, FormScore]) -> float:
@@ -169,18 +181,14 @@ def _score_values(score: FormScore | None) -> dict[str, Any]:
 def _text(values: Mapping[str, Any]) -> str:
     """One line a form, by bytes; a star marks those that no smaller one beats."""
     scored = "loss" in values["forms"][0]
-    head = ["", "form", "MB", "energy", *(["factor", "loss", "accuracy"] if scored else [])]
+    head = ["", "form", "MB", "energy", *(["loss", "accuracy"] if scored else [])]
     rows = [
         [
             "*" if row["best"] else "",
             row["title"],
             f"{row['nbytes'] / 1e6:.3f}",
             f"{row['energy']:.3f}" if row["energy"] >= 0 else "-",
-            *(
-                [f"{row['factor']:g}", f"{row['loss']:.4f}", f"{row['accuracy']:.1%}"]
-                if scored
-                else []
-            ),
+            *([f"{row['loss']:.4f}", f"{row['accuracy']:.1%}"] if scored else []),
         ]
         for row in values["forms"]
     ]
