@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dppa_core.methods.registry import METHODS
 from tests.helpers.command import Command
 from tests.helpers.documents import ROOT, Block, blocks, pages, words
 
@@ -109,6 +110,10 @@ def test_the_two_commands_stand_at_the_top() -> None:
 def test_the_readme_is_short_and_pages_to_work_with_are_too() -> None:
     assert words(README) <= 700
     assert {named(one): words(one) for one in pages() if one != README and words(one) > 1200} == {}
+
+
+def test_the_readme_counts_the_methods() -> None:
+    assert f"and {len(METHODS) - 1} other ways to merge" in README.read_text("utf-8")
 
 
 METHOD = "method methods reading embedded-models evaluation calibration adamerging"

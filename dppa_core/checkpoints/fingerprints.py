@@ -9,11 +9,13 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.system.folder_cache import cache_folder, load, store
 
 _BLOCK = 1 << 20
@@ -57,6 +59,26 @@ def one_fingerprint(items: Iterable[Fingerprint]) -> str:
         line = [item.name, item.dtype, list(item.shape), item.sha256]
         digest.update((json.dumps(line) + "\n").encode())
     return digest.hexdigest()
+
+
+def check_base(base: Checkpoint, made_on: str, base_hash: str, path: Path) -> None:
+    """Refuse a file that was made on another base.
+
+    Args:
+        made_on: Reference of the base it was made on.
+        base_hash: `known_fingerprint` of that base.
+        path: Of the file.
+
+    Raises:
+        IncompatibleCheckpoints: its weights are others.
+    """
+    fingerprint = known_fingerprint(base)
+    if fingerprint != base_hash:
+        raise IncompatibleCheckpoints(
+            f"{path}: made on {made_on} with weights {base_hash[:12]}…, {base.folder.name} holds "
+            f"{fingerprint[:12]}…. Another base, or another revision or dtype of it, is the usual "
+            "cause."
+        )
 
 
 def known_fingerprint(checkpoint: Checkpoint) -> str:

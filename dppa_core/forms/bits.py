@@ -128,8 +128,7 @@ def decode(codes: Codes, shape: tuple[int, int], parameters: BitsParameters, pla
     """Each element as its step times the scale of its block."""
     columns, size = block_columns(parameters.block, shape)
     flat = (shape[0] * shape[1] // columns, columns)
-    values = read_steps(codes, flat, size, parameters.bits, place)
-    return (values * np.float32(parameters.factor)).reshape(shape)
+    return read_steps(codes, flat, size, parameters.bits, place).reshape(shape)
 
 
 def label(parameters: BitsParameters) -> str:

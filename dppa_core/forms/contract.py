@@ -41,7 +41,8 @@ class Place:
 class Form:
     """A way to keep a delta in fewer bytes.
 
-    `decode` reads what `encode` wrote, whatever the machine: the same codes give the same delta.
+    `decode` reads what `encode` wrote, before its factor, whatever the machine: the same codes give
+    the same delta.
     Codes are uint8, or bfloat16 as uint16; those that do not fit raise DamagedCheckpoint.
     """
 
@@ -56,6 +57,8 @@ class Form:
     """Frozen dataclass whose fields describe themselves (title, help, unit, range)."""
     label: Callable[[Any], str]
     """A few words for its settings, as "rank 16"."""
+    factor: Callable[[Any], float] = lambda settings: float(settings.factor)
+    """What multiplies a decoded delta."""
     encode: Callable[[Delta, Any, Place], Codes]
     decode: Callable[[Codes, tuple[int, int], Any, Place], Delta]
 

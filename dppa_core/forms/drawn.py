@@ -66,12 +66,11 @@ def encode(delta: Delta, parameters: DrawnParameters, place: Place) -> Codes:
 def decode(
     codes: Codes, shape: tuple[int, int], parameters: DrawnParameters, place: Place
 ) -> Delta:
-    """The elements at the places that are drawn again, times the factor; else 0."""
+    """The elements at the places that are drawn again; else 0."""
     delta = np.zeros(shape[0] * shape[1], np.float32)
-    factor = np.float32(whole_factor(parameters))
     places = _places(delta.size, parameters, place)
     values = code(codes, "values", np.uint16, (int(np.count_nonzero(places)),), place)
-    delta[places] = to_float32(values, "BF16") * factor
+    delta[places] = to_float32(values, "BF16")
     return delta.reshape(shape)
 
 
@@ -89,6 +88,7 @@ FORM = Form(
     "their values alone.",
     parameters=DrawnParameters,
     label=label,
+    factor=whole_factor,
     encode=encode,
     decode=decode,
 )

@@ -54,11 +54,11 @@ def encode(delta: Delta, parameters: LowRankParameters, place: Place) -> Codes:
 def decode(
     codes: Codes, shape: tuple[int, int], parameters: LowRankParameters, place: Place
 ) -> Delta:
-    """left @ right times the factor, summed in order in float64."""
+    """left @ right, summed in order in float64."""
     left = code(codes, "left", np.uint16, (shape[0], None), place)
     right = code(codes, "right", np.uint16, (left.shape[1], shape[1]), place)
     wide, high = to_float32(left, "BF16"), to_float32(right, "BF16")
-    return add_product(np.zeros(shape, np.float32), wide, high, parameters.factor)
+    return add_product(np.zeros(shape, np.float32), wide, high, 1.0)
 
 
 def label(parameters: LowRankParameters) -> str:

@@ -72,7 +72,7 @@ def encode(delta: Delta, parameters: SparseParameters, place: Place) -> Codes:
 def decode(
     codes: Codes, shape: tuple[int, int], parameters: SparseParameters, place: Place
 ) -> Delta:
-    """The values at their places, times the factor; else 0."""
+    """The values at their places; else 0."""
     delta = np.zeros(shape[0] * shape[1], np.float32)
     places = code(codes, "places", np.uint8, (None,), place)
     kept = decode_places(places.tobytes(), delta.size, place.tensor)
@@ -81,7 +81,7 @@ def decode(
         values = to_float32(code(codes, "values", np.uint16, (count,), place), "BF16")
     else:
         values = read_steps(codes, (1, count), BLOCK, parameters.bits, place)[0]
-    delta[kept] = values * np.float32(parameters.factor)
+    delta[kept] = values
     return delta.reshape(shape)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from dppa_core.errors import InvalidRecipe, NonFiniteWeights, many, shown
 from dppa_core.forms.contract import Codes, Delta, Form, Place
-from dppa_core.forms.drawn import DrawnParameters, whole_factor
 from dppa_core.forms.registry import FORMS, get_form
 from dppa_core.parameter_fields import from_mapping
 
@@ -77,39 +76,30 @@ class Store:
         codes: list[Codes] = []
         for n, part in enumerate(self.parts):
             codes.append(part.form.encode(delta, part.settings, place))
-            if n + 1 < len(self.parts):  # the rest is that of what is kept, before its factor
-                plain = replace(part.settings, factor=_usual_factor(part.settings))
-                delta = delta - part.form.decode(codes[n], delta.shape, plain, place)
+            if n + 1 < len(self.parts):
+                delta = delta - part.form.decode(codes[n], delta.shape, part.settings, place)
         return tuple(codes)
 
     def decode(self, codes: tuple[Codes, ...], shape: tuple[int, int], place: Place) -> Delta:
-        """The sum of what the parts keep."""
-        kept = [
-            part.form.decode(code, shape, part.settings, place)
-            for part, code in zip(self.parts, codes, strict=True)
-        ]
-        total = kept[0]
-        for other in kept[1:]:
-            total += other
+        """The sum of what the parts keep, each times its factor."""
+        total = np.zeros(shape, np.float32)
+        for part, code in zip(self.parts, codes, strict=True):
+            kept = part.form.decode(code, shape, part.settings, place)
+            total += np.multiply(kept, np.float32(part.form.factor(part.settings)), out=kept)
         return total
 
     def times(self, factor: float) -> Store:
         """The store whose every form keeps so many times as much."""
         parts = []
         for part in self.parts:
-            drawn = isinstance(part.settings, DrawnParameters)
-            now = whole_factor(part.settings) if drawn else part.settings.factor
-            settings = replace(part.settings, factor=float(f"{now * factor:.6g}"))
+            product = part.form.factor(part.settings) * factor
+            settings = replace(part.settings, factor=float(f"{product:.6g}"))
             parts.append(StorePart(part.form, settings if factor != 1 else part.settings))
         return Store(tuple(parts), self.other_tensors)
 
     def title(self) -> str:
         """A short name, as "rank 8 + 1 bit"."""
         return " + ".join(part.form.label(part.settings) for part in self.parts)
-
-
-def _usual_factor(settings: Any) -> float:
-    return float(next(item.default for item in fields(settings) if item.name == "factor"))  # type: ignore[arg-type]
 
 
 def parse_store(value: object, label: str = "store") -> Store:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dppa_core.forms.contract import Delta, Place, code_bytes
-from dppa_core.forms.drawn import DrawnParameters, decode, encode
+from dppa_core.forms.drawn import FORM, DrawnParameters, decode, encode
+from dppa_core.forms.store import Store, StorePart
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.pruning.tie_breaking import drop_cut, drop_seed
 
@@ -14,8 +15,8 @@ PLACE = Place("layers.0.mlp.up_proj.weight", "zoo:math")
 
 
 def kept(delta: Delta, **settings: float) -> Delta:
-    parameters = DrawnParameters(**settings)  # type: ignore[arg-type]
-    return decode(encode(delta, parameters, PLACE), delta.shape, parameters, PLACE)
+    store = Store((StorePart(FORM, DrawnParameters(**settings)),))  # type: ignore[arg-type]
+    return store.decode(store.encode(delta, PLACE), delta.shape, PLACE)
 
 
 def survives(index: int, seed: int, rate: float) -> bool:

@@ -8,7 +8,8 @@ import pytest
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
 from dppa_core.forms.contract import Delta, Place, code_bytes, kept_energy
-from dppa_core.forms.sparse import SparseParameters, decode, encode
+from dppa_core.forms.sparse import FORM, SparseParameters, decode, encode
+from dppa_core.forms.store import Store, StorePart
 from dppa_core.merging.merger import open_merger
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -17,8 +18,8 @@ PLACE = Place("layers.0.mlp.up_proj.weight", "zoo:math")
 
 
 def kept(delta: Delta, **settings: float) -> Delta:
-    parameters = SparseParameters(**settings)  # type: ignore[arg-type]
-    return decode(encode(delta, parameters, PLACE), delta.shape, parameters, PLACE)
+    store = Store((StorePart(FORM, SparseParameters(**settings)),))  # type: ignore[arg-type]
+    return store.decode(store.encode(delta, PLACE), delta.shape, PLACE)
 
 
 def test_the_largest_elements_stay_times_the_factor() -> None:

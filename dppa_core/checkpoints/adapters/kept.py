@@ -72,10 +72,8 @@ class KeptCheckpoint(DerivedCheckpoint):
             return self._origin.raw(self._places[name])
         if treatment == "keep":
             return self.base.raw(name)
-        total = _wide(self._origin, self._places[name])
-        matrices, place = total.reshape(-1, *self.shape(name)[-2:]), self._place(name)
-        for matrix, codes in zip(matrices, self.codes(name), strict=True):
-            matrix += self.store.decode(codes, matrix.shape, place)
+        total = widened(self._origin, self._places[name])
+        total += decoded(self.store, self.codes(name), self.shape(name), self._place(name))
         return total
 
     def content_hash(self) -> str:
@@ -97,7 +95,7 @@ class KeptCheckpoint(DerivedCheckpoint):
         cached: Matrices | None = self._codes.find(name)
         if cached is not None:
             return cached
-        delta = _wide(self.base, name) - _wide(self._origin, self._places[name])
+        delta = widened(self.base, name) - widened(self._origin, self._places[name])
         matrices, place = delta.reshape(-1, *self.shape(name)[-2:]), self._place(name)
         made: Matrices = tuple(self.store.encode(matrix, place) for matrix in matrices)
         self._codes.keep(name, made)
@@ -107,8 +105,8 @@ class KeptCheckpoint(DerivedCheckpoint):
         """What a tensor takes in a file, and what is lost of it."""
         if name not in self._places or self._origin.shape(self._places[name]) != self.shape(name):
             return TensorSize(self.base.raw(name).nbytes, 0.0, 0.0)  # no delta
-        delta = _wide(self.base, name)
-        delta -= _wide(self._origin, self._places[name])
+        delta = widened(self.base, name)
+        delta -= widened(self._origin, self._places[name])
         energy = _energy(delta)
         if not energy:
             return TensorSize(0, 0.0, 0.0)
@@ -117,9 +115,8 @@ class KeptCheckpoint(DerivedCheckpoint):
             dropped = treatment == "drop"
             nbytes = 0 if dropped else self.base.raw(name).nbytes
             return TensorSize(nbytes, energy, energy if dropped else 0.0)
-        codes, place = self.codes(name), self._place(name)
-        for matrix, parts in zip(delta.reshape(-1, *self.shape(name)[-2:]), codes, strict=True):
-            matrix -= self.store.decode(parts, matrix.shape, place)
+        codes = self.codes(name)
+        delta -= decoded(self.store, codes, self.shape(name), self._place(name))
         return TensorSize(_matrix_bytes(codes), energy, _energy(delta))
 
     def place(self, name: str) -> str:
@@ -152,7 +149,15 @@ class KeptCheckpoint(DerivedCheckpoint):
         return "keep" if choice == "same" and len(shape) < 2 else choice
 
 
-def _wide(checkpoint: Checkpoint, name: str) -> Float32[ndarray, " n"]:
+def decoded(
+    store: Store, matrices: Matrices, shape: tuple[int, ...], place: Place
+) -> Float32[ndarray, " n"]:
+    """What is kept of a tensor, flat."""
+    kept = [store.decode(codes, shape[-2:], place) for codes in matrices]  # type: ignore[arg-type]
+    return np.stack(kept).reshape(-1)
+
+
+def widened(checkpoint: Checkpoint, name: str) -> Float32[ndarray, " n"]:
     """A copy of a tensor in float32, flat."""
     return np.array(to_float32(checkpoint.raw(name), checkpoint.dtype(name)), np.float32)
 

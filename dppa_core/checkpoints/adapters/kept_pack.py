@@ -6,23 +6,24 @@ docs/pack-format.md describes it.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.adapters.kept import KeptCheckpoint
+from dppa_core.checkpoints.adapters.kept import KeptCheckpoint, decoded, widened
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.file_hashes import file_hash
-from dppa_core.checkpoints.fingerprints import known_fingerprint
+from dppa_core.checkpoints.fingerprints import check_base
 from dppa_core.checkpoints.safetensors_reader import SafetensorsFile, open_file
-from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints
+from dppa_core.errors import DamagedCheckpoint
 from dppa_core.forms.contract import Codes, Place
 from dppa_core.forms.store import parse_store_text
-from dppa_core.pruning.floats import FLOATS, to_float32
+from dppa_core.pruning.floats import FLOATS
 
 _KIND, _VERSION = "dppa-kept", "1"
 WHOLE = "whole"
@@ -69,13 +70,7 @@ class KeptPackCheckpoint(DerivedCheckpoint):
         self.folders = (*base.folders, self.path)
         self.header = read_kept_header(self._file)
         self.store = parse_store_text(self.header.store)
-        fingerprint = known_fingerprint(base)
-        if fingerprint != self.header.base_hash:
-            raise IncompatibleCheckpoints(
-                f"{self.path}: made on {self.header.base} with weights "
-                f"{self.header.base_hash[:12]}…, {base.folder.name} holds {fingerprint[:12]}…. "
-                "Another base, or another revision or dtype of it, is the usual cause."
-            )
+        check_base(base, self.header.base, self.header.base_hash, self.path)
         self._codes, self._whole = _entries(self._file, base, len(self.store.parts))
 
     def names(self) -> tuple[str, ...]:
@@ -98,13 +93,9 @@ class KeptPackCheckpoint(DerivedCheckpoint):
             return self._file.raw(self._whole[name])
         if name not in self._codes:
             return self.base.raw(name)
-        total: Float32[ndarray, " n"] = np.array(
-            to_float32(self.base.raw(name), self.base.dtype(name)), np.float32
-        )
-        matrices = total.reshape(-1, *self.shape(name)[-2:])
-        place = Place(name, self.header.model)
-        for number, matrix in enumerate(matrices):
-            matrix += self.store.decode(self._parts(name, number), matrix.shape, place)
+        shape, total = self.shape(name), widened(self.base, name)
+        codes = tuple(self._parts(name, number) for number in range(math.prod(shape[:-2])))
+        total += decoded(self.store, codes, shape, Place(name, self.header.model))
         return total
 
     def content_hash(self) -> str:

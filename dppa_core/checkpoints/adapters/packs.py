@@ -21,12 +21,11 @@ from dppa_core.checkpoints.adapters.pack_masks import MaskEntries
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.chunks import slices
 from dppa_core.checkpoints.file_hashes import file_hash
-from dppa_core.checkpoints.fingerprints import known_fingerprint
+from dppa_core.checkpoints.fingerprints import check_base
 from dppa_core.checkpoints.formats import SAFETENSORS
 from dppa_core.checkpoints.safetensors_reader import SafetensorsFile, open_file
 from dppa_core.errors import (
     DamagedCheckpoint,
-    IncompatibleCheckpoints,
     InvalidValue,
     MissingCheckpoint,
 )
@@ -148,13 +147,7 @@ class PackCheckpoint(DerivedCheckpoint):
         self.folders = (*base.folders, self.path)
         self.header = read_pack_header(self._file)
         self._entries = _ENTRIES[self._file.metadata["version"]](self._file, self.header.dtype)
-        fingerprint = known_fingerprint(base)
-        if fingerprint != self.header.base_hash:
-            raise IncompatibleCheckpoints(
-                f"{self.path}: made on {self.header.base} with weights "
-                f"{self.header.base_hash[:12]}…, {base.folder.name} holds {fingerprint[:12]}…. "
-                "Another base, or another revision or dtype of it, is the usual cause."
-            )
+        check_base(base, self.header.base, self.header.base_hash, self.path)
         for name in sorted(self._entries.names):
             self._check(name)
 
