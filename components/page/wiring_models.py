@@ -7,10 +7,11 @@ from typing import Any
 
 import gradio as gr
 
+from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.preflight_checks.preflight_report import PreflightReport
 
-from ..session.forms import on_base, plain_model
+from ..session.forms import on_base
 from ..session.json_form import parsed_keys
 from ..session.presets import fetched_session, find_fetchable_set, presets
 from ..session.session import Session
@@ -81,8 +82,8 @@ def _wire_forms(page: Page, studio: Studio) -> None:
         session = controls.session(values)
         for step in measuring(session, studio):
             yield {see.exact: pack({"measuring": step})}
-        choices, ticked = target_choices(session), set(map(plain_model, values[page.chat.targets]))
-        value = [name for _, name in choices if plain_model(name) in ticked]
+        choices, ticked = target_choices(session), set(map(whole_model, values[page.chat.targets]))
+        value = [name for _, name in choices if whole_model(name) in ticked]
         answering = gr.CheckboxGroup(choices=choices, value=value)
         yield drawn(page, session, studio, measuring="") | {page.chat.targets: answering}
 

@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dppa_core.checkpoints.sources.references import KeptDelta, kept_delta, kept_reference
+from dppa_core.checkpoints.sources.references import (
+    KeptDelta,
+    kept_delta,
+    kept_reference,
+    whole_model,
+)
 from dppa_core.forms.registry import get_form
 from dppa_core.forms.store import Store, parse_store_text
 
@@ -42,12 +47,6 @@ FORM_CONTROLS = (
 )
 
 
-def plain_model(reference: str) -> str:
-    """The model of whose delta a form keeps a part; another reference as it is."""
-    kept = kept_delta(reference)
-    return kept.model if kept else reference
-
-
 def on_base(reference: str, base: str) -> str:
     """The reference with a kept delta measured from that base."""
     kept = kept_delta(reference)
@@ -74,9 +73,9 @@ def within_forms(reference: str, base: str) -> str:
     part = parse_store_text(kept.store).parts[0]
     setting = next((row.setting for row in FORM_CONTROLS if row.form == part.form.name), "")
     if not setting:
-        return plain_model(kept.model)
+        return whole_model(kept.model)
     text = f"{part.form.name}({setting}={part.values()[setting]})"
-    return kept_reference(KeptDelta(text, plain_model(kept.model), base))
+    return kept_reference(KeptDelta(text, whole_model(kept.model), base))
 
 
 def _has_control(store: Store) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameter_fields import check_number
@@ -18,7 +19,6 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
 from .curve import Curve, checked_curve, level_of, numbers_along
 from .fields import COEFFICIENT, MOST_PARTITIONS, PRUNING_SETTINGS, SLIDERS, Control
-from .forms import plain_model
 from .method_choice import DPPA, MethodChoice
 from .parts import parts_coefficient
 
@@ -118,7 +118,7 @@ class Session:
         for control in SLIDERS:
             if not control.of_pruning:  # checked with the other parameters
                 control.check(control.title.lower(), getattr(self, control.name))
-        names = [plain_model(model.reference) for model in self.models]
+        names = [whole_model(model.reference) for model in self.models]
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise InvalidValue(f"{min(doubled)} is in the list already; each model counts once.")

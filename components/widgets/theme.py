@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gradio as gr
 
-from ..session.forms import plain_model
+from dppa_core.checkpoints.sources.references import whole_model
+
 from ..session.shipped import shipped
 
 CSS = shipped("assets/css")
@@ -36,7 +37,7 @@ PALETTE = {
 
 def model_colours(references: tuple[str, ...]) -> dict[str, str]:
     """Reference -> colour: embedded models have fixed colours, others get the remaining ones."""
-    plain = {name: plain_model(name) for name in references}
+    plain = {name: whole_model(name) for name in references}
     fixed = {name: COLOURS_OF_MODELS[m] for name, m in plain.items() if m in COLOURS_OF_MODELS}
     free = [colour for colour in MODEL_COLOURS if colour not in fixed.values()]
     others = [name for name in references if name not in fixed]

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
+from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.scores import DomainScore, Marks, Target, marked_score, score_row
+from dppa_core.merging.inputs import renamed
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system.frames import frame_of
 from dppa_core.tasks import Item, OwnDomain
@@ -62,6 +64,11 @@ def plain_merge(recipe: MergeRecipe, models: Sequence[DomainModel], method: str)
     )
 
 
+def whole_models(recipe: MergeRecipe) -> MergeRecipe:
+    """The recipe of the whole models, where forms keep a part of their deltas."""
+    return renamed(recipe, {model.model: whole_model(model.model) for model in recipe.models})
+
+
 def entrants(
     recipe: MergeRecipe,
     against: MergeRecipe | None = None,
@@ -71,19 +78,23 @@ def entrants(
 
     `trained_for` maps models to domains of the user's own questions.
 
-    Linear is the mean of the models. Task arithmetic adds the whole deltas with the recipe's own
-    coefficients: it is the recipe without pruning and amplification.
+    Models are whole, whatever forms the recipe keeps them in. Linear is their mean. Task arithmetic
+    adds the whole deltas with the recipe's own coefficients: it is the recipe without forms,
+    pruning and amplification.
     """
-    whole = [DomainModel(model.model, coefficient=model.coefficient) for model in recipe.models]
-    arithmetic = plain_merge(recipe, whole, ARITHMETIC)
-    mean = plain_merge(recipe, [DomainModel(model.model) for model in recipe.models], LINEAR)
+    plain = whole_models(recipe)
+    whole = [DomainModel(model.model, coefficient=model.coefficient) for model in plain.models]
+    arithmetic = plain_merge(plain, whole, ARITHMETIC)
+    mean = plain_merge(plain, [DomainModel(model.model) for model in plain.models], LINEAR)
     recipes = [(RECIPE, "recipe", recipe), *([(AGAINST, "against", against)] if against else [])]
     merges = [(LINEAR, "linear", mean), (ARITHMETIC, _arithmetic_label(recipe), arithmetic)]
     bases = dict.fromkeys(merge.base for *_, merge in recipes)
-    names = dict.fromkeys(model.model for *_, merge in recipes for model in merge.models)
+    merged = (model.model for *_, merge in recipes for model in merge.models)
+    names = dict.fromkeys(map(whole_model, merged))
+    own = {whole_model(name): domain for name, domain in (trained_for or {}).items()}
 
     def domains(references: Iterable[str]) -> tuple[str, ...]:
-        pairs = ((zoo_domain(name), (trained_for or {}).get(name)) for name in references)
+        pairs = ((zoo_domain(name), own.get(whole_model(name))) for name in references)
         return tuple(dict.fromkeys(domain for domain in chain(*pairs) if domain is not None))
 
     return (

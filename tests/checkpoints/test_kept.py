@@ -97,7 +97,12 @@ def test_a_reference_is_read_back_and_named_in_short() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["kept:bits(bits=1) of zoo:math", "kept:bits(bits=3) of zoo:math on zoo:base", "kept:"],
+    [
+        "kept:bits(bits=1) of kept:bits(bits=1) of zoo:math on zoo:base on zoo:base",
+        "kept:bits(bits=1) of zoo:math",
+        "kept:bits(bits=3) of zoo:math on zoo:base",
+        "kept:",
+    ],
 )
 def test_a_wrong_reference_is_refused(name: str) -> None:
     with pytest.raises(DppaError):

@@ -96,3 +96,15 @@ def test_a_clear_difference_names_the_better_one() -> None:
     assert comparison_sentence(math, "law", "recipe").startswith(
         "recipe is better than law: -60.0 points"
     )
+
+
+def test_a_merge_of_forms_is_compared_with_the_whole_models() -> None:
+    kept = "kept:bits(bits=1) of zoo:math on zoo:base"
+    models = (DomainModel(kept, coefficient=0.5), DomainModel("zoo:law"))
+    rows = entrants(MergeRecipe("zoo:base", models, method="task_arithmetic", vocabulary=kept))
+    targets = {row.key: row.target for row in rows}
+    assert [key for key in targets if key.startswith("zoo")] == ["zoo:math", "zoo:law"]
+    assert targets["recipe"].models[0].model == kept  # type: ignore[union-attr]
+    for key in ("linear", "task_arithmetic"):
+        assert targets[key].models[0].model == targets[key].vocabulary == "zoo:math"  # type: ignore[union-attr]
+    assert next(row for row in rows if row.key == "zoo:math").domains == ("math",)

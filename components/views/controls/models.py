@@ -9,13 +9,14 @@ from typing import Any
 import gradio as gr
 
 from dppa_core.checkpoints.sources.open import ModelRef, needs_download, pinned
+from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.checkpoints.sources.zoo import zoo_names
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NotAllowed
 from dppa_core.preflight_checks.facts import ORDER, Finding, Severity
 from dppa_core.preflight_checks.preflight_report import PreflightReport, preflight_models
 from dppa_core.preflight_checks.weight_findings import about_distance, measure_distance
 
-from ...session.forms import on_base, plain_model
+from ...session.forms import on_base
 from ...session.json_form import reference_text
 from ...session.presets import fetchable_choices, presets
 from ...session.session import MOST_MODELS, ModelChoice, Session
@@ -195,7 +196,7 @@ def with_base(session: Session, base: str, models: Sequence[str], studio: Studio
     moved = [replace(model, reference=on_base(model.reference, base)) for model in session.models]
     listed = {model.reference: model for model in moved}
     choices = tuple(listed.get(name, ModelChoice(name)) for name in models) or tuple(moved)
-    if any(plain_model(model.reference) == base for model in choices):
+    if any(whole_model(model.reference) == base for model in choices):
         raise InvalidValue(
             f"{base} is in the list of domain models. Remove it there before it is the base."
         )

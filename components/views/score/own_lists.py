@@ -10,12 +10,12 @@ from typing import Any
 
 import gradio as gr
 
+from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.errors import InvalidValue
 from dppa_core.models.reply import MAX_PROMPT_CHARS
 from dppa_core.tasks.item_files import item_line, read_items
 from dppa_core.tasks.own_items import OwnDomain
 
-from ...session.forms import plain_model
 from ...session.json_form import parsed_keys
 from ...session.session import Session
 from ...widgets.browser_parts import live, pack
@@ -98,7 +98,7 @@ def read_lists(texts: Mapping[str, str], session: Session, limits: TextLimits) -
     """
     references = [model.model for model in session.recipe().models]
     stripped = {
-        name: texts.get(plain_model(name), "").strip() for name in (ALL_MODELS, *references)
+        name: texts.get(whole_model(name), "").strip() for name in (ALL_MODELS, *references)
     }
     filled = {name: text for name, text in stripped.items() if text}
     if not filled:
@@ -168,7 +168,7 @@ def wire_offer(box: QuestionBox, controls: Controls, studio: Studio) -> None:
             session = controls.session(values)
             texts = texts_of(values[box.text], values[box.lists])
             names = (ALL_MODELS, *(model.model for model in session.recipe().models))
-            if not any(texts.get(plain_model(name), "").strip() for name in names):
+            if not any(texts.get(whole_model(name), "").strip() for name in names):
                 return {offer: pack([])}
             lists = read_lists(texts, session, limits_of(studio))
         except InvalidValue:  # half typed: earlier questions stay; asking them reports the error

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.form_sizes import FormSize, form_sizes, frontier, kept_alone, whole_size
@@ -17,7 +18,6 @@ from dppa_core.progress import Progress, Stop
 from dppa_core.system.recent import Recent
 from dppa_core.tasks import items
 
-from ...session.forms import plain_model
 from ...session.json_form import parsed_keys
 from ...session.session import Session
 from ...widgets.browser_parts import live
@@ -45,7 +45,7 @@ class SizeRequest:
 def read_size(choice: object, session: Session) -> SizeRequest:
     """Check the choice of a model; InvalidValue if it is not in the list."""
     model = parsed_keys(choice).get("model")
-    if model not in [plain_model(choice.reference) for choice in session.models]:
+    if model not in [whole_model(choice.reference) for choice in session.models]:
         raise InvalidValue(f"{model!r:.80} is not in the list of models.")
     return SizeRequest(session.base, str(model))
 
@@ -63,7 +63,7 @@ def questions_of(request: SizeRequest, session: Session, lists: Callable[[], Lis
     if domain is not None:
         return domain
     references = [item.reference for item in session.models]
-    reference = next(name for name in references if plain_model(name) == request.model)
+    reference = next(name for name in references if whole_model(name) == request.model)
     (own,) = list_of_each(lists(), (reference,))
     return own.undivided() if len(own.items) < MIN_DIVIDED else own
 

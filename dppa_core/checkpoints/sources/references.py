@@ -99,12 +99,18 @@ def kept_delta(reference: str) -> KeptDelta | None:
     if not reference.startswith(KEPT):
         return None
     match = _KEPT.fullmatch(reference)
-    if match is None:
+    if match is None or KEPT in match[2] + match[3]:
         raise InvalidValue(
             f"{shown(reference)}: what a form keeps of a model is written as "
-            f"{KEPT}low_rank(rank=16) of zoo:math on zoo:base; in a recipe, `store:` does it."
+            f"{KEPT}low_rank(rank=16) of zoo:math on zoo:base, once; in a recipe, `store:` does it."
         )
     return KeptDelta(*match.groups())
+
+
+def whole_model(reference: str) -> str:
+    """The model of whose delta a form keeps a part; another reference as it is."""
+    kept = kept_delta(reference)
+    return kept.model if kept else reference
 
 
 def kept_reference(kept: KeptDelta) -> str:

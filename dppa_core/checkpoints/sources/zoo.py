@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Unpack
 
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE, fetch_model
-from dppa_core.checkpoints.sources.references import kept_delta
+from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.errors import MissingCheckpoint, UnknownName, did_you_mean, shown
 from dppa_core.progress import RunControl
 
@@ -71,8 +71,7 @@ def zoo_domain(reference: str) -> str | None:
 
     What a form keeps of its delta has the same domain.
     """
-    kept = kept_delta(reference)
-    reference = kept.model if kept else reference
+    reference = whole_model(reference)
     name = reference.removeprefix("zoo:")
     domain = name.rpartition("-")[2] if zoo_base(name) or name in APART else name
     return domain if name != reference and domain in ZOO_DOMAINS else None

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from components.session.forms import FORM_CONTROLS, on_base, plain_model
+from components.session.forms import FORM_CONTROLS, on_base
 from components.session.from_recipe import session_from_recipe
 from components.session.nearest import nearest_session, within_controls
 from components.session.session import ModelChoice, Session
 from components.session.state import session_from_state, state_of
 from components.widgets.theme import COLOURS_OF_MODELS, model_colours
 from components.work.studio import Studio
+from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.forms.store import parse_store_text
@@ -66,7 +67,7 @@ def test_a_delta_from_another_base_than_the_recipes_is_named() -> None:
 
 
 def test_a_kept_model_is_its_model_to_the_page() -> None:
-    assert plain_model(KEPT) == plain_model("zoo:math") == "zoo:math"
+    assert whole_model(KEPT) == whole_model("zoo:math") == "zoo:math"
     assert zoo_domain(KEPT) == "math"
     assert model_colours((KEPT,)) == {KEPT: COLOURS_OF_MODELS["zoo:math"]}
     with pytest.raises(InvalidValue, match="already"):
