@@ -10,7 +10,6 @@ from dppa_core.checkpoints.sources.references import (
     KeptDelta,
     kept_delta,
     kept_reference,
-    whole_model,
 )
 from dppa_core.forms.registry import get_form
 from dppa_core.forms.store import Store, parse_store_text
@@ -61,7 +60,7 @@ def beyond_forms(reference: str, base: str) -> Iterator[str]:
     store = parse_store_text(kept.store)
     if kept.base != base:
         yield f"{kept.model} is kept as a delta from {kept.base}, and here from {base}"
-    if not _has_control(store) or kept_delta(kept.model):
+    if not _has_control(store):
         yield f"{kept.model} is kept as {store.title()} ({store})"
 
 
@@ -73,9 +72,9 @@ def within_forms(reference: str, base: str) -> str:
     part = parse_store_text(kept.store).parts[0]
     setting = next((row.setting for row in FORM_CONTROLS if row.form == part.form.name), "")
     if not setting:
-        return whole_model(kept.model)
+        return kept.model
     text = f"{part.form.name}({setting}={part.values()[setting]})"
-    return kept_reference(KeptDelta(text, whole_model(kept.model), base))
+    return kept_reference(KeptDelta(text, kept.model, base))
 
 
 def _has_control(store: Store) -> bool:

@@ -195,6 +195,7 @@ def _text(values: Mapping[str, Any]) -> str:
     measure = "loss" if scored else "energy lost"
     return (
         f"{values['model']} against {values['base']}\n{text_table(head, rows)}\n"
-        f"* no smaller or equal file has less {measure}; MB without names and sizes, some kB; energy: share of the delta's squares that "
+        f"* no smaller or equal file has less {measure}; MB without names, some "
+        "kB; energy: share of the delta's squares that "
         "is kept, - where draws are enlarged"
     )
