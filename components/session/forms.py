@@ -41,6 +41,9 @@ FORM_CONTROLS = (
     FormControl("low_rank", "low rank", "rank", "Rank (directions)", 16, (1, 4096, 1)),
     FormControl("bits", "few bits", "bits", "Bits of a change", 1, choices=(1, 2, 4, 8)),
     FormControl(
+        *("sparse", "largest elements", "rate", "Pruned (%)", 0.9, (0, 99.9, 0.1)), scale=100
+    ),
+    FormControl(
         *("drawn", "drawn at random", "rate", "Dropped (%)", 0.9, (0, 99.9, 0.1)), scale=100
     ),
 )
@@ -65,21 +68,17 @@ def beyond_forms(reference: str, base: str) -> Iterator[str]:
 
 
 def within_forms(reference: str, base: str) -> str:
-    """The nearest reference with controls: the first of its forms, or the whole model."""
+    """The nearest reference with controls: the first of its forms."""
     kept = kept_delta(reference)
     if kept is None:
         return reference
     part = parse_store_text(kept.store).parts[0]
-    setting = next((row.setting for row in FORM_CONTROLS if row.form == part.form.name), "")
-    if not setting:
-        return kept.model
+    setting = next(row.setting for row in FORM_CONTROLS if row.form == part.form.name)
     text = f"{part.form.name}({setting}={part.values()[setting]})"
     return kept_reference(KeptDelta(text, kept.model, base))
 
 
 def _has_control(store: Store) -> bool:
-    """One of the forms, and all else as usual."""
-    forms = [row.form for row in FORM_CONTROLS]
+    """One form, and all else as usual."""
     (part, *more) = store.parts
-    usual = len(part.values()) == 1 and store.other_tensors == "same"
-    return usual and not more and part.form.name in forms
+    return len(part.values()) == 1 and store.other_tensors == "same" and not more

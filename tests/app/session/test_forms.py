@@ -14,6 +14,7 @@ from components.work.studio import Studio
 from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import DppaError, InvalidValue
+from dppa_core.forms.registry import FORMS
 from dppa_core.forms.store import parse_store_text
 from dppa_core.recipes.yaml_text import dump_recipe, parse_recipe
 
@@ -45,7 +46,7 @@ def test_the_usual_setting_of_every_control_is_a_store_with_a_control(control) -
         ("[{form: low_rank, rank: 8}, {form: bits}]", "rank 8 + 1 bit", "low_rank(rank=8)"),
         ("{form: low_rank, rank: 8, other_tensors: drop}", "others(drop)", "low_rank(rank=8)"),
         ("{form: bits, bits: 4, block: block}", "block=block", "bits(bits=4)"),
-        ("{form: sparse, rate: 0.9}", "90 % pruned", ""),
+        ("{form: sparse, rate: 0.9, bits: 8}", "90 % pruned, 8 bits", "sparse(rate=0.9)"),
     ],
 )
 def test_a_store_without_a_control_is_named_and_the_nearest_taken(
@@ -54,8 +55,11 @@ def test_a_store_without_a_control_is_named_and_the_nearest_taken(
     whole = parse_recipe(recipe(store))
     session, beyond = nearest_session(whole, within_controls(whole), LAYERS)
     assert words in beyond and "zoo:math is kept as" in beyond
-    expected = f"kept:{nearest} of zoo:math on zoo:base" if nearest else "zoo:math"
-    assert session.models[0].reference == expected
+    assert session.models[0].reference == f"kept:{nearest} of zoo:math on zoo:base"
+
+
+def test_every_form_has_a_control() -> None:
+    assert sorted(row.form for row in FORM_CONTROLS) == sorted(form.name for form in FORMS)
 
 
 def test_a_delta_from_another_base_than_the_recipes_is_named() -> None:
