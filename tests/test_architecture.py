@@ -51,6 +51,7 @@ def sources(*roots: str) -> tuple[Path, ...]:
     return tuple(p for p in found if "__pycache__" not in p.parts)
 
 
+@cache
 def module_name(path: Path) -> str:
     home = ROOT / "lab" if path.is_relative_to(ROOT / LAB) else ROOT
     parts = path.relative_to(home).with_suffix("").parts
@@ -76,10 +77,10 @@ def imports_of(node: ast.AST, path: Path) -> list[str]:
     return [f"{stem}.{alias.name}" for alias in node.names]
 
 
-def imported(path: Path) -> Iterator[str]:
+@cache
+def imported(path: Path) -> tuple[str, ...]:
     """Full dotted names of what `path` imports, inside functions too."""
-    for node in ast.walk(tree(path)):
-        yield from imports_of(node, path)
+    return tuple(name for node in ast.walk(tree(path)) for name in imports_of(node, path))
 
 
 def top_level(path: Path) -> set[str]:
@@ -87,10 +88,11 @@ def top_level(path: Path) -> set[str]:
 
 
 @cache
-def known_modules() -> frozenset[str]:
-    return frozenset(module_name(p) for p in sources(*OURS, LAB))
+def known_modules() -> dict[str, Path]:
+    return {module_name(p): p for p in sources(*OURS, LAB)}
 
 
+@cache
 def resolve(name: str) -> str:
     """`dppa_core.pruning.plan.plan_pruning` -> the module an imported name lives in."""
     while name and name not in known_modules():
@@ -396,11 +398,12 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 @cache
 def at_once(module: str) -> tuple[str, ...]:
     """What one of our modules imports at import time, its packages included."""
-    path = {module_name(p): p for p in sources(*OURS)}[module]
+    path = known_modules()[module]
     own = [name for node in _statements(tree(path).body) for name in imports_of(node, path)]
     return (*own, *([module.rpartition(".")[0]] if "." in module else []))
 
 
+@cache
 def brings(name: str) -> set[str]:
     """Third-party packages that an import loads, as far as sources show."""
     left, seen, found = [name], set[str](), set[str]()

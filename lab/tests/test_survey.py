@@ -174,6 +174,7 @@ def test_a_shrunk_delta_is_whole_outside_the_modules() -> None:
     assert coefficient_of(coefficient, "model.embed_tokens.weight", 6) == 0.5
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_torch_thread")
 def test_a_set_is_surveyed_by_command_and_not_twice(
     tiny_zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dppa: Command

@@ -117,6 +117,7 @@ def test_its_three_steps_do_what_they_say(stage: Studio) -> None:
     expect(stage.page.locator(".kept-number")).to_have_text("83\u202f%")
 
 
+@pytest.mark.long
 @pytest.mark.tab
 def test_what_no_one_measured_the_tab_measures_on_search_questions(stage: Studio) -> None:
     line = stage.page.locator(".kept-figure")

@@ -12,7 +12,7 @@ import pytest
 
 FEW_CASES = os.environ.get("DPPA_CASES") == "one"
 """Whether some cases of a test are enough."""
-MOST = 4
+MOST = 3
 """Cases of a test without a browser, unless its mark `cases` says another number."""
 TESTS = Path(__file__).parents[1]
 

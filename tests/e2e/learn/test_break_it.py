@@ -15,6 +15,7 @@ SOURCES = [
 """Case, and who writes for the math model alone, and for the merge."""
 
 
+@pytest.mark.long
 @pytest.mark.tab
 @pytest.mark.parametrize(("name", "sources"), SOURCES)
 def test_the_tab_writes_the_library_s_text_of_a_failure_where_it_knows_the_merge(

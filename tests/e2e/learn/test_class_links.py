@@ -82,6 +82,7 @@ def test_a_small_workbench_shows_what_its_preview_says(visit: Visit) -> None:
     see_class(studio.page, class_link(studio.page))
 
 
+@pytest.mark.long
 def test_nothing_sets_a_whole_merge_where_a_setting_is_hidden(visit: Visit) -> None:
     studio = opened(visit, "method")
     page = studio.page
@@ -107,6 +108,7 @@ def test_nothing_sets_a_whole_merge_where_a_setting_is_hidden(visit: Visit) -> N
     wait_recipe(studio, TIES)
 
 
+@pytest.mark.long
 def test_no_other_control_changes_a_hidden_one(visit: Visit) -> None:
     studio = opened(visit, "rate.own-rate.experiments")
     page = studio.page
@@ -154,6 +156,7 @@ def test_a_class_link_of_lessons_alone_opens_the_first_without_being_told(
     expect(page.locator("#learn-open")).to_have_text("Learn")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("link", ["class=nonsense", "learn=nonsense"])
 def test_a_link_that_names_nothing_known_says_so(visit: Visit, link: str) -> None:
     studio = visit()

@@ -174,6 +174,7 @@ def test_an_empty_question_is_not_sent(studio: Studio) -> None:
     assert studio.page.locator("#transcript .answer").count() == 0
 
 
+@pytest.mark.long
 def test_a_model_that_was_removed_is_asked_no_more_and_the_others_are(visit: Visit) -> None:
     studio = visit()
     studio.page.get_by_role("button", name="Remove law").click()

@@ -93,6 +93,7 @@ def test_a_saved_picture_is_the_drawing_at_twice_its_size(
     assert picture.stat().st_size > 5000, "an empty picture is smaller"
 
 
+@pytest.mark.long
 def test_a_picture_is_copied_and_its_ground_remembered(visit: Visit) -> None:
     studio = visit(theme="dark")
     page = studio.page

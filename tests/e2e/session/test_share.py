@@ -12,6 +12,7 @@ from tests.e2e.server import Server
 from tests.e2e.tuning import press, wait_rest
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_shared_link_opens_the_same_question_tab_and_pane(visit: Visit, width: int) -> None:
     question = "What is <b>2 + 2</b>? ${x}"
@@ -101,6 +102,7 @@ def test_share_offers_the_line_that_embeds_what_is_shown(visit: Visit) -> None:
     figure.close()
 
 
+@pytest.mark.long
 def test_a_figure_of_the_address_stands_alone_and_fits_its_frame(
     browser: Browser, server: Server
 ) -> None:
@@ -118,6 +120,7 @@ def test_a_figure_of_the_address_stands_alone_and_fits_its_frame(
     page.close()
 
 
+@pytest.mark.long
 def test_what_no_figure_can_show_is_told_in_place_of_the_line(visit: Visit) -> None:
     studio = visit()
     studio.wait_exact(80)

@@ -38,6 +38,7 @@ def drawn(page: Page, kind: str = "amounts") -> dict[tuple[int, str], float]:
     return {(int(row["layer"]), row["kind"]): float(row["value"]) for row in rows}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_domain_model_against_its_base(visit: Visit, width: int) -> None:
     studio = visit(width=width)

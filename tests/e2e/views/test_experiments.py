@@ -69,6 +69,7 @@ def test_an_experiment_is_read_drawn_saved_and_a_row_is_set(visit: Visit) -> Non
     )
 
 
+@pytest.mark.long
 def test_each_experiment_is_an_answer_and_a_plot_and_all_else_is_folded(studio: Studio) -> None:
     page = studio.page
     page.locator('#views button[data-view="experiments"]').click()

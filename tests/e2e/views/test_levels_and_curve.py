@@ -47,6 +47,7 @@ def test_levels_are_added_moved_and_removed_by_keys(studio: Studio) -> None:
     assert levels_change(studio) == (0.952, 0.9, 0.8)
 
 
+@pytest.mark.long
 def test_a_level_is_dragged_and_everything_follows(studio: Studio) -> None:
     studio.open_advanced()
     handle = studio.page.locator(".level-handle")

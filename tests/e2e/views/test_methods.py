@@ -64,6 +64,7 @@ def test_settings_appear_and_change_the_recipe(studio: Studio) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_method_of_its_own_plan_redraws_the_plots(studio: Studio) -> None:
     studio.wait_exact(80)
     studio.choose("quantity", "density")
