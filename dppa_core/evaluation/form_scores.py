@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dppa_core.evaluation.entrant_measurements import measure
@@ -54,23 +54,44 @@ def form_scores(
 
     Args:
         stores: As in references; "" is the whole delta.
+        factors: Each store begins at the one nearest 1. While the loss falls it goes to the next
+            larger one; else to smaller ones.
         limit, search_limit: Items a domain; all if None.
-        progress: See `measure`; factors and scores count apart.
+        progress: See `measure`; each round of factors and the scores count apart.
     """
-    chosen = dict.fromkeys(stores, factors[0])
-    if len(factors) > 1:
-        tried = [_entrant(base, model, store, factor) for store in stores for factor in factors]
-        control: RunControl = {"progress": progress, "stop": stop}
-        side = measure(examiner, tried, domains, split="search", limit=search_limit, **control)
-        for store in stores:
-            losses = {factor: _loss(side, _key(store, factor)) for factor in factors}
-            chosen[store] = min(losses, key=losses.__getitem__)
+    ladder = sorted(factors)
+    places = dict.fromkeys(stores, min(range(len(ladder)), key=lambda n: abs(ladder[n] - 1)))
+    control: RunControl = {"progress": progress, "stop": stop}
+
+    def losses(tried: Mapping[str, int]) -> dict[str, float]:
+        entrants = [_entrant(base, model, store, ladder[n]) for store, n in tried.items()]
+        side = measure(examiner, entrants, domains, split="search", limit=search_limit, **control)
+        return {store: _loss(side, _key(store, ladder[n])) for store, n in tried.items()}
+
+    if len(ladder) > 1:
+        places = _climbed(places, len(ladder), losses)
+    chosen = {store: ladder[place] for store, place in places.items()}
     entrants = [_entrant(base, model, store, factor) for store, factor in chosen.items()]
-    side = measure(examiner, entrants, domains, limit=limit, progress=progress, stop=stop)
+    side = measure(examiner, entrants, domains, limit=limit, **control)
     return tuple(
         FormScore(store, factor, _scores(side, _key(store, factor)))
         for store, factor in chosen.items()
     )
+
+
+def _climbed(
+    start: Mapping[str, int], count: int, losses: Callable[[Mapping[str, int]], dict[str, float]]
+) -> dict[str, int]:
+    """The place of each store on a ladder where the next step up, or down, has no smaller loss."""
+    places, least = dict(start), losses(start)
+    for step in (1, -1):
+        moving = [store for store in places if places[store] == start[store]]
+        while steps := {n: places[n] + step for n in moving if 0 <= places[n] + step < count}:
+            tried = losses(steps)
+            moving = [store for store in steps if tried[store] < least[store]]
+            for store in moving:
+                places[store], least[store] = steps[store], tried[store]
+    return places
 
 
 def _key(store: str, factor: float) -> str:

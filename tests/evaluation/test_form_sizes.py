@@ -1,11 +1,13 @@
 """What a form keeps of a model and in how many bytes, against slow sums, and how it answers."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.evaluation import form_scores as form_scores_module
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.form_scores import form_scores
 from dppa_core.evaluation.form_sizes import form_sizes, frontier
@@ -51,3 +53,16 @@ def test_every_form_takes_the_factor_with_the_least_loss_on_search_items() -> No
     assert rows[0].loss < rows[1].loss < math.inf and rows[0].accuracy > 0.5
     plain = form_scores(examiner, *model, [sparse], ["math"], **control)
     assert plain[0].factor == 1 and plain[0].loss > rows[1].loss
+
+
+def test_a_form_goes_up_while_the_loss_falls_else_down() -> None:
+    curves = {"up": (5, 4, 3, 2, 3), "down": (1, 2, 3, 9, 9), "stays": (1, 5, 3, 4, 0)}
+    asked = list[tuple[str, int]]()
+
+    def losses(tried: Mapping[str, int]) -> dict[str, float]:
+        asked.extend(tried.items())
+        return {store: float(curves[store][place]) for store, place in tried.items()}
+
+    places = form_scores_module._climbed(dict.fromkeys(curves, 2), 5, losses)
+    assert places == {"up": 3, "down": 0, "stays": 2}
+    assert len(asked) == len(set(asked)) == 3 + 3 + 1 + 2 + 1

@@ -26,15 +26,16 @@ export const hasControl = (store) => !store || forms.some(({ form, setting }) =>
   new RegExp(`^${form}\\(${setting}=[\\d.]+\\)$`).test(store));
 
 /**
- * Keep a model's delta as a store, written as in references; empty: whole.
- * @param {string} ref @param {string} store
+ * Keep a model's delta as a store, written as in references; empty: whole. A factor becomes its coefficient.
+ * @param {string} ref @param {string} store @param {number} [factor]
  */
-export function keepAs(ref, store) {
+export function keepAs(ref, store, factor) {
   const model = plainModel(ref), after = store ? `kept:${store} of ${model} on ${controls.state.base}` : model;
-  if (after === ref) return;
+  if (after === ref && !factor) return;
   const { models, own, linked, partner, template } = controls.state;
   const renamed = (name) => (name === ref ? after : name);
-  const next = models.map((choice) => ({ ...choice, ref: renamed(choice.ref) }));
+  const times = factor ? { coefficient: factor, curve: [], parts: "" } : {};
+  const next = models.map((choice) => ({ ...choice, ref: renamed(choice.ref), ...(choice.ref === ref && times) }));
   standIn(next);
   controls.set({
     models: next,

@@ -26,8 +26,15 @@ const HOW = "One mark per form and setting; left is smaller. The line joins thos
 const ENERGY = " Kept energy: share of the squares of the changes. Drawn at random has none to show: it enlarges what "
   + "it keeps. The questions tell.";
 
+const askedText = ({ questions, searched, domain }) => ` ${questions} questions of ${domain}. ${searched
+  ? `Each form takes the factor (×) with the least loss on ${searched} others; a click sets it as the coefficient.`
+  : "Too few to choose factors by: 40 questions are enough."}`;
+
 const megabytes = (bytes) => `${three(bytes / 1e6)}${THIN}MB`;
 const groupOf = ({ store }) => (!store ? WHOLE : store.includes("+") ? SUMS : FORMS[store.split("(")[0]] ?? SUMS);
+/** Whether a model is kept as in a row: in its form, with its factor if it has one. */
+const isNow = ({ store, factor }, model) =>
+  storeOf(model.ref) === store && (!factor || controls.weight(model) === factor);
 const isShown = (measure, row) => (measure === "energy" ? row.energy >= 0 : row[measure] !== undefined);
 /** The round numbers of a logarithmic axis, as logarithms. @param {number[]} logs */
 function roundLogs(logs) {
@@ -112,26 +119,27 @@ part("size", ({ host, get, watch }) => {
   const table = html("table", { id: "size-table" }, scroll);
   let drawn = "", asked = "";
   const rowsNow = () => results.get(chosen)?.rows ?? [];
-  const refNow = () => controls.state.models.find(({ ref }) => plainModel(ref) === chosen)?.ref ?? "";
-  const keep = (row) => () => keepAs(refNow(), row.store);
+  const modelNow = () => controls.state.models.find(({ ref }) => plainModel(ref) === chosen);
+  const refNow = () => modelNow()?.ref ?? "";
+  const keep = (row) => () => keepAs(refNow(), row.store, row.factor);
 
   function draw() {
-    const result = results.get(chosen), width = Math.floor(box.clientWidth || host.clientWidth), ref = refNow();
+    const result = results.get(chosen), width = Math.floor(box.clientWidth || host.clientWidth), model = modelNow();
     box.hidden = !result;
-    if (!result || !ref) return;
+    if (!result || !model) return;
     const measure = result.best[select.value] ? select.value : "energy";
-    const key = [width, chosen, result.id, measure, ref].join();
+    const key = [width, chosen, result.id, measure, model.ref, controls.weight(model)].join();
     if (!width || key === drawn) return;
     drawn = key;
     for (const option of select.options) option.disabled = !result.best[option.value];
     select.value = measure;
     const best = result.best[measure].filter((at) => isShown(measure, result.rows[at]));
     const chart = chartOf(result.rows, measure, best);
-    say(heading, sentence(result.rows, measure, best, nameOf(ref)));
-    say(how, HOW + (measure === "energy" ? ENERGY : ` ${result.questions} questions of ${result.domain}.`));
+    say(heading, sentence(result.rows, measure, best, nameOf(model.ref)));
+    say(how, HOW + (measure === "energy" ? ENERGY : askedText(result)));
     resultLegend(legend, chart);
     resultPlot(root, chart, width, null, keep);
-    fill(result.rows, best, measure !== "energy" || Boolean(result.best.accuracy), storeOf(ref));
+    fill(result.rows, best, Boolean(result.best.accuracy), model);
   }
   function fill(rows, best, isAsked, now) {
     table.replaceChildren();
@@ -140,21 +148,22 @@ part("size", ({ host, get, watch }) => {
     for (const name of ["form", "MB", "kept energy", ...(isAsked ? ["right", "loss"] : []), ""])
       html("th", { scope: "col" }, head, name);
     rows.forEach((row, at) => {
-      const tr = html("tr", { "data-store": row.store, "data-now": row.store === now }, body);
+      const tr = html("tr", { "data-store": row.store, "data-now": isNow(row, now) }, body);
       const name = html("th", { scope: "row" }, tr);
       if (hasControl(row.store)) html("button", { type: "button", title: "Keep the model so" }, name, row.title)
         .addEventListener("click", keep(row));
       else say(name, row.title);
       const cells = [three(row.nbytes / 1e6), row.energy < 0 ? "–" : percent(row.energy),
         ...(isAsked ? [percent(row.accuracy), three(row.loss)] : [])];
-      const notes = [row.store === now ? "now" : "", best.includes(at) ? "best" : ""];
+      const notes = [isNow(row, now) ? "now" : "", best.includes(at) ? "best" : ""];
       for (const text of [...cells, notes.filter(Boolean).join(", ")]) html("td", {}, tr, text);
     });
   }
   function saved() {
-    return { columns: ["form", "store", "MB", "kept energy (share)", "right (share)", "loss (nats per token)"],
-      rows: rowsNow().map((row) =>
-        [row.title, row.store, row.nbytes / 1e6, row.energy, row.accuracy ?? null, row.loss ?? null]) };
+    return {
+      columns: ["form", "store", "factor", "MB", "kept energy (share)", "right (share)", "loss (nats per token)"],
+      rows: rowsNow().map((row) => [row.title, row.store, row.factor ?? 1, row.nbytes / 1e6, row.energy,
+        row.accuracy ?? null, row.loss ?? null]) };
   }
   accept = (next) => {
     if (!next.result) return;

@@ -14,9 +14,10 @@ from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.form_sizes import FormSize, form_sizes, frontier, kept_alone, whole_size
+from dppa_core.forms.contract import times
 from dppa_core.progress import Progress, Stop
 from dppa_core.system.recent import Recent
-from dppa_core.tasks import items
+from dppa_core.tasks import OwnDomain, items
 
 from ...session.json_form import parsed_keys
 from ...session.session import Session
@@ -31,6 +32,9 @@ from .own_questions import MIN_DIVIDED
 
 QUESTIONS = 100
 """Questions that every form answers."""
+SEARCH_QUESTIONS = 40
+"""Others, by which each form's factor is chosen."""
+FACTORS = (0.5, 1.0, 1.5, 2.0, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +80,18 @@ def scores_value(
     progress: Progress,
     stop: Stop,
 ) -> dict[str, Any]:
-    """As `sizes_value`, with the loss and the accuracy of each on questions of a domain."""
+    """As `sizes_value`, with the loss and the accuracy of each on questions of a domain, times its
+    best factor; too few questions leave none to choose factors by."""
     from dppa_core.evaluation.form_scores import form_scores  # noqa: PLC0415  (torch)
 
     sizes = _sizes(request, studio, cache, progress, stop)
+    whole = isinstance(domain, OwnDomain) and domain.whole
+    searched = 0 if whole else len(items(domain, "search", SEARCH_QUESTIONS))
     scores = form_scores(
         *(studio.examiner(), request.base, request.model, [row.store for row in sizes], [domain]),
+        factors=FACTORS if searched else FACTORS[1:2],
         limit=QUESTIONS,
+        search_limit=SEARCH_QUESTIONS,
         progress=progress,
         stop=stop,
     )
@@ -90,8 +99,8 @@ def scores_value(
         row.store: {"factor": row.factor, "loss": row.loss, "accuracy": row.accuracy}
         for row in scores
     }
-    count = len(items(domain, "test", QUESTIONS))
-    return _value(request, sizes, by_store) | {"questions": count, "domain": domain}
+    asked = {"questions": len(items(domain, "test", QUESTIONS)), "searched": searched}
+    return _value(request, sizes, by_store) | asked | {"domain": domain}
 
 
 def _sizes(
@@ -121,10 +130,15 @@ def _value(
         measure: frontier((row.nbytes, loss) for row, loss in zip(sizes, lost, strict=True))
         for measure, lost in losses.items()
     }
-    rows = [
-        {**asdict(row), "title": row.title.replace(" %", "\u202f%"), **scores.get(row.store, {})}
-        for row in sizes
-    ]
+    rows = []
+    for row in sizes:
+        score = scores.get(row.store, {})
+        title = (
+            (row.title + times(score.get("factor", 1)))
+            .replace(" %", "\u202f%")
+            .replace("× ", "×\u202f")
+        )
+        rows.append({**asdict(row), "title": title, **score})
     return {"model": request.model, "rows": rows, "best": best}
 
 

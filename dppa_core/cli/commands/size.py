@@ -58,8 +58,8 @@ class SizeOptions:
     factors: Annotated[
         str,
         typer.Option(
-            help="Factors of what is kept, as 1,1.5,2,3; each form takes the one with the least "
-            "loss on search items."
+            help="Factors of what is kept, as 0.5,1,1.5,2,3; from the one nearest 1 each form "
+            "goes on while the loss on search items falls."
         ),
     ] = "1"
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None

@@ -22,6 +22,7 @@ from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.form_sizes import USUAL_STORES, form_sizes
 from dppa_core.system.recent import Recent
+from dppa_core.tasks.item_files import read_items
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -58,15 +59,29 @@ def test_rows_come_by_bytes_and_are_measured_once(studio: Studio) -> None:
     assert list(best) == ["energy"] and lost == sorted(lost, reverse=True)
 
 
-def test_each_form_is_scored_on_questions_of_its_models_domain(
+def test_each_form_is_scored_with_its_best_factor(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(size, "QUESTIONS", 2)
-    monkeypatch.setattr(size, "form_sizes", partial(form_sizes, stores=USUAL_STORES[-5:-3]))
+    monkeypatch.setattr(size, "SEARCH_QUESTIONS", 2)
+    monkeypatch.setattr(size, "form_sizes", partial(form_sizes, stores=USUAL_STORES[3:4]))
     value = scores_value(REQUEST, "math", studio, Recent(4), lambda *_: None, threading.Event())
-    assert (value["questions"], value["domain"]) == (2, "math")
-    assert all(row["loss"] > 0 and row["factor"] == 1 for row in value["rows"])
+    assert [value[name] for name in ("questions", "searched", "domain")] == [2, 2, "math"]
+    pruned, whole = value["rows"]
+    titles = "98\u202f% pruned ×\u202f0.5", "whole, bfloat16 ×\u202f2"  # of random models
+    assert (pruned["title"], whole["title"]) == titles
+    assert (pruned["factor"], whole["factor"]) == (0.5, 2)
     assert set(value["best"]) == {"energy", "loss", "accuracy"}
+
+
+def test_too_few_questions_leave_no_factor_to_choose(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(size, "form_sizes", partial(form_sizes, stores=USUAL_STORES[3:4]))
+    own = read_items(b'{"question": "What is 2 + 3?", "answer": "5"}', "own.jsonl").undivided()
+    value = scores_value(REQUEST, own, studio, Recent(4), lambda *_: None, threading.Event())
+    assert (value["questions"], value["searched"]) == (1, 0)
+    assert [row["factor"] for row in value["rows"]] == [1, 1]
 
 
 def test_a_model_without_a_domain_answers_the_visitors_own_questions() -> None:
