@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +15,11 @@ from dppa_core.checkpoints.sources.references import KeptDelta, kept_reference
 from dppa_core.forms.store import Store, parse_store_text
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system.folder_cache import cache_folder
+from dppa_core.system.folder_cache import kept as cached
 from dppa_core.system.threads import side_by_side, worker_count
 
+_FORMAT = 1  # raise it if the same weights and forms take other bytes, or keep other energy
 _WHOLE_BYTES = 2  # of a weight in bfloat16
 USUAL_STORES = tuple(
     parse_store_text(text)
@@ -52,7 +57,7 @@ def form_sizes(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> tuple[FormSize, ...]:
-    """Measure every store on one model.
+    """Measure every store on one model; weights that were measured before are not read again.
 
     Args:
         public: Strangers choose the models; see `open_checkpoint`.
@@ -66,7 +71,8 @@ def form_sizes(
     rows, threads = [], worker_count(workers)
     for n, store in enumerate(stores):
         report(progress, n, len(stores), store.title())
-        rows.append(_size(KeptCheckpoint(root, tuned, store, model), threads, stop))
+        kept = KeptCheckpoint(root, tuned, store, model)
+        rows.append(FormSize(str(store), store.title(), *_cached_size(kept, threads, stop)))
     return tuple(rows)
 
 
@@ -77,15 +83,24 @@ def whole_size(model: str, *, public: bool = False) -> FormSize:
     return FormSize("", "whole, bfloat16", _WHOLE_BYTES * numel, 1.0)
 
 
-def _size(kept: KeptCheckpoint, workers: int, stop: Stop | None) -> FormSize:
+def _cached_size(kept: KeptCheckpoint, workers: int, stop: Stop | None) -> tuple[int, float]:
+    """Bytes and energy of all tensors, from the disk if they were measured before."""
+
+    def measured() -> bytes:
+        return json.dumps(_size(kept, workers, stop)).encode()
+
+    key = hashlib.sha256(f"{_FORMAT} {kept.content_hash()}".encode()).hexdigest()
+    nbytes, energy = json.loads(cached(cache_folder("form-sizes") / f"{key}.json", measured))
+    return nbytes, energy
+
+
+def _size(kept: KeptCheckpoint, workers: int, stop: Stop | None) -> tuple[int, float]:
     nbytes, energy, lost = 0, 0.0, 0.0
     for part in side_by_side([partial(kept.size, name) for name in kept.names()], workers):
         check(stop)
         nbytes, energy, lost = nbytes + part.nbytes, energy + part.energy, lost + part.lost
     kept.release()
-    return FormSize(
-        str(kept.store), kept.store.title(), nbytes, 1 - lost / energy if energy else 1.0
-    )
+    return nbytes, 1 - lost / energy if energy else 1.0
 
 
 def kept_alone(base: str, model: str, store: str = "", factor: float = 1.0) -> MergeRecipe:

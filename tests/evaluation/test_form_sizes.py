@@ -1,11 +1,14 @@
 """What a form keeps of a model and in how many bytes, against slow sums, and how it answers."""
 
 import math
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dppa_core.checkpoints.adapters.kept import KeptCheckpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation import form_scores as form_scores_module
 from dppa_core.evaluation.examiner import Examiner
@@ -23,9 +26,16 @@ def weights(name: str) -> dict[str, np.ndarray]:
     return {n: to_float32(model.raw(n), model.dtype(n)).astype(float) for n in model.names()}
 
 
-def test_energy_is_that_of_all_weights_and_workers_change_nothing() -> None:
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    return tmp_path / "form-sizes"
+
+
+def test_energy_is_that_of_all_weights_and_workers_change_nothing(cache: Path) -> None:
     stores = [parse_store_text(text) for text in STORES]
     rows = form_sizes("zoo:base", "zoo:math", stores, workers=1)
+    shutil.rmtree(cache)
     assert rows == form_sizes("zoo:base", "zoo:math", stores, workers=3)
     base, tuned = weights("zoo:base"), weights("zoo:math")
     whole = sum(float(np.square(tuned[name] - base[name]).sum()) for name in base)
@@ -36,6 +46,14 @@ def test_energy_is_that_of_all_weights_and_workers_change_nothing() -> None:
     assert rows[2].energy < -50  # what is drawn is a hundred times as large
     assert [row.title for row in rows] == ["rank 8", "1 bit", "99 % dropped"]
     assert 0.05e6 < rows[2].nbytes < 0.11e6 < rows[0].nbytes < rows[1].nbytes
+
+
+def test_the_same_weights_are_measured_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores = [parse_store_text(text) for text in STORES[1:]]
+    rows = form_sizes("zoo:base", "zoo:law", stores)
+    assert len(list(cache.iterdir())) == 2
+    monkeypatch.setattr(KeptCheckpoint, "size", lambda *_: pytest.fail("measured again"))
+    assert form_sizes("zoo:base", "zoo:law", stores) == rows
 
 
 def test_the_frontier_has_what_no_smaller_file_beats() -> None:

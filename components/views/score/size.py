@@ -13,10 +13,9 @@ import gradio as gr
 from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.form_sizes import FormSize, form_sizes, frontier, kept_alone, whole_size
+from dppa_core.evaluation.form_sizes import FormSize, form_sizes, frontier, whole_size
 from dppa_core.forms.contract import times
 from dppa_core.progress import Progress, Stop
-from dppa_core.system.recent import Recent
 from dppa_core.tasks import OwnDomain, items
 
 from ...session.json_form import parsed_keys
@@ -55,10 +54,10 @@ def read_size(choice: object, session: Session) -> SizeRequest:
 
 
 def sizes_value(
-    request: SizeRequest, studio: Studio, cache: Recent, progress: Progress, stop: Stop
+    request: SizeRequest, studio: Studio, progress: Progress, stop: Stop
 ) -> dict[str, Any]:
     """Bytes and kept energy of every form, by bytes; runs in its own thread."""
-    return _value(request, _sizes(request, studio, cache, progress, stop), {})
+    return _value(request, _sizes(request, studio, progress, stop), {})
 
 
 def questions_of(request: SizeRequest, session: Session, lists: Callable[[], Lists]) -> str:
@@ -73,18 +72,13 @@ def questions_of(request: SizeRequest, session: Session, lists: Callable[[], Lis
 
 
 def scores_value(
-    request: SizeRequest,
-    domain: str,
-    studio: Studio,
-    cache: Recent,
-    progress: Progress,
-    stop: Stop,
+    request: SizeRequest, domain: str, studio: Studio, progress: Progress, stop: Stop
 ) -> dict[str, Any]:
     """As `sizes_value`, with the loss and the accuracy of each on questions of a domain, times its
     best factor; too few questions leave none to choose factors by."""
     from dppa_core.evaluation.form_scores import form_scores  # noqa: PLC0415  (torch)
 
-    sizes = _sizes(request, studio, cache, progress, stop)
+    sizes = _sizes(request, studio, progress, stop)
     whole = isinstance(domain, OwnDomain) and domain.whole
     searched = 0 if whole else len(items(domain, "search", SEARCH_QUESTIONS))
     scores = form_scores(
@@ -104,18 +98,13 @@ def scores_value(
 
 
 def _sizes(
-    request: SizeRequest, studio: Studio, cache: Recent, progress: Progress, stop: Stop
+    request: SizeRequest, studio: Studio, progress: Progress, stop: Stop
 ) -> tuple[FormSize, ...]:
-    """The usual forms and the whole model, by bytes; measured once."""
-    key = (request, studio.identity(kept_alone(request.base, request.model)))
-    rows: tuple[FormSize, ...] | None = cache.find(key)
-    if rows is None:
-        whole = whole_size(request.model, public=studio.public)
-        control: dict[str, Any] = {"progress": progress, "stop": stop, "public": studio.public}
-        sizes = form_sizes(request.base, request.model, **control)
-        rows = tuple(sorted((whole, *sizes), key=lambda row: row.nbytes))
-        cache.keep(key, rows)
-    return rows
+    """The usual forms and the whole model, by bytes."""
+    whole = whole_size(request.model, public=studio.public)
+    control: dict[str, Any] = {"progress": progress, "stop": stop, "public": studio.public}
+    sizes = form_sizes(request.base, request.model, **control)
+    return tuple(sorted((whole, *sizes), key=lambda row: row.nbytes))
 
 
 def _value(
@@ -161,17 +150,17 @@ def build_size() -> SizeView:
 
 def wire_size(view: SizeView, questions: QuestionBox, controls: Controls, studio: Studio) -> None:
     """Wire both runs; models without a domain answer the visitor's own questions."""
-    cache, choice = Recent(64), view.choice
+    choice = view.choice
 
     def on_sizes(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         request = read_size(values[choice], controls.session(values))
-        return stream_run(studio, FORM_SIZES, partial(sizes_value, request, studio, cache))
+        return stream_run(studio, FORM_SIZES, partial(sizes_value, request, studio))
 
     def on_form_scores(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         session = controls.session(values)
         request, limits = read_size(values[choice], session), limits_of(studio)
         domain = questions_of(request, session, lambda: questions.read(values, session, limits))
-        work = partial(scores_value, request, domain, studio, cache)
+        work = partial(scores_value, request, domain, studio)
         return stream_run(studio, FORM_SCORES, work)
 
     inputs = controls.inputs | {choice}

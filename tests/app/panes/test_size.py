@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,6 @@ from components.views.score.size import (
 from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.form_sizes import USUAL_STORES, form_sizes
-from dppa_core.system.recent import Recent
 from dppa_core.tasks.item_files import read_items
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -43,16 +41,9 @@ def test_the_whole_model_is_measured_whatever_form_it_is_kept_in() -> None:
             read_size(wrong, session)
 
 
-def test_rows_come_by_bytes_and_are_measured_once(studio: Studio) -> None:
-    steps, cache = [], Recent(4)
-
-    def value() -> dict[str, Any]:
-        return sizes_value(
-            REQUEST, studio, cache, lambda *step: steps.append(step), threading.Event()
-        )
-
-    rows, best = value()["rows"], value()["best"]
-    assert len(steps) == len(USUAL_STORES)
+def test_rows_come_by_bytes(studio: Studio) -> None:
+    value = sizes_value(REQUEST, studio, lambda *_: None, threading.Event())
+    rows, best = value["rows"], value["best"]
     assert {row["store"] for row in rows} == {"", *map(str, USUAL_STORES)}
     assert [row["nbytes"] for row in rows] == sorted(row["nbytes"] for row in rows)
     lost = [1 - rows[at]["energy"] for at in best["energy"]]
@@ -65,7 +56,7 @@ def test_each_form_is_scored_with_its_best_factor(
     monkeypatch.setattr(size, "QUESTIONS", 2)
     monkeypatch.setattr(size, "SEARCH_QUESTIONS", 2)
     monkeypatch.setattr(size, "form_sizes", partial(form_sizes, stores=USUAL_STORES[3:4]))
-    value = scores_value(REQUEST, "math", studio, Recent(4), lambda *_: None, threading.Event())
+    value = scores_value(REQUEST, "math", studio, lambda *_: None, threading.Event())
     assert [value[name] for name in ("questions", "searched", "domain")] == [2, 2, "math"]
     pruned, whole = value["rows"]
     titles = "98\u202f% pruned ×\u202f0.5", "whole, bfloat16 ×\u202f2"  # of random models
@@ -79,7 +70,7 @@ def test_too_few_questions_leave_no_factor_to_choose(
 ) -> None:
     monkeypatch.setattr(size, "form_sizes", partial(form_sizes, stores=USUAL_STORES[3:4]))
     own = read_items(b'{"question": "What is 2 + 3?", "answer": "5"}', "own.jsonl").undivided()
-    value = scores_value(REQUEST, own, studio, Recent(4), lambda *_: None, threading.Event())
+    value = scores_value(REQUEST, own, studio, lambda *_: None, threading.Event())
     assert (value["questions"], value["searched"]) == (1, 0)
     assert [row["factor"] for row in value["rows"]] == [1, 1]
 
