@@ -25,6 +25,7 @@ USUAL_STORES = tuple(
     parse_store_text(text)
     for text in (
         *(f"sparse(rate={rate})" for rate in (0.8, 0.9, 0.95, 0.98)),
+        *(f"sparse(rate={rate},strength=0.08)" for rate in (0.9, 0.95)),
         *(f"drawn(rate={rate})" for rate in (0.9, 0.95, 0.98, 0.99, 0.995)),
         *(f"low_rank(rank={rank})" for rank in (4, 8, 16, 32, 64)),
         *("bits(bits=1,block=matrix)", "bits(bits=1)", "bits(bits=2)", "bits(bits=4)"),

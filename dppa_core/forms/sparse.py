@@ -28,7 +28,15 @@ class SparseParameters(Parameters):
         title="Pruning rate",
         text="Share of each matrix that is dropped, the smallest elements.",
         unit="share",
-        span=(0.0, 0.9999, 0.001),
+        span=(0.0, 1.0, 0.001),
+    )
+    strength: float = number(
+        0.0,
+        title="Strength",
+        text="How far a layer's and a matrix's outliers move its share from the mean; 0.08 is "
+        "DPPA's.",
+        unit="share",
+        span=(0.0, 0.5, 0.01),
     )
     factor: float = factor_field()
     bits: int = whole_number(
@@ -58,7 +66,10 @@ def largest(delta: Delta, count: int, seed: int) -> Bool[ndarray, " n"]:
 
 
 def encode(delta: Delta, parameters: SparseParameters, place: Place) -> Codes:
-    """The places, and the values: as bfloat16, or as steps and their scales."""
+    """The places, and the values: as bfloat16, or as steps and their scales.
+
+    `uneven_stores` turns a strength into rates of matrices; here it counts for nothing.
+    """
     count = min(round(delta.size * (1 - parameters.rate)), int(np.count_nonzero(delta)))
     kept = largest(delta, count, tensor_seed(place.tensor))
     values = delta.ravel()[kept]
@@ -86,9 +97,10 @@ def decode(
 
 
 def label(parameters: SparseParameters) -> str:
-    """As "90 % pruned", or "90 % pruned × 1.5, 8 bits"."""
+    """As "90 % pruned", "DPPA, 90 % pruned", or "90 % pruned × 1.5, 8 bits"."""
     bits = f", {parameters.bits} bits" if parameters.bits != _WHOLE else ""
-    return f"{100 * parameters.rate:.4g} % pruned{times(parameters.factor)}{bits}"
+    dppa = "DPPA, " if parameters.strength else ""
+    return f"{dppa}{100 * parameters.rate:.4g} % pruned{times(parameters.factor)}{bits}"
 
 
 FORM = Form(

@@ -15,6 +15,7 @@ from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
+from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.pruning_parameters import PruningParameters
 
 
@@ -61,10 +62,21 @@ def significance(profile: DeltaProfile, parameters: PruningParameters) -> Signif
     groups = [[item for item in modules if item.module.layer == layer] for layer in layers]
     layer = np.array([outliers(group, parameters.k_layer).share for group in groups])
     module = np.array([outliers([item], parameters.k_module).share for item in modules])
+    return adjusted([item.module for item in modules], layer, module, parameters)
+
+
+def adjusted(
+    modules: Sequence[Module],
+    layer: Float64[ndarray, " L"],
+    module: Float64[ndarray, " N"],
+    parameters: PruningParameters,
+) -> Significance:
+    """Steps 2 and 4: the adjustments from the scores of layers, in order, and of modules."""
+    layers = tuple(sorted({item.layer for item in modules}))
     numel = np.array([item.numel for item in modules], dtype=np.float64)
     from_mean, mean = (layer - layer.mean(), layer.mean()) if layer.size else (layer, 0.0)
     by_layer = _scaled(from_mean, layer, parameters.strength, parameters.scaling, mean)
-    places = np.searchsorted(layers, [item.module.layer for item in modules]).astype(np.int64)
+    places = np.searchsorted(layers, [item.layer for item in modules]).astype(np.int64)
     strength = parameters.module_strength
     by_module = _scaled(centred(module, numel), module, strength, parameters.scaling, 1.0)
     return Significance(layers, layer, module, by_layer[places] if layers else layer, by_module)

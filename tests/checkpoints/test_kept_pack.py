@@ -26,6 +26,7 @@ STORES = (
     "bits(bits=2,block=block)",
     "drawn(rate=0.9)",
     "sparse(rate=0.9,bits=8)+others(keep)",
+    "sparse(rate=0.95,strength=0.08)",
     "low_rank(rank=2)+bits(bits=1)+others(drop)",
 )
 

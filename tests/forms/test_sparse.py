@@ -5,15 +5,17 @@ import math
 import numpy as np
 import pytest
 
+from dppa_core.checkpoints.adapters.kept import KeptCheckpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
 from dppa_core.forms.contract import Delta, Place, code_bytes, kept_energy
-from dppa_core.forms.sparse import FORM, SparseParameters, decode, encode
-from dppa_core.forms.store import Store, StorePart
+from dppa_core.forms.sparse import FORM, SparseParameters, encode
+from dppa_core.forms.store import Store, StorePart, parse_store_text
 from dppa_core.merging.merger import open_merger
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
+Q = "self_attn.q_proj"
 PLACE = Place("layers.0.mlp.up_proj.weight", "zoo:math")
 
 
@@ -30,19 +32,21 @@ def test_the_largest_elements_stay_times_the_factor() -> None:
     )
 
 
-def test_the_elements_are_those_of_magnitude_pruning() -> None:
-    name = "model.layers.2.self_attn.q_proj.weight"
-    base, tuned = (
-        to_float32(model.raw(name), model.dtype(name)).reshape(model.shape(name))
-        for model in map(open_checkpoint, ("zoo:base", "zoo:math"))
-    )
-    models = (DomainModel("zoo:math", levels=(0.9,)),)
-    recipe = MergeRecipe("zoo:base", models, method="magnitude", dtype="float32")
-    _, _, merged = open_merger(recipe).tensor(name)
-    parameters = SparseParameters(rate=0.9)
-    place, delta = Place(name, "zoo:math"), tuned - base
-    mine = decode(encode(delta, parameters, place), delta.shape, parameters, place)
-    assert np.array_equal(mine != 0, merged.reshape(base.shape) != base)
+@pytest.mark.parametrize("rate", [0.9, 0.95])
+@pytest.mark.parametrize(("method", "settings"), [("magnitude", ""), ("dppa", ",strength=0.08")])
+def test_the_elements_are_those_of_the_method(method: str, settings: str, rate: float) -> None:
+    names = [f"model.layers.{n}.{end}.weight" for n, end in ((0, "mlp.down_proj"), (2, Q), (3, Q))]
+    base, tuned = map(open_checkpoint, ("zoo:base", "zoo:math"))
+    models = (DomainModel("zoo:math", levels=(rate,)),)
+    merger = open_merger(MergeRecipe("zoo:base", models, method=method, dtype="float32"))
+    kept = KeptCheckpoint(base, tuned, parse_store_text(f"sparse(rate={rate}{settings})"), "")
+    shares = set()
+    for name in names:
+        before, after = (to_float32(model.raw(name), model.dtype(name)) for model in (base, kept))
+        merged = merger.tensor(name)[2].reshape(-1) != before
+        assert np.array_equal(merged, after != before)
+        shares.add(round(float(np.mean(merged)), 4))
+    assert len(shares) == (1 if method == "magnitude" else 3)
 
 
 def test_zeros_are_never_kept_and_of_equal_elements_as_many_as_there_is_room() -> None:

@@ -10,8 +10,8 @@ import { resultLegend, resultPlot } from "../plots/experiment-plots.js";
 import { hasControl, keepAs, nameOf, storeOf } from "../controls/forms.js";
 
 const FORMS = { low_rank: "low rank", bits: "few bits", sparse: "largest elements", drawn: "drawn at random" };
-const SUMS = "sums", WHOLE = "whole model", FRONTIER = "no smaller file is better";
-const SERIES = [FORMS.low_rank, FORMS.bits, FORMS.sparse, SUMS, WHOLE, FORMS.drawn]; // one colour in all measures
+const DPPA = "DPPA", SUMS = "sums", WHOLE = "whole model", FRONTIER = "no smaller file is better";
+const SERIES = [FORMS.low_rank, FORMS.bits, FORMS.sparse, DPPA, SUMS, WHOLE, FORMS.drawn]; // one colour in all measures
 const ENOUGH = 0.8, NEARLY = 0.02; // kept energy that a title looks for; accuracy that it gives up for fewer bytes
 const LARGE = 5e8; // weights from which on nothing is measured unasked
 /** @type {Record<string, any>} */
@@ -31,7 +31,8 @@ const askedText = ({ questions, searched, domain }) => ` ${questions} questions 
   : "Too few to choose factors by: 40 questions are enough."}`;
 
 const megabytes = (bytes) => `${three(bytes / 1e6)}${THIN}MB`;
-const groupOf = ({ store }) => (!store ? WHOLE : store.includes("+") ? SUMS : FORMS[store.split("(")[0]] ?? SUMS);
+const groupOf = ({ store }) => (!store ? WHOLE : store.includes("+") ? SUMS : store.includes("strength=") ? DPPA
+  : FORMS[store.split("(")[0]] ?? SUMS);
 /** Whether a model is kept as in a row: in its form, with its factor if it has one. */
 const isNow = ({ store, factor }, model) =>
   storeOf(model.ref) === store && (!factor || controls.weight(model) === factor);

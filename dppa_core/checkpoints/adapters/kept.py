@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.chunks import slices
 from dppa_core.forms.contract import Codes, Place, code_bytes
 from dppa_core.forms.store import Store
+from dppa_core.forms.uneven import uneven_stores
 from dppa_core.pruning.floats import FLOATS, to_float32
 from dppa_core.pruning.module_groups import find_modules
 from dppa_core.pruning.tensor_names import is_buffer, match_names
@@ -54,9 +56,11 @@ class KeptCheckpoint(DerivedCheckpoint):
         super().__init__(tuned)
         self.store, self.model, self._origin = store, model, base
         shapes = {name: base.shape(name) for name in base.names()}
-        self._modules = {module.tensor for module in find_modules(shapes)}
+        self._modules = {module.tensor: module for module in find_modules(shapes)}
         self._places = match_names(tuned.names(), base.names())
         self._codes = Recent(_CACHED_BYTES, _matrix_bytes)
+        self._lock = threading.Lock()
+        self._stores: Mapping[str, Store] | None = None
 
     def dtype(self, name: str) -> str:
         """F32 where a form keeps the delta; else as stored."""
@@ -95,9 +99,9 @@ class KeptCheckpoint(DerivedCheckpoint):
         cached: Matrices | None = self._codes.find(name)
         if cached is not None:
             return cached
-        delta = widened(self.base, name) - widened(self._origin, self._places[name])
-        matrices, place = delta.reshape(-1, *self.shape(name)[-2:]), self._place(name)
-        made: Matrices = tuple(self.store.encode(matrix, place) for matrix in matrices)
+        matrices, place = self._delta(name).reshape(-1, *self.shape(name)[-2:]), self._place(name)
+        store = self._module_stores().get(place.tensor, self.store)
+        made: Matrices = tuple(store.encode(matrix, place) for matrix in matrices)
         self._codes.keep(name, made)
         return made
 
@@ -105,8 +109,7 @@ class KeptCheckpoint(DerivedCheckpoint):
         """What a tensor takes in a file, and what is lost of it."""
         if name not in self._places or self._origin.shape(self._places[name]) != self.shape(name):
             return TensorSize(self.base.raw(name).nbytes, 0.0, 0.0)  # no delta
-        delta = widened(self.base, name)
-        delta -= widened(self._origin, self._places[name])
+        delta = self._delta(name)
         energy = _energy(delta)
         if not energy:
             return TensorSize(0, 0.0, 0.0)
@@ -130,6 +133,23 @@ class KeptCheckpoint(DerivedCheckpoint):
             return False
         same = self._origin.dtype(there) == self.dtype(name)
         return same and np.array_equal(self.raw(name), self._origin.raw(there))
+
+    def _delta(self, name: str) -> Float32[ndarray, " n"]:
+        delta = widened(self.base, name)
+        delta -= widened(self._origin, self._places[name])
+        return delta
+
+    def _module_stores(self) -> Mapping[str, Store]:
+        """The stores of modules that have their own; computed once."""
+        with self._lock:
+            if self._stores is None:
+                names = {self._places[name]: name for name in self.names() if name in self._places}
+                same = {there for there, name in names.items() if self._treatment(name) == "same"}
+                modules = [m for tensor, m in self._modules.items() if tensor in same]
+                self._stores = uneven_stores(
+                    self.store, modules, lambda module: self._delta(names[module.tensor])
+                )
+            return self._stores
 
     def _place(self, name: str) -> Place:
         return Place(self._places[name], self.model)
