@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dppa_core.evaluation.entrant_measurements import measure
+from dppa_core.evaluation.entrant_measurements import measure, text_rows
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.form_sizes import kept_alone
+from dppa_core.evaluation.perplexity import WINDOW_TOKENS
 from dppa_core.evaluation.scores import DomainScore
 from dppa_core.evaluation.side_by_side import Entrant, SideBySide
 from dppa_core.progress import Progress, RunControl, Stop
@@ -23,10 +24,15 @@ class FormScore:
     """Multiplies what is kept; chosen by the least loss on search items."""
     scores: dict[str, DomainScore]
     """By domain, on test items."""
+    text_loss: float | None = None
+    """Nats a token of a text; None if there is none."""
 
     @property
     def loss(self) -> float:
-        """Mean loss of the right answers over the domains, in nats a token."""
+        """Mean loss of the right answers over the domains, in nats a token; without domains that of
+        the text."""
+        if not self.scores:
+            return self.text_loss or 0.0
         return sum(score.loss or 0.0 for score in self.scores.values()) / len(self.scores)
 
     @property
@@ -40,8 +46,9 @@ def form_scores(
     base: str,
     model: str,
     stores: Sequence[str],
-    domains: Sequence[str],
+    domains: Sequence[str] = (),
     *,
+    text: str = "",
     factors: Sequence[float] = (1.0,),
     limit: int | None = None,
     search_limit: int | None = 60,
@@ -54,29 +61,35 @@ def form_scores(
 
     Args:
         stores: As in references; "" is the whole delta.
+        text: Its loss is measured, too. Without domains its first half chooses the factors, and the
+            second one is measured.
         factors: Each store begins at the one nearest 1. While the loss falls it goes to the next
             larger one; else to smaller ones.
         limit, search_limit: Items a domain; all if None.
         progress: See `measure`; each round of factors and the scores count apart.
     """
-    ladder = sorted(factors)
+    ladder, control = sorted(factors), RunControl(progress=progress, stop=stop)
     places = dict.fromkeys(stores, min(range(len(ladder)), key=lambda n: abs(ladder[n] - 1)))
-    control: RunControl = {"progress": progress, "stop": stop}
+    middle = len(text) // 2 if len(ladder) > 1 and not domains else 0
+
+    def measured(
+        tried: Mapping[str, int], split: str, limit: int | None, text: str
+    ) -> tuple[FormScore, ...]:
+        entrants = [_entrant(base, model, store, ladder[n]) for store, n in tried.items()]
+        side = measure(examiner, entrants, domains, split=split, limit=limit, **control)
+        texts = _text_losses(examiner, entrants, text, control)
+        return tuple(
+            FormScore(store, ladder[n], _scores(side, entrant.key), loss)
+            for (store, n), entrant, loss in zip(tried.items(), entrants, texts, strict=True)
+        )
 
     def losses(tried: Mapping[str, int]) -> dict[str, float]:
-        entrants = [_entrant(base, model, store, ladder[n]) for store, n in tried.items()]
-        side = measure(examiner, entrants, domains, split="search", limit=search_limit, **control)
-        return {store: _loss(side, _key(store, ladder[n])) for store, n in tried.items()}
+        rows = measured(tried, "search", search_limit, text[:middle])
+        return {row.store: row.loss for row in rows}
 
     if len(ladder) > 1:
         places = _climbed(places, len(ladder), losses)
-    chosen = {store: ladder[place] for store, place in places.items()}
-    entrants = [_entrant(base, model, store, factor) for store, factor in chosen.items()]
-    side = measure(examiner, entrants, domains, limit=limit, **control)
-    return tuple(
-        FormScore(store, factor, _scores(side, _key(store, factor)))
-        for store, factor in chosen.items()
-    )
+    return measured(places, "test", limit, text[middle:])
 
 
 def _climbed(
@@ -94,12 +107,8 @@ def _climbed(
     return places
 
 
-def _key(store: str, factor: float) -> str:
-    return f"{store} × {factor:g}"
-
-
 def _entrant(base: str, model: str, store: str, factor: float) -> Entrant:
-    key = _key(store, factor)
+    key = f"{store} × {factor:g}"
     return Entrant(key, key, kept_alone(base, model, store, factor))
 
 
@@ -108,5 +117,10 @@ def _scores(side: SideBySide, key: str) -> dict[str, DomainScore]:
     return {domain: score for domain, score in scores.items() if score is not None}
 
 
-def _loss(side: SideBySide, key: str) -> float:
-    return sum(score.loss or 0.0 for score in _scores(side, key).values())
+def _text_losses(
+    examiner: Examiner, entrants: Sequence[Entrant], text: str, control: RunControl
+) -> list[float | None]:
+    if not text:
+        return [None] * len(entrants)
+    rows = text_rows(examiner, entrants, text, window=WINDOW_TOKENS, stride=None, **control)
+    return [row["loss"]["value"] for row in rows]

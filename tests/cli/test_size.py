@@ -1,5 +1,6 @@
 """`dppa size`: forms of a delta by bytes."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,22 @@ def test_a_recipes_models_come_one_by_one_as_json(dppa: Command, tmp_path: Path)
         (row["model"], [form["title"] for form in row["forms"]]) for row in dppa.json["models"]
     ]
     assert models == [(name, ["1 bit", "whole, bfloat16"]) for name in ("zoo:math", "zoo:law")]
+
+
+def test_a_text_is_the_loss_without_questions_and_its_first_half_chooses_factors(
+    dppa: Command, tmp_path: Path
+) -> None:
+    path, half = tmp_path / "a.txt", "One bag has nine red apples. " * 7
+    path.write_text(half * 2)
+    common = "size", "zoo:math", "--forms", "bits(bits=1)", "--json"
+    assert dppa(*common, "--text", path, "--factors", "1,2") == 0
+    tuned = dppa.json["models"][0]["forms"]
+    path.write_text(half)
+    assert dppa(*common, "--text", path) == 0
+    rows = dppa.json["models"][0]["forms"]
+    assert all(row["perplexity"] == pytest.approx(math.exp(row["loss"])) for row in rows + tuned)
+    assert all(new["loss"] <= row["loss"] for new, row in zip(tuned, rows, strict=True))
+    assert "accuracy" not in rows[0]
 
 
 @pytest.mark.parametrize(

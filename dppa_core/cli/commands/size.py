@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,6 +57,13 @@ class SizeOptions:
     ] = None
     items: ItemsOption = None
     scorer: ScorerOption = None
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            help="A text: its perplexity with each form. Without questions it stands for them; its "
+            "first half then chooses factors."
+        ),
+    ] = None
     factors: Annotated[
         str,
         typer.Option(
@@ -71,8 +80,8 @@ class SizeOptions:
 def size(options: SizeOptions) -> None:
     """Show how much of a fine-tune each form keeps, and in how many bytes.
 
-    Sparse, drawn at random, low rank, few bits, and sums of these; with --tasks or --items also how
-    well each answers.
+    Sparse, drawn at random, low rank, few bits, and sums of these; with --tasks, --items or --text
+    also how well each answers, or predicts a text.
     """
     pairs = _pairs(options.models)
     stores = _stores(options.forms)
@@ -85,7 +94,7 @@ def size(options: SizeOptions) -> None:
         with progress_line() as progress:
             sizes = form_sizes(base, model, stores, workers=options.workers, progress=progress)
             scores: dict[str, FormScore] = {}
-            if domains:
+            if domains or options.text:
                 scores = _scores(options, base, model, sizes, domains, factors, progress)
         values.append(_values(base, model, sizes, scores))
         texts.append(_text(values[-1]))
@@ -127,10 +136,14 @@ def _scores(
 ) -> dict[str, FormScore]:
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.form_scores import form_scores  # noqa: PLC0415
+    from dppa_core.evaluation.perplexity import read_text  # noqa: PLC0415
 
-    stores = ["", *(row.store for row in sizes)]
+    stores, text = (
+        ["", *(row.store for row in sizes)],
+        read_text(options.text) if options.text else "",
+    )
     control: dict[str, Any] = {"factors": factors, "limit": options.limit, "progress": progress}
-    rows = form_scores(Examiner(), base, model, stores, domains, **control)
+    rows = form_scores(Examiner(), base, model, stores, domains, text=text, **control)
     return {row.store: row for row in rows}
 
 
@@ -167,28 +180,31 @@ def _loss(row: FormSize, scores: Mapping[str, FormScore]) -> float:
 def _score_values(score: FormScore | None) -> dict[str, Any]:
     if score is None:
         return {}
-    domains = {
-        domain: found.figures() | {"loss": found.loss} for domain, found in score.scores.items()
-    }
-    return {
-        "factor": score.factor,
-        "loss": score.loss,
-        "accuracy": score.accuracy,
-        "domains": domains,
-    }
+    values: dict[str, Any] = {"factor": score.factor, "loss": score.loss}
+    if score.scores:
+        domains = {
+            domain: found.figures() | {"loss": found.loss} for domain, found in score.scores.items()
+        }
+        values |= {"accuracy": score.accuracy, "domains": domains}
+    if score.text_loss is not None:
+        values["perplexity"] = math.exp(score.text_loss)
+    return values
+
+
+_SCORES = {"loss": ".4f", "accuracy": ".1%", "perplexity": ".4g"}
 
 
 def _text(values: Mapping[str, Any]) -> str:
     """One line a form, by bytes; a star marks those that no smaller one beats."""
-    scored = "loss" in values["forms"][0]
-    head = ["", "form", "MB", "energy", *(["loss", "accuracy"] if scored else [])]
+    scored = {name: form for name, form in _SCORES.items() if name in values["forms"][0]}
+    head = ["", "form", "MB", "energy", *scored]
     rows = [
         [
             "*" if row["best"] else "",
             row["title"],
             f"{row['nbytes'] / 1e6:.3f}",
             f"{row['energy']:.3f}" if row["energy"] >= 0 else "-",
-            *([f"{row['loss']:.4f}", f"{row['accuracy']:.1%}"] if scored else []),
+            *(format(row[name], form) for name, form in scored.items()),
         ]
         for row in values["forms"]
     ]
