@@ -62,10 +62,12 @@ print(json.dumps([*seconds, 1024 * peak]))
 
 
 def measurements() -> Iterator[Measurement]:
-    """A merge that adds deltas, on one thread and two; one that combines them; a model."""
+    """A merge that adds deltas, on one thread and two; one that combines them; two that round each
+    operation; a model."""
     with TemporaryDirectory() as folder:
         models = make("S", Path(folder))
         yield from (_merge(models, *case) for case in (("dppa", 1), ("dppa", 2), ("ties", 1)))
+        yield from (_merge(models, name, 1, "bfloat16") for name in ("ties", "task_arithmetic"))
         yield _chat(models / "base")
     yield from _answers()
 
@@ -90,24 +92,27 @@ def _answers() -> Iterator[Measurement]:
             yield Measurement(GROUP, name, tuple(times), note)
 
 
-def _merge(models: Path, method: str, workers: int) -> Measurement:
+def _merge(models: Path, method: str, workers: int, arithmetic: str = "float32") -> Measurement:
     levels = (0.9, 0.8) if method == "dppa" else (0.0,)
     tuned = tuple(DomainModel(str(models / name), levels) for name in DOMAINS)
-    parameters = {} if method == "dppa" else {"density": 0.2}
-    recipe = MergeRecipe(str(models / "base"), tuned, method, parameters)
+    parameters = {"density": 0.2, "semantics": "mergekit"} if method == "ties" else {}
+    recipe = MergeRecipe(
+        str(models / "base"), tuned, method, parameters, arithmetic=arithmetic, dtype="bfloat16"
+    )
     path = models / f"{method}.yaml"
     path.write_text(dump_recipe(recipe), encoding="utf-8")
     looked = [look_at_folder(name, models / name).facts for name in ("base", *DOMAINS)]
     base, *others = (facts for facts in looked if facts is not None)
-    combines = method == "ties"
-    cost = estimate(sizes_of(base, others, combines=combines, workers=workers))
+    combines, rounds = method == "ties", "" if arithmetic == "float32" else method
+    cost = estimate(sizes_of(base, others, combines=combines, rounds=rounds, workers=workers))
     runs = [
         _run(MERGE, models, str(path), f"out-{method}-{workers}-{i}", str(workers))
         for i in range(RUNS)
     ]
     return Measurement(
         GROUP,
-        f"merge, {method}, {workers} thread{'s' if workers > 1 else ''}",
+        f"merge, {method}, {workers} thread{'s' if workers > 1 else ''}"
+        f"{f', {arithmetic} arithmetic' if rounds else ''}",
         tuple(1000 * run[0] for run in runs),
         _beside(cost.merge_seconds - cost.written / DISK_RATE, cost.merge_memory, runs),
     )

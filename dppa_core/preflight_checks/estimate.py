@@ -6,7 +6,9 @@ docs/reference/preflight.md states the formulas.
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dppa_core.errors import OutOfBudget
@@ -15,6 +17,20 @@ MERGE_MEMORY = 380_000_000
 """Bytes of a merge in one thread, whatever the size of the models: they are streamed."""
 THREAD_MEMORY = 40_000_000
 """Bytes of every further thread."""
+ROUNDED_MEMORY = {
+    "passthrough": (16, 2),
+    "task_arithmetic": (16, 9),
+    "karcher": (18, 9),
+    "linear": (20, 4),
+    "nearswap": (24, 4),
+    "model_stock": (24, 5),
+    "arcee_fusion": (39, 6),
+    "slerp": (43, 4),
+}
+"""Method -> bytes that each thread holds for an element of its tensor where every operation is
+rounded to 16 bits, and those for each domain model more."""
+RANKED_MEMORY = (40, 12)
+"""The same for the other methods, which rank, draw, or stack what they make."""
 MODEL_MEMORY = 500_000_000
 """Bytes of an answering program without its model: PyTorch and transformers."""
 FLOAT32_LIMIT = 200_000_000
@@ -57,6 +73,8 @@ class Sizes:
     workers: int = 1
     moved: int = 0
     """Bytes of embeddings whose rows are matched by token, which are reordered in memory."""
+    rounded: int = 0
+    """Bytes of `rounded_memory`; 0 if sums are float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +112,24 @@ def estimate(sizes: Sizes) -> Estimate:
         download=sizes.missing,
         download_seconds=sizes.missing / LINE_RATE,
         written=written,
-        merge_memory=MERGE_MEMORY + (sizes.workers - 1) * THREAD_MEMORY + sizes.moved,
+        merge_memory=MERGE_MEMORY
+        + (sizes.workers - 1) * THREAD_MEMORY
+        + sizes.moved
+        + sizes.rounded,
         model_memory=memory_to_chat(sizes.parameters),
         merge_seconds=START + seconds / sizes.workers + written / DISK_RATE,
     )
+
+
+def rounded_memory(method: str, models: int, numels: Iterable[int], workers: int) -> int:
+    """Bytes of the whole tensors that are merged at once, each operation rounded.
+
+    Args:
+        models: Number of domain models.
+        numels: Elements of each tensor.
+    """
+    own, each = ROUNDED_MEMORY.get(method, RANKED_MEMORY)
+    return (own + each * models) * sum(heapq.nlargest(workers, numels))
 
 
 def threads_within(memory: int, workers: int) -> int:

@@ -5,9 +5,10 @@ Pure functions of facts and of the machine's free resources.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
-from dppa_core.preflight_checks.estimate import Estimate, Sizes, in_time
+from dppa_core.preflight_checks.estimate import Estimate, Sizes, in_time, rounded_memory
 from dppa_core.preflight_checks.facts import (
     Finding,
     ModelFacts,
@@ -29,12 +30,18 @@ def sizes_of(
     *,
     dtype: str = "bfloat16",
     combines: bool = False,
+    rounds: str = "",
     workers: int = 1,
 ) -> Sizes:
-    """Sizes for the estimate; files that several models share count once."""
+    """Sizes for the estimate; files that several models share count once.
+
+    Args:
+        rounds: The method, if each of its operations is rounded.
+    """
     missing = {
         (m.reference, name): size for m in (base, *tuned) for name, size in m.missing.items()
     }
+    numels = [math.prod(tensor.shape) for tensor in base.tensors.values()]
     return Sizes(
         parameters=base.parameters or base.bytes_of_weights // 2,  # of .bin files, half of it
         stored=tuple(model.bytes_of_weights for model in (base, *tuned)),
@@ -43,6 +50,7 @@ def sizes_of(
         combines=combines,
         workers=workers,
         moved=_moved(base, tuned),
+        rounded=rounded_memory(rounds, len(tuned), numels, workers) if rounds else 0,
     )
 
 

@@ -105,6 +105,7 @@ def preflight_recipe(recipe: MergeRecipe, **settings: Any) -> PreflightReport:
         models,
         dtype=recipe.dtype,
         combines=combines,
+        rounds="" if recipe.arithmetic == "float32" else recipe.method,
         vocabulary=recipe.vocabulary,
         heads=recipe.heads,
         **settings,
@@ -117,6 +118,7 @@ def preflight_models(
     *,
     dtype: str = "base",
     combines: bool = False,
+    rounds: str = "",
     vocabulary: str = "base",
     heads: str = "match",
     measure: bool = False,
@@ -131,6 +133,7 @@ def preflight_models(
         models: References of the domain models.
         dtype: Of the merged weights; "base" for that of the base.
         combines: True if the method combines deltas, as ties does.
+        rounds: The method, if each of its operations is rounded (`arithmetic` of a recipe).
         vocabulary: Owner of the merge's tokens: "base", "union", or a model's reference.
         heads: "match" if heads must match, "base" if the merge takes the base's; see `about_pair`.
         measure: True to read weights on this disk and measure each model's distance from the base;
@@ -159,9 +162,8 @@ def preflight_models(
     if facts:
         findings += about_licences(facts)
     if base_facts and base_facts.bytes_of_weights:
-        threads = worker_count(workers)
-        sizes = sizes_of(base_facts, tuned, dtype=dtype, combines=combines, workers=threads)
-        needed = estimate(sizes)
+        cost: dict[str, Any] = {"dtype": dtype, "combines": combines, "rounds": rounds}
+        needed = estimate(sizes_of(base_facts, tuned, workers=worker_count(workers), **cost))
         findings += about_resources(needed, _machine(facts))
     settings = {"workers": workers, "progress": progress, "stop": stop} if measure else None
     distances, measured = _distances(base_facts, tuned, findings, settings)

@@ -118,3 +118,11 @@ def test_people_read_how_much_rounding_changes(root: Path, dppa: Command, tmp_pa
     assert "% of the size of the change from the base" in dppa.out
     assert dppa("compare-semantics", file, "--with", "float16", "--json") == 0
     assert 0 < dppa.json["relative"] < 0.01
+
+
+def test_model_stock_of_a_single_model_is_that_model(root: Path) -> None:
+    stock = recipe(root, "model_stock")
+    alone = replace(stock, models=(replace(stock.models[0], coefficient=1.0),))
+    copied = replace(alone, method="passthrough", parameters={})
+    merged, model = (open_merger(each).tensor(MODULE)[2] for each in (alone, copied))
+    np.testing.assert_array_equal(merged, model)

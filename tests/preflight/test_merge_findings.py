@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from dppa_core.preflight_checks.estimate import (
     MODEL_MEMORY,
     MULTIPLY_RATES,
     PASS_RATE,
+    RANKED_MEMORY,
+    ROUNDED_MEMORY,
     START,
     THREAD_MEMORY,
     WEIGHT_RATE,
@@ -26,6 +29,7 @@ from dppa_core.preflight_checks.estimate import (
 )
 from dppa_core.preflight_checks.facts import AdapterFacts, Finding, Severity, TokenizerFacts
 from dppa_core.preflight_checks.merge_findings import about_licences, about_resources, sizes_of
+from dppa_core.preflight_checks.preflight_report import preflight_recipe
 from dppa_core.preflight_checks.weight_findings import (
     BaseDistance,
     about_distance,
@@ -33,10 +37,12 @@ from dppa_core.preflight_checks.weight_findings import (
 )
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.module_groups import Module
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system import machine
 from dppa_core.system.machine import Machine, available_memory, free_disk
 from scripts.size_table import PAGE, table
 from tests.helpers.preflight_facts import base, model, of_severity
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 SIZES = Sizes(parameters=1000, stored=(2000, 2000, 4000))
 
@@ -102,6 +108,33 @@ def test_embeddings_of_other_tokens_are_put_in_order_in_memory() -> None:
     assert sizes_of(base(), [model(), reordered]).moved == 259 * 32 * 2
     moved = estimate(replace(SIZES, moved=1000)).merge_memory
     assert moved - estimate(SIZES).merge_memory == 1000
+
+
+def test_a_merge_in_sixteen_bits_holds_the_largest_tensors_whole() -> None:
+    sizes = partial(sizes_of, base(), [model(), model()], workers=2)
+    numels = sorted((math.prod(t.shape) for t in base().tensors.values()), reverse=True)
+    own, each = RANKED_MEMORY
+    assert sizes(rounds="ties").rounded == (own + 2 * each) * sum(numels[:2])
+    assert sizes(rounds="linear").rounded < sizes(rounds="ties").rounded / 2
+    assert sizes().rounded == 0
+    held = estimate(replace(SIZES, rounded=1000)).merge_memory
+    assert held - estimate(SIZES).merge_memory == 1000
+
+
+def test_preflight_of_a_recipe_counts_its_arithmetic(tmp_path: Path) -> None:
+    weights = random_llama(0)
+    weights.save(tmp_path / "base")
+    tuned_llama(weights, 1).save(tmp_path / "math")
+    models = (DomainModel(str(tmp_path / "math")),)
+    recipe = MergeRecipe(str(tmp_path / "base"), models, "task_arithmetic", arithmetic="bfloat16")
+    plain, rounded = (
+        preflight_recipe(each, workers=1).estimate
+        for each in (replace(recipe, arithmetic="float32"), recipe)
+    )
+    assert plain and rounded
+    own, each = ROUNDED_MEMORY["task_arithmetic"]
+    largest = max(weight.size for weight in weights.arrays.values())
+    assert rounded.merge_memory - plain.merge_memory == (own + each) * largest
 
 
 def resources(sizes: Sizes, memory: int | None, disk: int) -> dict[str, Finding]:

@@ -57,6 +57,8 @@ def arcee_fusion(tensors: RoundedTensors, parameters: Any) -> Tensor:
 
 def model_stock(tensors: RoundedTensors, parameters: Any) -> Tensor:
     """From the base towards the mean of the models, by their mean cosine."""
+    if len(tensors.models) == 1:
+        return tensors.models[0]
     base, *models = (_vectors(tensor, parameters) for tensor in (tensors.base, *tensors.models))
     cosines = []
     for a, b in combinations([model - base for model in models], 2):
