@@ -30,6 +30,7 @@ from dppa_core.checkpoints.vocabulary.chat_templates import default_template  # 
 from dppa_core.merging.to_folder import merge_to_folder  # noqa: E402
 from dppa_core.recipes.mergekit.exporting.export import export_mergekit  # noqa: E402
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit  # noqa: E402
+from dppa_core.recipes.mergekit.local_names import local_names  # noqa: E402
 from tests.helpers.tiny_models import Shape, random_llama  # noqa: E402
 from tests.helpers.vocabularies import (  # noqa: E402
     SMALL,
@@ -106,6 +107,7 @@ def cases() -> dict[str, str]:
             tokens = TOKENS.format(source=source, first=first, row=row, force=force)
             more = "" if source == "base" else MORE.lstrip("\n")
             texts[f"{name}, rows of tokens in {source}"] = recipe + tokens + more
+        texts[f"{name}, of a model that is not merged"] = f"{recipe}tokenizer_source: other\n"
     for size in (1, 4, 64):
         for source in ("base", "union"):
             tokenizer = f"tokenizer: {{source: {source}, pad_to_multiple_of: {size}}}\n"
@@ -146,7 +148,7 @@ def main() -> int:
         root = Path(place)
         os.chdir(root)
         save_models(root)
-        recipes = {name: import_mergekit(text).recipe for name, text in texts.items()}
+        recipes = {name: import_mergekit(text, local_names).recipe for name, text in texts.items()}
         back = {name: export_mergekit(recipe) for name, recipe in recipes.items()}
         run_mergekit(
             PYTHON, root, [*texts.values(), *(e.text for e in back.values())], tokenizer=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Unpack
 
 from dppa_core.checkpoints.aligned_checkpoint import as_read
@@ -21,6 +22,13 @@ def check_texts(recipe: MergeRecipe) -> None:
     if recipe.calibrated:
         for model in recipe.models:
             recipe.calibration_of(model).check_public()
+
+
+def text_files(recipe: MergeRecipe) -> tuple[Path, ...]:
+    """Every file of calibration text that a merge reads."""
+    models = recipe.models if recipe.calibrated else ()
+    texts = (recipe.calibration_of(model).text for model in models)
+    return tuple(Path(text).expanduser() for text in texts if text)
 
 
 def scores_of(

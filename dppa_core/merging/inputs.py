@@ -10,12 +10,13 @@ from typing import Any, Unpack
 from dppa_core.checkpoints.aligned_checkpoint import moves_rows
 from dppa_core.checkpoints.checkpoint import Checkpoint, stored_dtype
 from dppa_core.checkpoints.matching import match_tensors, tied
-from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned, whole_folder
 from dppa_core.checkpoints.sources.references import rename_models
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align, tokenizer_identities
 from dppa_core.checkpoints.vocabulary.token_rows import BASE_WORD, ZERO
+from dppa_core.checkpoints.vocabulary.tokenizer_files import OtherTokenizer
 from dppa_core.checkpoints.weight_file import file_identity
-from dppa_core.merging.calibrated import check_texts, scores_of, statistics_of
+from dppa_core.merging.calibrated import check_texts, scores_of, statistics_of, text_files
 from dppa_core.merging.cards.companions import Companions, companions_of
 from dppa_core.merging.passes.combined_pass import CalibrationFacts
 from dppa_core.methods.registry import get_method
@@ -159,7 +160,7 @@ def measure_inputs(
 ) -> MergeInputs:
     """Align open models, and measure what the recipe's method needs; see `open_inputs`."""
     run: RunControl = {"progress": control.get("progress"), "stop": control.get("stop")}
-    alignment = aligned(recipe, models)
+    alignment = aligned(recipe, models, public)
     places = _match(recipe, alignment)
     if public:
         check_texts(recipe)
@@ -192,16 +193,10 @@ def measured_from(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> tuple[Ha
         *(recipe.heads, recipe.significance),
         *(pruner_of(recipe)[0].needs_profile, combination.statistics if combination else ""),
         tuple((*model.identities().items(), *tokenizer_identities(model)) for model in models),
+        tuple(map(tokenizer_identities, _other_tokenizer(recipe))),
         tuple(recipe.calibration_of(model) for model in calibrations),
         tuple(file_identity(path) for path in text_files(recipe)),
     )
-
-
-def text_files(recipe: MergeRecipe) -> tuple[Path, ...]:
-    """Every file of calibration text that a merge reads."""
-    models = recipe.models if recipe.calibrated else ()
-    texts = (recipe.calibration_of(model).text for model in models)
-    return tuple(Path(text).expanduser() for text in texts if text)
 
 
 def _match(recipe: MergeRecipe, models: Alignment) -> tuple[Mapping[str, str], ...]:
@@ -227,12 +222,20 @@ def references(recipe: MergeRecipe) -> tuple[str, ...]:
     return recipe.base, *(model.model for model in recipe.models)
 
 
-def aligned(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> Alignment:
+def aligned(recipe: MergeRecipe, models: Sequence[Checkpoint], public: bool = False) -> Alignment:
     """Base and domain models in the vocabulary the recipe asks for."""
     names = [model.model for model in recipe.models]
-    choice = recipe.vocabulary
-    source = choice if choice in ("base", "union") else names.index(choice)
-    return align(models[0], models[1:], names, source, recipe.token_rows)
+    places = {name: names.index(name) for name in names}
+    choices = (*_other_tokenizer(recipe, public), places.get(recipe.vocabulary, recipe.vocabulary))
+    return align(models[0], models[1:], names, choices[0], recipe.token_rows)
+
+
+def _other_tokenizer(recipe: MergeRecipe, public: bool = False) -> tuple[OtherTokenizer, ...]:
+    """The tokenizer of a model that is not merged, if the recipe names one."""
+    name = recipe.vocabulary
+    if name in (*CHOICES["vocabulary"], *references(recipe)[1:]):
+        return ()
+    return (OtherTokenizer(name, whole_folder(name, public=public)),)
 
 
 def with_dtype(recipe: MergeRecipe, base: Checkpoint) -> MergeRecipe:
@@ -244,12 +247,13 @@ def merge_base(
     recipe: MergeRecipe, *, public: bool = False, stop: Stop | None = None
 ) -> Checkpoint:
     """The base of a merge, in the vocabulary of the merge."""
-    return aligned(*open_models(recipe, public=public, stop=stop)).base
+    return aligned(*open_models(recipe, public=public, stop=stop), public).base
 
 
 def pinned_recipe(recipe: MergeRecipe, public: bool) -> MergeRecipe:
     """The recipe with every model fixed to its current commit."""
-    return renamed(recipe, {name: pinned(name, public=public) for name in references(recipe)})
+    names = {*references(recipe), recipe.vocabulary} - {*CHOICES["vocabulary"]}
+    return renamed(recipe, {name: pinned(name, public=public) for name in names})
 
 
 def renamed(recipe: MergeRecipe, names: Mapping[str, str]) -> MergeRecipe:
@@ -266,7 +270,7 @@ def renamed(recipe: MergeRecipe, names: Mapping[str, str]) -> MergeRecipe:
     settings: dict[str, Any] = {
         key: rename(value)
         for key, keywords in CHOICES.items()
-        if (value := getattr(recipe, key)) not in keywords and value in models
+        if (value := getattr(recipe, key)) not in keywords and value in {*models, recipe.vocabulary}
     }
     tokens = {
         token: row if row.source in (BASE_WORD, ZERO) else replace(row, source=rename(row.source))

@@ -21,7 +21,7 @@ ROUNDED_MEMORY = {
     "passthrough": (16, 2),
     "task_arithmetic": (16, 9),
     "karcher": (18, 9),
-    "linear": (20, 4),
+    "linear": (24, 5),
     "nearswap": (24, 4),
     "model_stock": (24, 5),
     "arcee_fusion": (39, 6),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dppa_core.checkpoints.sources.references import kept_delta
+from dppa_core.checkpoints.sources.references import checked_reference, kept_delta
 from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS, MAX_TEMPLATE, is_template
 from dppa_core.checkpoints.vocabulary.token_rows import BASE_WORD, ZERO, TokenRow, TokenRows
 from dppa_core.errors import InvalidRecipe, shown
@@ -29,7 +29,7 @@ _KINDS: dict[str, tuple[type, str]] = {
 
 def checked_choice(key: str, value: Any, references: Sequence[str]) -> str:
     """A vocabulary or chat template: an allowed word, or a model by reference or index; a template
-    may be a text in Jinja."""
+    may be a text in Jinja, a vocabulary that of a model that is not merged."""
     words = CHOICES[key]
     if type(value) is int and 0 <= value < len(references):
         value = references[value]
@@ -45,17 +45,22 @@ def checked_choice(key: str, value: Any, references: Sequence[str]) -> str:
                 f"chat_template has {len(value)} characters; at most {MAX_TEMPLATE} are read."
             )
         return value
+    if key == "vocabulary" and isinstance(value, str) and "/" in value:
+        return within(key, lambda: checked_reference(value))
     text = ", a text in Jinja" if key == "chat_template" else ""
+    other = ", or another one by its path or owner/name" if key == "vocabulary" else ""
     raise InvalidRecipe(
         f"{key} must be {', '.join(words)}{text}, one of the models ({', '.join(references)}) or "
-        f"its index, got {shown(value)}."
+        f"its index{other}, got {shown(value)}."
     )
 
 
 def token_keys(data: Mapping[Any, Any], references: Sequence[str]) -> dict[str, Any]:
     """Fields of a recipe from its keys chat_template and vocabulary: a word, or a mapping."""
-    template = checked_choice("chat_template", data.get("chat_template", "auto"), references)
-    return {"chat_template": template, **_vocabulary(data.get("vocabulary", "base"), references)}
+    fields = _vocabulary(data.get("vocabulary", "base"), references)
+    named = [*references, fields["vocabulary"]]
+    template = checked_choice("chat_template", data.get("chat_template", "auto"), named)
+    return {"chat_template": template, **fields}
 
 
 def _vocabulary(value: Any, references: Sequence[str]) -> dict[str, Any]:

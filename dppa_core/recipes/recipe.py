@@ -129,7 +129,8 @@ class MergeRecipe:
         set_fields(self, overrides=checked_overrides(self.overrides))
         references = [model.model for model in models]
         for key in CHOICES:
-            set_fields(self, **{key: checked_choice(key, getattr(self, key), references)})
+            named = [*references, self.vocabulary] if key == "chat_template" else references
+            set_fields(self, **{key: checked_choice(key, getattr(self, key), named)})
         set_fields(self, token_rows=checked_token_rows(self.token_rows, base, references))
         _check_stages(self)
         _check_calibration(self)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.vocabulary import alignment
 from dppa_core.checkpoints.vocabulary.tokenizer_files import tokenizer_folder
-from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
+from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe, NotAllowed
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.profiling.profile import cached_profile
@@ -326,7 +327,7 @@ def test_rows_that_cannot_be_matched_are_refused(tmp_path: Path) -> None:
         ):
             open_merger(recipe(base, math))
     law = model(tmp_path / "law", "abc", 4, 5, 6)
-    with pytest.raises(IncompatibleCheckpoints, match="union: the base has no embedding or no tok"):
+    with pytest.raises(IncompatibleCheckpoints, match="the base has no embedding or no tok"):
         open_merger(recipe(base, law, vocabulary="union"))
 
 
@@ -385,3 +386,25 @@ def test_the_configuration_counts_the_rows_that_were_written(
         merge_to_folder(recipe(*pair, vocabulary=vocabulary), out, sync=False)
         assert json.loads((out / "config.json").read_text())["vocab_size"] == count
         assert SafetensorsCheckpoint(out).shape(EMBEDDING) == (count, 4)
+
+
+def test_the_tokenizer_of_a_model_that_is_not_merged(pair: tuple[str, str], tmp_path: Path) -> None:
+    other = Path(model(tmp_path / "other", "cab", 7, 7, 7, added=["[Y]"]))
+    (other / "chat_template.jinja").write_text("own {{ messages }}")
+    (Path(pair[0]) / "chat_template.jinja").write_text("the base's {{ messages }}")
+    for path in other.glob("*.safetensors"):
+        path.unlink()  # no weight of it is read
+    merge = replace(recipe(*pair, vocabulary=str(other)), chat_template=str(other))
+    plain = dict(zip("abc", merged(recipe(*pair)), strict=False))
+    assert merged(merge) == [plain["c"], plain["a"], plain["b"], 0]
+    merge_to_folder(merge, tmp_path / "out")
+    words = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json")).get_vocab()
+    assert words == {"c": 0, "a": 1, "b": 2, "[Y]": 3}
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["vocab_size"] == 4
+    assert (tmp_path / "out" / "chat_template.jinja").read_text() == "own {{ messages }}"
+    for path in other.glob("tokenizer*.json"):
+        path.unlink()
+    with pytest.raises(IncompatibleCheckpoints, match="other: no tokenizer files"):
+        open_merger(merge)
+    with pytest.raises(NotAllowed, match="not offered on a public page"):
+        open_merger(recipe("zoo:base", "zoo:math", vocabulary=str(other)), public=True)

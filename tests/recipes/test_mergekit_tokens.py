@@ -91,9 +91,18 @@ def test_what_mergekit_has_otherwise_is_said() -> None:
     for template in ("none", "./law", "{x}"):
         assert "template of the tokenizer's model" in exported(chat_template=template).notes[-1]
     left_out = imported("tokenizer_source: else").notes
-    assert "'else' is left out" in left_out[0]
+    assert "'else' is left out" in left_out[0] and "not on this disk" in left_out[0]
     ignored = imported("tokenizer: {source: base, pad: 64}").notes
     assert "Ignored by mergekit too: pad" in ignored[0]
+
+
+def test_a_tokenizer_of_a_model_that_is_not_merged_is_taken_if_it_is_here() -> None:
+    text = "merge_method: linear\nmodels: [{model: ./a, parameters: {weight: 1}}]\n"
+    here = {"else": ("lm_head.weight",)}
+    read = import_mergekit(f"{text}tokenizer_source: else\n", lambda name: here.get(name, ()))
+    assert read.recipe.vocabulary == "./else" and not any("left out" in n for n in read.notes)
+    assert parse_recipe(dump_recipe(read.recipe)) == read.recipe
+    assert yaml.safe_load(export_mergekit(read.recipe).text)["tokenizer_source"] == "./else"
 
 
 def test_all_wrong_tokens_are_named_at_once() -> None:

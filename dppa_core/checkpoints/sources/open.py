@@ -159,6 +159,14 @@ def open_checkpoint(ref: str, *, public: bool = False, **control: Unpack[RunCont
     return _open(ModelRef.parse(ref, public=public), public, control)
 
 
+def whole_folder(text: str, *, public: bool = False) -> Path:
+    """The folder of a model, as it is without adapters; of a stack, that of its first model."""
+    ref = ModelRef.parse(text, public=public)
+    while ref.slices or ref.kept or (ref.base and ref.source != "zoo"):
+        ref = ref.base or ref.models[0]
+    return _folder(ref, {})
+
+
 def _open(ref: ModelRef, public: bool, control: RunControl) -> Checkpoint:
     if ref.source == "stack":
         opened = {model: _open(model, public, control) for model in ref.models}

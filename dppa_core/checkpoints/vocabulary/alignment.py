@@ -31,6 +31,7 @@ from dppa_core.checkpoints.vocabulary.token_rows import (
 from dppa_core.checkpoints.vocabulary.tokenizer_files import (
     FAST,
     TOKENIZER_FILES,
+    OtherTokenizer,
     read_vocabulary,
     tokenizer_folder,
 )
@@ -39,8 +40,8 @@ from dppa_core.checkpoints.weight_file import file_identity
 from dppa_core.errors import IncompatibleCheckpoints, many
 from dppa_core.pruning.tensor_names import find_embedding
 
-Choice = int | str
-"""The vocabulary of a merge: "base", "union", or the index of a domain model."""
+Choice = int | str | OtherTokenizer
+"""The vocabulary of a merge: "base", "union", the index of a domain model, or another tokenizer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,9 @@ def align(
     tokenizers = _Tokenizers.read(base, tuned, names)
     if tokenizers is None and not plain:
         raise IncompatibleCheckpoints(
-            f"vocabulary: {choice if type(choice) is str else names[int(choice)]}: the base has "
-            "no embedding or no tokenizer files beside its config.json, so that rows cannot "
-            "be matched by token. Copy them there, or choose `vocabulary: base`."
+            "vocabulary: the base has no embedding or no tokenizer files beside its config.json, "
+            "so that rows cannot be matched by token. Copy them there, or choose "
+            "`vocabulary: base`."
         )
     if tokenizers is None or (plain and all(tokenizers.same)):
         return unchanged
@@ -88,7 +89,7 @@ def align(
         tokenizers = tokenizers.of_rows()
     target, every = rows.applied(tokenizers.target(choice)), tokenizers.every
     rules = row_rules(rows, target, every, names)
-    maps = row_maps(rules, target, every, tokenizers.owned(target.source))
+    maps = row_maps(rules, target, every, tokenizers.owned(target))
     key, models = rules.key(maps), (base, *tuned)
     if not _moves_nothing(maps[0], every[0]):
         base = wrap_base(models, maps, rules, key)
@@ -151,9 +152,11 @@ class _Tokenizers:
         """The vocabularies of the base and of the models."""
         return self.base, *self.models
 
-    def owned(self, source: int) -> OwnVocabulary:
-        """The vocabulary of the base or of a model."""
-        return self.base if source == BASE else self.models[source]
+    def owned(self, target: Target) -> OwnVocabulary:
+        """The vocabulary that a merge's is made of."""
+        if target.other:
+            return OwnVocabulary(target.vocabulary, target.rows)
+        return self.base if target.source == BASE else self.models[target.source]
 
     def of_rows(self) -> _Tokenizers:
         """With the base's tokens that have a row."""
@@ -163,9 +166,12 @@ class _Tokenizers:
         """The chosen vocabulary."""
         if choice == "union":
             target = of_all(self.base, self.models)
+        elif isinstance(choice, OtherTokenizer):
+            words = choice.vocabulary()
+            target = Target(words, words.rows, len(self.models), other=choice)
         else:
             source = BASE if choice == "base" else int(choice)
-            model = self.owned(source)
+            model = (*self.models, self.base)[source]
             target = Target(model.vocabulary, model.rows, source)
         whole = self.whole.vocabulary.ids if self.whole else ()
         removed = (token for token in whole if token not in self.base.vocabulary.ids)
@@ -191,7 +197,8 @@ class _Tokenizers:
         notes = []
         new = [token for token in target.vocabulary.ids if not self.base.has(token)]
         if target.source != BASE or target.added or target.rows != self.base.rows:
-            owner = "base" if target.source == BASE else self.names[target.source]
+            names = (*self.names, target.other.name if target.other else "")
+            owner = "base" if target.source == BASE else names[target.source]
             owner = "union" if any(source >= 0 for _, source in target.added) else owner
             notes.append(
                 f"vocabulary {owner}: {many(len(target.vocabulary.ids), 'token')}, "
@@ -244,9 +251,9 @@ class _Tokenizers:
         return notes
 
 
-def tokenizer_identities(checkpoint: Checkpoint) -> tuple[str, ...]:
+def tokenizer_identities(model: Checkpoint | OtherTokenizer) -> tuple[str, ...]:
     """Texts that change when a file of the model's tokenizer is written or replaced."""
-    folder = tokenizer_folder(checkpoint.folders)
+    folder = tokenizer_folder(model.folders)
     return tuple(file_identity(folder / name) for name in TOKENIZER_FILES) if folder else ()
 
 

@@ -24,6 +24,7 @@ from dppa_core.checkpoints.aligned_checkpoint import (
 )
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.matching import tied
+from dppa_core.checkpoints.vocabulary.tokenizer_files import OtherTokenizer
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.pruning.floats import FLOATS
@@ -62,11 +63,13 @@ class Target:
     rows: int
     """Rows of its embedding, padding included."""
     source: int
-    """Source of the tokenizer: `BASE`, or the index of a domain model."""
+    """Source of the tokenizer: `BASE`, the index of a domain model, or their number for `other`."""
     added: tuple[tuple[str, int], ...] = ()
     """Tokens added to those of the source, each with the model it comes from; in order."""
     removed: tuple[str, ...] = ()
     """Tokens of the source that have no row, and are taken out of its tokenizer."""
+    other: OtherTokenizer | None = None
+    """The source, if it is not merged."""
 
     def with_tokens(
         self, ids: Mapping[str, int], added: Sequence[tuple[str, int]], multiple: int | None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from dppa_core.checkpoints.folders.small_files import read_file, read_object, text_of
 from dppa_core.checkpoints.vocabulary.tokenizer_growth import check_growth
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary, checked, vocabulary_of_json
-from dppa_core.errors import DamagedCheckpoint, NotAllowed, shown
+from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, NotAllowed, shown
 from dppa_core.system.error_translation import ForeignCode
 
 FAST, PIECES, TABLE, ADDED = "tokenizer.json", "tokenizer.model", "vocab.json", "added_tokens.json"
@@ -50,6 +50,29 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
         return None
     added = read_object(folder / ADDED) if (folder / ADDED).is_file() else {}
     return _within(folder, lambda: checked(ids, [*_settled(folder, ids), *added.items()]))
+
+
+class OtherTokenizer(NamedTuple):
+    """The tokenizer of a model that is not merged."""
+
+    name: str
+    """The model's reference."""
+    folder: Path
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """As of a checkpoint."""
+        return (self.folder,)
+
+    def vocabulary(self) -> Vocabulary:
+        """Its tokens. Raises IncompatibleCheckpoints if the folder has no tokenizer."""
+        words = read_vocabulary(self.folder)
+        if words is None:
+            raise IncompatibleCheckpoints(
+                f"vocabulary: {self.name}: no tokenizer files in {self.folder}. Copy them there, "
+                "or choose another vocabulary."
+            )
+        return words
 
 
 def check_named_files(folder: Path) -> None:

@@ -88,7 +88,14 @@ class _Sources:
     def __init__(self, alignment: Alignment, names: tuple[str, ...], template: str) -> None:
         self._alignment, self._names, self._template = alignment, names, template
         self._models: tuple[Checkpoint, ...] = (alignment.base, *alignment.tuned)
+        self._folders = [model.folders for model in self._models]
+        self._homes = [model.folder for model in self._models]
         self._target = alignment.target
+        other = None if self._target is None else self._target.other
+        if other:
+            self._names = (*names, other.name)
+            self._folders.append((other.folder,))
+            self._homes.append(other.folder)
         source = BASE if self._target is None else self._target.source
         self._tokenizer = source - BASE
         self._text, self._why = self._text_of(template)
@@ -171,17 +178,16 @@ class _Sources:
         return {**files, SETTINGS: json_bytes({**settings, "chat_template": template})}
 
     def _folder(self, index: int) -> Path:
-        checkpoint = self._models[index]
-        return tokenizer_folder(checkpoint.folders) or checkpoint.folder
+        return tokenizer_folder(self._folders[index]) or self._homes[index]
 
     def _template_folder(self, index: int) -> Path | None:
         """The last folder of a model that has a chat template; None if none has."""
-        folders = reversed(self._models[index].folders)
+        folders = reversed(self._folders[index])
         return next((folder for folder in folders if read_template(folder) is not None), None)
 
     def _template_of(self) -> tuple[int | None, str]:
         """Index of the chat template's model, and a description of it."""
-        if tokenizer_folder(self._models[self._tokenizer].folders) is None:
+        if tokenizer_folder(self._folders[self._tokenizer]) is None:
             return None, f"none: {self._names[self._tokenizer]} has no tokenizer"
         if self._text is not None:
             return None, self._why
@@ -199,7 +205,7 @@ class _Sources:
 
     def _check_template(self, index: int, template: Any) -> None:
         """Warn if the template writes tokens that the merged vocabulary lacks."""
-        if self._target is None:
+        if self._target is None or index == len(self._models):
             return
         ids, text = self._target.vocabulary.ids, str(template)
         added = self._alignment.vocabularies[index].added
@@ -225,13 +231,13 @@ class _Sources:
 
     def _generation(self, files: dict[str, bytes], owner: int) -> int:
         """Add generation settings to the files, and return their owner."""
-        paths = {n: self._models[n].folder / _GENERATION for n in (owner, 0)}
+        paths = {n: self._homes[n] / _GENERATION for n in (owner, 0)}
         index = next((n for n, path in paths.items() if path.is_file()), 0)
         if not paths[index].is_file():
             return 0
         files[_GENERATION] = read_companion(paths[index])
         target = self._target
-        if target is None:  # all share one vocabulary
+        if target is None or index == len(self._models):  # the same vocabulary
             return index
         vocabulary = self._alignment.vocabularies[index]
         if vocabulary != target.vocabulary:
@@ -255,7 +261,11 @@ class _Sources:
             config["text_config"] = {**inner, "vocab_size": target.rows}
         else:
             config["vocab_size"] = target.rows
-        if self._tokenizer:
+        theirs: Mapping[str, Any] = {}
+        if target.other:
+            path = target.other.folder / "config.json"
+            theirs = read_object(path) if path.is_file() else {}
+        elif self._tokenizer:
             theirs = self._models[self._tokenizer].config
-            config |= {key: theirs[key] for key in _IDS if key in theirs}
+        config |= {key: theirs[key] for key in _IDS if key in theirs}
         return config

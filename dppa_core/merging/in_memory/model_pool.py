@@ -22,11 +22,11 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.checkpoints.weight_file import file_identity
 from dppa_core.errors import OutOfBudget
+from dppa_core.merging.calibrated import text_files
 from dppa_core.merging.in_memory.merge_cache import MergeCache
 from dppa_core.merging.in_memory.rewrite import Tensors, find_live, write_merge
 from dppa_core.merging.in_memory.source import memory_of, merged_tensors, source_of, tensors_of
 from dppa_core.merging.in_memory.spread import load_spread, room_of
-from dppa_core.merging.inputs import text_files
 from dppa_core.models.devices import cards_for, expected_place
 from dppa_core.models.loading import build_model, load_tokenizer
 from dppa_core.models.parameter_views import copy_model

@@ -62,10 +62,11 @@ def import_document(
     Args:
         repeated: Keys that appear again in their mapping, for a note.
     """
-    source = read_source(data, cache(names), _METHODS)
+    names = cache(names)
+    source = read_source(data, names, _METHODS)
     if repeated:
         source.note(f"Repeated keys: {', '.join(repeated)}. The last counts, as in mergekit.")
-    output = read_output(source)
+    output = read_output(source, names)
     target = _target(source)
     settings = target.separate or [{}] * len(source.models)
     models = tuple(

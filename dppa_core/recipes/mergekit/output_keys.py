@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypedDict
 
+from dppa_core.checkpoints.sources.open import ModelRef, needs_download
 from dppa_core.checkpoints.sources.references import stacked_models
 from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS, is_template
 from dppa_core.checkpoints.vocabulary.token_rows import UNSET, ZERO, TokenRow, TokenRows
@@ -13,6 +14,7 @@ from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
 from dppa_core.recipes.checks import within
 from dppa_core.recipes.mergekit.documents import reference_of
 from dppa_core.recipes.mergekit.reader import MergekitSource
+from dppa_core.recipes.mergekit.slices import Names
 
 _DTYPES = ("bfloat16", "float16", "float32")
 _IN_FLOAT32 = ("slerp", "passthrough")
@@ -30,9 +32,9 @@ class OutputKeys(TypedDict):
     chat_template: str
 
 
-def read_output(source: MergekitSource) -> OutputKeys:
+def read_output(source: MergekitSource, names: Names) -> OutputKeys:
     """The keys of the merged model; what is left out becomes a note."""
-    vocabulary = _vocabulary(source)
+    vocabulary = _vocabulary(source, names)
     return {
         "dtype": source.problems.run(lambda: _dtype(source), "base"),
         "vocabulary": vocabulary,
@@ -78,17 +80,19 @@ def _references(source: MergekitSource) -> dict[str, str]:
     return models | {stacked_models(source.base)[0]: "base"}
 
 
-def _vocabulary(source: MergekitSource) -> str:
+def _vocabulary(source: MergekitSource, names: Names) -> str:
     """The source of the tokenizer."""
     tokenizer = _tokenizer(source)
     if not tokenizer:
         return "base"
     named = reference_of(tokenizer["source"])
     choices = _references(source) | {"base": "base", "union": "union"}
+    if named is not None and named not in choices and _is_at_hand(named, names):
+        choices[named] = named if "/" in named else f"./{named}"
     if named not in choices:
         source.note(
-            f"tokenizer {shown(tokenizer['source'])} is left out: it is none of the recipe's "
-            "models."
+            f"tokenizer {shown(tokenizer['source'])} is left out, and the merge has the base's: "
+            "it is none of the recipe's models, and not on this disk. Fetch it and import again."
         )
     if named in ("base", "union") and not source.names_base and len(source.models) > 1:
         source.note(
@@ -96,6 +100,11 @@ def _vocabulary(source: MergekitSource) -> str:
             "models, here it is the first."
         )
     return choices.get(named or "", "base")
+
+
+def _is_at_hand(reference: str, names: Names) -> bool:
+    """Return True if a model is known, and opens without a download."""
+    return bool(names(reference)) and not needs_download(ModelRef.parse(reference))
 
 
 def _token_rows(source: MergekitSource) -> TokenRows:
