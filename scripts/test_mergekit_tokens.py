@@ -129,6 +129,12 @@ def cases() -> dict[str, str]:
         texts[f"base with tokens beyond its rows, {source}"] = (
             delta.replace("model: base", "model: short") + f"tokenizer_source: {source}\n"
         )
+    for last in ("moved", "short", "one"):
+        texts[f"stack of base and {last}"] = (
+            "slices: [{sources: [{model: base, layer_range: [0, 1]}]}, {sources: [{model: "
+            f"{last}, layer_range: [0, 1]}}]}}]\nbase_model: base\nmerge_method: passthrough\n"
+            "dtype: float32\ntokenizer_source: base\n"
+        )
     texts["slerp, union"] = (
         "merge_method: slerp\nbase_model: base\nmodels: [{model: two}]\nparameters: {t: 0.3}\n"
         "dtype: float32\ntokenizer: {source: union, pad_to_multiple_of: 8}\n"

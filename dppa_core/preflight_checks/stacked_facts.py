@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dppa_core.checkpoints.adapters.stack import StackedLayers, stacked_config, stacked_names
+from dppa_core.checkpoints.weight_file import TensorInfo
 from dppa_core.preflight_checks.facts import ModelFacts
+from dppa_core.pruning.tensor_names import token_tensors
 
 
 def stacked_facts(reference: str, ranges: Sequence[StackedLayers[ModelFacts]]) -> ModelFacts:
@@ -21,6 +23,10 @@ def stacked_facts(reference: str, ranges: Sequence[StackedLayers[ModelFacts]]) -
     if all(model.tensors for model in models.values()):
         places = stacked_names(ranges)
         tensors = {name: ranges[n].model.tensors[stored] for name, (n, stored) in places.items()}
+        rows = {role: name for name, role in token_tensors(tensors).items()}
+        if "embedding" in rows:  # the head's rows follow the first model's tokens
+            count = tensors[rows.pop("embedding")].shape[0]
+            tensors |= {n: _with_rows(tensors[n], count) for n in rows.values()}
         config = stacked_config(ranges)
     return replace(
         first,
@@ -33,6 +39,10 @@ def stacked_facts(reference: str, ranges: Sequence[StackedLayers[ModelFacts]]) -
         adapters=tuple(adapter for model in models.values() for adapter in model.adapters),
         stacked=tuple(models.values()),
     )
+
+
+def _with_rows(tensor: TensorInfo, count: int) -> TensorInfo:
+    return replace(tensor, shape=(count, *tensor.shape[1:]))
 
 
 def _all_files(files: Mapping[str, Mapping[str, int]]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Merges of stacks: layers of several models as one model of another depth."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ from transformers import AutoModelForCausalLM
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.cli.commands.plan import plan_text
-from dppa_core.errors import InvalidRecipe
+from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
 from dppa_core.merging.cards.card import model_card
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.models.loading import to_torch
+from dppa_core.preflight_checks.preflight_report import preflight_models
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.coefficients import PartCoefficient
 from dppa_core.pruning.floats import from_float32, to_float32
@@ -24,6 +26,7 @@ from dppa_core.pruning.plan import plan_pruning
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, parse_recipe
 from tests.helpers.families import LAYERS, random_model
 from tests.helpers.tiny_models import Shape, random_llama, save_tokenizer, tuned_llama
+from tests.helpers.vocabularies import VOCABULARY_TENSORS, save_words, with_rows
 
 IDS = torch.arange(8)[None]
 
@@ -128,3 +131,28 @@ def test_a_stack_is_a_model_that_transformers_loads_and_the_pool_builds(
     for name in stack.names():
         stored = to_torch(stack.dtype(name), stack.shape(name), stack.raw(name))
         torch.testing.assert_close(state[name], stored, rtol=0, atol=0)
+
+
+def test_the_head_of_a_stack_follows_the_first_model_s_tokens(tmp_path: Path) -> None:
+    words = {"first": ("<unk>", "a", "b"), "last": ("<unk>", "b", "c", "a")}
+    for seed, (name, tokens) in enumerate(words.items()):
+        shape = Shape(layers=2, hidden=4, intermediate=4, heads=2, kv_heads=1, tied=False)
+        draws = np.random.default_rng(seed).normal(size=(2, len(tokens) + 1, 4))
+        rows = dict(zip(VOCABULARY_TENSORS, draws.astype(np.float32), strict=True))
+        save_words(with_rows(random_llama(seed, shape), rows), tmp_path / name, tokens, ["<x>"])
+    text = f"stack:{tmp_path}/first[0:2],{tmp_path}/last[1:2]"
+    recipe = replace(passthrough(text), dtype="float32")
+    merge_to_folder(recipe, tmp_path / "out", sync=False)
+    merged, last = open_checkpoint(str(tmp_path / "out")), open_checkpoint(f"{tmp_path}/last")
+    head = last.raw("lm_head.weight").reshape(5, 4)
+    expected = head[[0, 3, 1, 4]]  # <unk> a b <x>
+    np.testing.assert_array_equal(merged.raw("lm_head.weight").reshape(4, 4), expected)
+    assert merged.shape(VOCABULARY_TENSORS[0]) == (4, 4)
+    report = preflight_models(text, [text])
+    assert not report.blockers
+    assert report.facts[0].tensors["lm_head.weight"].shape == (4, 4)
+    back = open_checkpoint(f"stack:{tmp_path}/last[0:1],{tmp_path}/first[0:1]")
+    assert not back.raw("lm_head.weight").reshape(5, 4)[2].any()  # first lacks c
+    (tmp_path / "first" / "tokenizer.json").unlink()
+    with pytest.raises(IncompatibleCheckpoints, match="without tokenizer files beside both"):
+        open_checkpoint(text)

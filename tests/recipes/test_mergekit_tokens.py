@@ -105,6 +105,17 @@ def test_a_tokenizer_of_a_model_that_is_not_merged_is_taken_if_it_is_here() -> N
     assert yaml.safe_load(export_mergekit(read.recipe).text)["tokenizer_source"] == "./else"
 
 
+def test_a_union_over_a_stack_says_which_tokens_the_stack_has() -> None:
+    text = """
+merge_method: passthrough
+slices: [{sources: [{model: a, layer_range: [0, 1]}]}, {sources: [{model: b, layer_range: [1, 2]}]}]
+base_model: a
+tokenizer_source: """
+    said = {source: import_mergekit(text + source).notes for source in ("base", "union")}
+    assert not any("first model" in note for note in said["base"])
+    assert any("tokens of its first model" in note for note in said["union"])
+
+
 def test_all_wrong_tokens_are_named_at_once() -> None:
     text = """
 tokenizer:

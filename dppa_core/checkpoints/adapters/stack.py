@@ -1,7 +1,8 @@
 """Layers of several models, stacked and read as one model of another depth.
 
 What lies before the layers, as the embedding, is that of the first range's model; what lies behind
-them, as the last norm and the head, that of the last range's. Nothing is copied.
+them, as the last norm and the head, that of the last range's. Nothing is copied, but the rows of a
+head whose model has other tokens: they follow the first model's, and are zero where it lacks one.
 """
 
 from __future__ import annotations
@@ -12,14 +13,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from dppa_core.checkpoints.aligned_checkpoint import (
+    AlignedTensor,
+    Filling,
+    Gathered,
+    RowMap,
+    gather,
+    map_key,
+)
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.config_sizes import LAYER_COUNTS
 from dppa_core.errors import IncompatibleCheckpoints, many
 from dppa_core.pruning.module_groups import at_layer, layer_of
-from dppa_core.pruning.tensor_names import before_blocks, find_embedding, find_head, match_names
+from dppa_core.pruning.tensor_names import (
+    before_blocks,
+    find_embedding,
+    find_head,
+    match_names,
+    token_tensors,
+)
 
 
 @runtime_checkable
@@ -60,14 +76,25 @@ class StackedLayers(Generic[M]):
 class StackCheckpoint(DerivedCheckpoint):
     """Layers of several checkpoints.
 
+    Args:
+        head_rows: For each token of the first model its row in the last one's head, -1 if it has
+            none; None if they have the same tokens, as far as known.
+
     Raises:
         IncompatibleCheckpoints: a range beyond the last layer, or models that do not fit together.
     """
 
-    def __init__(self, ranges: Sequence[StackedLayers[Checkpoint]]) -> None:
+    def __init__(
+        self, ranges: Sequence[StackedLayers[Checkpoint]], head_rows: RowMap | None = None
+    ) -> None:
         super().__init__(ranges[0].model)
         self._ranges = tuple(ranges)
         self._places = stacked_names(ranges)
+        self._head_rows, self._head = head_rows, dict[str, Gathered]()
+        if head_rows is None:
+            _check_rows(ranges[0], ranges[-1])
+        else:
+            self._head = self._gathered(head_rows)
         self._models = tuple({id(part.model): part.model for part in ranges}.values())
         self.config = stacked_config(ranges)
         # A tokenizer is sought in the last folders first.
@@ -78,21 +105,22 @@ class StackCheckpoint(DerivedCheckpoint):
 
     def shape(self, name: str) -> tuple[int, ...]:
         model, stored = self._place(name)
-        return model.shape(stored)
+        return self._head[name].shape if name in self._head else model.shape(stored)
 
     def dtype(self, name: str) -> str:
         model, stored = self._place(name)
         return model.dtype(stored)
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
-        """Its elements, as its source gives them."""
+        """Its elements, as its source gives them; those of a head of other tokens in their rows."""
         model, stored = self._place(name)
-        return model.raw(stored)
+        return self._head[name].make() if name in self._head else model.raw(stored)
 
     def content_hash(self) -> str:
         """A hash over the models' weights and the ranges."""
         parts = (f"{part.model.content_hash()}[{part.start}:{part.stop}]" for part in self._ranges)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        moved = [] if self._head_rows is None else [map_key(self._head_rows)]
+        return hashlib.sha256("\0".join([*parts, *moved]).encode()).hexdigest()
 
     def identities(self) -> Mapping[Path, str]:
         return {path: key for model in self._models for path, key in model.identities().items()}
@@ -100,6 +128,15 @@ class StackCheckpoint(DerivedCheckpoint):
     def release(self) -> None:
         for model in self._models:
             model.release()
+
+    def _gathered(self, rows: RowMap) -> dict[str, Gathered]:
+        """The tensors of the head, with rows in another order."""
+        filling = Filling((), (), np.zeros(0, np.int64), rows.size)
+        return {
+            name: gather(AlignedTensor(*self._place(name), rows), filling)
+            for name, role in token_tensors(self._places).items()
+            if role != "embedding"
+        }
 
     def _place(self, name: str) -> tuple[Checkpoint, str]:
         if name not in self._places:
@@ -199,16 +236,22 @@ def _width(model: Named) -> int | None:
     return model.shape(embedding)[-1] if embedding else None
 
 
-def _check_ends(first: StackedLayers[M], last: StackedLayers[M]) -> None:
-    """Refuse an embedding and a head of different vocabularies, and a head that is nowhere."""
+def _check_rows(first: StackedLayers[M], last: StackedLayers[M]) -> None:
+    """Refuse an embedding and a head of different numbers of rows."""
     embedding, head = find_embedding(first.model.names()), find_head(last.model.names())
     if embedding and head:
         rows = first.model.shape(embedding)[0], last.model.shape(head)[0]
         if rows[0] != rows[1]:
             raise IncompatibleCheckpoints(
-                f"{first.label} begins the stack with {rows[0]} tokens, {last.label} ends it with "
-                f"{rows[1]}. Begin and end with models of one vocabulary."
+                f"{first.label} begins the stack with {rows[0]} rows of tokens, {last.label} ends "
+                f"it with {rows[1]}, and without tokenizer files beside both, rows cannot be "
+                "matched by token. Copy these files there, or begin and end with one vocabulary."
             )
+
+
+def _check_ends(first: StackedLayers[M], last: StackedLayers[M]) -> None:
+    """Refuse a head that is nowhere."""
+    head = find_head(last.model.names())
     if not head and find_head(first.model.names()) and not _tied(first.model):
         raise IncompatibleCheckpoints(
             f"{first.label} has a head of its own, {last.label}, which ends the stack, has none. "

@@ -34,6 +34,7 @@ from dppa_core.checkpoints.sources.zoo import (
     zoo_folder,
     zoo_names,
 )
+from dppa_core.checkpoints.vocabulary.alignment import rows_of_tokens
 from dppa_core.errors import InvalidValue, NotAllowed, shown
 from dppa_core.forms.store import parse_store_text
 from dppa_core.progress import RunControl
@@ -170,9 +171,8 @@ def whole_folder(text: str, *, public: bool = False) -> Path:
 def _open(ref: ModelRef, public: bool, control: RunControl) -> Checkpoint:
     if ref.source == "stack":
         opened = {model: _open(model, public, control) for model in ref.models}
-        return StackCheckpoint(
-            [StackedLayers(opened[model], str(model), *span) for model, *span in ref.slices]
-        )
+        ranges = [StackedLayers(opened[model], str(model), *span) for model, *span in ref.slices]
+        return StackCheckpoint(ranges, rows_of_tokens(ranges[0].model, ranges[-1].model))
     if ref.source == "kept":
         tuned, base = (_open(model, public, control) for model in ref.kept)
         return KeptCheckpoint(base, tuned, parse_store_text(ref.location), str(ref.kept[0]))

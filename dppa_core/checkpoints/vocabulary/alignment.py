@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from dppa_core.checkpoints.aligned_checkpoint import RowMap
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.folders.small_files import read_file
 from dppa_core.checkpoints.vocabulary.rows import (
     BASE,
     OwnVocabulary,
     Target,
     of_all,
+    rows_in,
     wrap_base,
     wrap_model,
 )
@@ -29,10 +28,10 @@ from dppa_core.checkpoints.vocabulary.token_rows import (
     row_rules,
 )
 from dppa_core.checkpoints.vocabulary.tokenizer_files import (
-    FAST,
     TOKENIZER_FILES,
     OtherTokenizer,
     read_vocabulary,
+    same_tokenizer,
     tokenizer_folder,
 )
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary, compare_vocabularies, examples
@@ -141,7 +140,7 @@ class _Tokenizers:
         for name, folder, count in zip(names, folders, rows[1:], strict=True):
             if folder is None:
                 _need_tokenizer((rows[0], count), ("the base", name), name)
-            alike = folder is None or _same_files(home, folder)
+            alike = folder is None or same_tokenizer(home, folder)
             theirs = vocabulary if alike or folder is None else read_vocabulary(folder)
             models.append(OwnVocabulary(theirs or vocabulary, count))
         same = tuple(model.alike(base_tokens) for model in models)
@@ -263,25 +262,28 @@ def embedding_rows(checkpoint: Checkpoint) -> int:
     return checkpoint.shape(embedding)[0] if embedding else 0
 
 
+def rows_of_tokens(owner: Checkpoint, model: Checkpoint) -> RowMap | None:
+    """For each row of a model the row of its token in another one, -1 if that lacks it.
+
+    None if both have the same tokens in the same rows, or one has no tokenizer.
+    """
+    if owner is model or _alike(owner, model):
+        return None
+    folders = [tokenizer_folder(each.folders) for each in (owner, model)]
+    first, second = (read_vocabulary(folder) if folder else None for folder in folders)
+    if first is None or second is None:
+        return None
+    own = OwnVocabulary(first, embedding_rows(owner))
+    theirs = OwnVocabulary(second, embedding_rows(model))
+    target = Target(own.vocabulary, own.rows, BASE)
+    return None if own.alike(theirs) else rows_in(target, theirs, padding=False)
+
+
 def _alike(base: Checkpoint, tuned: Checkpoint) -> bool:
     """Return True if a model has the base's rows, and its tokenizer byte for byte or none."""
     folder = tokenizer_folder(tuned.folders)
-    same = folder is None or _same_files(tokenizer_folder(base.folders), folder)
+    same = folder is None or same_tokenizer(tokenizer_folder(base.folders), folder)
     return same and embedding_rows(tuned) == embedding_rows(base)
-
-
-def _same_files(base_folder: Path | None, folder: Path) -> bool:
-    """Return True if two folders hold the same tokenizer byte for byte."""
-    if base_folder is None:
-        return False
-    # tokenizer.json is sufficient
-    names = (FAST,) if (base_folder / FAST).is_file() else TOKENIZER_FILES
-    pairs = ((_content(base_folder / name), _content(folder / name)) for name in names)
-    return base_folder == folder or all(first == second for first, second in pairs)
-
-
-def _content(path: Path) -> bytes | None:
-    return read_file(path) if path.is_file() else None
 
 
 def _need_tokenizer(rows: Sequence[int], names: Sequence[str], lacking: str) -> None:

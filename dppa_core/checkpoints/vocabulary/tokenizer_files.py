@@ -52,6 +52,20 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
     return _within(folder, lambda: checked(ids, [*_settled(folder, ids), *added.items()]))
 
 
+def same_tokenizer(base_folder: Path | None, folder: Path) -> bool:
+    """Return True if two folders hold the same tokenizer byte for byte."""
+    if base_folder is None:
+        return False
+    # tokenizer.json is sufficient
+    names = (FAST,) if (base_folder / FAST).is_file() else TOKENIZER_FILES
+    pairs = ((_content(base_folder / name), _content(folder / name)) for name in names)
+    return base_folder == folder or all(first == second for first, second in pairs)
+
+
+def _content(path: Path) -> bytes | None:
+    return read_file(path) if path.is_file() else None
+
+
 class OtherTokenizer(NamedTuple):
     """The tokenizer of a model that is not merged."""
 

@@ -92,14 +92,20 @@ def _vocabulary(source: MergekitSource, names: Names) -> str:
     if named not in choices:
         source.note(
             f"tokenizer {shown(tokenizer['source'])} is left out, and the merge has the base's: "
-            "it is none of the recipe's models, and not on this disk. Fetch it and import again."
+            "it is not on this disk. Fetch it and import again."
         )
     if named in ("base", "union") and not source.names_base and len(source.models) > 1:
         source.note(
             "The recipe has no base_model: mergekit begins with the tokenizer of any of its "
             "models, here it is the first."
         )
-    return choices.get(named or "", "base")
+    chosen = choices.get(named or "", "base")
+    if chosen != "base" and any(len(stacked_models(model)) > 1 for model, _ in source.models):
+        source.note(
+            "A stack has the tokens of its first model. Where its last has others, their rows in "
+            "the head are zero or left out here; mergekit keeps these rows."
+        )
+    return chosen
 
 
 def _is_at_hand(reference: str, names: Names) -> bool:
