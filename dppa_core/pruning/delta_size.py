@@ -43,22 +43,24 @@ def delta_size(profile: DeltaProfile) -> DeltaSize:
     kinds = order_kinds({item.module.kind for item in items})
     layers = sorted({item.module.layer for item in items})
     return DeltaSize(
-        relative=_relative(items),
+        relative=relative_size(items),
         mean=sum(item.total for item in items) / numel,
         changed=sum(item.nonzero for item in items) / numel,
         numel=numel,
         layers=tuple(
-            (layer, _relative(item for item in items if item.module.layer == layer))
+            (layer, relative_size(item for item in items if item.module.layer == layer))
             for layer in layers
         ),
         kinds=tuple(
-            (kind, _relative(item for item in items if item.module.kind == kind)) for kind in kinds
+            (kind, relative_size(item for item in items if item.module.kind == kind))
+            for kind in kinds
         ),
         energy=_concentration(items, numel),
     )
 
 
-def _relative(items: Iterable[ModuleProfile]) -> float:
+def relative_size(items: Iterable[ModuleProfile]) -> float:
+    """‖d‖ / ‖W‖ over some modules together; 0 if W is 0."""
     rows = list(items)
     base = math.fsum(item.base_square for item in rows)
     return math.sqrt(math.fsum(item.delta_square for item in rows) / base) if base > 0 else 0.0

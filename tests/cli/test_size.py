@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.delta_size import delta_size
 from tests.helpers.command import Command
 
 FORMS = "low_rank(rank=4);bits(bits=1);sparse(rate=0.9)"
@@ -18,7 +20,9 @@ def dppa(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 def test_forms_stand_by_bytes_and_stars_mark_what_no_smaller_one_beats(dppa: Command) -> None:
     assert dppa("size", "zoo:math", "--forms", FORMS) == 0
     lines = dppa.out.splitlines()
-    assert lines[0] == "zoo:math against zoo:base"
+    size = delta_size(cached_profile("zoo:base", "zoo:math")).relative
+    text = f"its changes are {size:.2%} as long as the weights (‖d‖/‖W‖)"
+    assert lines[0] == f"zoo:math against zoo:base: {text}"
     rows = [line.split("  ") for line in lines[2:-1]]
     titles = [next(cell.strip() for cell in row if cell.strip(" *")) for row in rows]
     assert titles == ["rank 4", "1 bit", "90 % pruned", "whole, bfloat16"]

@@ -1,6 +1,6 @@
 // Quality against bytes: one mark per form and setting of a model's delta, and the line of those that no smaller file
 // beats. A click, or Enter, keeps the model so.
-import { THIN, byId, html, percent, put, say, svg, three } from "../base/shapes.js";
+import { THIN, byId, html, percent, percent1, put, say, svg, three } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { paint, part, server } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
@@ -137,7 +137,8 @@ part("size", ({ host, get, watch }) => {
     const best = result.best[measure].filter((at) => isShown(measure, result.rows[at]));
     const chart = chartOf(result.rows, measure, best);
     say(heading, sentence(result.rows, measure, best, nameOf(model.ref)));
-    say(how, HOW + (measure === "energy" ? ENERGY : askedText(result)));
+    say(how, `${HOW}${measure === "energy" ? ENERGY : askedText(result)} The changes of ${nameOf(model.ref)} are `
+      + `${percent1(result.change)} as long as its weights (‖d‖/‖W‖).`);
     resultLegend(legend, chart);
     resultPlot(root, chart, width, null, keep);
     fill(result.rows, best, Boolean(result.best.accuracy), model);

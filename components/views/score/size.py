@@ -15,7 +15,8 @@ from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.form_sizes import FormSize, form_sizes, frontier, whole_size
 from dppa_core.forms.contract import times
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import Progress, RunControl, Stop
+from dppa_core.pruning.delta_size import relative_size
 from dppa_core.tasks import OwnDomain, items
 
 from ...session.json_form import parsed_keys
@@ -56,8 +57,8 @@ def read_size(choice: object, session: Session) -> SizeRequest:
 def sizes_value(
     request: SizeRequest, studio: Studio, progress: Progress, stop: Stop
 ) -> dict[str, Any]:
-    """Bytes and kept energy of every form, by bytes; runs in its own thread."""
-    return _value(request, _sizes(request, studio, progress, stop), {})
+    """Bytes and kept energy of every form, by bytes, and ‖d‖/‖W‖; runs in its own thread."""
+    return _value(request, *_measured(request, studio, progress, stop), {})
 
 
 def questions_of(request: SizeRequest, session: Session, lists: Callable[[], Lists]) -> str:
@@ -78,7 +79,7 @@ def scores_value(
     best factor; too few questions leave none to choose factors by."""
     from dppa_core.evaluation.form_scores import form_scores  # noqa: PLC0415  (torch)
 
-    sizes = _sizes(request, studio, progress, stop)
+    sizes, change = _measured(request, studio, progress, stop)
     whole = isinstance(domain, OwnDomain) and domain.whole
     searched = 0 if whole else len(items(domain, "search", SEARCH_QUESTIONS))
     scores = form_scores(
@@ -94,21 +95,25 @@ def scores_value(
         for row in scores
     }
     asked = {"questions": len(items(domain, "test", QUESTIONS)), "searched": searched}
-    return _value(request, sizes, by_store) | asked | {"domain": domain}
+    return _value(request, sizes, change, by_store) | asked | {"domain": domain}
 
 
-def _sizes(
+def _measured(
     request: SizeRequest, studio: Studio, progress: Progress, stop: Stop
-) -> tuple[FormSize, ...]:
-    """The usual forms and the whole model, by bytes."""
-    whole = whole_size(request.model, public=studio.public)
-    control: dict[str, Any] = {"progress": progress, "stop": stop, "public": studio.public}
-    sizes = form_sizes(request.base, request.model, **control)
-    return tuple(sorted((whole, *sizes), key=lambda row: row.nbytes))
+) -> tuple[tuple[FormSize, ...], float]:
+    """The usual forms and the whole model, by bytes; and ‖d‖/‖W‖."""
+    pair, control = (request.base, request.model), RunControl(progress=progress, stop=stop)
+    profile = studio.profile(*pair, **control)
+    sizes = form_sizes(*pair, public=studio.public, **control)
+    rows = (whole_size(request.model, public=studio.public), *sizes)
+    return tuple(sorted(rows, key=lambda row: row.nbytes)), relative_size(profile.modules)
 
 
 def _value(
-    request: SizeRequest, sizes: tuple[FormSize, ...], scores: Mapping[str, Mapping[str, float]]
+    request: SizeRequest,
+    sizes: tuple[FormSize, ...],
+    change: float,
+    scores: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:
     """The rows, and which of them no smaller one beats, by each measure."""
     losses = {"energy": [1 - row.energy for row in sizes]}
@@ -128,7 +133,7 @@ def _value(
             .replace("× ", "×\u202f")
         )
         rows.append({**asdict(row), "title": title, **score})
-    return {"model": request.model, "rows": rows, "best": best}
+    return {"model": request.model, "change": change, "rows": rows, "best": best}
 
 
 @dataclass(frozen=True, slots=True)

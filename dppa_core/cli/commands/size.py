@@ -28,6 +28,8 @@ from dppa_core.evaluation.form_sizes import USUAL_STORES, FormSize, form_sizes, 
 from dppa_core.forms.contract import times
 from dppa_core.forms.store import Store, parse_store_text
 from dppa_core.parameter_fields import check_number
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.delta_size import relative_size
 from dppa_core.recipes.yaml_text import load_recipe
 
 if TYPE_CHECKING:
@@ -92,11 +94,13 @@ def size(options: SizeOptions) -> None:
     values, texts = [], []
     for base, model in pairs:
         with progress_line() as progress:
+            profile = cached_profile(base, model, workers=options.workers, progress=progress)
             sizes = form_sizes(base, model, stores, workers=options.workers, progress=progress)
             scores: dict[str, FormScore] = {}
             if domains or options.text:
                 scores = _scores(options, base, model, sizes, domains, factors, progress)
-        values.append(_values(base, model, sizes, scores))
+        change = {"relative_change": relative_size(profile.modules)}
+        values.append(change | _values(base, model, sizes, scores))
         texts.append(_text(values[-1]))
     emit({"models": values}, "\n\n".join(texts), as_json=options.as_json)
 
@@ -210,7 +214,9 @@ def _text(values: Mapping[str, Any]) -> str:
     ]
     measure = "loss" if scored else "energy lost"
     return (
-        f"{values['model']} against {values['base']}\n{text_table(head, rows)}\n"
+        f"{values['model']} against {values['base']}: its changes are "
+        f"{values['relative_change']:.2%} as long as the weights (‖d‖/‖W‖)\n"
+        f"{text_table(head, rows)}\n"
         f"* no smaller or equal file has less {measure}; MB without names, some "
         "kB; energy: share of the delta's squares that "
         "is kept, - where draws are enlarged"

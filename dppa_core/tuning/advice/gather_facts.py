@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +15,7 @@ from dppa_core.evaluation.scores import Exam, Target
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.delta_size import relative_size
 from dppa_core.pruning.density import significance
 from dppa_core.pruning.plan import kept_energy
 from dppa_core.pruning.pruning_parameters import PruningParameters
@@ -109,7 +109,7 @@ def profile_facts(profile: DeltaProfile) -> ProfileFacts:
     numel = sum(module.numel for module in modules)
     shares = significance(profile, PruningParameters()).module
     return ProfileFacts(
-        relative_change=_change(profile),
+        relative_change=relative_size(profile.modules),
         mean_magnitude=sum(module.total for module in modules) / numel,
         outside=sum(module.count_above(SMALL_RANGE) for module in modules) / numel,
         zeros=1 - sum(module.nonzero for module in modules) / numel,
@@ -122,14 +122,7 @@ def profile_facts(profile: DeltaProfile) -> ProfileFacts:
 
 def kept_at(profile: DeltaProfile, rate: float) -> float | None:
     """The retention that the survey's rule foretells, pruned by magnitude; None: see `foretold`."""
-    return foretold(rate, kept_energy(profile, rate), _change(profile))
-
-
-def _change(profile: DeltaProfile) -> float:
-    """‖d‖/‖W‖ over the modules."""
-    base = sum(module.base_square for module in profile.modules)
-    delta = sum(module.delta_square for module in profile.modules)
-    return math.sqrt(delta / base) if base else 0.0
+    return foretold(rate, kept_energy(profile, rate), relative_size(profile.modules))
 
 
 def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:

@@ -20,6 +20,7 @@ from components.views.score.size import (
 from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.form_sizes import USUAL_STORES, form_sizes
+from dppa_core.pruning.delta_size import delta_size
 from dppa_core.tasks.item_files import read_items
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -47,6 +48,7 @@ def test_rows_come_by_bytes(studio: Studio) -> None:
     assert {row["store"] for row in rows} == {"", *map(str, USUAL_STORES)}
     assert [row["nbytes"] for row in rows] == sorted(row["nbytes"] for row in rows)
     lost = [1 - rows[at]["energy"] for at in best["energy"]]
+    assert value["change"] == delta_size(studio.profile("zoo:base", "zoo:math")).relative
     assert list(best) == ["energy"] and lost == sorted(lost, reverse=True)
 
 
