@@ -185,7 +185,7 @@ def test_rows_need_the_base_s_tokenizer(models: tuple[str, str, str]) -> None:
     for name in models[1:]:
         (Path(name) / "tokenizer.json").unlink()
     same = (models[0], models[0])
-    with pytest.raises(IncompatibleCheckpoints, match="vocabulary: base: the base has no embedd"):
+    with pytest.raises(IncompatibleCheckpoints, match="vocabulary: the base has no embedd"):
         open_merger(recipe(same, pad_to_multiple_of=8))
 
 
