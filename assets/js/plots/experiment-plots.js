@@ -25,7 +25,7 @@ export const resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace
 const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
 export { number as resultNumber, axisText as resultAxis };
 
-const numeric = (/** @type {any} */ values) => values.filter((/** @type {number} */ x) => typeof x === "number");
+const numeric = (/** @type {any[]} */ values) => values.filter((x) => typeof x === "number");
 /** @param {any} root @param {number} width @param {number} height */
 function size(root, width, height) {
   root.replaceChildren();
@@ -33,17 +33,17 @@ function size(root, width, height) {
     put(root, String(name), value);
 }
 
-// Each series has its own mark, besides its colour.
+/** Each series has its own mark, besides its colour. @type {((x: number, y: number) => string)[]} */
 const MARKS = [
-  (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x - 4)} ${px(y)}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z`,
-  (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x - 3.6)} ${px(y - 3.6)}h7.2v7.2h-7.2Z`,
-  (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x)} ${px(y - 5)}l5 5l-5 5l-5 -5Z`,
-  (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x)} ${px(y - 5)}l4.7 8.4h-9.4Z`,
-  (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x)} ${px(y + 5)}l4.7 -8.4h-9.4Z`,
-  (/** @type {number} */ x, /** @type {number} */ y) => `M${px(x - 5)} ${px(y - 1.6)}h10v3.2h-10Z`,
+  (x, y) => `M${px(x - 4)} ${px(y)}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z`,
+  (x, y) => `M${px(x - 3.6)} ${px(y - 3.6)}h7.2v7.2h-7.2Z`,
+  (x, y) => `M${px(x)} ${px(y - 5)}l5 5l-5 5l-5 -5Z`,
+  (x, y) => `M${px(x)} ${px(y - 5)}l4.7 8.4h-9.4Z`,
+  (x, y) => `M${px(x)} ${px(y + 5)}l4.7 -8.4h-9.4Z`,
+  (x, y) => `M${px(x - 5)} ${px(y - 1.6)}h10v3.2h-10Z`,
+  (x, y) => `M${px(x - 1.4)} ${px(y - 5)}h2.8v3.6h3.6v2.8h-3.6v3.6h-2.8v-3.6h-3.6v-2.8h3.6Z`,
 ];
-const DASHES = ["none", "6 3", "2 3", "8 3 2 3"];
-const mark = (/** @type {any} */ place) => MARKS[place % MARKS.length];
+const DASHES = ["none", "6 3", "2 3", "8 3 2 3"], mark = (/** @type {number} */ place) => MARKS[place % MARKS.length];
 /** @param {any} series @param {any} place */
 const colourOf = ({ name, line }, place) => {
   if (line) return "var(--d-ink)";
