@@ -116,6 +116,12 @@ tokenizer_source: """
     assert any("tokens of its first model" in note for note in said["union"])
 
 
+def test_a_folder_named_as_a_word_of_mergekit_is_written_as_a_path() -> None:
+    model = DomainModel("stack:base[0:1],./math[0:1]")
+    recipe = MergeRecipe(model.model, (model,), "passthrough", token_rows=TokenRows({}, 1))
+    assert yaml.safe_load(export_mergekit(recipe).text)["tokenizer_source"] == "./base"
+
+
 def test_all_wrong_tokens_are_named_at_once() -> None:
     text = """
 tokenizer:

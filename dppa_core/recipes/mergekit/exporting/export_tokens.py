@@ -10,6 +10,7 @@ from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS, is_template
 from dppa_core.checkpoints.vocabulary.token_rows import BASE_WORD, ZERO, TokenRow
 from dppa_core.recipes.yaml_text import MergeRecipe
 
+_WORDS = ("union", "base")
 _SHORTEST = 20
 """Characters of the shortest template that mergekit takes as a text."""
 
@@ -34,7 +35,9 @@ def tokens_in_mergekit(
         notes.append(f"In mergekit the row of a token that some models lack is {rule}.")
     of_base = owner == "base" and base != recipe.base
     named = recipe.base if of_base else owner
-    source = named if named in ("union", "base") else place(stacked_models(named)[0])
+    source = named if named in _WORDS else place(stacked_models(named)[0])
+    if named not in _WORDS and source in _WORDS:  # a folder of that name
+        source = f"./{source}"
     if not rows.tokens and rows.pad_to_multiple_of in (None, 1):
         return written | {"tokenizer_source": source}
 
