@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 from safetensors.numpy import load_file  # noqa: E402
 
 from dppa_core.checkpoints.sources.references import stacked_models  # noqa: E402
+from dppa_core.checkpoints.vocabulary.token_rows import UNSET  # noqa: E402
 from dppa_core.merging.inputs import references, renamed  # noqa: E402
 from dppa_core.merging.merger import open_merger  # noqa: E402
 from dppa_core.pruning.floats import to_float32  # noqa: E402
@@ -51,10 +52,9 @@ def main() -> int:
                 continue
             models = (m for ref in references(imported.recipe) for m in stacked_models(ref))
             names = {name: tiny(root, name, n) for n, name in enumerate(dict.fromkeys(models))}
-            plain = replace(
-                imported.recipe, dtype="float32", vocabulary="base", chat_template="auto"
-            )
-            recipes[number] = renamed(plain, names)
+            plain = {"vocabulary": "base", "token_rows": UNSET, "chat_template": "auto"}
+            recipe = replace(imported.recipe, dtype="float32", **plain)
+            recipes[number] = renamed(recipe, names)
             texts.append(theirs(text, names))
         run_mergekit(PYTHON, root, texts)
         numbered = enumerate(recipes.values())
