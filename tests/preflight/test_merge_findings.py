@@ -115,7 +115,7 @@ def test_a_merge_in_sixteen_bits_holds_the_largest_tensors_whole() -> None:
     numels = sorted((math.prod(t.shape) for t in base().tensors.values()), reverse=True)
     own, each = RANKED_MEMORY
     assert sizes(rounds="ties").rounded == (own + 2 * each) * sum(numels[:2])
-    assert sizes(rounds="linear").rounded < sizes(rounds="ties").rounded / 2
+    assert sizes(rounds="linear").rounded < sizes(rounds="ties").rounded
     assert sizes().rounded == 0
     held = estimate(replace(SIZES, rounded=1000)).merge_memory
     assert held - estimate(SIZES).merge_memory == 1000
