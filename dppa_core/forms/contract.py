@@ -15,7 +15,7 @@ from dppa_core.parameter_fields import number
 from dppa_core.pruning.tie_breaking import drop_seed
 
 Delta = Float32[ndarray, "rows columns"]
-Codes = Mapping[str, Shaped[ndarray, " *shape"]]
+Codes = Mapping[str, Shaped[ndarray, "..."]]
 """What is kept of a matrix, as named arrays; their bytes are what a file holds."""
 
 
@@ -65,7 +65,7 @@ class Form:
 
 def code(
     codes: Codes, name: str, dtype: type[np.generic], shape: tuple[int | None, ...], place: Place
-) -> Shaped[ndarray, " *shape"]:
+) -> Shaped[ndarray, ...]:
     """One of the arrays that are kept, checked: a file may hold anything.
 
     Args:

@@ -31,7 +31,7 @@ DTYPE_CODES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 """Names in recipes, with their codes in safetensors headers."""
 
 
-def to_float32(raw: Shaped[ndarray, " n"], dtype: str) -> Float32[ndarray, " n"]:
+def to_float32(raw: Shaped[ndarray, " *shape"], dtype: str) -> Float32[ndarray, " *shape"]:
     """Widen raw weights, without loss.
 
     Args:
@@ -44,7 +44,7 @@ def to_float32(raw: Shaped[ndarray, " n"], dtype: str) -> Float32[ndarray, " n"]
     return np.asarray(raw.astype(np.float32, copy=False))
 
 
-def from_float32(values: Float32[ndarray, " n"], dtype: str) -> Shaped[ndarray, " n"]:
+def from_float32(values: Float32[ndarray, " *shape"], dtype: str) -> Shaped[ndarray, " *shape"]:
     """Round float32 to the nearest value of `dtype`, ties to even; NaN stays NaN."""
     if dtype == "BF16":
         return _to_bfloat16(values)
@@ -53,7 +53,7 @@ def from_float32(values: Float32[ndarray, " n"], dtype: str) -> Shaped[ndarray, 
         return np.asarray(values.astype(FLOATS[dtype], copy=False))
 
 
-def _to_bfloat16(values: Float32[ndarray, " n"]) -> UInt16[ndarray, " n"]:
+def _to_bfloat16(values: Float32[ndarray, " *shape"]) -> UInt16[ndarray, " *shape"]:
     bits = values.view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     quiet = (bits >> np.uint32(16)) | np.uint32(0x0040)
