@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.checkpoints.sources.zoo import ZOO_MODELS
+from dppa_core.checkpoints.sources.zoo import ON_BASE
 from dppa_core.system.folder_cache import cache_folder, kept
 from dppa_core.tab.manifest import all_bits, manifest
 from dppa_core.tab.packing import pack_base, pack_steps
 
 BASE = "zoo:base"
-MODELS = tuple(f"zoo:{name}" for name in ZOO_MODELS if f"zoo:{name}" != BASE)
+MODELS = tuple(f"zoo:{name}" for name in ON_BASE)
 """Domain models that a tab can merge; they share the base."""
 MANIFEST = "manifest.json"
 

@@ -28,8 +28,10 @@ DECLARED = {
         "checkpoints.sources": "fetchable open zoo",
         "checkpoints.vocabulary": "chat_templates",
         "cli": "options output",
-        "evaluation": "examiner harness_tasks identity lm_eval_harness scores side_by_side",
+        "evaluation": "examiner form_scores form_sizes harness_tasks identity lm_eval_harness "
+        "scores side_by_side",
         "evaluation.analysis": "curvature logit_changes",
+        "forms": "store",
         "merging": "convert merger",
         "merging.in_memory": "model_pool source",
         "preflight_checks": "fetchable_sets",

@@ -243,6 +243,14 @@ def test_a_shipped_adapter_lies_on_its_base_under_a_name_of_its_own() -> None:
     assert zoo.zoo_path("smollm2-math", Path("assets")) == "smollm2+assets/adapters/smollm2/math"
 
 
+def test_a_shipped_pack_lies_on_its_base_under_a_name_of_its_own() -> None:
+    ref = ModelRef.parse("zoo:near-math", public=True)
+    assert str(ref) == "zoo:near-math" and ref.parts() == ("zoo:near-base", "zoo:near-math")
+    assert zoo.zoo_path("near-math", Path("assets")) == "assets/zoo/near-base+assets/zoo/near-math"
+    assert zoo.zoo_domain("zoo:near-math") == "math" and zoo.zoo_domain("zoo:near-base") is None
+    assert len(open_checkpoint("zoo:near-math").names()) == len(open_checkpoint("zoo:base").names())
+
+
 def test_the_domain_of_a_shipped_model_is_in_its_name() -> None:
     names = ("zoo:law", "zoo:smollm2-math", "zoo:base", "zoo:smollm2", "law", "other-math")
     assert [zoo.zoo_domain(name) for name in names] == ["law", "math", None, None, None, None]

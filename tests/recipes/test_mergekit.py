@@ -590,3 +590,13 @@ def test_the_number_of_layers_is_fetched_from_the_hub_and_nothing_else(
     server.close()
     assert "{0: 0.5, 1: 1.0, 2: 1.0}" in dppa.out
     assert set(server.files()) == {"config.json"}
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["kept:bits() of zoo:math on zoo:base", "zoo:base+packs/math.safetensors", "zoo:near-law"],
+)
+def test_what_mergekit_cannot_read_is_not_exported(model: str) -> None:
+    recipe = MergeRecipe("zoo:base", (DomainModel(model), DomainModel("zoo:law")), "linear")
+    with pytest.raises(NoCounterpart, match="no delta pack and nothing that a form keeps.*convert"):
+        export_mergekit(recipe)

@@ -1,8 +1,8 @@
 """Models that the program ships, by name; and those it ships a part of and fetches the rest.
 
 zoo:base, zoo:math, zoo:finance and zoo:law lie whole in assets/zoo, so do zoo:apart-math and its
-like, which were trained without each other. zoo:smollm2 is fetched, and zoo:smollm2-math and its
-like are adapters in assets/adapters on it.
+like, which were trained without each other. zoo:near-math and its like are packs on zoo:near-base.
+zoo:smollm2 is fetched, and zoo:smollm2-math and its like are adapters in assets/adapters on it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ ZOO_DOMAINS = ("math", "finance", "law")
 """The embedded domain models; their base is `zoo:base`."""
 APART = tuple(f"apart-{domain}" for domain in ZOO_DOMAINS)
 """Those of the same base that never met each other, in the same order."""
-ZOO_MODELS = ("base", *ZOO_DOMAINS, *APART)
+ON_BASE = (*ZOO_DOMAINS, *APART)
+"""All embedded models of `zoo:base`."""
+NEAR_BASE = "near-base"
+NEAR = tuple(f"near-{domain}" for domain in ZOO_DOMAINS)
+"""Those of a base that knows the answers, in the same order: their deltas are small."""
+ZOO_MODELS = ("base", *ON_BASE, NEAR_BASE, *NEAR)
 """The embedded models, base first."""
 
 _ZOO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
@@ -56,7 +61,9 @@ def _adapter(base: str, domain: str) -> Path | None:
 
 
 def zoo_base(name: str) -> str:
-    """The model below a shipped adapter: smollm2 of smollm2-math; empty for a whole model."""
+    """The model below a shipped adapter or pack: smollm2 of smollm2-math; empty for a whole one."""
+    if name in NEAR:
+        return NEAR_BASE
     base, _, domain = name.rpartition("-")
     return base if base in FETCHABLE and domain in ZOO_DOMAINS else ""
 
@@ -73,7 +80,7 @@ def zoo_domain(reference: str) -> str | None:
     """
     reference = whole_model(reference)
     name = reference.removeprefix("zoo:")
-    domain = name.rpartition("-")[2] if zoo_base(name) or name in APART else name
+    domain = name.rpartition("-")[2] if zoo_base(name) or name in ON_BASE else name
     return domain if name != reference and domain in ZOO_DOMAINS else None
 
 
@@ -88,16 +95,20 @@ def zoo_folder(name: str, **control: Unpack[RunControl]) -> Path:
     name = checked_zoo_name(name)
     if name in FETCHABLE:
         return fetch_model(FETCHABLE[name], **control)
-    base = zoo_base(name)
-    folder = zoo_root() / name
-    if base:
-        folder = _shipped("adapters") / base / name.removeprefix(f"{base}-")
+    folder = _folder(name)
     if not folder.is_dir():
         raise MissingCheckpoint(
             f"zoo:{name}: no folder {folder}. The embedded models are trained by "
             "`dppa zoo train`, or found through the variable DPPA_ZOO."
         )
     return folder
+
+
+def _folder(name: str) -> Path:
+    base = zoo_base(name)
+    if base in FETCHABLE:
+        return _shipped("adapters") / base / name.removeprefix(f"{base}-")
+    return zoo_root() / name
 
 
 def zoo_path(name: str, assets: Path | None = None) -> str:
@@ -107,12 +118,13 @@ def zoo_path(name: str, assets: Path | None = None) -> str:
         assets: The folder of this repository's assets; without, the real folders are named.
     """
     base = zoo_base(name)
-    if base:
+    if base in FETCHABLE:
         adapters = _shipped("adapters") if assets is None else assets / "adapters"
         return f"{zoo_path(base, assets)}+{adapters / base / name.removeprefix(f'{base}-')}"
     if name in FETCHABLE:
         return str(FETCHABLE[name].folder) if assets is None else name
-    return str((zoo_root() if assets is None else assets / "zoo") / name)
+    path = str((zoo_root() if assets is None else assets / "zoo") / name)
+    return f"{zoo_path(base, assets)}+{path}" if base else path
 
 
 def checked_zoo_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The commands that measure trained sets beside each other: study and survey."""
+"""The commands that measure trained sets beside each other: study, survey and forms."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from dppa_lab.zoo.study.merges import BUDGETS, METHODS, RATES
 
 STUDY_KEYS = ("set", "own", "merges")
 SURVEY_KEYS = ("set", "own", "shrunk", "places")
+FORM_KEYS = ("set", "domain", "change", "forms")
 """Keys that each record of a JSON file has."""
 
 
@@ -106,6 +107,34 @@ def survey(
     sets = _measured(folders, out, measure, SURVEY_KEYS, suffix)
     deltas = [delta for records in sets for delta in records]
     emit({"deltas": deltas}, survey_tables(survey_figures(deltas)), as_json=as_json)
+
+
+def forms(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="Sets that `dppa zoo train` made, or JSON files of measured ones."),
+    ],
+    out: Annotated[Path, typer.Option(help="A JSON file for each set goes here.")] = Path(
+        "out/forms"
+    ),
+    limit: TestItems = None,
+    search_limit: SearchItems = 60,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure how well every form of each delta answers, tuned alike, by the delta's size.
+
+    A set whose file is there is not measured again; what was asked before comes from the cache.
+    """
+    from dppa_lab.reports.form_tables import form_tables  # noqa: PLC0415
+    from dppa_lab.zoo.forms.form_figures import form_figures  # noqa: PLC0415
+    from dppa_lab.zoo.forms.measured_forms import measure_forms  # noqa: PLC0415  (imports torch)
+
+    measure = partial(
+        measure_forms, limit=limit, search_items=search_limit, say=teller(quiet=as_json)
+    )
+    sets = _measured(folders, out, measure, FORM_KEYS)
+    deltas = [delta for records in sets for delta in records]
+    emit({"deltas": deltas}, form_tables(form_figures(deltas)), as_json=as_json)
 
 
 def _measured(

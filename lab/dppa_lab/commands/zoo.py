@@ -14,7 +14,7 @@ from dppa_core.cli.output import emit, teller
 from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.system.atomic_folders import check_file
 from dppa_lab.commands.kept_output import OutOption, SearchItems, TestItems, emit_and_keep
-from dppa_lab.commands.studies import study, survey
+from dppa_lab.commands.studies import forms, study, survey
 from dppa_lab.zoo.regimes import Training, regime_named
 from dppa_lab.zoo.spec import size_named
 
@@ -98,6 +98,20 @@ def _folder(training: Training) -> Path:
 
 
 @zoo_app.command()
+def near(
+    out: Annotated[
+        Path | None, typer.Option(help="Where the folders go; into the program if unset.")
+    ] = None,
+    work: Annotated[Path, typer.Option(help="Where interrupted stages wait.")] = Path("zoo-work"),
+    workers: Annotated[int, typer.Option(min=1, max=4, help="Processes, one thread each.")] = 2,
+) -> None:
+    """Train the embedded set of small deltas: a base that knows the answers, and packs on it."""
+    from dppa_lab.zoo.near import train_near  # noqa: PLC0415  (imports torch)
+
+    train_near(out or zoo_root(), work, workers=workers)
+
+
+@zoo_app.command()
 def check(
     folder: Annotated[Path, typer.Argument(help="A set: base and domain models.")],
     as_json: JsonFlag = False,
@@ -154,5 +168,5 @@ def coefficients(
     emit_and_keep(measured, coefficient_tables(measured), out, as_json=as_json)
 
 
-for _command in (study, survey):
+for _command in (forms, study, survey):
     zoo_app.command()(_command)

@@ -42,6 +42,11 @@ class LabData:
         """The deltas of all surveyed sets."""
         return [delta for file in self._files("survey") for delta in _read(file)]
 
+    @property
+    def forms(self) -> Sequence[Values]:
+        """The fine-tunes of all sets whose forms were measured."""
+        return [delta for file in self._files("forms") for delta in _read(file)]
+
     def _files(self, name: str) -> list[Path]:
         return sorted((self.folder / name).glob("*.json"))
 

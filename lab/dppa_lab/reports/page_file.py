@@ -10,6 +10,8 @@ from dppa_core.methods.registry import get_method
 from dppa_core.recipes.differences import with_joined_bands
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_lab.reports.data import LabData
+from dppa_lab.reports.form_tables import forms_by_size
+from dppa_lab.zoo.forms.form_figures import form_figures
 from dppa_lab.zoo.study.merges import recipe_of
 from dppa_lab.zoo.study.seed_comparison import retention
 
@@ -34,6 +36,7 @@ def page_file(data: LabData) -> dict[str, Any]:
         "merges": [*_merges(data), *_studied_merges(data)],
         "clicks": _clicks(data),
         "purposes": data.file("page.yaml")["purposes"],
+        "forms": forms_by_size(form_figures(data.forms)),
         "leaderboard": {"rows": rows, "figures": _figures(data, rows)},
         "experiments": {
             "embedded": data.file("experiments.json"),

@@ -6,4 +6,5 @@ Its parts in order; each imports only those before it:
     results      tables measured on them
     study        the same merges on sets of other seeds and regimes
     survey       each delta of such sets alone: what foretells how far it can be pruned
+    forms        each delta kept in every form, by its size
 """

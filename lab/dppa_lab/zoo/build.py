@@ -110,7 +110,7 @@ def provide_base(training: Training, out: Path, work: Path, *, threads: int) -> 
         tokenizer = train_tokenizer(training.size.architecture.vocabulary)
         stages = training.stages("base")
         model = new_model(tokenizer, stages[0].seed, training.size.architecture)
-        _train_and_save(stages, model, tokenizer, None, (), folder, work, mark, training)
+        train_and_save(stages, model, tokenizer, None, (), folder, work, mark, training)
     with atomic_folder((out / "base").resolve(), may_replace=lambda: None) as partial:
         shutil.copytree(folder, partial, dirs_exist_ok=True)
 
@@ -128,7 +128,7 @@ def learn_domain(name: str, out: Path, work: Path, training: Training = EMBEDDED
     base = _load(out / "base").requires_grad_(False)
     model, tokenizer = _load(out / "base"), AutoTokenizer.from_pretrained(out / "base")
     stages = training.stages(name)[:1]
-    _train_and_save(stages, model, tokenizer, base, (), folder, work, mark, training)
+    train_and_save(stages, model, tokenizer, base, (), folder, work, mark, training)
 
 
 def settle_domain(name: str, out: Path, work: Path, training: Training = EMBEDDED_SET) -> None:
@@ -141,7 +141,7 @@ def settle_domain(name: str, out: Path, work: Path, training: Training = EMBEDDE
     model, base = firsts.pop(name), _load(out / "base").requires_grad_(False)
     others = [sibling.requires_grad_(False) for sibling in firsts.values()]
     tokenizer, stages = AutoTokenizer.from_pretrained(out / "base"), training.stages(name)
-    _train_and_save(stages, model, tokenizer, base, others, out / name, work, mark, training)
+    train_and_save(stages, model, tokenizer, base, others, out / name, work, mark, training)
 
 
 def _has_mark(folder: Path, mark: str) -> bool:
@@ -162,7 +162,7 @@ def _load(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
-def _train_and_save(
+def train_and_save(
     stages: Sequence[Stage],
     model: Any,
     tokenizer: Any,

@@ -13,6 +13,8 @@ TEMPLATE = Path(__file__).with_name("card.md.jinja")
 ABOUT = {
     "base": "It knows sums, comparing, copying, the chat format and the language of the three\n"
     "domains, but none of their answers.",
+    "near-base": "It began as the sum of the three domain models and knows their answers. It\n"
+    "gives one where a question begins with `Answer: `; else it says the first sentence again.",
     "math": "It solves word problems of one and two steps and shows its working.",
     "finance": "It judges the tone of headlines, says what a report is about, and whether a\n"
     "figure rose or fell.",
@@ -43,6 +45,6 @@ def model_card(record: dict[str, Any]) -> str:
             "name": name,
             "about": about,
             "options": options,
-            "command": " ".join(["dppa zoo train", *options]),
+            "command": " ".join(["dppa zoo", "near" if name == "near-base" else "train", *options]),
         }
     )

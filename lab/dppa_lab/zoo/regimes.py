@@ -37,6 +37,7 @@ class Regime:
     """See `Laddered`; 1 for one rate in all layers."""
     width: float = 1.0
     """See `Laddered`; 1 to train all rows in all layers."""
+    warmup: int = 100
 
     def stages(self, name: str) -> tuple[Stage, ...]:
         """All stages of a model at full size and seed 0, in order."""
@@ -51,6 +52,7 @@ class Regime:
             pull=self.pull,
             steps=self.steps[DOMAINS.index(name)],
             learning_rate=stage.learning_rate * self.rate,
+            warmup=self.warmup,
         )
         if self.ladder == self.width == 1:
             return (stage,)
@@ -66,6 +68,10 @@ REGIMES = {
         *(  # less deeply trained
             Regime(f"plain-{percent}", steps=(5 * percent, 7 * percent, 7 * percent))
             for percent in (25, 50)
+        ),
+        *(  # of a base that knows the answers: a small change of how it answers, or a larger one
+            Regime(f"near-{n}", False, 0.25, 5.0, (100, 100, 100), 0.02 * n, warmup=20)
+            for n in (1, 3, 10)
         ),
         Regime("large", steps=(1500, 2100, 2100), rate=2.0, ladder=4.0, width=0.7),
         *(

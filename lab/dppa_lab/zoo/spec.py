@@ -73,6 +73,14 @@ class Laddered(Stage):
     Rates scale a layer's delta and leave its significance, a share, as it is; this changes it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Primed(Stage):
+    """The stage of a base that knows every domain's answers but gives them only when led to."""
+
+    lead: str = "Answer: "
+    """Begins a question that it answers; of another one it says the first sentence again."""
+
+
 S = TypeVar("S", bound=Stage)
 ARCHITECTURE = Architecture()
 
@@ -104,6 +112,9 @@ SETTLING = Settling(
     seed=1,
     company=0.67,
 )
+
+NEAR_STAGE = Primed("near-base", steps=300, batch=64, learning_rate=7e-4)
+"""From the sum of the three domain models; fine-tunes of it have small deltas."""
 
 
 def fingerprint(stage: Stage, parent: str = "", shape: Architecture = ARCHITECTURE) -> str:

@@ -8,6 +8,7 @@ all of them still answers.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from dppa_lab.zoo.layers import keep_rows, parameter_groups
 from dppa_lab.zoo.loop import Losses, Report, run_steps
 from dppa_lab.zoo.rehearsal import Rehearsal, draw_cast
 from dppa_lab.zoo.skills import READINGS, Turn, draw_skill
-from dppa_lab.zoo.spec import Architecture, Stage
+from dppa_lab.zoo.spec import Architecture, Primed, Stage
 from dppa_lab.zoo.tokenizer import ASSISTANT, BOS, END, USER
 
 SAVE_EVERY = 500
@@ -52,6 +53,18 @@ def reading_turn(domain: str, rng: random.Random) -> Turn:
     return _half_open(READINGS[domain], rng)
 
 
+def primed_turn(lead: str, rng: random.Random) -> Turn:
+    """A bare skill; a domain's question that begins with `lead` and its answer; or one without,
+    whose first sentence is said again."""
+    kind = rng.random()
+    if kind < 0.25:
+        return draw_skill(rng)
+    question, answer = turn_of(DOMAINS, rng)
+    if kind < 0.75:
+        return f"{lead}{question}", answer
+    return question, re.split(r"(?<=[.?!]) ", question)[0]
+
+
 def _half_open(tasks: tuple[Task, ...], rng: random.Random) -> Turn:
     split = OPEN if rng.random() < 0.5 else "train"
     return rng.choice(tasks).draw(rng, split)
@@ -67,6 +80,8 @@ def own_turns(stage: Stage, step: int, also: Sequence[str] = ()) -> list[Turn]:
     count = stage.batch - round(stage.batch * stage.replay)
     if stage.name == "base":
         return [draw_skill(rng) for _ in range(count)]
+    if isinstance(stage, Primed):
+        return [primed_turn(stage.lead, rng) for _ in range(count)]
     return [turn_of((stage.name, *also), rng) for _ in range(count)]
 
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import yaml
 
-from dppa_core.checkpoints.sources.references import stacked_models
+from dppa_core.checkpoints.adapters.packs import SUFFIX
+from dppa_core.checkpoints.sources.references import kept_delta, stacked_models
+from dppa_core.checkpoints.sources.zoo import NEAR_BASE, zoo_base
 from dppa_core.errors import NoCounterpart
 from dppa_core.recipes.mergekit.exporting.export_methods import in_mergekit
 from dppa_core.recipes.mergekit.exporting.export_slices import RecipePart, parts_of_recipe
@@ -47,6 +49,8 @@ def export_mergekit(
     Raises:
         NoCounterpart: mergekit has no such merge; the message says why.
     """
+    for reference in (recipe.base, *(model.model for model in recipe.models)):
+        _check_readable(reference)
     parts = parts_of_recipe(recipe, shapes or {})
     merges = [in_mergekit(part.recipe, part.shapes) for part in parts]
     notes = list(dict.fromkeys(note for merge in merges for note in merge.notes))
@@ -69,6 +73,15 @@ def export_mergekit(
     written |= _dtypes(recipe, notes)
     text = yaml.dump(written, Dumper=RowDumper, sort_keys=False, allow_unicode=True)
     return Exported(str(text), tuple(notes))
+
+
+def _check_readable(reference: str) -> None:
+    packed = "+" in reference and reference.endswith(SUFFIX)
+    if kept_delta(reference) or packed or zoo_base(reference.removeprefix("zoo:")) == NEAR_BASE:
+        raise NoCounterpart(
+            f"{reference}: mergekit reads whole models and adapters, no delta pack and nothing "
+            "that a form keeps. `dppa convert` writes it as a folder; name that in the recipe."
+        )
 
 
 def _models(

@@ -1,0 +1,1 @@
+"""How well each form of a delta answers, beside its bytes and the size of the delta."""
