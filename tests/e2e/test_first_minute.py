@@ -115,7 +115,7 @@ def test_clicks_prune_the_merge_and_amplify_it_and_keep_question_and_heatmap(
 def test_a_phone_has_the_four_merges_in_one_row(visit: Visit) -> None:
     studio = visit(width=390, height=844)
     studio.wait_exact()
-    buttons = studio.page.locator(".shown-merges button")
+    buttons = studio.page.locator(".shown-merges button.small")
     boxes = [button.bounding_box() for button in buttons.all()]
     assert len({box["y"] for box in boxes if box}) == 1
     label = studio.page.locator(".shown-what")

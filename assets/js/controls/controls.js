@@ -147,7 +147,7 @@ part("models", ({ host, get, put, watch, trigger }) => {
       write(byLayer, "aria-pressed", curve.length > 0);
       byLayer.hidden = lastLayer(model.ref) < 1 || Boolean(model.parts);
     }
-    const origin = controls.state.base === "zoo:base" ? "embedded"
+    const origin = /^zoo:(near-)?base$/.test(controls.state.base) ? "embedded"
       : { "zoo:": "fetched", "hub:": "Hub", "stac": "stack" }[controls.state.base.slice(0, 4)] ?? "folder";
     showOwn();
     say(base, `Base model: ${label(controls.state.base)} (${origin})`);

@@ -192,7 +192,7 @@ part("score", ({ host, get, watch }) => {
     put(document.body, "data-own-models", models.length > 0 && models.every(({ ref }) => !ref.startsWith("zoo:")));
     put(document.body, "data-taught", models.some(({ ref }) => plainModel(ref).startsWith("zoo:smollm2-")));
     put(document.body, "data-toys",
-      models.some(({ ref }) => /^zoo:(apart-)?(math|finance|law)$/.test(plainModel(ref))));
+      models.some(({ ref }) => /^zoo:((apart|near)-)?(math|finance|law)$/.test(plainModel(ref))));
     const current = tables.recipe();
     if (current !== last) { last = current; stale(); }
     const activity = server.activity.score;

@@ -79,12 +79,29 @@ function sentence(rows, measure, best, name) {
     + `${measure === "energy" ? "" : `${text(whole)} in `}${megabytes(whole.nbytes)} of the whole model`;
 }
 
+/**
+ * What some forms keep of deltas of other sizes, and where a model's own lies among them.
+ * @param {any} plot @param {number} change @param {string} name
+ */
+function bySize(plot, change, name) {
+  const log = (/** @type {number[]} */ xs) => xs.map(Math.log10), own = log([change, change]);
+  const series = plot.series.map((/** @type {any} */ one) => ({ ...one, labels: [], x: log(one.x) }));
+  return {
+    kind: "lines",
+    x: { title: plot.x.title, unit: "", text: (x) => three(10 ** x), marks: roundLogs([...series[0].x, ...own]) },
+    y: plot.y,
+    series: [...series, { name, x: own, y: [0, 100], low: [], high: [], labels: [] }],
+  };
+}
+
+let /** @type {any} */ measured = null;
 let /** @type {string} */ chosen = "", /** @type {(next: any) => void} */ accept = () => {};
 /** @type {Map<string, any>} */
 const results = new Map(); // by model
 
-part("size-choice", ({ host, put: send }) => {
+part("size-choice", ({ host, get, put: send }) => {
   host.replaceChildren();
+  measured = get()?.measured ?? measured;
   const wrap = html("label", { class: "choice" }, host);
   html("span", {}, wrap, "Forms of");
   const select = html("select", { id: "size-model" }, wrap);
@@ -118,6 +135,12 @@ part("size", ({ host, get, watch }) => {
   const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Forms and sizes" },
     details);
   const table = html("table", { id: "size-table" }, scroll);
+  const others = html("details", { class: "twin-box", id: "size-others", open: "" }, box);
+  html("summary", {}, others, "Which form, for changes of which size");
+  const othersLegend = html("ul", { class: "legend" }, others);
+  const othersRoot = svg("svg",
+    { role: "img", "aria-label": "What forms keep, by the size of the change. Lesson 3 has its numbers." }, others);
+  const othersHow = html("p", { class: "how" }, others);
   let drawn = "", asked = "";
   const rowsNow = () => results.get(chosen)?.rows ?? [];
   const modelNow = () => controls.state.models.find(({ ref }) => plainModel(ref) === chosen);
@@ -142,6 +165,12 @@ part("size", ({ host, get, watch }) => {
     resultLegend(legend, chart);
     resultPlot(root, chart, width, null, keep);
     fill(result.rows, best, Boolean(result.best.accuracy), model);
+    if (!measured || !result.change) return;
+    const compared = bySize(measured.plot, result.change, nameOf(model.ref));
+    resultLegend(othersLegend, compared);
+    resultPlot(othersRoot, compared, width);
+    say(othersHow, `${measured.deltas} embedded fine-tunes, each form with its best factor; upright: 95${THIN}% `
+      + `intervals over them. The upright line is ${nameOf(model.ref)}. Measure your own: press Ask its questions.`);
   }
   function fill(rows, best, isAsked, now) {
     table.replaceChildren();

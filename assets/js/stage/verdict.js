@@ -1,5 +1,5 @@
 // What this merge keeps, over the plots: as scored here, else what is known of it.
-import { html, put, say, percent, THIN } from "../base/shapes.js";
+import { byId, html, put, say, percent, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import * as history from "../session/history.js";
 import { paint, part, server } from "../session/parts.js";
@@ -68,5 +68,17 @@ part("verdict", ({ host, get }) => {
     put(box, "data-scored", scored);
     if (scored) say(text, bothScores(kept, current ? server.exact.measured : null));
     else say(text, current ? server.exact.verdict : UNKNOWN);
+  });
+});
+
+part("small-changes", ({ host, get }) => {
+  const { text = "", label = "", preset = "" } = get() ?? {};
+  host.replaceChildren();
+  const line = html("p", {}, host, `${text} `), button = html("button", { type: "button", class: "link" }, line, label);
+  button.addEventListener("click", () => {
+    const choice = /** @type {HTMLSelectElement} */ (byId("preset-choice"));
+    choice.value = preset;
+    choice.dispatchEvent(new Event("change"));
+    window.scrollTo(0, 0);
   });
 });

@@ -68,6 +68,21 @@ def open_question(arguments: Arguments, _context: BlockContext) -> dict[str, Any
     }
 
 
+def forms_by_size(_arguments: Arguments, _context: BlockContext) -> dict[str, Any]:
+    """What forms of a delta keep, by the size of the delta: measured by itself, drawn alike."""
+    measured = measured_part("forms")
+    return {
+        "keys": [],
+        "key": "forms",
+        "question": measured["question"],
+        "finding": "",
+        "plot": measured["plot"],
+        "note": "",
+        "words": "",
+        "figures": {"smallest": min(measured["plot"]["series"][0]["x"])},
+    }
+
+
 def _plot(key: str) -> dict[str, Any]:
     """Its plot, with a longer title and vertical axis."""
     plot = experiment(key)["plots"][PLOTS[key]]

@@ -21,7 +21,7 @@ from .factors import loss_by_factor
 from .hands_on import break_it, by_hand, playground
 from .matrices import matrix_counts
 from .merged_answer import merged_answer
-from .open_questions import open_question
+from .open_questions import forms_by_size, open_question
 from .pruning import output_error
 from .significance import significance_by_hand, two_matrices
 
@@ -30,12 +30,14 @@ Block = Callable[[Arguments, BlockContext], dict[str, Any]]
 
 BLOCKS: dict[str, Block] = {
     "by-hand": by_hand,
+    "answer-by-method": merged_answer,
     "break-it": break_it,
     "conflict-rates": conflict_rates,
     "delta-excerpt": delta_excerpt,
     "delta-sizes": delta_sizes,
     "delta-energy": delta_sizes,
     "entropy-surface": entropy_surface,
+    "forms-by-size": forms_by_size,
     "interval-width": interval_width,
     "leaderboard": leaderboard,
     "loss-by-factor": loss_by_factor,

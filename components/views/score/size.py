@@ -20,6 +20,7 @@ from dppa_core.pruning.delta_size import relative_size
 from dppa_core.tasks import OwnDomain, items
 
 from ...session.json_form import parsed_keys
+from ...session.measured import measured_part
 from ...session.session import Session
 from ...widgets.browser_parts import live
 from ...widgets.controls import Controls
@@ -148,7 +149,7 @@ class SizeView:
 def build_size() -> SizeView:
     """Build the choice, the buttons, the plot and its table."""
     with gr.Column(elem_id="size-view", elem_classes=["view", "box"]):
-        choice = live("size-choice", None)
+        choice = live("size-choice", {"measured": measured_part("forms")})
         sizes = build_run("size", "Measure sizes")
         return SizeView(choice, sizes, build_run("formscores", "Ask its questions"))
 

@@ -29,6 +29,7 @@ from .verdict import (
     of_other_trainings,
     opening_html,
     shown_merges,
+    small_deltas,
     verdict_of,
     which_for_what,
 )
@@ -67,6 +68,7 @@ def build_see() -> SeeView:
     verdict = live("verdict", verdict_value, skeleton=opening_html())
     beforehand = live("beforehand", None, events=("merge",))
     plots = live("plots", None, skeleton=SKELETON)
+    live("small-changes", small_deltas())
     exact = live("exact", None, events=("rest",), skeleton='<p class="numbers">&nbsp;</p>')
     places = static("", "merge-place"), static("", "see-place")
     return SeeView(verdict, beforehand, plots, exact, *places)

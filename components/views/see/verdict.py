@@ -18,6 +18,8 @@ from .pinned import opening_answers
 
 TRAINED_APART = "Trained apart: math + finance + law"
 """The preset of models that were trained separately."""
+SMALL_DELTAS = "Small deltas: math + finance + law"
+"""The preset of models that hardly changed their base."""
 WHEN_TO_PRUNE = "Prune to store or send each model's changes as a small file; else add them whole."
 METHOD_NAMES = {"task_arithmetic": "task arithmetic", "dppa": "DPPA", "magnitude": "magnitude"}
 """Method in the results -> its name in the line."""
@@ -55,6 +57,15 @@ def of_other_trainings() -> str:
     apart = replace(presets()[TRAINED_APART], rate=first_session().rate, partitions=2)
     beside = _beside(apart.recipe(), None)
     return f"Toys trained to be merged. Trained apart: {beside}."
+
+
+def small_deltas() -> dict[str, str]:
+    """A sentence, and the label of a button that opens the preset `SMALL_DELTAS`."""
+    return {
+        "text": "These changes are large. Most fine-tunes change less: a random draw keeps them.",
+        "label": "Models with small changes",
+        "preset": SMALL_DELTAS,
+    }
 
 
 @cache

@@ -28,7 +28,7 @@ from tests.helpers.scored import asked_points
 EXAMPLES = {
     "delta": "0.002 20 10 3 0.10 0.07 ×0.70",
     "matrices": "2 7 3 8",
-    "pruning": "0 1 90 50 95 5 3 100 104",
+    "pruning": "0 1 90 50 95 5 3 100 104 99",
     "significance": "0 1 2 80 90 95 100 0.18 0.98",
     "amplification": "0 1 2 50 90 80 95 99.5 0.5 0.2 ×1 ×2 ×3",
     "conflict": "0 80 5",

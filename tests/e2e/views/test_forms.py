@@ -63,3 +63,20 @@ def test_a_click_in_size_keeps_the_model_in_that_form(visit: Visit, width: int) 
     assert page.evaluate(MODELS)[0] == "kept:low_rank(rank=8) of zoo:math on zoo:base"
     expect(page.locator('#size-table tr[data-now="true"] th')).to_have_text("rank 8")
     assert page.evaluate("() => document.scrollingElement.scrollWidth - innerWidth") <= 0
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_small_deltas_open_from_the_stage_and_answer_by_a_hundredth(
+    visit: Visit, width: int
+) -> None:
+    studio = visit(width=width)
+    page = studio.page
+    studio.wait_models()
+    studio.wait_exact()
+    page.locator("#page-open").click()
+    page.get_by_role("button", name="Models with small changes").click()
+    expect(page.locator("body")).to_have_attribute("data-page", "workbench")
+    row = page.locator('.form-row[data-model="zoo:near-math"]')
+    expect(row.locator("select")).to_have_value("drawn")
+    page.wait_for_function(SETTLED)
+    assert wait_answer(studio) == "12 + 5 = 17. The answer is 17."

@@ -11,12 +11,15 @@ const { span: [lowest = 0, highest = 99, step = 1], scale } = controlOf("rate");
 const RESTED_MS = 800;
 let blocks = 0;
 
-block("merged-answer", ({ host, args, result, ask }) => {
+/** @param {any} block */
+function answerBlock({ host, args, result, ask }) {
   const { models, strength } = args, { examples } = result;
-  const chosen = { rate: args.rate, factors: args.factors ?? [], question: result.question };
+  const chosen = { rate: args.rate, factors: args.factors ?? [], question: result.question,
+    ...(args.method && { method: args.method }) };
   const now = () => JSON.stringify(chosen);
   const levels = () => evenBands(chosen.rate, chosen.factors.length || 1);
   const example = () => examples.find(({ prompt }) => prompt === chosen.question);
+  const inTab = !args.method && models.every(knows), byServer = () => !inTab || tab.state !== "ready";
   let shown = { ...result, ids: [], source: "server", key: now() }, wished = "", isAsking = false, rest = 0;
 
   // --- asking -----------------------------------------------------------------------------------
@@ -24,8 +27,8 @@ block("merged-answer", ({ host, args, result, ask }) => {
     if (changes.question) shown = { ...shown, ids: [] };
     Object.assign(chosen, changes);
     draw();
-    if (models.every(knows)) wish();
-    if (tab.state !== "ready") askServer(); // until the tab can
+    if (inTab) wish();
+    if (byServer()) askServer(); // else until the tab can
   }
   function wish() {
     const key = now();
@@ -47,7 +50,7 @@ block("merged-answer", ({ host, args, result, ask }) => {
       say(trouble, error.message);
     }
     isAsking = false;
-    if (key !== now() && shown.key !== now() && tab.state !== "ready") askServer();
+    if (key !== now() && shown.key !== now() && byServer()) askServer();
   }
   function take(/** @type {any} */ answer, /** @type {string} */ key) {
     if (shown.key === now() && key !== now()) return;
@@ -63,6 +66,7 @@ block("merged-answer", ({ host, args, result, ask }) => {
   const bar = html("div", { class: "plot-bar" }, host);
   select(bar, "Question", examples.map(({ domain, prompt }) => [prompt, `${domain}: ${prompt}`]), chosen.question,
     (question) => change({ question }));
+  if (args.method) select(bar, "Pruned by", result.methods, chosen.method, (method) => change({ method }));
   const id = `answer-${(blocks += 1)}`;
   const rate = slide(host, `${id}-rate`, "Pruning rate", [lowest, highest, step],
     (value) => change({ rate: +(value / scale).toFixed(12) }));
@@ -89,4 +93,6 @@ block("merged-answer", ({ host, args, result, ask }) => {
     showMark(mark, isFresh ? shown.right : null, example().answer);
   }
   draw();
-});
+}
+block("merged-answer", answerBlock);
+block("answer-by-method", answerBlock);

@@ -8,7 +8,8 @@ import { ranges } from "../rows_and_cells.js";
 const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8a5a00", "#777777"],
   DASHES = ["none", "7 4", "2 4", "8 3 2 3", "12 3", "4 2"];
 
-block("open-question", ({ host, result, ask }) => {
+/** @param {any} block */
+function questionBlock({ host, result, ask }) {
   const bar = html("div", { class: "plot-bar" }, host);
   const heading = html("p", { class: "asked" }, host);
   const place = html("div", {}, host);
@@ -66,4 +67,6 @@ block("open-question", ({ host, result, ask }) => {
     });
   }
   draw(result);
-});
+}
+block("open-question", questionBlock);
+block("forms-by-size", questionBlock);
