@@ -20,7 +20,10 @@ TRAINED_APART = "Trained apart: math + finance + law"
 """The preset of models that were trained separately."""
 SMALL_DELTAS = "Small deltas: math + finance + law"
 """The preset of models that hardly changed their base."""
-WHEN_TO_PRUNE = "Prune to store or send each model's changes as a small file; else add them whole."
+WHEN_TO_PRUNE = (
+    "Prune, or keep few bits, to store or send each model's changes as a small file; "
+    "else add them whole."
+)
 METHOD_NAMES = {"task_arithmetic": "task arithmetic", "dppa": "DPPA", "magnitude": "magnitude"}
 """Method in the results -> its name in the line."""
 

@@ -71,7 +71,7 @@ REGIMES = {
         ),
         *(  # of a base that knows the answers: a small change of how it answers, or a larger one
             Regime(f"near-{n}", False, 0.25, 5.0, (100, 100, 100), 0.02 * n, warmup=20)
-            for n in (1, 3, 10)
+            for n in (3, 10, 30)
         ),
         Regime("large", steps=(1500, 2100, 2100), rate=2.0, ladder=4.0, width=0.7),
         *(
