@@ -98,8 +98,9 @@ class Store:
         return Store(tuple(parts), self.other_tensors)
 
     def title(self) -> str:
-        """A short name, as "rank 8 + 1 bit"."""
-        return " + ".join(part.form.label(part.settings) for part in self.parts)
+        """A short name, as "rank 8 + 1 bit", or "1 bit, rest dropped"."""
+        rest = {"keep": ", rest whole", "drop": ", rest dropped"}.get(self.other_tensors, "")
+        return " + ".join(part.form.label(part.settings) for part in self.parts) + rest
 
 
 def parse_store(value: object, label: str = "store") -> Store:

@@ -27,7 +27,7 @@ def test_a_store_has_a_short_title() -> None:
     titles = [parse_store(value).title() for value in VALUES]
     assert titles == [
         "rank 8",
-        "4 bits by block",
+        "4 bits by block, rest dropped",
         "99.5 % dropped",
         "rank 4, 0.5 of the energy + 1 bit",
     ]
