@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from dppa_core.checkpoints.aligned_checkpoint import moves_rows
 from dppa_core.checkpoints.checkpoint import Checkpoint, stored_dtype
 from dppa_core.checkpoints.matching import match_tensors, tied
-from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned, whole_folder
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned, tokenizer_place
 from dppa_core.checkpoints.sources.references import rename_models
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align, tokenizer_identities
 from dppa_core.checkpoints.vocabulary.token_rows import BASE_WORD, ZERO
@@ -235,7 +235,7 @@ def _other_tokenizer(recipe: MergeRecipe, public: bool = False) -> tuple[OtherTo
     name = recipe.vocabulary
     if name in (*CHOICES["vocabulary"], *references(recipe)[1:]):
         return ()
-    return (OtherTokenizer(name, whole_folder(name, public=public)),)
+    return (OtherTokenizer(name, tokenizer_place(name, public=public)),)
 
 
 def with_dtype(recipe: MergeRecipe, base: Checkpoint) -> MergeRecipe:

@@ -13,7 +13,12 @@ import pytest
 from huggingface_hub import constants, hf_hub_download
 
 from dppa_core.checkpoints.sources import download as hub_download
-from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
+from dppa_core.checkpoints.sources.open import (
+    ModelRef,
+    open_checkpoint,
+    pinned,
+    tokenizer_place,
+)
 from dppa_core.cli.commands.cards import card
 from dppa_core.errors import (
     Cancelled,
@@ -87,6 +92,16 @@ def test_only_what_a_merge_needs_is_fetched_and_never_code(hub: HubServer) -> No
          "tokenizer.json", "tokenizer_config.json")
     )  # fmt: skip
     assert hub.files()[-1] == "model.safetensors"  # the large part last
+
+
+def test_of_a_model_whose_tokenizer_alone_is_asked_for_no_weights_are_fetched(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tokenizer_place(BASE)
+    assert (folder / "tokenizer.json").is_file()
+    assert "model.safetensors" not in hub.files()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert tokenizer_place(BASE) == folder
 
 
 def test_what_another_program_left_out_is_fetched_and_then_nothing(hub: HubServer) -> None:

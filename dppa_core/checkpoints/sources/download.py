@@ -76,6 +76,21 @@ def fetch(name: str, commit: str, *, adapter: bool = False, **control: Unpack[Ru
     return folder
 
 
+def fetch_tokenizer(name: str, commit: str) -> Path:
+    """The folder of a model with its small files, the tokenizer's among them; no weights are
+    fetched. Without the Hub, what is on this disk."""
+    try:
+        model = look_up(name, commit)
+    except Unreachable:
+        cached = cached_folder(name, commit)
+        if cached is None:
+            raise
+        return cached
+    return fetch_files(
+        model, [file for file in ("config.json", *COMPANIONS) if file in model.sizes]
+    )
+
+
 def fetch_files(model: HubModel, files: Sequence[str], **control: Unpack[RunControl]) -> Path:
     """The folder of a model with the given files, of which those not on this disk are fetched."""
     from huggingface_hub import constants, hf_hub_download  # noqa: PLC0415  (a third of a second)

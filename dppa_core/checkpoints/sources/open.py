@@ -14,7 +14,12 @@ from dppa_core.checkpoints.adapters.packs import SUFFIX, find_pack, open_pack
 from dppa_core.checkpoints.adapters.stack import StackCheckpoint, StackedLayers
 from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
 from dppa_core.checkpoints.folders.model_files import within_roots
-from dppa_core.checkpoints.sources.download import fetch, is_here, opens_offline
+from dppa_core.checkpoints.sources.download import (
+    fetch,
+    fetch_tokenizer,
+    is_here,
+    opens_offline,
+)
 from dppa_core.checkpoints.sources.hub import check_name, is_commit, resolve
 from dppa_core.checkpoints.sources.references import (
     KeptDelta,
@@ -160,11 +165,14 @@ def open_checkpoint(ref: str, *, public: bool = False, **control: Unpack[RunCont
     return _open(ModelRef.parse(ref, public=public), public, control)
 
 
-def whole_folder(text: str, *, public: bool = False) -> Path:
-    """The folder of a model, as it is without adapters; of a stack, that of its first model."""
+def tokenizer_place(text: str, *, public: bool = False) -> Path:
+    """The folder of a model, as it is without adapters; of a stack, that of its first model. Of a
+    model of the Hub only the small files are fetched."""
     ref = ModelRef.parse(text, public=public)
     while ref.slices or ref.kept or (ref.base and ref.source != "zoo"):
         ref = ref.base or ref.models[0]
+    if ref.source == "hub":
+        return fetch_tokenizer(ref.location, resolve(ref.location, ref.revision))
     return _folder(ref, {})
 
 
