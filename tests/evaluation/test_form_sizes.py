@@ -44,7 +44,7 @@ def test_energy_is_that_of_all_weights_and_workers_change_nothing(cache: Path) -
         lost = sum(float(np.square(tuned[name] - kept[name]).sum()) for name in base)
         assert row.energy == pytest.approx(1 - lost / whole, abs=1e-5)
     assert rows[2].energy < -50  # what is drawn is a hundred times as large
-    assert [row.title for row in rows] == ["rank 8", "1 bit", "99 % dropped"]
+    assert [row.title for row in rows] == ["rank 8", "1 bit, rest dropped", "99 % dropped"]
     assert 0.05e6 < rows[2].nbytes < 0.11e6 < rows[0].nbytes < rows[1].nbytes
 
 
