@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from dppa_core.checkpoints.sources.zoo import own_base
 from dppa_core.errors import InvalidValue
 from dppa_core.system.atomic_folders import check_file
 from dppa_core.system.byte_sizes import use_budget
@@ -99,11 +100,12 @@ def _is_recipe(path: Path) -> bool:
 
 
 def base_and_model(names: Sequence[str], base: str | None) -> tuple[str, str]:
-    """Base and model of `[BASE] MODEL`, or of MODEL with the older option --base."""
+    """Base and model of `[BASE] MODEL`, or of MODEL with the older option --base; the base that it
+    was shipped for if none is named."""
     pair = [*([base] if base is not None else []), *names]
     if not names or len(pair) > 2:
         raise typer.BadParameter("give RECIPE, or [BASE] MODEL")
-    return (pair[0], pair[1]) if len(pair) == 2 else ("zoo:base", pair[0])
+    return (pair[0], pair[1]) if len(pair) == 2 else (own_base(pair[0]), pair[0])
 
 
 NO_DOMAIN = "--tasks names no domain. Without --tasks the models' own are taken."

@@ -22,6 +22,7 @@ from components.server.first_fetch import fetch_at_start
 from dppa_core.checkpoints.sources import fetchable, zoo
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE, Fetchable, fetch_model
 from dppa_core.checkpoints.sources.open import ModelRef, needs_download, open_checkpoint
+from dppa_core.cli.options import base_and_model
 from dppa_core.errors import (
     Cancelled,
     DamagedCheckpoint,
@@ -249,6 +250,13 @@ def test_a_shipped_pack_lies_on_its_base_under_a_name_of_its_own() -> None:
     assert zoo.zoo_path("near-math", Path("assets")) == "assets/zoo/near-base+assets/zoo/near-math"
     assert zoo.zoo_domain("zoo:near-math") == "math" and zoo.zoo_domain("zoo:near-base") is None
     assert len(open_checkpoint("zoo:near-math").names()) == len(open_checkpoint("zoo:base").names())
+
+
+def test_a_shipped_model_is_measured_from_its_own_base() -> None:
+    names = ("zoo:near-law", "zoo:smollm2-math", "zoo:apart-math", "zoo:near-base", "near-law")
+    bases = ["zoo:near-base", "zoo:smollm2", "zoo:base", "zoo:base", "zoo:base"]
+    assert [base_and_model([name], None) for name in names] == [*zip(bases, names, strict=True)]
+    assert base_and_model(["zoo:base", "zoo:near-law"], None) == ("zoo:base", "zoo:near-law")
 
 
 def test_the_domain_of_a_shipped_model_is_in_its_name() -> None:

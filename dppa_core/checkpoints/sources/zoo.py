@@ -68,8 +68,15 @@ def zoo_base(name: str) -> str:
     return base if base in FETCHABLE and domain in ZOO_DOMAINS else ""
 
 
+def own_base(reference: str) -> str:
+    """The base that a shipped model was made from, zoo:base of any other: zoo:near-base of
+    zoo:near-math."""
+    base = zoo_base(reference.removeprefix("zoo:")) if reference.startswith("zoo:") else ""
+    return f"zoo:{base or 'base'}"
+
+
 def is_embedded(reference: str) -> bool:
-    """Return True for the small models that are shipped whole."""
+    """Return True for the small models that come with the program."""
     return reference in {f"zoo:{name}" for name in ZOO_MODELS}
 
 

@@ -44,7 +44,8 @@ class SizeOptions:
         list[str],
         typer.Argument(
             metavar="[BASE] MODEL",
-            help="A fine-tune, its base before it (zoo:base if none); or a recipe.",
+            help="A fine-tune, its base before it (if none, a shipped one's own, else zoo:base); "
+            "or a recipe.",
         ),
     ]
     forms: Annotated[
