@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from dppa_core.errors import OutOfBudget
@@ -132,14 +132,29 @@ def rounded_memory(method: str, models: int, numels: Iterable[int], workers: int
     return (own + each * models) * sum(heapq.nlargest(workers, numels))
 
 
-def threads_within(memory: int, workers: int) -> int:
-    """Threads of a merge that fit into an amount of memory, at most `workers`."""
-    if memory < MERGE_MEMORY:
-        raise OutOfBudget(
-            f"A merge takes {MERGE_MEMORY // 10**6} MB in one thread, whatever the size of the "
-            f"models; --memory allows {memory / 1e6:.4g} MB. Allow more."
-        )
-    return min(workers, 1 + (memory - MERGE_MEMORY) // THREAD_MEMORY)
+def threads_within(memory: int, workers: int, whole: Callable[[int], int] | None = None) -> int:
+    """Threads of a merge that fit into an amount of memory, at most `workers`.
+
+    Args:
+        whole: Threads -> bytes of the whole tensors that they hold, if they do.
+
+    Raises:
+        OutOfBudget: one thread does not fit.
+    """
+
+    def needed(threads: int) -> int:
+        beside = whole(threads) if whole else 0
+        return MERGE_MEMORY + (threads - 1) * THREAD_MEMORY + beside
+
+    for threads in range(workers, 0, -1):
+        if needed(threads) <= memory:
+            return threads
+    size = "the models" if whole is None else "the other tensors"
+    raise OutOfBudget(
+        f"A merge takes {needed(1) // 10**6} MB in one thread, whatever the size of {size}; "
+        f"--memory allows {memory / 1e6:.4g} MB. Allow more"
+        + (", or remove `arithmetic` from the recipe." if whole else ".")
+    )
 
 
 def memory_to_chat(parameters: int) -> int:

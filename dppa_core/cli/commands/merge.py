@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +27,7 @@ from dppa_core.errors import InvalidValue
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.merging.to_gguf import check_source, check_target, write_gguf
 from dppa_core.methods.registry import get_method
-from dppa_core.preflight_checks.estimate import threads_within
+from dppa_core.preflight_checks.estimate import rounded_memory, threads_within
 from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.system.byte_sizes import memory_budget, parse_size, use_budget
@@ -75,6 +77,7 @@ def merge(options: MergeOptions) -> None:
     with progress_line() as progress:
         settings["progress"] = progress
         recipe = with_stages(recipe, **settings | {"overwrite": False, "workers": workers})
+        workers = _workers(options, recipe)
         if options.ray is None:
             settings |= {"backend": options.backend, "workers": workers}
             report = merge_to_folder(recipe, out, **settings)
@@ -89,14 +92,25 @@ def merge(options: MergeOptions) -> None:
     emit(value, "\n".join(lines), as_json=options.as_json)
 
 
-def _workers(options: MergeOptions) -> int | None:
-    """Threads of the merge; as many as fit into the memory, if it is limited."""
+def _workers(options: MergeOptions, recipe: MergeRecipe | None = None) -> int | None:
+    """Threads of a merge; as many as fit into the memory, if it is limited.
+
+    Args:
+        recipe: Its stages are merged; None for one whose sums are float32.
+    """
     if options.memory is None:
         return options.workers
     if options.ray is not None:
         raise typer.BadParameter("--memory is of this machine; a cluster takes --workers")
     use_budget(options.memory)  # models that rank or weigh by a text
-    return threads_within(memory_budget(), worker_count(options.workers))
+    whole = partial(_rounded_memory, recipe) if recipe and recipe.arithmetic != "float32" else None
+    return threads_within(memory_budget(), worker_count(options.workers), whole)
+
+
+def _rounded_memory(recipe: MergeRecipe, workers: int) -> int:
+    base = open_checkpoint(recipe.base)
+    numels = (math.prod(base.shape(name)) for name in base.names())
+    return rounded_memory(recipe.method, len(recipe.models), numels, workers)
 
 
 def _on_cluster(
