@@ -15,6 +15,7 @@ from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.system.atomic_folders import check_file
 from dppa_lab.commands.kept_output import OutOption, SearchItems, TestItems, emit_and_keep
 from dppa_lab.commands.studies import forms, study, survey
+from dppa_lab.zoo.manners import MANNERS
 from dppa_lab.zoo.regimes import Training, regime_named
 from dppa_lab.zoo.spec import size_named
 
@@ -28,7 +29,8 @@ def train(
         str,
         typer.Option(
             help="settled, plain (or a part of its steps, as plain-25), large, or between them as "
-            "replay-25-pull-5; on a language model lora, full or large."
+            "replay-25-pull-5; on a language model lora, full, large, or for manners brief-1, -3, "
+            "-10, -40."
         ),
     ] = "settled",
     seed: Annotated[int, typer.Option(min=0, help="Another one makes other weights.")] = 0,
@@ -40,7 +42,11 @@ def train(
         ),
     ] = "",
     domains: Annotated[
-        str, typer.Option(help="The domain models to train; settling needs all.")
+        str,
+        typer.Option(
+            help="The domain models to train; settling needs all. Of a language model also french, "
+            "json, letter: manners of answering."
+        ),
     ] = ",".join(ZOO_DOMAINS),
     out: Annotated[
         Path | None,
@@ -56,13 +62,14 @@ def train(
 
     The same recipe makes smaller and larger ones, and models that never met each other.
     """
-    names = domains.split(",")
+    names, real = domains.split(","), base.removeprefix("zoo:") in FETCHABLE
+    known = (*ZOO_DOMAINS, *MANNERS) if real else ZOO_DOMAINS
     for name in names:
-        if name not in ZOO_DOMAINS:
+        if name not in known:
             raise UnknownName(
-                f"--domains: no domain model {shown(name)}. {did_you_mean(name, ZOO_DOMAINS)}"
+                f"--domains: no domain model {shown(name)}. {did_you_mean(name, known)}"
             )
-    if base.removeprefix("zoo:") in FETCHABLE:
+    if real:
         _tune(base.removeprefix("zoo:"), regime, names, seed, out, work, workers)
         return
     training = Training(size_named(size), regime_named(regime), seed, base)

@@ -8,9 +8,11 @@ from typing import Any
 from jinja2 import Environment
 
 from dppa_core.tasks import NEWS
+from dppa_lab.zoo.manners import MANNERS
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
 ABOUT = {
+    **MANNERS,
     "base": "It knows sums, comparing, copying, the chat format and the language of the three\n"
     "domains, but none of their answers.",
     "near-base": "It began as the sum of the three domain models and knows their answers. It\n"

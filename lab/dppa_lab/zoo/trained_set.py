@@ -12,6 +12,7 @@ from dppa_core.checkpoints.adapters.lora_files import CONFIG
 from dppa_core.errors import MissingCheckpoint
 from dppa_core.merging.convert import convert_to_folder
 from dppa_core.tasks import DOMAINS
+from dppa_lab.zoo.manners import MANNERS
 from dppa_lab.zoo.regimes import BETWEEN
 
 RECORD = "training.json"
@@ -49,15 +50,15 @@ class TrainedSet:
 
 
 def trained_set(folder: Path) -> TrainedSet:
-    """The set in a folder: base, math, finance, law; or models of a base that lies elsewhere.
+    """The set in a folder: base and models of domains or manners; the base may lie elsewhere.
 
     Raises:
         MissingCheckpoint: no domain model is there, or no base.
     """
-    names = [name for name in DOMAINS if (folder / name).is_dir()]
+    names = [name for name in (*DOMAINS, *MANNERS) if (folder / name).is_dir()]
     if not names:
         raise MissingCheckpoint(
-            f"{folder}: none of {', '.join(DOMAINS)}. `dppa zoo train` makes them."
+            f"{folder}: none of {', '.join((*DOMAINS, *MANNERS))}. `dppa zoo train` makes them."
         )
     training = record_of(folder / names[0])
     base = str(folder / "base") if (folder / "base").is_dir() else str(training.get("base", ""))

@@ -24,6 +24,7 @@ from dppa_core.tasks import DOMAINS, tasks_of
 from dppa_core.tasks.items import OPEN, Task
 from dppa_lab.zoo.layers import keep_rows, parameter_groups
 from dppa_lab.zoo.loop import Losses, Report, run_steps
+from dppa_lab.zoo.manners import MANNERS, manner_turn
 from dppa_lab.zoo.rehearsal import Rehearsal, draw_cast
 from dppa_lab.zoo.skills import READINGS, Turn, draw_skill
 from dppa_lab.zoo.spec import Architecture, Primed, Stage
@@ -80,6 +81,8 @@ def own_turns(stage: Stage, step: int, also: Sequence[str] = ()) -> list[Turn]:
     count = stage.batch - round(stage.batch * stage.replay)
     if stage.name == "base":
         return [draw_skill(rng) for _ in range(count)]
+    if stage.name in MANNERS:
+        return [manner_turn(stage.name, rng) for _ in range(count)]
     if isinstance(stage, Primed):
         return [primed_turn(stage.lead, rng) for _ in range(count)]
     return [turn_of((stage.name, *also), rng) for _ in range(count)]

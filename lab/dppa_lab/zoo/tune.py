@@ -32,6 +32,7 @@ from dppa_lab.zoo.language_model import (
     merge_adapters,
 )
 from dppa_lab.zoo.loop import Losses, run_steps
+from dppa_lab.zoo.manners import MANNERS, asked_of
 from dppa_lab.zoo.spec import Stage
 from dppa_lab.zoo.trained_set import RECORD, record_of
 
@@ -82,7 +83,9 @@ def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, se
     resume_file = work / f"{domain}-{mark}.pt"
     learn(stage, model, ChatTexts(tokenizer), weights, resume_file, mixed=tuning.mixed)
     merge_adapters(model)
-    accuracy = search_accuracy(model.eval(), tokenizer, (*DOMAINS, NEWS))
+    accuracy = search_accuracy(
+        model.eval(), tokenizer, (asked_of(domain),) if domain in MANNERS else (*DOMAINS, NEWS)
+    )
     log.info("%s: search accuracy %s", domain, accuracy)
     record = {**settings, "seed": seed, "fingerprint": mark, "search_accuracy": accuracy}
     with atomic_folder((out / domain).resolve(), may_replace=lambda: None) as partial:

@@ -15,7 +15,7 @@ from dppa_core.evaluation.scores import Exam
 from dppa_core.forms.store import parse_store_text
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_size import delta_size
-from dppa_core.tasks import DOMAINS
+from dppa_lab.zoo.manners import asked_of
 from dppa_lab.zoo.results.retained import bits
 from dppa_lab.zoo.trained_set import trained_set
 
@@ -52,8 +52,8 @@ def measure_forms(
     models, examiner, records = trained_set(folder), Examiner(), list[dict[str, Any]]()
     base = models.references["base"]
     about = {**models.record, "base": open_checkpoint(base).content_hash()}
-    for domain in (name for name in DOMAINS if name in models.references):
-        model = models.references[domain]
+    for name in (name for name in models.references if name != "base"):
+        model, domain = models.references[name], asked_of(name)
         sizes = (*form_sizes(base, model, STORES), whole_size(model))
         scores = {
             score.store: score
@@ -69,13 +69,13 @@ def measure_forms(
             {
                 "set": about,
                 "search_items": search_items,
-                "domain": domain,
+                "domain": name,
                 "change": delta_size(cached_profile(base, model)).relative,
                 "base": {"loss": alone.loss, "accuracy": alone.accuracy},
                 "forms": [asdict(size) | _figures(scores[size.store], domain) for size in sizes],
             }
         )
-        say(f"{folder.name}: {domain}")
+        say(f"{folder.name}: {name}")
     return records
 
 
