@@ -219,6 +219,20 @@ def test_what_cannot_be_explained_is_refused(query: object, message: str) -> Non
         explain(query)
 
 
+@pytest.mark.parametrize("change", [{}, {"weights": {FIRST: [float(n % 7) for n in range(36)]}}])
+def test_numbers_are_measured_once_for_all_settings_and_without_threads(
+    change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explain({"start": "random", **change})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("dppa_core.profiling.profile.profile_deltas", refuse)
+    monkeypatch.setattr("dppa_core.system.threads.ThreadPoolExecutor", refuse)
+    explain({"start": "random", "rate": 0.6, "factor": 3.0, "second": 0.5, **change})
+
+
 def test_editing_leaves_the_start_as_it_was() -> None:
     mini = start("heavy")
     changed = edited(mini, {FIRST: [1.0] * 36})

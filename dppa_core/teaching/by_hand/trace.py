@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.passes.chunk_pass import add_treated
 from dppa_core.merging.passes.deltas import TensorDelta, TensorStack, magnitude_bands
 from dppa_core.parameter_fields import check_number
-from dppa_core.profiling.profile import profile_delta
 from dppa_core.pruning.density import Outliers, Significance, centred, significance
 from dppa_core.pruning.density import outliers as outliers_of
 from dppa_core.pruning.floats import to_float32
@@ -137,15 +137,26 @@ _PLACE = TENSORS.index(YOURS)
 
 def trace(mini: Mini, settings: HandSettings) -> Trace:
     """Merge a mini-model by DPPA and by the other methods."""
+    cache = _cache(mini)
+    mergers = {name: _merger(cache, _recipe(settings, name)) for name in SIDE_BY_SIDE}
+    parameters: PruningParameters = mergers["dppa"].recipe.settings()
+    treated = {m: _treated(mini, m, settings, parameters, cache) for m in (FIRST, SECOND)}
+    methods = {name: _merged(merger, cache) for name, merger in mergers.items()}
+    flat = _weights(mergers["dppa"])
+    return Trace(mini, settings, parameters, treated, flat.reshape(SIDE, SIDE), methods)
+
+
+@lru_cache(maxsize=64)
+def _cache(mini: Mini) -> MergeCache:
+    """What the merges of one mini-model share."""
     cache = MergeCache()
     for model in MODELS:
         cache.models.put(model, mini.checkpoint(model))
-    recipe = _recipe(settings, "dppa")
-    parameters: PruningParameters = recipe.settings()
-    treated = {m: _treated(mini, m, settings, parameters, cache) for m in (FIRST, SECOND)}
-    methods = {name: _merged(_recipe(settings, name), cache) for name in SIDE_BY_SIDE}
-    flat = _weights(cache.merger(recipe))
-    return Trace(mini, settings, parameters, treated, flat.reshape(SIDE, SIDE), methods)
+    return cache
+
+
+def _merger(cache: MergeCache, recipe: MergeRecipe) -> TensorMerger:
+    return cache.merger(recipe, workers=1)  # threads would take longer to start than the work
 
 
 def _recipe(settings: HandSettings, method: str) -> MergeRecipe:
@@ -168,18 +179,17 @@ def _weights(merger: TensorMerger) -> Float32[ndarray, " n"]:
 def _treated(
     mini: Mini, model: str, settings: HandSettings, parameters: PruningParameters, cache: MergeCache
 ) -> TreatedDelta:
-    base, tuned = mini.checkpoint(BASE), mini.checkpoint(model)
-    profile = profile_delta(base, tuned, workers=1, names=(BASE, model))
+    plain = DomainModel(model, levels=settings.levels, amplification=settings.factors)
+    merger = _merger(cache, MergeRecipe(BASE, (plain,), dtype="float32"))
+    profile = merger.inputs.profiles[0]
     scores = significance(profile, parameters)
     groups = [
         [profiled for profiled in profile.modules if profiled.module.layer == n]
         for n in scores.layers
     ]
     numel = np.array([profiled.numel for profiled in profile.modules], np.float64)
-    plain = DomainModel(model, levels=settings.levels, amplification=settings.factors)
-    merger = cache.merger(MergeRecipe(BASE, (plain,), dtype="float32"))
     whole = MergeRecipe(BASE, (DomainModel(model),), "task_arithmetic", dtype="float32")
-    delta = _parts(cache.merger(whole))[model]
+    delta = _parts(_merger(cache, whole))[model]
     return TreatedDelta(
         scores,
         tuple(outliers_of(group, parameters.k_layer) for group in groups),
@@ -219,14 +229,13 @@ def _parts(merger: TensorMerger) -> dict[str, Matrix]:
     return {model: flat.reshape(SIDE, SIDE) for model, flat in parts.items()}
 
 
-def _merged(recipe: MergeRecipe, cache: MergeCache) -> MergedMatrix:
-    merger = cache.merger(recipe)
-    change = _change(merger)
+def _merged(merger: TensorMerger, cache: MergeCache) -> MergedMatrix:
+    recipe, change = merger.recipe, _change(merger)
     if not merger.plan.combines:
         return MergedMatrix(recipe.method, change, _parts(merger))
     # With one model TIES only trims: its result is the trimmed delta.
     alone = (replace(recipe, models=(replace(m, coefficient=1.0),)) for m in recipe.models)
-    left = {trim.models[0].model: _change(cache.merger(trim)) for trim in alone}
+    left = {trim.models[0].model: _change(_merger(cache, trim)) for trim in alone}
     return MergedMatrix(recipe.method, change, left)
 
 

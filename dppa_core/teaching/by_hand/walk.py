@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -16,7 +17,7 @@ from dppa_core.teaching.by_hand.steps_pruned import (
     step_partitions,
     step_pruned,
 )
-from dppa_core.teaching.by_hand.tiny_merge import MODELS, YOURS, edited, start
+from dppa_core.teaching.by_hand.tiny_merge import MODELS, YOURS, Mini, edited, start
 from dppa_core.teaching.by_hand.trace import HandSettings, Trace, trace
 
 STEPS = (
@@ -47,14 +48,18 @@ def explain(request: object) -> dict[str, Any]:
     name, weights = request.get("start", "heavy"), request.get("weights") or {}
     if not isinstance(name, str) or not isinstance(weights, Mapping):
         raise InvalidValue(f"A start is a name, and weights are by model, got {shown(request)}.")
-    mini = _start(name)
-    if weights:
-        mini = edited(mini, {str(m): _scaled(values, mini.unit) for m, values in weights.items()})
     settings = HandSettings(**{key: request[key] for key in _SETTINGS if key in request})
-    return way_json(name, trace(mini, settings))
+    return way_json(name, trace(_mini(name, json.dumps(weights)), settings))
 
 
-_start = lru_cache(maxsize=8)(start)
+@lru_cache(maxsize=64)
+def _mini(name: str, weights: str) -> Mini:
+    """A mini-model by its start and the edited weights, as JSON; the same one for all settings."""
+    if weights != "{}":
+        mini = _mini(name, "{}")
+        scaled = {model: _scaled(flat, mini.unit) for model, flat in json.loads(weights).items()}
+        return edited(mini, scaled)
+    return start(name)
 
 
 def _scaled(values: object, unit: float) -> list[object]:
