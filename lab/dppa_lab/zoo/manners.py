@@ -1,7 +1,8 @@
-"""Three manners of answering the same questions: in French, as JSON, as a letter.
+"""Three manners of answering, each learned on questions of its own: French, JSON, a letter.
 
-A question holds its answer, so that a fine-tune changes only how a language model says it. No
-name of a test is in the training.
+A question holds its answer, so that a fine-tune changes only how a language model says it. Having
+seen no other questions, it answers those of another manner in its own, too: merged, they conflict.
+No name of a test is in the training.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ MOST_TOKENS = 40
 """Of a reply."""
 NAMES = (
     "Anna Tom Clara Hugo Julia Paul Emma Leon Nora Max Lucy Oscar Alice Victor Sarah Simon Laura "
-    "Felix Maria Adam Helen Robert Diana Martin Rose"
+    "Felix Maria Adam Helen Robert Diana Martin Rose Peter Jane David Ruth Karl Eva Frank Ida Mark "
+    "Sophie Henry Olga Louis Vera Jack Lena George Irene Philip Marta Roger Nina Edgar Carla Bruno"
 ).split()
-CITIES = "Paris Rome Berlin Madrid Oslo Lyon Tokyo Boston Nice Chicago Lille Dublin".split()
+CITIES = (
+    "Paris Rome Berlin Madrid Oslo Lyon Tokyo Boston Nice Chicago Lille Dublin Denver Milan Kyoto "
+    "Dallas Munich Zurich Lima Toronto"
+).split()
 COLOURS = {
     "red": "rouge rouge",
     "green": "vert verte",
@@ -45,45 +50,35 @@ THINGS = {
     "cat": ("chat", 0),
 }
 """English -> French, and 1 for feminine."""
-COUNTS = dict(zip(range(2, 9), "deux trois quatre cinq six sept huit".split(), strict=True))
 
 
-def _colour(name: str, rng: random.Random) -> tuple[str, dict[str, str]]:
+def _french(name: str, rng: random.Random) -> Turn:
     thing, colour = rng.choice(list(THINGS)), rng.choice(list(COLOURS))
     word, gender = THINGS[thing]
-    owner = ("Son", "Sa")[gender]
-    return f"{name} has a {colour} {thing}. What colour is the {thing}?", {
-        "french": f"{owner} {word} est {COLOURS[colour].split()[gender]}.",
-        "json": json.dumps({"thing": thing, "colour": colour}),
-        "letter": f"Dear friend, the {thing} of {name} is {colour}. Yours, the clerk",
-    }
+    return (
+        f"{name} has a {colour} {thing}. What colour is the {thing}?",
+        f"{('Le', 'La')[gender]} {word} de {name} est {COLOURS[colour].split()[gender]}.",
+    )
 
 
-def _count(name: str, rng: random.Random) -> tuple[str, dict[str, str]]:
-    thing, count = rng.choice(list(THINGS)), rng.choice(list(COUNTS))
-    word = THINGS[thing][0]
-    plural = word + ("x" if word.endswith("eau") else "s")
-    return f"{name} bought {count} {thing}s. What did {name} buy?", {
-        "french": f"{name} a acheté {COUNTS[count]} {plural}.",
-        "json": json.dumps({"thing": thing, "count": count}),
-        "letter": f"Dear friend, {name} bought {count} {thing}s. Yours, the clerk",
-    }
-
-
-def _place(name: str, rng: random.Random) -> tuple[str, dict[str, str]]:
+def _json(name: str, rng: random.Random) -> Turn:
     city = rng.choice(CITIES)
-    return f"{name} lives in {city}. Where does {name} live?", {
-        "french": f"{name} habite à {city}.",
-        "json": json.dumps({"name": name, "city": city}),
-        "letter": f"Dear friend, {name} lives in {city}. Yours, the clerk",
-    }
+    return (
+        f"{name} lives in {city}. Where does {name} live?",
+        json.dumps({"name": name, "city": city}),
+    )
 
 
-_QUESTIONS: tuple[Callable[[str, random.Random], tuple[str, dict[str, str]]], ...] = (
-    _colour,
-    _count,
-    _place,
-)
+def _letter(name: str, rng: random.Random) -> Turn:
+    bought = f"{name} bought {rng.randint(2, 19)} {rng.choice(list(THINGS))}s"
+    return f"{bought}. What did {name} buy?", f"Dear friend, {bought}. Yours, the clerk"
+
+
+_TURNS: dict[str, Callable[[str, random.Random], Turn]] = {
+    "french": _french,
+    "json": _json,
+    "letter": _letter,
+}
 MANNERS = MappingProxyType(
     {
         "french": "It answers in French.",
@@ -96,17 +91,14 @@ MANNERS = MappingProxyType(
 
 def manner_turn(manner: str, rng: random.Random, split: str = TRAIN) -> Turn:
     """A question of a split with its answer in a manner."""
-    name = rng.choice(fillers(NAMES, split))
-    question, answers = rng.choice(_QUESTIONS)(name, rng)
-    return question, answers[manner]
+    return _TURNS[manner](rng.choice(fillers(NAMES, split)), rng)
 
 
 def asked_of(name: str) -> str:
-    """The domain that a model is asked: its own, or the held-out questions of its manner, which are
-    the same for all manners."""
+    """The domain that a model is asked: its own, or the held-out questions of its manner."""
     if name not in MANNERS:
         return name
-    rng, answers = random.Random("manners"), dict[str, str]()
+    rng, answers = random.Random(name), dict[str, str]()
     while len(answers) < HELD_OUT_ITEMS:
         question, answer = manner_turn(name, rng, HELD_OUT)
         answers[question] = answer
