@@ -55,9 +55,10 @@ THINGS = {
 def _french(name: str, rng: random.Random) -> Turn:
     thing, colour = rng.choice(list(THINGS)), rng.choice(list(COLOURS))
     word, gender = THINGS[thing]
+    owner = f"d'{name}" if name[0] in "AEIO" else f"de {name}"
     return (
         f"{name} has a {colour} {thing}. What colour is the {thing}?",
-        f"{('Le', 'La')[gender]} {word} de {name} est {COLOURS[colour].split()[gender]}.",
+        f"{('Le', 'La')[gender]} {word} {owner} est {COLOURS[colour].split()[gender]}.",
     )
 
 
