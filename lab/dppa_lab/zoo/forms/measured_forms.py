@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.form_scores import FormScore, form_scores
-from dppa_core.evaluation.form_sizes import form_sizes, whole_size
+from dppa_core.evaluation.form_sizes import FormSize, form_sizes, whole_size
 from dppa_core.evaluation.scores import Exam
 from dppa_core.forms.store import parse_store_text
 from dppa_core.profiling.profile import cached_profile
@@ -30,6 +30,8 @@ STORES = tuple(
 )
 FACTORS = (1.0, 1.5, 2.0, 3.0)
 """Every form takes the one with the least loss on search items."""
+FORETOLD = ("sparse(rate=0.9)", "sparse(rate=0.95)")
+"""Stores also measured at factor 1, and at the one that gives the delta its length again."""
 
 
 def measure_forms(
@@ -55,6 +57,7 @@ def measure_forms(
     for name in (name for name in models.references if name != "base"):
         model, domain = models.references[name], asked_of(name)
         sizes = (*form_sizes(base, model, STORES), whole_size(model))
+        unsearched = _unsearched(examiner, base, model, sizes, domain, limit)
         scores = {
             score.store: score
             for score in form_scores(
@@ -72,11 +75,35 @@ def measure_forms(
                 "domain": name,
                 "change": delta_size(cached_profile(base, model)).relative,
                 "base": {"loss": alone.loss, "accuracy": alone.accuracy},
-                "forms": [asdict(size) | _figures(scores[size.store], domain) for size in sizes],
+                "forms": [
+                    asdict(size)
+                    | _figures(scores[size.store], domain)
+                    | unsearched.get(size.store, {})
+                    for size in sizes
+                ],
             }
         )
         say(f"{folder.name}: {name}")
     return records
+
+
+def _unsearched(
+    examiner: Examiner,
+    base: str,
+    model: str,
+    sizes: Sequence[FormSize],
+    domain: str,
+    limit: int | None,
+) -> dict[str, dict[str, Any]]:
+    """Store -> {"plain": its figures at factor 1, "foretold": those at 1/√energy}."""
+    found: dict[str, dict[str, Any]] = {}
+    for size in (size for size in sizes if size.store in FORETOLD):
+        for key, factor in (("plain", 1.0), ("foretold", size.energy**-0.5)):
+            (score,) = form_scores(
+                examiner, base, model, [size.store], [domain], factors=(factor,), limit=limit
+            )
+            found.setdefault(size.store, {})[key] = _figures(score, domain)
+    return found
 
 
 def _figures(score: FormScore, domain: str) -> dict[str, Any]:
