@@ -16,7 +16,7 @@ from typing import Any
 from dppa_lab.reports.board_tables import boards
 from dppa_lab.reports.data import LabData
 from dppa_lab.reports.figures import figures
-from dppa_lab.reports.form_tables import form_tables
+from dppa_lab.reports.form_tables import factor_table, form_tables
 from dppa_lab.reports.page_file import page_file
 from dppa_lab.reports.result_tables import (
     coefficient_table,
@@ -54,7 +54,8 @@ def tables(data: LabData, values: Mapping[str, Any]) -> dict[str, str]:
         "experiments": experiments_table(*experiments),
         "confirmation": confirmation_table(values["study"]),
         "study": study_table(values["study"]),
-        "forms": form_tables(values["forms"]),
+        **{f"forms-{size}": form_tables(kinds) for size, kinds in values["forms"].items()},
+        **{f"factors-{size}": factor_table(kinds) for size, kinds in values["forms"].items()},
         "survey": survey_table(values["survey"]),
         "leaderboard": boards(*leaderboards),
         "results": merged_table(files["results"]),

@@ -13,6 +13,7 @@ const FORMS = { low_rank: "low rank", bits: "few bits", sparse: "largest element
 const DPPA = "DPPA", SUMS = "sums", WHOLE = "whole model", FRONTIER = "no smaller file is better";
 const SERIES = [FORMS.low_rank, FORMS.bits, FORMS.sparse, DPPA, SUMS, WHOLE, FORMS.drawn]; // one colour in all measures
 const ENOUGH = 0.8, NEARLY = 0.02; // kept energy that a title looks for; accuracy that it gives up for fewer bytes
+const REAL = 1e8; // bytes from which on a model is like SmolLM2 rather than the embedded ones
 const LARGE = 5e8; // weights from which on nothing is measured unasked
 /** @type {Record<string, any>} */
 const MEASURES = {
@@ -166,10 +167,12 @@ part("size", ({ host, get, watch }) => {
     resultPlot(root, chart, width, null, keep);
     fill(result.rows, best, Boolean(result.best.accuracy), model);
     if (!measured || !result.change) return;
-    const compared = bySize(measured.plot, result.change, nameOf(model.ref));
+    const whole = result.rows.find(({ store }) => !store).nbytes;
+    const [on, title] = measured.smollm2 && whole > REAL ? ["smollm2", "SmolLM2"] : ["embedded", "embedded"];
+    const { plot, deltas } = measured[on], compared = bySize(plot, result.change, nameOf(model.ref));
     resultLegend(othersLegend, compared);
     resultPlot(othersRoot, compared, width);
-    say(othersHow, `${measured.deltas} embedded fine-tunes, each form with its best factor; upright: 95${THIN}% `
+    say(othersHow, `${deltas} ${title} fine-tunes, each form with its best factor; upright: 95${THIN}% `
       + `intervals over them. The upright line is ${nameOf(model.ref)}. Measure your own: press Ask its questions.`);
   }
   function fill(rows, best, isAsked, now) {

@@ -57,6 +57,7 @@ def open_question(arguments: Arguments, _context: BlockContext) -> dict[str, Any
     key = choice(arguments, "key", tuple(PLOTS))
     row, plot = experiment(key), _plot(key)
     return {
+        "choose": "Experiment",
         "keys": [] if "key" in arguments else [[name, experiment(name)["title"]] for name in OPEN],
         "key": key,
         "question": row["question"],
@@ -68,18 +69,25 @@ def open_question(arguments: Arguments, _context: BlockContext) -> dict[str, Any
     }
 
 
-def forms_by_size(_arguments: Arguments, _context: BlockContext) -> dict[str, Any]:
+MEASURED_MODELS = {"embedded": "Embedded models", "smollm2": "SmolLM2-135M"}
+"""Models on which forms were measured -> their title."""
+
+
+def forms_by_size(arguments: Arguments, _context: BlockContext) -> dict[str, Any]:
     """What forms of a delta keep, by the size of the delta: measured by itself, drawn alike."""
-    measured = measured_part("forms")
+    of_models = measured_part("forms")
+    key = choice(arguments, "key", tuple(of_models))
+    measured = of_models[key]
     return {
-        "keys": [],
-        "key": "forms",
+        "keys": [[name, MEASURED_MODELS[name]] for name in of_models] if len(of_models) > 1 else [],
+        "choose": "Measured on",
+        "key": key,
         "question": measured["question"],
         "finding": "",
         "plot": measured["plot"],
         "note": "",
         "words": "",
-        "figures": {"smallest": min(measured["plot"]["series"][0]["x"])},
+        "figures": {"smallest": min(of_models["embedded"]["plot"]["series"][0]["x"])},
     }
 
 

@@ -43,9 +43,11 @@ class LabData:
         return [delta for file in self._files("survey") for delta in _read(file)]
 
     @property
-    def forms(self) -> Sequence[Values]:
-        """The fine-tunes of all sets whose forms were measured."""
-        return [delta for file in self._files("forms") for delta in _read(file)]
+    def forms(self) -> Mapping[str, Sequence[Values]]:
+        """embedded, smollm2 -> the fine-tunes of all sets of it whose forms were measured."""
+        deltas = [delta for file in self._files("forms") for delta in _read(file)]
+        sizes = dict.fromkeys(delta["set"]["size"] for delta in deltas)
+        return {size: [one for one in deltas if one["set"]["size"] == size] for size in sizes}
 
     def _files(self, name: str) -> list[Path]:
         return sorted((self.folder / name).glob("*.json"))

@@ -23,7 +23,7 @@ def figures(data: LabData) -> dict[str, Any]:
     """All figures: fractions, not per cent, and differences as fractions, not points."""
     return {
         "setup": _setup(data),
-        "forms": form_figures(data.forms),
+        "forms": {size: form_figures(deltas) for size, deltas in data.forms.items()},
         "leaderboard": _board(data.file("leaderboard.json")),
         "leaderboard-smollm2": _board(data.file("leaderboard-smollm2.json")),
         "results": _results(data.file("results.json")),

@@ -41,6 +41,29 @@ def form_tables(figures: Values) -> str:
     return markdown_table(["form", "bytes, % of the model", *heads], [*rows, counts])
 
 
+def factor_table(figures: Values) -> str:
+    """Kind of fine-tune and store -> what is kept at factor 1, the foretold one and the searched
+    one."""
+    rows = [
+        [
+            f"{name}: ‖d‖/‖W‖ {kind['size']:.3f}",
+            kind["forms"][store]["title"],
+            *(f"{100 * found[key]:.0f}" for key in ("plain", "foretold", "searched")),
+            _points(found["foretold minus searched"]),
+            *(f"{found[key]:.2f}" for key in ("foretold factor", "searched factor")),
+        ]
+        for name, kind in figures.items()
+        for store, found in kind["factors"].items()
+    ]
+    heads = ["models", "form", "factor 1", "foretold", "searched", "foretold minus searched"]
+    return markdown_table([*heads, "factor, foretold", "searched"], rows) if rows else ""
+
+
+def _points(interval: Values) -> str:
+    value, low, high = (100 * interval[end] for end in ("value", "low", "high"))
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
 def _kept(interval: Values) -> str:
     value, low, high = (100 * interval[end] for end in ("value", "low", "high"))
     return f"{value:.0f} ({low:.0f}–{high:.0f})".replace("–-", " to -")

@@ -36,7 +36,7 @@ def page_file(data: LabData) -> dict[str, Any]:
         "merges": [*_merges(data), *_studied_merges(data)],
         "clicks": _clicks(data),
         "purposes": data.file("page.yaml")["purposes"],
-        "forms": forms_by_size(form_figures(data.forms)),
+        "forms": {size: forms_by_size(form_figures(deltas)) for size, deltas in data.forms.items()},
         "leaderboard": {"rows": rows, "figures": _figures(data, rows)},
         "experiments": {
             "embedded": data.file("experiments.json"),

@@ -53,7 +53,10 @@ TUNINGS = {
         Tuning("lora", 1e-3, 240, rank=8),
         Tuning("full", 5e-5, 240, mixed=True),
         Tuning("large", 1e-4, 720, mixed=True),
-        *(Tuning(f"brief-{n}", 5e-5 * n, 40, batch=8, warmup=4) for n in (1, 3, 10, 40)),
+        *(
+            Tuning(f"brief-{n}", 5e-5 * n, steps, batch=8, warmup=4)
+            for n, steps in ((1, 120), (3, 80), (10, 60), (40, 60))
+        ),
     )
 }
 """`large` is `full` at twice the rate and three times the steps. Both multiply in bfloat16, which

@@ -19,8 +19,8 @@ function questionBlock({ host, result, ask }) {
   const findings = html("ul", { class: "finding" }, fold);
   html("p", { class: "how" }, fold, result.words);
   const fresh = byChoice(host, ask, {}, draw, (problem) => say(status, problem));
-  if (result.keys.length) select(bar, "Experiment", result.keys, result.key, (key) => fresh({ key }));
-  else fold.remove(); // the lesson's text says what was found
+  if (result.keys.length) select(bar, result.choose, result.keys, result.key, (key) => fresh({ key }));
+  if (!result.words) fold.remove(); // the lesson's text says what was found
   function draw({ question, finding, plot, note }) {
     say(heading, tidy(question));
     findings.replaceChildren(); // names stand between stars

@@ -35,6 +35,11 @@ def _kind(members: Sequence[Record]) -> dict[str, Any]:
         "size": fmean(float(member["change"]) for member in members),
         "own": fmean(_accuracy(_form(member, "")) for member in members),
         "forms": {store: _kept(members, store) for store in stores},
+        "factors": {
+            store: _factors(members, store)
+            for store in stores
+            if all("foretold" in _form(member, store) for member in members)
+        },
     }
 
 
@@ -44,20 +49,46 @@ def _kept(members: Sequence[Record], store: str) -> dict[str, Any]:
         _accuracy(form) / _accuracy(_form(member, ""))
         for form, member in zip(forms, members, strict=True)
     ]
-    mean, n = fmean(shares), len(shares)
-    reach = student(n - 1) * stdev(shares) / sqrt(n) if n > 1 else 0.0
     return {
         "title": parse_store_text(store).title(),
         "share of bytes": fmean(
             form["nbytes"] / _form(member, "")["nbytes"]
             for form, member in zip(forms, members, strict=True)
         ),
-        "kept": {"value": mean, "low": mean - reach, "high": mean + reach},
+        "kept": _interval(shares),
         "loss": fmean(
             form["loss"] - _form(member, "")["loss"]
             for form, member in zip(forms, members, strict=True)
         ),
         "factors": sorted({float(form["factor"]) for form in forms}),
+    }
+
+
+def _interval(values: Sequence[float]) -> dict[str, float]:
+    """The mean, with Student's 95 % interval; without a width for a single value."""
+    mean, n = fmean(values), len(values)
+    reach = student(n - 1) * stdev(values) / sqrt(n) if n > 1 else 0.0
+    return {"value": mean, "low": mean - reach, "high": mean + reach}
+
+
+def _factors(members: Sequence[Record], store: str) -> dict[str, Any]:
+    """What is kept at factor 1, at the foretold factor and at the searched one."""
+    forms = [_form(member, store) for member in members]
+    own = [_accuracy(_form(member, "")) for member in members]
+    kept = {
+        name: [_accuracy(form) / whole for form, whole in zip(each, own, strict=True)]
+        for name, each in (
+            ("plain", [form["plain"] for form in forms]),
+            ("foretold", [form["foretold"] for form in forms]),
+            ("searched", forms),
+        )
+    }
+    gaps = [a - b for a, b in zip(kept["foretold"], kept["searched"], strict=True)]
+    return {
+        **{name: fmean(shares) for name, shares in kept.items()},
+        "foretold minus searched": _interval(gaps),
+        "foretold factor": fmean(float(form["foretold"]["factor"]) for form in forms),
+        "searched factor": fmean(float(form["factor"]) for form in forms),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,6 @@ def measure_forms(
     for name in (name for name in models.references if name != "base"):
         model, domain = models.references[name], asked_of(name)
         sizes = (*form_sizes(base, model, STORES), whole_size(model))
-        unsearched = _unsearched(examiner, base, model, sizes, domain, limit)
         scores = {
             score.store: score
             for score in form_scores(
@@ -78,7 +77,7 @@ def measure_forms(
                 "forms": [
                     asdict(size)
                     | _figures(scores[size.store], domain)
-                    | unsearched.get(size.store, {})
+                    | _unsearched(examiner, base, model, size, domain, limit)
                     for size in sizes
                 ],
             }
@@ -88,22 +87,17 @@ def measure_forms(
 
 
 def _unsearched(
-    examiner: Examiner,
-    base: str,
-    model: str,
-    sizes: Sequence[FormSize],
-    domain: str,
-    limit: int | None,
-) -> dict[str, dict[str, Any]]:
-    """Store -> {"plain": its figures at factor 1, "foretold": those at 1/√energy}."""
-    found: dict[str, dict[str, Any]] = {}
-    for size in (size for size in sizes if size.store in FORETOLD):
-        for key, factor in (("plain", 1.0), ("foretold", size.energy**-0.5)):
-            (score,) = form_scores(
-                examiner, base, model, [size.store], [domain], factors=(factor,), limit=limit
-            )
-            found.setdefault(size.store, {})[key] = _figures(score, domain)
-    return found
+    examiner: Examiner, base: str, model: str, size: FormSize, domain: str, limit: int | None
+) -> dict[str, Any]:
+    """The figures of a store of `FORETOLD` at factor 1 and at 1/√energy."""
+    factors = {"plain": 1.0, "foretold": size.energy**-0.5} if size.store in FORETOLD else {}
+    return {
+        key: _figures(score, domain)
+        for key, factor in factors.items()
+        for score in form_scores(
+            examiner, base, model, [size.store], [domain], factors=(factor,), limit=limit
+        )
+    }
 
 
 def _figures(score: FormScore, domain: str) -> dict[str, Any]:
