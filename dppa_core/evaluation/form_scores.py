@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.entrant_measurements import measure, text_rows
 from dppa_core.evaluation.examiner import Examiner
-from dppa_core.evaluation.form_sizes import kept_alone
+from dppa_core.evaluation.form_sizes import BASE, kept_alone
 from dppa_core.evaluation.perplexity import WINDOW_TOKENS
 from dppa_core.evaluation.scores import DomainScore
 from dppa_core.evaluation.side_by_side import Entrant, SideBySide
@@ -19,9 +19,9 @@ class FormScore:
     """The best of a store's factors."""
 
     store: str
-    """Empty for the whole delta."""
+    """Empty for the whole delta; `BASE` for nothing of it."""
     factor: float
-    """Multiplies what is kept; chosen by the least loss on search items."""
+    """Multiplies what is kept; chosen by the least loss on search items; 0 for the base."""
     scores: dict[str, DomainScore]
     """By domain, on test items."""
     text_loss: float | None = None
@@ -60,7 +60,7 @@ def form_scores(
     Factors are chosen on search items, and scores are of test items.
 
     Args:
-        stores: As in references; "" is the whole delta.
+        stores: As in references; "" is the whole delta, `BASE` nothing of it.
         text: Its loss is measured, too. Without domains its first half chooses the factors, and the
             second one is measured.
         factors: Each store begins at the one nearest 1. While the loss falls it goes to the next
@@ -69,27 +69,30 @@ def form_scores(
         progress: See `measure`; each round of factors and the scores count apart.
     """
     ladder, control = sorted(factors), RunControl(progress=progress, stop=stop)
-    places = dict.fromkeys(stores, min(range(len(ladder)), key=lambda n: abs(ladder[n] - 1)))
+    middle_place = min(range(len(ladder)), key=lambda n: abs(ladder[n] - 1))
+    places = {store: middle_place for store in stores if store != BASE}
     middle = len(text) // 2 if len(ladder) > 1 and not domains else 0
 
     def measured(
-        tried: Mapping[str, int], split: str, limit: int | None, text: str
+        tried: Mapping[str, float], split: str, limit: int | None, text: str
     ) -> tuple[FormScore, ...]:
-        entrants = [_entrant(base, model, store, ladder[n]) for store, n in tried.items()]
+        entrants = [_entrant(base, model, store, factor) for store, factor in tried.items()]
         side = measure(examiner, entrants, domains, split=split, limit=limit, **control)
         texts = _text_losses(examiner, entrants, text, control)
         return tuple(
-            FormScore(store, ladder[n], _scores(side, entrant.key), loss)
-            for (store, n), entrant, loss in zip(tried.items(), entrants, texts, strict=True)
+            FormScore(store, factor, _scores(side, entrant.key), loss)
+            for (store, factor), entrant, loss in zip(tried.items(), entrants, texts, strict=True)
         )
 
     def losses(tried: Mapping[str, int]) -> dict[str, float]:
-        rows = measured(tried, "search", search_limit, text[:middle])
+        at = {store: ladder[n] for store, n in tried.items()}
+        rows = measured(at, "search", search_limit, text[:middle])
         return {row.store: row.loss for row in rows}
 
     if len(ladder) > 1:
         places = _climbed(places, len(ladder), losses)
-    return measured(places, "test", limit, text[middle:])
+    factor_of = {store: ladder[places[store]] if store in places else 0.0 for store in stores}
+    return measured(factor_of, "test", limit, text[middle:])
 
 
 def _climbed(
@@ -109,7 +112,8 @@ def _climbed(
 
 def _entrant(base: str, model: str, store: str, factor: float) -> Entrant:
     key = f"{store} × {factor:g}"
-    return Entrant(key, key, kept_alone(base, model, store, factor))
+    kept = store if store != BASE else ""
+    return Entrant(key, key, kept_alone(base, model, kept, factor))
 
 
 def _scores(side: SideBySide, key: str) -> dict[str, DomainScore]:

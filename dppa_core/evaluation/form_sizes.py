@@ -21,6 +21,8 @@ from dppa_core.system.threads import side_by_side, worker_count
 
 _FORMAT = 1  # raise it if the same weights and forms take other bytes, or keep other energy
 _WHOLE_BYTES = 2  # of a weight in bfloat16
+BASE = "base"
+"""In place of a store: nothing of the delta is kept."""
 USUAL_STORES = tuple(
     parse_store_text(text)
     for text in (

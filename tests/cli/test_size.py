@@ -48,11 +48,13 @@ def test_a_text_is_the_loss_without_questions_and_its_first_half_chooses_factors
     assert dppa(*common, "--text", path, "--factors", "1,2") == 0
     tuned = dppa.json["models"][0]["forms"]
     path.write_text(half)
-    assert dppa(*common, "--text", path) == 0
+    assert dppa(*common, "--text", path, "--factors", "1") == 0
     rows = dppa.json["models"][0]["forms"]
     assert all(row["perplexity"] == pytest.approx(math.exp(row["loss"])) for row in rows + tuned)
     assert all(new["loss"] <= row["loss"] for new, row in zip(tuned, rows, strict=True))
     assert "accuracy" not in rows[0]
+    assert rows[0]["title"] == "the base alone" and rows[0]["nbytes"] == 0
+    assert rows[0]["loss"] > rows[-1]["loss"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,14 @@ from dppa_core.cli.options import (
 )
 from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.evaluation.form_sizes import USUAL_STORES, FormSize, form_sizes, frontier, whole_size
+from dppa_core.evaluation.form_sizes import (
+    BASE,
+    USUAL_STORES,
+    FormSize,
+    form_sizes,
+    frontier,
+    whole_size,
+)
 from dppa_core.forms.contract import times
 from dppa_core.forms.store import Store, parse_store_text
 from dppa_core.parameter_fields import check_number
@@ -70,10 +77,10 @@ class SizeOptions:
     factors: Annotated[
         str,
         typer.Option(
-            help="Factors of what is kept, as 0.5,1,1.5,2,3; from the one nearest 1 each form "
-            "goes on while the loss on search items falls."
+            help="Factors of what is kept, as 1 or 0.5,1,2; from the one nearest 1 each form goes "
+            "on while the loss on search items falls."
         ),
-    ] = "1"
+    ] = "1,1.5,2,3"
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None
     workers: WorkersOption = None
     as_json: JsonFlag = False
@@ -143,10 +150,8 @@ def _scores(
     from dppa_core.evaluation.form_scores import form_scores  # noqa: PLC0415
     from dppa_core.evaluation.perplexity import read_text  # noqa: PLC0415
 
-    stores, text = (
-        ["", *(row.store for row in sizes)],
-        read_text(options.text) if options.text else "",
-    )
+    text = read_text(options.text) if options.text else ""
+    stores = [BASE, "", *(row.store for row in sizes)]
     control: dict[str, Any] = {"factors": factors, "limit": options.limit, "progress": progress}
     rows = form_scores(Examiner(), base, model, stores, domains, text=text, **control)
     return {row.store: row for row in rows}
@@ -157,6 +162,7 @@ def _values(
 ) -> dict[str, Any]:
     """Every form's bytes, energy and scores, by bytes."""
     rows = sorted((*sizes, whole_size(model)), key=lambda row: row.nbytes)
+    rows = [*([FormSize(BASE, "the base alone", 0, 0.0)] if scores else []), *rows]
     points = [(row.nbytes, _loss(row, scores)) for row in rows]
     best = set(frontier(points))
     return {
@@ -172,8 +178,8 @@ def _values(
 def _stated(row: FormSize, scores: Mapping[str, FormScore]) -> dict[str, Any]:
     """The row with its best factor in the store and in the title."""
     factor = scores[row.store].factor if row.store in scores else 1.0
-    if not row.store:
-        return {**asdict(row), "title": row.title + times(factor)}
+    if row.store in ("", BASE):
+        return {**asdict(row), "title": row.title + times(factor or 1.0)}
     store = parse_store_text(row.store).times(factor)
     return {**asdict(row), "store": str(store), "title": store.title()}
 
