@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dppa_lab.reports.board_tables import boards
+from dppa_lab.reports.board_tables import boards, form_rows
 from dppa_lab.reports.data import LabData
 from dppa_lab.reports.figures import figures
 from dppa_lab.reports.form_tables import factor_table, form_tables
@@ -58,6 +58,7 @@ def tables(data: LabData, values: Mapping[str, Any]) -> dict[str, str]:
         **{f"factors-{size}": factor_table(kinds) for size, kinds in values["forms"].items()},
         "survey": survey_table(values["survey"]),
         "leaderboard": boards(*leaderboards),
+        "leaderboard-forms": form_rows(data.file("leaderboard.json")),
         "results": merged_table(files["results"]),
         "search": search_tables(files["search"]),
         "coefficients": coefficient_table(files["coefficients"]),

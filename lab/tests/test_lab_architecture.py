@@ -25,7 +25,7 @@ DECLARED = {
         "": "errors progress tasks",
         "charts": "chart heatmap plots report tables",
         "checkpoints.adapters": "lora_files",
-        "checkpoints.sources": "fetchable open zoo",
+        "checkpoints.sources": "fetchable open references zoo",
         "checkpoints.vocabulary": "chat_templates",
         "cli": "options output",
         "evaluation": "examiner form_scores form_sizes harness_tasks identity lm_eval_harness "

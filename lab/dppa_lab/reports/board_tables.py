@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dppa_core.charts.tables import markdown_table, percent_text, settings_text, signed_text
 from dppa_core.methods.registry import get_method
@@ -29,7 +29,7 @@ def board_tables(board: Values) -> str:
     """All tables of the command."""
     parts = [_standings(board), _settings(board)]
     if board["variants"]:
-        parts.append(_variants(board))
+        parts.append(_variants(board["variants"]))
     parts += [f"{get_method(name).title}: {why}" for name, why in board["refused"].items()]
     return "\n\n".join(parts)
 
@@ -86,7 +86,12 @@ def _settings(board: Values) -> str:
     return markdown_table(["method", "chosen", "tried", "length", "likeness", "changed"], rows)
 
 
-def _variants(board: Values) -> str:
+def form_rows(board: Values) -> str:
+    """Task arithmetic of models that are kept in forms, beside that of whole ones."""
+    return _variants([row for row in board["variants"] if row["method"] == "task_arithmetic"])
+
+
+def _variants(variants: Sequence[Values]) -> str:
     """The methods that were merged again with one setting changed."""
     rows = [
         [
@@ -94,7 +99,7 @@ def _variants(board: Values) -> str:
             _kept(row),
             _gap(row["against_itself"], row["method"]),
         ]
-        for row in board["variants"]
+        for row in variants
     ]
     return markdown_table(["method", "retention", "minus itself"], rows)
 

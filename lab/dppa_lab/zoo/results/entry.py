@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dppa_core.checkpoints.sources.references import KeptDelta, kept_reference
 from dppa_core.checkpoints.sources.zoo import zoo_domain
+from dppa_core.forms.store import Store, parse_store_text
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import Method
 from dppa_core.pruning.partition import even_levels
@@ -97,6 +99,20 @@ def _changed(name: str, **changes: Any) -> Entry:
     return replace(entry(get_method(name)), changes=changes, searched=True)
 
 
+STORES = tuple(
+    map(parse_store_text, ("sparse(rate=0.9)", "drawn(rate=0.9)", "low_rank(rank=16)", "bits()"))
+)
+"""Forms in which the board keeps each model before it adds them."""
+
+
+def _kept_as(store: Store) -> MethodVariant:
+    """Task arithmetic of models that are kept in a form."""
+    base = EMBEDDED["base"]
+    models = {name: kept_reference(KeptDelta(str(store), EMBEDDED[name], base)) for name in DOMAINS}
+    whole = entry(get_method("task_arithmetic"))
+    return MethodVariant(replace(whole, references=EMBEDDED | models), f"each as {store.title()}")
+
+
 VARIANTS = (
     MethodVariant(_changed("dppa", scaling="mean"), "shifts by effect size"),
     MethodVariant(_changed("dppa", semantics="authors"), "as the authors' program"),
@@ -107,4 +123,5 @@ VARIANTS = (
     MethodVariant(_changed("dare", other_tensors="keep"), "embeddings and norms whole"),
     MethodVariant(_changed("breadcrumbs", drop_smallest=RATE), "a fifth kept"),
     MethodVariant(_changed("pcb", density=round(1 - RATE, 9)), "a fifth kept"),
+    *map(_kept_as, STORES),
 )

@@ -119,7 +119,7 @@ def measure_board(
         except InvalidRecipe as error:
             refused[method.name] = str(error)
     variants = [
-        (variant.difference, _measured(variant.entry, examiner))
+        (variant.difference, _measured(variant.entry, examiner, EMBEDDED))
         for variant in ([] if models else VARIANTS)
         if variant.entry.method in methods
     ]
@@ -133,9 +133,11 @@ def measure_board(
     }
 
 
-def _measured(entry: Entry, examiner: MergeExaminer) -> LeaderboardRow:
-    """Choose on the search split, then score on the test split."""
-    choice = choose(entry, examiner)
+def _measured(
+    entry: Entry, examiner: MergeExaminer, models: Mapping[str, str] | None = None
+) -> LeaderboardRow:
+    """Choose on the search split, then score on the test split; for `models` see `choose`."""
+    choice = choose(entry, examiner, models)
     recipes, lowest = (entry.recipes(tuple(v.values())) for v in (choice.values, choice.by_loss))
     hits, by_loss = (
         {domain: examiner.hits(by_domain[domain], domain, "test") for domain in DOMAINS}
