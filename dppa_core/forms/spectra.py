@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 
@@ -52,23 +53,33 @@ def spectrum_of(delta: Float32[ndarray, "rows columns"]) -> Spectrum:
     return cached or _keep(key, _decompose(delta))
 
 
+def strongest(delta: Float32[ndarray, "rows columns"], rank: int) -> Spectrum:
+    """The first `rank` directions of a matrix, at most; nothing is cached."""
+    return _decompose(delta, rank)
+
+
+def rank_of(values: Float64[ndarray, " values"]) -> int:
+    """How many of falling singular values are more than rounding of float32 weights."""
+    return int(np.count_nonzero(values > values[:1].sum() * _NOISE))
+
+
 def _keep(key: Hashable, spectrum: Spectrum) -> Spectrum:
     _cached.keep(key, spectrum)
     return spectrum
 
 
-def _decompose(delta: Float32[ndarray, "rows columns"]) -> Spectrum:
+def _decompose(delta: Float32[ndarray, "rows columns"], most: int | None = None) -> Spectrum:
     tall = delta.shape[0] > delta.shape[1]
     flat = delta.T if tall else delta
     blocks = [slice(at, at + _COLUMNS) for at in range(0, flat.shape[1], _COLUMNS)]
     gram = np.zeros((flat.shape[0],) * 2)
-    with _blas().limit(limits=1, user_api="blas"):  # several threads beside others: 30 times slower
+    with one_blas_thread():
         for block in blocks:
             wide = flat[:, block].astype(np.float64)
             gram += wide @ wide.T
         squares, vectors = np.linalg.eigh(gram)
         values = np.sqrt(np.maximum(squares[::-1], 0))
-        rank = int(np.count_nonzero(values > values[:1].sum() * _NOISE))
+        rank = rank_of(values[:most])
         values, vectors = values[:rank], vectors[:, ::-1][:, :rank]
         vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(rank)])
         roots, far = np.sqrt(values), np.empty((rank, flat.shape[1]), np.float32)
@@ -77,6 +88,12 @@ def _decompose(delta: Float32[ndarray, "rows columns"]) -> Spectrum:
     near = (vectors * roots).astype(np.float32)
     left, right = (far.T, near.T) if tall else (near, far)
     return Spectrum(values, np.ascontiguousarray(left), np.ascontiguousarray(right))
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Products in the block take one thread: several beside other threads are 30 times slower."""
+    limit: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
+    return limit
 
 
 @cache

@@ -7,6 +7,7 @@ Its parts in order; each imports only those before it:
     rounded      another one: every operation rounded to 16 bits
     differences  what differs from the base, for packs and patches
     .            inputs, plan and tensors of a merge; folders and packs
+    lora         a merge as an adapter
     in_memory    merges that live in memory and answer
     cluster      the same merge on many machines
 """

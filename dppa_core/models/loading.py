@@ -109,8 +109,18 @@ def check_buildable(source: Checkpoint, label: str) -> None:
     _check_parameters(_load_config(source, label), stored, label)
 
 
-def _check_parameters(config: Any, stored: int, label: str) -> None:
-    """Compare with the numbers of the model; transformers would draw those that are missing."""
+def blueprint(source: Checkpoint, label: str = "") -> Any:
+    """The modules of a folder's architecture, without memory for weights.
+
+    Raises:
+        DamagedCheckpoint, NotAllowed: see `build_model`.
+    """
+    label = label or str(source.folder)
+    with _LOADING:
+        return _blueprint(_load_config(source, label), label)
+
+
+def _blueprint(config: Any, label: str) -> Any:
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING  # noqa: PLC0415  (heavy)
 
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
@@ -118,10 +128,15 @@ def _check_parameters(config: Any, stored: int, label: str) -> None:
             f"{label}: a model of the type {config.model_type!r} is no causal "
             "language model. Allowed are causal language models."
         )
-    with ForeignCode(f"{label}: transformers cannot build a model from its config.json", _MIXED):
-        with torch.device("meta"):  # shapes without memory
-            model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
-        needed = sum(part.numel() for part in (*model.parameters(), *model.buffers()))
+    failure = f"{label}: transformers cannot build a model from its config.json"
+    with ForeignCode(failure, _MIXED), torch.device("meta"):
+        return MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
+
+
+def _check_parameters(config: Any, stored: int, label: str) -> None:
+    """Compare with the numbers of the model; transformers would draw those that are missing."""
+    model = _blueprint(config, label)
+    needed = sum(part.numel() for part in (*model.parameters(), *model.buffers()))
     if needed > 2 * stored + _MAX_COMPUTED_NUMBERS:
         raise DamagedCheckpoint(
             f"{label}: its config.json describes {needed} parameters, its weights have {stored}. "

@@ -53,7 +53,7 @@ def test_the_command_writes_a_patch_and_refuses_options_of_packs(
     assert dppa.json["patch"]["file"] == FILE_NAME
     assert (tmp_path / "out" / FILE_NAME).stat().st_size == dppa.json["patch"]["nbytes"]
     assert dppa(*words, "--overwrite", "--coefficient", 1) == 2 and "whole merge" in dppa.err
-    assert dppa(*words[:-1], "onnx") == 2 and "allowed are dppa and vllm" in dppa.err
+    assert dppa(*words[:-1], "onnx") == 2 and "allowed are dppa, vllm, lora" in dppa.err
 
 
 def test_the_size_of_a_patch_is_told_before_it_is_written(

@@ -19,6 +19,7 @@ from dppa_core.checkpoints.adapters.lora_files import LoraUpdate, read_lora_conf
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.file_hashes import file_hash
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints
+from dppa_core.forms.factors import Factors
 from dppa_core.forms.products import add_product
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.tensor_names import match_names
@@ -91,6 +92,33 @@ class LoraCheckpoint(DerivedCheckpoint):
             return (self._weight(name) + scaled).astype(np.float32)
         return self.base.raw(name)
 
+    def dense_reason(self) -> str:
+        """Why its delta is no product of two factors in every tensor; empty if it is."""
+        updates = [update for _, update in self._updates.values()]
+        reasons = {
+            "DoRA scales whole rows": any(update.magnitude for update in updates),
+            "it changes an embedding": any(update.embedding for update in updates),
+            "it changes biases": bool(self._biases),
+            f"it replaces {min(self._replaced, default='')}": bool(self._replaced),
+        }
+        return next((reason for reason, holds in reasons.items() if holds), "")
+
+    def adapted(self) -> dict[str, tuple[int, float]]:
+        """Tensor -> rank of its delta, and what multiplies the product of its factors."""
+        modules = ((name, module) for name, (module, _) in self._updates.items())
+        settings = self._settings
+        return {name: (settings.rank(m), settings.scale(m)) for name, m in modules}
+
+    def factors(self, name: str) -> Factors:
+        """The factors of an adapted tensor's delta, as the base stores it."""
+        update = self._updates[name][1]
+        a, b = self._part(update.a), self._part(update.b)
+        return Factors(*((a.T, b.T) if self._transposed or update.embedding else (b, a)))
+
+    def stored_dtypes(self) -> set[str]:
+        """The dtypes of its tensors, as "BF16"."""
+        return {info.dtype for info in self._file.tensors.values()}
+
     def content_hash(self) -> str:
         """A hash over the base's weights, the adapter's weights and its configuration."""
         parts = (self.base.content_hash(), file_hash(self._file), asdict(self._settings))
@@ -100,10 +128,9 @@ class LoraCheckpoint(DerivedCheckpoint):
         self, name: str, module: str, update: LoraUpdate
     ) -> Float32[ndarray, "rows columns"]:
         weight, scale = self._weight(name), self._settings.scale(module)
-        a, b = self._part(update.a), self._part(update.b)
         if not update.magnitude:
-            swapped = self._transposed or update.embedding
-            return add_product(weight, *((a.T, b.T) if swapped else (b, a)), scale)
+            return add_product(weight, *self.factors(name), scale)
+        a, b = self._part(update.a), self._part(update.b)
         magnitude = self._part(update.magnitude).ravel()
         if self._transposed:
             return np.ascontiguousarray(add_product(weight.T, b, a, scale, magnitude).T)

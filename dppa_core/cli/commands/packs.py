@@ -1,4 +1,4 @@
-"""The command that writes sparse delta packs."""
+"""The command that writes delta packs, patches and adapters."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from dppa_core.cli.options import (
     dataclass_command,
 )
 from dppa_core.cli.output import emit, progress_line, teller
+from dppa_core.merging.lora.adapter_sum import sum_of_adapters
+from dppa_core.merging.lora.report import MOST_RANK, USUAL_RANK
 from dppa_core.merging.to_pack import PackReport, chosen_models, pack_models
 from dppa_core.merging.to_patch import patch_base
+from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, load_recipe
 
 
@@ -29,7 +32,9 @@ class PackOptions:
     """The options of `dppa pack`."""
 
     recipe: RecipeFile
-    out: Annotated[Path, typer.Option(help="The folder to make, one file a domain model.")]
+    out: Annotated[
+        Path, typer.Option(help="The folder to make, one file a domain model, or the adapter.")
+    ]
     model: Annotated[
         str | None, typer.Option(help="Only this domain model: its reference, or its short name.")
     ] = None
@@ -38,8 +43,23 @@ class PackOptions:
         typer.Option(help="Instead of the recipe's; 1 for packs that get theirs when merged."),
     ] = None
     form: Annotated[
-        str, typer.Option("--format", help="dppa, or vllm: one patch of the base, for a server.")
-    ] = "dppa"
+        str | None,
+        typer.Option(
+            "--format",
+            help="dppa (if unset); vllm: one patch of the base, for a server; lora: an adapter of "
+            "the base (PEFT, vLLM), of the linear modules alone.",
+        ),
+    ] = None
+    rank: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST_RANK,
+            help="Of --format lora: most directions of a matrix. If unset, a sum of adapters stays "
+            f"exact, and another merge has {USUAL_RANK}. vLLM needs a --max-lora-rank not below "
+            "it: 8, 16, 32, 64, 128 or 256.",
+        ),
+    ] = None
     overwrite: OverwriteFlag = False
     sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True
     workers: WorkersOption = None
@@ -48,11 +68,17 @@ class PackOptions:
 
 @dataclass_command
 def pack(options: PackOptions) -> None:
-    """Write what a recipe leaves of each delta as a small file; BASE+FILE is then a model."""
-    recipe, form = load_recipe(options.recipe), options.form
-    if form not in ("dppa", "vllm"):
-        raise typer.BadParameter(f"{form!r} is no format; allowed are dppa and vllm")
-    write = _write_patch if form == "vllm" else _write_packs
+    """Write what a recipe leaves of each delta as a small file, or the merge as a patch or an
+    adapter; BASE+FILE, or BASE+FOLDER of an adapter, is then a model."""
+    recipe, form = load_recipe(options.recipe), options.form or "dppa"
+    if form not in _WRITERS:
+        raise typer.BadParameter(f"{form!r} is no format; allowed are {', '.join(_WRITERS)}")
+    if form != "dppa" and (options.model is not None or options.coefficient is not None):
+        raise typer.BadParameter(
+            "--model and --coefficient are for packs; a patch or an adapter is the whole merge"
+        )
+    if form != "lora" and options.rank is not None:
+        raise typer.BadParameter("--rank is for --format lora")
     with progress_line() as progress:
         settings: dict[str, Any] = {
             "overwrite": options.overwrite,
@@ -60,14 +86,16 @@ def pack(options: PackOptions) -> None:
             "workers": options.workers,
             "progress": progress,
         }
-        value, text = write(options, recipe, settings)
+        value, text = _WRITERS[form](options, recipe, settings)
     emit({"folder": str(options.out), **value}, text, as_json=options.as_json)
 
 
 def _write_packs(
     options: PackOptions, recipe: MergeRecipe, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    out = options.out
+    out, total = options.out, None if options.form else sum_of_adapters(recipe)
+    if total:
+        teller(quiet=False)(f"--format lora would give {in_bytes(total.nbytes)}, and be exact.")
     settings |= {"model": options.model, "coefficient": options.coefficient}
     reports = pack_models(recipe, out, **settings)
     references = [f"{report.base}+{out / report.file}" for report in reports]
@@ -117,12 +145,28 @@ def _notes(report: PackReport, model: DomainModel) -> Iterator[str]:
 def _write_patch(
     options: PackOptions, recipe: MergeRecipe, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    if options.model is not None or options.coefficient is not None:
-        raise typer.BadParameter(
-            "--model and --coefficient are for packs; a patch is the whole merge"
-        )
     say = teller(quiet=False)
     patch = patch_base(recipe, options.out, announce=lambda size: say(size.text), **settings)
     size = f"{options.out / patch.file}: {patch.nbytes / 1e6:.2f} MB"
     share = f"{patch.stored / max(patch.numel, 1):.2%} of the weights of {patch.base}"
     return {"patch": asdict(patch)}, f"{size}, {share}"
+
+
+def _write_adapter(
+    options: PackOptions, recipe: MergeRecipe, settings: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    from dppa_core.merging.lora.to_lora import merge_to_lora  # noqa: PLC0415  (torch)
+
+    say = teller(quiet=False)
+    adapter = merge_to_lora(
+        recipe,
+        options.out,
+        rank=options.rank,
+        announce=lambda report: say(report.text),
+        **settings,
+    )
+    words = f"as a model: {adapter.base}+{options.out}\n{adapter.serving}"
+    return {"adapter": asdict(adapter)}, f"{options.out}: {in_bytes(adapter.nbytes)}\n{words}"
+
+
+_WRITERS = {"dppa": _write_packs, "vllm": _write_patch, "lora": _write_adapter}

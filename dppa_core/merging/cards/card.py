@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from dppa_core.checkpoints.sources.references import hub_parts, short_name, stack_summary
 from dppa_core.merging.cards.record import MergeRecord
@@ -26,7 +27,7 @@ from dppa_core.recipes.yaml_text import (
 )
 
 _FRONT = """---
-library_name: transformers
+library_name: {library}
 {optional}tags:
 - merge
 - dppa
@@ -34,21 +35,43 @@ library_name: transformers
 """
 
 
-def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class CardSubject:
+    """What a card is of: a checkpoint, unless it says otherwise."""
+
+    library: str = "transformers"
+    relation: str = "merge"
+    """Of the Hub: its relation to the base."""
+    tags: tuple[str, ...] = ()
+    command: str = "dppa merge recipe.yaml --out DIR"
+    """Makes it again."""
+    sections: tuple[str, ...] = ()
+    """Markdown, before the weights."""
+
+
+def model_card(
+    recipe: MergeRecipe, record: MergeRecord | None = None, subject: CardSubject | None = None
+) -> str:
     """Markdown with the front matter the Hub reads.
 
     Args:
         record: The outcome of the merge, or what is known beforehand.
+        subject: What it is of; a checkpoint if None.
     """
+    subject = subject or CardSubject()
     record = record or MergeRecord()
     method = get_method(recipe.method)
     paper = f" ([{method.paper}](https://arxiv.org/abs/{method.paper[6:]}))" if method.paper else ""
     title = " + ".join(short_name(model.model) for model in recipe.models)
     text = dump_recipe(recipe)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    tag = "" if method.name == "dppa" else f"- {method.name}\n"
+    tags = ("" if method.name == "dppa" else method.name, *subject.tags)
     parts = [
-        _FRONT.format(optional=_optional_front(recipe, record), tag=tag),
+        _FRONT.format(
+            library=subject.library,
+            optional=_optional_front(recipe, record, subject.relation),
+            tag="".join(f"- {tag}\n" for tag in tags if tag),
+        ),
         f"# {_label(short_name(recipe.base))} merged with {_label(title)}\n",
         f"A merge by {method.title}{paper}, recipe `{short_hash(recipe)}`. {method.summary}"
         f"{_stage(recipe)}\n",
@@ -58,11 +81,12 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
         *_plots(recipe, record),
         *_origins(record),
         *_licences(record.parents),
+        *subject.sections,
         *_weights(record),
         "## Make it again\n",
         "The recipe, as `recipe.yaml`:\n",
         f"{fence}yaml\n{text}{fence}\n",
-        "```\ndppa merge recipe.yaml --out DIR\n```\n",
+        f"```\n{subject.command}\n```\n",
         "The same recipe on the same checkpoints gives the same bytes.\n",
     ]
     return "\n".join(parts)
@@ -109,12 +133,13 @@ def _weights(record: MergeRecord) -> list[str]:
     ]
 
 
-def _optional_front(recipe: MergeRecipe, record: MergeRecord) -> str:
+def _optional_front(recipe: MergeRecipe, record: MergeRecord, relation: str) -> str:
     """Front matter that not every merge has: pipeline tag, licence, and parents on the Hub."""
     parents = record.parents
     licence = merged_licence({parent.reference: parent.licence for parent in parents}).identifier
     packed = [model for parent in parents for model in parent.made_of]
     models = (recipe.base, *(model.model for model in recipe.models), *packed)
+    models = models if relation == "merge" else models[:1]
     hub = [part[4:].partition("@")[0] for model in models for part in hub_parts(model)]
     lines = [f"pipeline_tag: {_scalar(record.pipeline)}"] if record.pipeline else []
     if licence and licence.startswith("other ("):
@@ -123,7 +148,7 @@ def _optional_front(recipe: MergeRecipe, record: MergeRecord) -> str:
         lines += [f"license: {_scalar(licence)}"]
     if hub:
         lines += ["base_model:", *(f"- {name}" for name in dict.fromkeys(hub))]
-        lines += ["base_model_relation: merge"]
+        lines += [f"base_model_relation: {relation}"]
     return "".join(f"{line}\n" for line in lines)
 
 

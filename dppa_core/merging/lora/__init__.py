@@ -1,0 +1,1 @@
+"""A merge as an adapter: the factors of its delta, and the folder that PEFT reads."""
