@@ -20,7 +20,7 @@ from dppa_core.cli.options import (
 )
 from dppa_core.cli.output import emit, progress_line, teller
 from dppa_core.merging.lora.adapter_sum import sum_of_adapters
-from dppa_core.merging.lora.report import MOST_RANK, USUAL_RANK
+from dppa_core.merging.lora.report import MOST_RANK, USUAL_RANK, VLLM_RANKS
 from dppa_core.merging.to_pack import PackReport, chosen_models, pack_models
 from dppa_core.merging.to_patch import patch_base
 from dppa_core.preflight_checks.facts import in_bytes
@@ -57,7 +57,7 @@ class PackOptions:
             max=MOST_RANK,
             help="Of --format lora: most directions of a matrix. If unset, a sum of adapters stays "
             f"exact, and another merge has {USUAL_RANK}. vLLM needs a --max-lora-rank not below "
-            "it: 8, 16, 32, 64, 128 or 256.",
+            f"it: {', '.join(map(str, VLLM_RANKS))} (in older ones up to 256).",
         ),
     ] = None
     overwrite: OverwriteFlag = False

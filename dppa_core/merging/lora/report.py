@@ -68,13 +68,13 @@ class AdapterReport:
         size = f"Rank {self.rank} in {self.modules} modules, {in_bytes(self.nbytes)}"
         if self.joined:
             return f"{size}: the sum of the adapters, nothing lost."
-        sentences = [
-            f"{size}: keeps {_share(self.energy)} of the change (by its squares), of the modules "
-            f"alone {_share(self.modules_energy)}, in the worst ({self.worst}) "
-            f"{_share(self.worst_energy)}.",
-        ]
+        kept = f"{size}: keeps {_share(self.energy)} of the change (by its squares)"
+        sentences = [f"{kept}, in the worst ({self.worst}) {_share(self.worst_energy)}."]
         if self.left_out:
-            sentences.append(f"An adapter has linear modules alone; left out: {self._left_out()}.")
+            sentences.append(
+                f"Of the change of linear modules it keeps {_share(self.modules_energy)}; an "
+                f"adapter has no other: left out are {self._left_out()}."
+            )
         if self.dense:
             sentences.append(f"The adapters were made whole matrices first: {self.dense}.")
         return " ".join(sentences)
