@@ -23,8 +23,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.tab.files import manifest_text, write_files
-from dppa_core.teaching.by_hand.grid import FACTORS, RATES, first_walk, walks
+from dppa_core.tab.files import FOLDER, manifest_text, write_files
+from dppa_core.teaching.by_hand.grid import FILES, grid_address, opening, walks
+from dppa_core.teaching.by_hand.tiny_merge import STARTS
 
 from ..session.method_choice import catalogue
 from ..session.presets import first_session, presets
@@ -37,10 +38,10 @@ from ..widgets.theme import CSS, palette_css
 from ..work.studio import Studio
 from .guards.heads import Guard
 from .settings import Settings
-from .tab_files import FOLDER, LOOPS, hash_of, loops, send_tab_file, tab_files
+from .tab_files import LOOPS, hash_of, loops, send_tab_file, tab_files
 
 ENTRY, WORKER = "living/living.js", "tab/worker.js"
-PAGE, STYLE, WALKS = "index.html", "style.css", "by-hand.json"
+PAGE, STYLE = "index.html", "style.css"
 STYLES = ("style", "see", "learn", "learn_by_hand", "strip", "living")
 METHODS = ("dppa", "magnitude", "task_arithmetic", "dare")
 """Methods that a tab knows."""
@@ -68,7 +69,7 @@ OPENINGS = (
 
 
 def text_files(studio: Studio) -> Mapping[str, bytes]:
-    """Path below living/ -> content, of all but weights and walks; the same for every call."""
+    """Path below living/ -> content, of all but what a tab fetches; the same for every call."""
     scripts = {name: sources()[name].encode() for name in dict.fromkeys(_modules())}
     style = style_sheet()
     files = {f"{address()}/{name}": text for name, text in scripts.items()}
@@ -136,13 +137,14 @@ def figure_data(studio: Studio) -> dict[str, Any]:
             {"state": state_of(presets()[title]), "answers": written}
             for title, written in answers["merged"].items()
         ],
-        "byHand": {"first": first_walk(), "url": WALKS, "rates": RATES, "factors": FACTORS},
+        "byHand": {"first": opening(), "grids": {s: grid_address(s) for s in STARTS}},
     }
 
 
 def write_living(folder: Path, studio: Studio) -> None:
     """Write all files into a folder, for any server of files."""
-    files = {**text_files(studio), WALKS: walks(), f"{FOLDER}/{LOOPS}": loops()}
+    packs = {f"{FOLDER}/{name}": walks(start) for name, start in FILES.items()}
+    files = {**text_files(studio), **packs, f"{FOLDER}/{LOOPS}": loops()}
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,8 +187,6 @@ def living_routes(studio: Studio) -> list[BaseRoute]:
         with _one:
             if not packed:
                 packed.update({n: gzip.compress(text) for n, text in text_files(studio).items()})
-            if name == WALKS and name not in packed:
-                packed[name] = gzip.compress(walks())
             return packed.get(name)
 
     def send(request: Request) -> Response:

@@ -1,6 +1,7 @@
-"""Serves what a tab needs to merge and to answer by itself: compiled loops, manifest, weights.
+"""Serves what a tab needs to merge and to answer by itself: compiled loops, manifest, weights; and
+the walks of *one matrix by hand*.
 
-A pack is made once a machine: when it is asked for, or ahead on a public page.
+A file is made once a machine: when it is asked for, or, of models, ahead on a public page.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dppa_core.errors import CheckpointError
-from dppa_core.tab.files import BASE, MANIFEST, MODELS, file_name, manifest_text, packed
+from dppa_core.tab.files import BASE, FOLDER, MANIFEST, MODELS, file_name, manifest_text, packed
+from dppa_core.teaching.by_hand.grid import FILES, walks
 
 from ..session.shipped import shipped
 from ..work.studio import Studio
 
-FOLDER = "tab"
 LOOPS = "tab.wasm"
 NAMES = {file_name(model): model for model in (BASE, *MODELS)}
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -75,7 +76,7 @@ def send_tab_file(request: Request) -> Response:
     try:
         if name == MANIFEST:
             return Response(manifest_text(), media_type="application/json", headers=FRESH)
-        data = _pack(name) if name in NAMES else None
+        data = _pack(name) if name in NAMES or name in FILES else None
     except CheckpointError as error:
         _log.warning("a tab cannot merge: %s", error)
         data = None
@@ -88,7 +89,9 @@ def send_tab_file(request: Request) -> Response:
 
 def _pack(name: str) -> bytes:
     with _one:
-        return _kept.get(name) or _kept.setdefault(name, packed(NAMES[name]))
+        if name not in _kept:
+            _kept[name] = packed(NAMES[name]) if name in NAMES else walks(FILES[name])
+        return _kept[name]
 
 
 def pack_ahead(studio: Studio, models: Iterable[str]) -> None:

@@ -16,6 +16,8 @@ from dppa_core.tab.packing import pack_base, pack_steps
 BASE = "zoo:base"
 MODELS = tuple(f"zoo:{name}" for name in ON_BASE)
 """Domain models that a tab can merge; they share the base."""
+FOLDER = "tab"
+"""Where a page has these files, relative to itself."""
 MANIFEST = "manifest.json"
 
 

@@ -67,7 +67,7 @@ class Article:
 
     def models(self) -> list[str]:
         """The packs of weights that were fetched for the figure."""
-        return [url for url in self.requests if ".gz" in url]
+        return [url for url in self.requests if ".gz" in url and "by-hand" not in url]
 
 
 @contextmanager

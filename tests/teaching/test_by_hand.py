@@ -69,7 +69,7 @@ def test_the_steps_by_hand(way: Trace) -> None:
     assert all(traced.partitions.ravel()[large] == 1)
     assert sorted(np.abs(traced.delta[traced.partitions == 2]).tolist()) == [8, 8, 9, 11]
     by_hand = [
-        d * {0: 0, 1: 1.6, 2: 1}[p] for d, p in zip(DELTA, traced.partitions.flat, strict=True)
+        d * {0: 0, 1: 2, 2: 1}[p] for d, p in zip(DELTA, traced.partitions.flat, strict=True)
     ]
     assert traced.amplified.ravel() == pytest.approx(by_hand)
 
@@ -144,7 +144,7 @@ def test_the_other_methods_by_hand(way: Trace) -> None:
     changes = {name: way.methods[name].change[0, 4] for name in SIDE_BY_SIDE}
     assert changes["magnitude"] == 17 - 23
     assert changes["ties"] == -23  # 17 - 23 is negative: A does not count
-    assert changes["dppa"] == pytest.approx(1.6 * 17 - 23)
+    assert changes["dppa"] == 2 * 17 - 23
     dare = way.methods["dare"].parts[FIRST]
     drawn = dare != 0
     assert dare[drawn] == pytest.approx(way.models[FIRST].delta[drawn] / 0.2)
@@ -166,8 +166,8 @@ def test_every_step_says_its_numbers() -> None:
     assert steps["significance"]["lines"][2].endswith("s = 1/36 = 2.778\u202f%")
     assert "0.2 + 0.08 + 0.02667 = 0.3067" in steps["rate"]["lines"][-1]
     assert steps["pruned"]["cells"][2] == "|d| = 3 < 7: dropped"
-    assert steps["amplified"]["cells"][1] == "partition 1: 1.6 × (−12) = −19.2"
-    assert steps["merged"]["cells"][1] == "18 + 1 × (−19.2) + 1 × 0 = −1.2"
+    assert steps["amplified"]["cells"][1] == "partition 1: 2 × (−12) = −24"
+    assert steps["merged"]["cells"][1] == "18 + 1 × (−24) + 1 × 0 = −6"
     assert "A 17 and B −23 disagree, the larger side = −23" in steps["methods"]["cells"][4]
 
 

@@ -16,17 +16,20 @@ export const showMark = (mark, right, expected) => {
 
 const fetched = () => (tab.state === "loading" && tab.share ? percent(tab.share) : "");
 
+const WRITTEN = { tab: "This tab merged the models and wrote the words. The server was not asked.",
+  server: "The server wrote the words." };
+
 /**
  * The sign of who writes, or wrote.
  * @param {HTMLElement} sign @param {"tab" | "server" | undefined} source @param {string} share Of the models fetched.
  */
-export function showSource(sign, source, share = fetched(), by = "by the ") {
+export function showSource(sign, source, share = fetched(), by = "by the ", titles = WRITTEN) {
   sign.hidden = !source;
   put(sign, "data-source", source ?? "");
   say(sign, source ? `${by}${source}${share ? ` · tab ${share}` : ""}` : "");
   put(sign, "title", share ? "The models are fetched into this tab. Until then the server writes."
-    : source === "tab" ? "This tab merged the models and wrote the words. The server was not asked."
-      : `The server wrote the words.${tab.state === "failed" ? ` This tab cannot: ${tab.why}` : ""}`);
+    : source === "tab" ? titles.tab : titles.server
+      + (titles === WRITTEN && tab.state === "failed" ? ` This tab cannot: ${tab.why}` : ""));
 }
 
 /**

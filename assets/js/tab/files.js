@@ -4,7 +4,7 @@
 const CACHE = "dppa-weights-1";
 
 /** The gzip file at an address, unpacked. @param {string} url @param {(bytes: number) => void} progress */
-async function unzipped(url, progress) {
+export async function unzipped(url, progress = () => {}) {
   const response = await fetch(url);
   if (!response.ok || !response.body) throw new Error(`${url} is not there (${response.status}).`);
   const count = new TransformStream({

@@ -10,6 +10,7 @@ from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.scores import Exam
 from dppa_core.progress import check
 from dppa_core.tasks.intervals import wilson
+from dppa_core.teaching.by_hand.grid import grid_address
 from dppa_core.teaching.by_hand.walk import explain
 
 from ...widgets.theme import KNOWN_MODELS
@@ -34,8 +35,10 @@ GOALS = (
 
 
 def by_hand(arguments: Arguments, context: BlockContext) -> dict[str, Any]:
-    """A small matrix and every step of its merge; `explain` lists the arguments."""
-    return explain(arguments)
+    """A small matrix and every step of its merge, and where a tab finds those of other settings;
+    `explain` lists the arguments."""
+    walk = explain(arguments)
+    return {**walk, "grid": grid_address(walk["start"])}
 
 
 def break_it(arguments: Arguments, context: BlockContext) -> dict[str, Any]:

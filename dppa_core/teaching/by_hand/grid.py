@@ -1,56 +1,69 @@
-"""Walks of the usual small matrix for a grid of settings, for figures without a server."""
+"""Walks of the usual small matrices for a grid of settings, for a tab that asks no server."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dppa_core.system.folder_cache import cache_folder, kept
+from dppa_core.tab.files import FOLDER
+from dppa_core.teaching.by_hand.tiny_merge import STARTS
 from dppa_core.teaching.by_hand.walk import explain
 
-RATES = (0.5, 0.95, 0.05)
-FACTORS = (1.0, 3.0, 1.0)
-"""First, last and step."""
-FIRST = {"rate": 0.8, "factor": 2.0}
+RATES = tuple(n / 100 for n in range(50, 100, 5))
+FACTORS = tuple(n / 2 for n in range(9))
+"""The settings of the grid; the coefficients are the usual ones."""
+FILES = {f"by-hand-{start}.gz": start for start in STARTS}
+"""Name of a grid -> its start."""
 
 
 @cache
-def first_walk() -> dict[str, Any]:
-    """The walk that a figure opens with."""
-    return explain(FIRST)
+def opening(start: str = STARTS[0]) -> dict[str, Any]:
+    """The walk that a start opens with."""
+    return explain({"start": start})
 
 
-def walks() -> bytes:
-    """All of them as JSON, from the disk cache if they were worked out before.
+def grid_address(start: str) -> str:
+    """Where a page has the grid of a start, relative to itself, with the version of its content."""
+    return f"{FOLDER}/by-hand-{start}.gz?{_version(start)}"
 
-    `parts` are the steps, each once; `steps` lists for each pair of `settings` (rate, factor)
-    the numbers of its steps.
+
+def walks(start: str) -> bytes:
+    """All of a start, as `work_out` gives them; from the disk cache if they were worked out
+    before: two seconds of one core."""
+    return kept(cache_folder("tab") / f"walks-{_version(start)}", partial(work_out, start))
+
+
+def work_out(start: str) -> bytes:
+    """The opening walk as compressed JSON, and those of the grid in place of its steps.
+
+    `parts` are the steps, each once; `steps` lists the numbers of the steps for each pair of
+    `rates` and `factors`, all factors of one rate in a row.
     """
-    here = sorted(Path(__file__).parent.glob("*.py"))
-    source = hashlib.sha256(b"".join(path.read_bytes() for path in here)).hexdigest()
-    return kept(cache_folder("tab") / f"walks-{source[:16]}", work_out)
-
-
-def work_out() -> bytes:
-    """As `walks`, always anew."""
     parts: dict[str, int] = {}
-    settings = [(rate, factor) for rate in _values(RATES) for factor in _values(FACTORS)]
     steps = [
         [
             parts.setdefault(json.dumps(step), len(parts))
-            for step in explain({"rate": rate, "factor": factor})["steps"]
+            for step in explain({"start": start, "rate": rate, "factor": factor})["steps"]
         ]
-        for rate, factor in settings
+        for rate in RATES
+        for factor in FACTORS
     ]
-    text = json.dumps({"settings": settings, "steps": steps, "parts": list(map(json.loads, parts))})
-    return text.encode()
+    grid = {"rates": RATES, "factors": FACTORS, "steps": steps}
+    text = _json({**opening(start), **grid, "parts": list(map(json.loads, parts))})
+    return gzip.compress(text, mtime=0)
 
 
-def _values(span: tuple[float, float, float]) -> list[float]:
-    first, last, step = span
-    return [float(x) for x in np.round(np.arange(first, last + step / 2, step), 4)]
+@cache
+def _version(start: str) -> str:
+    """A hash of this package and of the opening walk: of its weights, and of what steps compute."""
+    sources = (path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    return hashlib.sha256(b"".join([*sources, _json(opening(start))])).hexdigest()
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -54,7 +54,7 @@ class HandSettings:
 
     rate: float = 0.8
     """Overall pruning rate, in [0.5, 0.95]; half of the kept cells are in the first partition."""
-    factor: float = 1.6
+    factor: float = 2.0
     """Amplification of the first partition, in [0, 10]; the second has 1."""
     first: float = 1.0
     """Coefficient of the first model, in [-2, 2]."""

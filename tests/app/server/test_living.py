@@ -1,6 +1,5 @@
 """The files of living figures."""
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -13,8 +12,6 @@ from components.session.presets import presets
 from components.views.see.pinned import opening_answers
 from components.work.studio import Studio
 from dppa_core.models.reply import GenerationSettings
-from dppa_core.teaching.by_hand.grid import FIRST, work_out
-from dppa_core.teaching.by_hand.walk import explain
 from scripts.living import FIGURES, ROOT
 
 
@@ -58,14 +55,6 @@ def test_opening_answers_are_those_of_the_models(studio: Studio) -> None:
         question, text = next(iter(kept["merged"][title].items()))
         *_, last = studio.answerer().replies(recipe, question, GenerationSettings(48))
         assert last.text == text
-
-
-def test_walks_of_a_grid_are_those_of_a_lesson(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dppa_core.teaching.by_hand.grid.RATES", (0.75, 0.8, 0.05))
-    value = json.loads(work_out())
-    place = value["settings"].index([FIRST["rate"], FIRST["factor"]])
-    steps = [value["parts"][number] for number in value["steps"][place]]
-    assert steps == json.loads(json.dumps(explain(FIRST)["steps"]))
 
 
 def test_every_figure_of_the_documentation_has_its_address_and_both_pictures() -> None:

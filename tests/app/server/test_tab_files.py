@@ -11,6 +11,8 @@ from components.server import tab_files as route
 from components.server.tab_files import LOOPS, NAMES, loops, pack_ahead, tab_files, tab_route
 from dppa_core.errors import MissingCheckpoint
 from dppa_core.tab.files import BASE, MODELS, manifest_text
+from dppa_core.teaching.by_hand.grid import grid_address
+from dppa_core.teaching.by_hand.tiny_merge import STARTS
 
 
 @pytest.fixture
@@ -61,6 +63,16 @@ def test_weights_are_packed_when_they_are_asked_for(client: TestClient, packs: l
         assert answer.headers["content-type"] == "application/octet-stream"
         assert answer.headers["content-length"] == str(len(model))
         assert "content-encoding" not in answer.headers, "the tab unpacks and checks it itself"
+
+
+def test_walks_are_worked_out_when_they_are_asked_for(
+    client: TestClient, packs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(route, "walks", lambda start: f"walks of {start}".encode())
+    for start in STARTS:
+        answer = client.get(f"/{grid_address(start)}")
+        assert answer.text == f"walks of {start}" and "content-encoding" not in answer.headers
+        assert "immutable" in answer.headers["cache-control"]
 
 
 @pytest.mark.parametrize("name", ["", "base", "none.gz", "zoo:math", "..%2ftab.wasm", "kernels"])

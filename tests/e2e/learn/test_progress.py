@@ -61,6 +61,7 @@ def test_a_try_leads_to_the_hidden_test(visit: Visit) -> None:
     expect(box.locator("tbody")).to_have_count(0)
 
 
+@pytest.mark.keeps
 def test_what_was_answered_makes_a_lesson_done_and_is_saved(visit: Visit) -> None:
     page = visit().page
     answer_every_step(page)
@@ -81,3 +82,30 @@ def test_what_was_answered_makes_a_lesson_done_and_is_saved(visit: Visit) -> Non
     assert len(lines) <= 10 and lines[0].startswith("Name: ../Zoë O'Neil") and "<b>" not in report
     assert "The same five questions: before the lessons 0 of 5, after the lessons 2 of 5" in lines
     assert "One matrix by hand: 8 tasks done" in lines
+
+
+def test_the_tab_looks_usual_settings_up_and_the_server_computes_with_own_numbers(
+    visit: Visit,
+) -> None:
+    page, asked = visit().page, []
+    page.evaluate("() => dppa.learn.go('by-hand')")
+    wait_lesson(page, "by-hand")
+    source = page.locator('[data-block="by-hand"] .source')
+    expect(source).to_have_attribute("data-source", "server")
+    rate = page.get_by_role("slider", name="Pruning rate")
+    for key in ("Home", "End") * 50:  # until the walks are here
+        if source.get_attribute("data-source") == "server":
+            rate.press(key)
+            page.wait_for_timeout(200)
+    page.on("request", lambda request: asked.append(request.post_data or ""))
+    page.get_by_role("slider", name="Factor of partition 1").press("End")
+    for key in ("Home", "ArrowRight", "End"):
+        rate.press(key)
+    page.locator('.hand-steps [data-step="pruned"]').click()
+    expect(page.locator(".hand-step")).to_contain_text("the 4 largest of 36 stay")
+    expect(source).to_have_attribute("data-source", "tab")
+    assert not [body for body in asked if "by-hand" in body]
+    page.get_by_role("textbox", name="Base W, row 1, column 1", exact=True).fill("10")
+    expect(source).to_have_attribute("data-source", "server")
+    page.get_by_role("button", name="Take back my numbers").click()
+    expect(source).to_have_attribute("data-source", "tab")

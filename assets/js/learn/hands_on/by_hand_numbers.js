@@ -1,18 +1,22 @@
 // The numbers of the small matrix, to edit, and what its grids share.
 import { signs, html, say, put } from "../../base/shapes.js";
+import { showSource } from "../../pinned/answer_note.js";
 import { select } from "../charts.js";
 
 export const SIDE = 6;
 const WAIT_MS = 250;
-const STARTS = [["heavy", "made up, a few stand out"], ["random", "made up, none stands out"],
+/** @type {[string, string][]} */
+export const STARTS = [["heavy", "made up, a few stand out"], ["random", "made up, none stands out"],
   ["real", "from math and finance"]];
 /** @type {[string, string, number, number, number, (x: number) => string][]} */
-const SETTINGS = [
+export const SETTINGS = [
   ["rate", "Pruning rate", 0.5, 0.95, 0.05, (x) => `${Math.round(100 * x)}\u202f%`],
-  ["factor", "Factor of partition 1", 0, 4, 0.1, (x) => `×\u202f${+x.toFixed(1)}`],
+  ["factor", "Factor of partition 1", 0, 4, 0.5, (x) => `×\u202f${+x.toFixed(1)}`],
   ["first", "Coefficient of A", -2, 2, 0.1, (x) => String(+x.toFixed(1)).replace("-", "−")],
   ["second", "Coefficient of B", -2, 2, 0.1, (x) => String(+x.toFixed(1)).replace("-", "−")],
 ];
+const SOURCES = { tab: "This tab looked the steps up. The server was not asked.",
+  server: "The server computed the steps." };
 const SIDES = [["base", "Base W"], ["A", "Model A"], ["B", "Model B"]];
 export const MOVES = { ArrowUp: -SIDE, ArrowDown: SIDE, ArrowLeft: -1, ArrowRight: 1 };
 export const place = (i) => `row ${Math.floor(i / SIDE) + 1}, column ${(i % SIDE) + 1}`;
@@ -39,6 +43,7 @@ export function buildEditor(host, state, change) {
   });
   const undo = html("button", { type: "button", class: "small", hidden: "" }, bar, "Take back my numbers");
   undo.addEventListener("click", () => { editor.dirty = false; change({ weights: {} }); });
+  const source = html("span", { class: "source" }, bar);
   const columns = html("div", { class: "hand-columns" }, host);
   const box = html("details", { class: "hand-editor", ...(window.innerWidth > 900 && { open: "" }) }, columns);
   html("summary", {}, box, "Edit the numbers");
@@ -100,6 +105,7 @@ export function buildEditor(host, state, change) {
       ? "Whole numbers to begin with, so that they can be followed by hand; yours may have decimals, such as 1.5."
       : `In units of ${scaleUnit}.`;
     undo.hidden = !editor.dirty;
+    showSource(source, state.value.source ?? "server", "", undefined, SOURCES);
     say(unit, `${scale} Arrow keys go from cell to cell. Numbers from −9999 to 9999.`);
     rows.forEach((row) => row());
   }

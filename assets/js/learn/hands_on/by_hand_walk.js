@@ -8,11 +8,12 @@ const GLYPHS = { far: "▲", kept: "✓", p1: "1", p2: "2", both: "+", against: 
 const escaped = (text) => { const box = html("i"); box.textContent = text; return box.innerHTML; };
 
 /**
- * Draw the walk. `edit` builds what changes its numbers, `did` is told of answers, `solved` of right ones, and
- * `before` holds the steps solved earlier; `kept` and `keep`, if any, hold numbers and step from one visit to the next.
+ * Draw the walk. `edit` builds what changes its numbers, `find` gives what is here already, else null, and `ask` waits
+ * for it; `did` is told of answers, `solved` of right ones, and `before` holds the steps solved earlier; `kept` and
+ * `keep`, if any, hold numbers and step from one visit to the next.
  * @param {any} options
  */
-export function walk({ host, result, ask, edit, did = () => {}, kept = () => null, keep = () => {},
+export function walk({ host, result, find, ask, edit, did = () => {}, kept = () => null, keep = () => {},
   solved = () => {}, before = {} }) {
   const last = kept();
   const state = { value: { ...result, ...last?.value }, step: result.steps[last?.step] ? last.step : 0, at: 1,
@@ -20,8 +21,8 @@ export function walk({ host, result, ask, edit, did = () => {}, kept = () => nul
   const editor = edit(host, state, change);
   editor.dirty = Boolean(last?.dirty);
   const remember = () => {
-    const { start, settings, weights } = state.value;
-    keep({ value: { start, settings, weights }, dirty: editor.dirty, step: state.step });
+    const { start, settings, weights, grid } = state.value;
+    keep({ value: { start, settings, weights, grid }, dirty: editor.dirty, step: state.step });
   };
   const nav = html("nav", { class: "hand-steps", "aria-label": "Steps of the merge" }, host);
   const count = html("p", { class: "how", role: "status" }, host);
@@ -32,28 +33,35 @@ export function walk({ host, result, ask, edit, did = () => {}, kept = () => nul
     tab.addEventListener("click", () => { state.step = i; draw(); });
     return tab;
   });
-  // An edit requests all steps; an answer to an outdated request is dropped.
+  // An edit changes all steps: at once if they are here, else by a request, whose answer is dropped once outdated.
   function change(extra, soon = 0) {
-    const { start, settings, weights } = state.value;
+    const { start, settings, weights } = state.value, serial = (state.asked += 1);
     const args = { start, ...settings, weights: editor.dirty ? weights : {}, ...extra };
     clearTimeout(state.timer);
+    const here = find(args, state.value);
+    if (here) return take(here, extra);
     state.timer = setTimeout(async () => {
-      const serial = (state.asked += 1);
       put(host, "data-busy", true);
       try {
-        const value = await ask(args);
-        if (serial !== state.asked) return;
-        if (extra.start) state.open.clear();
-        state.value = value;
-        state.seen.clear();
-        note.hidden = true;
-        editor.draw();
-        draw();
+        const value = find(args, state.value) ?? await ask(args);
+        if (serial === state.asked) take(value, extra);
       } catch (error) {
-        if (serial === state.asked) { keep(null); say(note, error.message); note.hidden = false; }
+        if (serial !== state.asked) return;
+        keep(null);
+        say(note, error.message);
+        note.hidden = false;
+        put(host, "data-busy", false);
       }
-      if (serial === state.asked) put(host, "data-busy", false);
     }, soon);
+  }
+  function take(value, { start }) {
+    if (start) state.open.clear();
+    state.value = value;
+    state.seen.clear();
+    note.hidden = true;
+    put(host, "data-busy", false);
+    editor.draw();
+    draw();
   }
   // The steps whose question is answered right, marked and counted.
   function mark() {
