@@ -14,6 +14,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.file_hashes import file_hash, known_hash, remember_hash
+from dppa_core.checkpoints.folders.architectures import with_model_type
 from dppa_core.checkpoints.folders.quantisation import why_quantised
 from dppa_core.checkpoints.folders.small_files import read_config
 from dppa_core.checkpoints.formats import weight_files
@@ -139,6 +140,7 @@ class FolderCheckpoint:
                     f"{self.folder}: its index lists {shown(name)} in {shard}, which no shard "
                     "holds. Shards of two different models are the usual cause."
                 )
+        self.config = with_model_type(self.config, self._place)
         self._refuse_quantised({name: self.dtype(name) for name in self._place})
 
     def _refuse_quantised(self, dtypes: Mapping[str, str]) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 from dppa_core.charts.tables import percent_text, signed_text, text_table
 
+MASKED_WORDS = "15 %, drawn from a fixed seed, never special ones,"
+"""How an encoder's masks are chosen."""
+
 
 def evaluated_text(value: Mapping[str, Any]) -> str:
     """Text of all measurements of one model, or of a recipe and those beside it."""
@@ -39,6 +42,8 @@ def _alone_text(value: Mapping[str, Any]) -> str:
 
 def _perplexities(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line per model; bits per byte are comparable between tokenizers."""
+    if "masked" in rows[0]:
+        return _masked_losses(rows)
     lines = []
     for row in rows:
         perplexity = row["perplexity"]
@@ -51,6 +56,23 @@ def _perplexities(rows: Sequence[Mapping[str, Any]]) -> str:
         f"Perplexity of the text, windows of {window} tokens every {stride}, computed in {dtype}; "
         "95 % bootstrap intervals over windows.\n"
         + text_table(["text", "perplexity", "bits a byte", "tokens"], lines)
+    )
+
+
+def _masked_losses(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One line per encoder."""
+    lines = []
+    for row in rows:
+        low, high = row["loss"]["ci95"] or (None, None)
+        interval = "one window, no interval" if low is None else f"{low:.3f}-{high:.3f}"
+        lines.append([row["label"], f"{row['loss']['value']:.3f} ({interval})", str(row["masked"])])
+    tokens, unknown, dtype = (rows[0][name] for name in ("tokens", "unknown", "dtype"))
+    return (
+        f"Loss at masked tokens, in nats: {MASKED_WORDS} of {tokens} tokens, lines of at most "
+        f"{rows[0]['window']} tokens, computed in {dtype}; 95 % bootstrap intervals over lines."
+        + (f" The tokenizer does not know {unknown} of the tokens." if unknown else "")
+        + "\n"
+        + text_table(["text", "masked loss", "masked tokens"], lines)
     )
 
 

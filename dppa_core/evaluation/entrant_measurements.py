@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -13,18 +13,22 @@ from typing import Any
 import torch
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.folders.architectures import is_encoder
 from dppa_core.errors import many
 from dppa_core.evaluation.examiner import SMALL_MODEL_BYTES, Examiner
+from dppa_core.evaluation.form_sizes import kept_alone
 from dppa_core.evaluation.lm_eval_harness import Harness, TaskResult
+from dppa_core.evaluation.masked_loss import masked_loss
 from dppa_core.evaluation.perplexity import perplexity
 from dppa_core.evaluation.scores import Exam, Marks, Target
-from dppa_core.evaluation.side_by_side import Entrant, SideBySide
+from dppa_core.evaluation.side_by_side import BASE, Entrant, SideBySide
 from dppa_core.evaluation.side_by_side_values import interval_json
 from dppa_core.merging.in_memory.source import memory_of
 from dppa_core.models.drafted_answers import MAX_BATCH_QUESTIONS, MAX_REPLY_TOKENS
-from dppa_core.models.resident import Resident
+from dppa_core.models.resident import Resident, fills_masks
 from dppa_core.preflight_checks.estimate import answer_seconds, in_time
 from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.pruning.tensor_names import find_head, in_head, match_names
 from dppa_core.system.threads import available_cores, side_by_side
 from dppa_core.tasks import items
 from dppa_core.tasks.intervals import Interval
@@ -124,10 +128,15 @@ def text_rows(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> list[dict[str, Any]]:
-    """Perplexity of each entrant on one text, as plain values; cached."""
+    """Perplexity of each entrant on one text, as plain values; cached. Of encoders the loss at
+    masked tokens; models without the head for it get that of the base among the entrants."""
     digest = hashlib.sha256(text.encode()).hexdigest()
 
     def ask(resident: Resident) -> dict[str, Any]:
+        if fills_masks(resident.model):
+            masked = masked_loss(resident, text, window=window, stop=stop)
+            loss = _interval(masked.loss, masked.windows)
+            return {**asdict(masked), "loss": loss, "dtype": _dtype(resident)}
         result = perplexity(resident, text, window=window, stride=stride, stop=stop)
         return {
             "perplexity": _interval(result.perplexity, result.windows),
@@ -137,11 +146,30 @@ def text_rows(
             "window": result.window,
             "stride": result.stride,
             "windows": result.windows,
-            "dtype": str(resident.model.dtype).removeprefix("torch."),
+            "dtype": _dtype(resident),
         }
 
     question = ["perplexity", _FORMAT, digest, window, stride]
+    base = next((entrant.target for entrant in entrants if entrant.key == BASE), None)
+    if isinstance(base, str) and is_encoder(examiner.base(base).config):
+        entrants = [_with_head(examiner, base, entrant) for entrant in entrants]
     return _rows(examiner, entrants, question, ask, progress, stop)
+
+
+def _dtype(resident: Resident) -> str:
+    return str(resident.model.dtype).removeprefix("torch.")
+
+
+def _with_head(examiner: Examiner, base: str, entrant: Entrant) -> Entrant:
+    """The entrant; a model without a masked-language head as its body under the base's head."""
+    if not isinstance(entrant.target, str):
+        return entrant
+    names = examiner.base(base).names()
+    held = match_names(names, examiner.base(entrant.target).names())
+    if not any(in_head(name) and name not in held and name != find_head(names) for name in names):
+        return entrant
+    target = kept_alone(base, entrant.target, heads="base")
+    return replace(entrant, label=f"{entrant.label}, the base's head", target=target)
 
 
 def _interval(interval: Interval, windows: int) -> dict[str, Any] | None:

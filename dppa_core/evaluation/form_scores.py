@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dppa_core.checkpoints.folders.architectures import is_encoder
 from dppa_core.evaluation.entrant_measurements import measure, text_rows
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.form_sizes import BASE, kept_alone
@@ -25,7 +26,9 @@ class FormScore:
     scores: dict[str, DomainScore]
     """By domain, on test items."""
     text_loss: float | None = None
-    """Nats a token of a text; None if there is none."""
+    """Nats a token of a text, for an encoder a masked one; None if there is none."""
+    masked: int = 0
+    """Tokens of the text that an encoder predicted."""
 
     @property
     def loss(self) -> float:
@@ -71,17 +74,18 @@ def form_scores(
     ladder, control = sorted(factors), RunControl(progress=progress, stop=stop)
     middle_place = min(range(len(ladder)), key=lambda n: abs(ladder[n] - 1))
     places = {store: middle_place for store in stores if store != BASE}
+    heads = "base" if is_encoder(examiner.base(base).config) else "match"  # it may lack the base's
     middle = len(text) // 2 if len(ladder) > 1 and not domains else 0
 
     def measured(
         tried: Mapping[str, float], split: str, limit: int | None, text: str
     ) -> tuple[FormScore, ...]:
-        entrants = [_entrant(base, model, store, factor) for store, factor in tried.items()]
+        entrants = [_entrant(base, model, *pair, heads) for pair in tried.items()]
         side = measure(examiner, entrants, domains, split=split, limit=limit, **control)
-        texts = _text_losses(examiner, entrants, text, control)
+        texts = _read_texts(examiner, entrants, text, control)
         return tuple(
-            FormScore(store, factor, _scores(side, entrant.key), loss)
-            for (store, factor), entrant, loss in zip(tried.items(), entrants, texts, strict=True)
+            FormScore(*pair, _scores(side, entrant.key), *read)
+            for pair, entrant, read in zip(tried.items(), entrants, texts, strict=True)
         )
 
     def losses(tried: Mapping[str, int]) -> dict[str, float]:
@@ -110,10 +114,10 @@ def _climbed(
     return places
 
 
-def _entrant(base: str, model: str, store: str, factor: float) -> Entrant:
+def _entrant(base: str, model: str, store: str, factor: float, heads: str) -> Entrant:
     key = f"{store} × {factor:g}"
     kept = store if store != BASE else ""
-    return Entrant(key, key, kept_alone(base, model, kept, factor))
+    return Entrant(key, key, kept_alone(base, model, kept, factor, heads))
 
 
 def _scores(side: SideBySide, key: str) -> dict[str, DomainScore]:
@@ -121,10 +125,11 @@ def _scores(side: SideBySide, key: str) -> dict[str, DomainScore]:
     return {domain: score for domain, score in scores.items() if score is not None}
 
 
-def _text_losses(
+def _read_texts(
     examiner: Examiner, entrants: Sequence[Entrant], text: str, control: RunControl
-) -> list[float | None]:
+) -> list[tuple[float | None, int]]:
+    """The loss on a text, and the tokens that an encoder predicted."""
     if not text:
-        return [None] * len(entrants)
+        return [(None, 0)] * len(entrants)
     rows = text_rows(examiner, entrants, text, window=WINDOW_TOKENS, stride=None, **control)
-    return [row["loss"]["value"] for row in rows]
+    return [(row["loss"]["value"], row.get("masked", 0)) for row in rows]

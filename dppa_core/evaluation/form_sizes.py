@@ -106,11 +106,13 @@ def _size(kept: KeptCheckpoint, workers: int, stop: Stop | None) -> tuple[int, f
     return nbytes, 1 - lost / energy if energy else 1.0
 
 
-def kept_alone(base: str, model: str, store: str = "", factor: float = 1.0) -> MergeRecipe:
+def kept_alone(
+    base: str, model: str, store: str = "", factor: float = 1.0, heads: str = "match"
+) -> MergeRecipe:
     """The recipe of one model, or of what a store keeps of its delta, times a factor."""
     reference = kept_reference(KeptDelta(store, model, base)) if store else model
     models = (DomainModel(reference, coefficient=factor),)
-    return MergeRecipe(base, models, method="task_arithmetic")
+    return MergeRecipe(base, models, method="task_arithmetic", heads=heads)
 
 
 def frontier(points: Iterable[tuple[float, float]]) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from dppa_core.checkpoints.vocabulary.render import rendered_chat
 from dppa_core.evaluation.harness_tasks import BATCH_REQUESTS
 from dppa_core.models.devices import input_device
-from dppa_core.models.resident import Resident
+from dppa_core.models.resident import Resident, check_writes
 from dppa_core.progress import Stop, check
 
 
@@ -29,6 +29,7 @@ class HarnessModel(HFLM):  # type: ignore[misc]
         answered: Callable[[int], None] | None = None,
         stop: Stop | None = None,
     ) -> None:
+        check_writes(resident.model, resident.key)
         super().__init__(
             pretrained=resident.model,
             tokenizer=resident.tokenizer,

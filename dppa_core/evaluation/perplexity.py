@@ -27,7 +27,7 @@ from dppa_core.tasks.intervals import Interval, mean_interval
 MAX_TEXT_BYTES = 16 << 20
 WINDOW_TOKENS = 512
 """Length of a window; less if the model has fewer positions."""
-_USUAL_CAUSE = "A tokenizer of another model is the usual cause."
+USUAL_CAUSE = "A tokenizer of another model is the usual cause."
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +134,13 @@ def windows(n: int, window: int, stride: int) -> Iterator[tuple[int, int, int]]:
 
 def _token_ids(resident: Resident, text: str) -> Sequence[int]:
     tokenizer: Any = resident.tokenizer
-    with ForeignCode(f"{resident.key}: its tokenizer fails", _USUAL_CAUSE):
+    with ForeignCode(f"{resident.key}: its tokenizer fails", USUAL_CAUSE):
         ids = [int(i) for i in tokenizer(text)["input_ids"]]
     rows = resident.model.get_input_embeddings().num_embeddings
     if max(ids, default=0) >= rows:
         raise DamagedCheckpoint(
             f"{resident.key}: the text cannot be read: the tokenizer has a token {max(ids)}, its "
-            f"model {rows} tokens. {_USUAL_CAUSE}"
+            f"model {rows} tokens. {USUAL_CAUSE}"
         )
     if len(ids) < 2:
         raise InvalidValue(f"The text has {len(ids)} tokens; 2 is the least. Give a longer one.")

@@ -10,7 +10,7 @@ import torch
 from dppa_core.checkpoints.vocabulary.render import OF_ANOTHER, rendered_chat
 from dppa_core.errors import DamagedCheckpoint, InvalidValue
 from dppa_core.models.reply import Conversation, Prompt
-from dppa_core.models.resident import Resident
+from dppa_core.models.resident import Resident, check_writes
 from dppa_core.models.sampling import Chooser, TokenNumbers, token_numbers
 from dppa_core.models.texts import texts_of
 from dppa_core.progress import Stop, check
@@ -28,7 +28,9 @@ def rendered_prompt(resident: Resident, prompt: Prompt) -> str:
 
     Raises:
         DamagedCheckpoint: the template fails, or does not end.
+        NotAllowed: the model is an encoder.
     """
+    check_writes(resident.model, resident.key)
     conversation = prompt if isinstance(prompt, Conversation) else Conversation(prompt)
     turns = conversation.messages()
     if not resident.tokenizer.chat_template:
@@ -76,7 +78,7 @@ def room(model: Any, used: int) -> int:
 
 def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     """The ids that end a reply: the tokenizer's and the generation config's."""
-    configured = getattr(model.generation_config, "eos_token_id", None)
+    configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     listed = configured if isinstance(configured, list) else [configured]
     return frozenset(int(i) for i in (*listed, tokenizer.eos_token_id) if i is not None)
 

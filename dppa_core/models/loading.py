@@ -14,6 +14,7 @@ import torch
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.config_sizes import check_sizes
+from dppa_core.checkpoints.folders.architectures import is_encoder
 from dppa_core.checkpoints.folders.model_files import check_links
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.checkpoints.vocabulary.tokenizer_files import check_named_files
@@ -21,8 +22,9 @@ from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights, NotAllowed, sh
 from dppa_core.models.own_step import knows
 from dppa_core.models.parameter_views import fuse_weights
 from dppa_core.models.plain import is_plain, plain_model, plain_tokenizer
+from dppa_core.models.resident import fills_masks
 from dppa_core.pruning.floats import FLOATS
-from dppa_core.pruning.tensor_names import is_buffer
+from dppa_core.pruning.tensor_names import in_head, is_buffer
 from dppa_core.system.error_translation import ForeignCode
 from dppa_core.system.temporary import TemporaryFolder
 
@@ -75,14 +77,13 @@ def build_model(
 
 
 def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> Any:
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING  # noqa: PLC0415  (heavy)
-
     config = _load_config(source, label)
     state = _state(tensors, dtype, label)
-    _check_parameters(config, sum(value.numel() for value in state.values()), label)
+    family = _family(config, source, label)
+    _check_parameters(config, family, sum(value.numel() for value in state.values()), label)
     with ForeignCode(f"{label}: transformers cannot build a model from its config.json", _MIXED):
         # transformers' own loader renames, fuses and ties tensors as each family does.
-        model, loading_info = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
+        model, loading_info = family.from_pretrained(
             None,
             config=config,
             state_dict=state,
@@ -106,7 +107,8 @@ def check_buildable(source: Checkpoint, label: str) -> None:
         DamagedCheckpoint, NotAllowed: see `build_model`.
     """
     stored = sum(prod(source.shape(name)) for name in source.names())
-    _check_parameters(_load_config(source, label), stored, label)
+    config = _load_config(source, label)
+    _check_parameters(config, _family(config, source, label), stored, label)
 
 
 def blueprint(source: Checkpoint, label: str = "") -> Any:
@@ -117,25 +119,37 @@ def blueprint(source: Checkpoint, label: str = "") -> Any:
     """
     label = label or str(source.folder)
     with _LOADING:
-        return _blueprint(_load_config(source, label), label)
+        config = _load_config(source, label)
+        return _blueprint(config, _family(config, source, label), label)
 
 
-def _blueprint(config: Any, label: str) -> Any:
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING  # noqa: PLC0415  (heavy)
+def _family(config: Any, source: Checkpoint, label: str) -> Any:
+    """The class of transformers that computes a model: causal, or masked for an encoder."""
+    from transformers import (  # noqa: PLC0415  (heavy)
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_MASKED_LM_MAPPING,
+    )
 
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    kinds = {"causal": MODEL_FOR_CAUSAL_LM_MAPPING, "masked": MODEL_FOR_MASKED_LM_MAPPING}
+    kind = "masked" if is_encoder(source.config) else "causal"
+    families: Any = kinds[kind]
+    if type(config) not in families:
         raise DamagedCheckpoint(
-            f"{label}: a model of the type {config.model_type!r} is no causal "
-            "language model. Allowed are causal language models."
+            f"{label}: a model of the type {config.model_type!r} is no {kind} language model. "
+            "Allowed are causal and masked language models."
         )
+    return families[type(config)]
+
+
+def _blueprint(config: Any, family: Any, label: str) -> Any:
     failure = f"{label}: transformers cannot build a model from its config.json"
     with ForeignCode(failure, _MIXED), torch.device("meta"):
-        return MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
+        return family(config)
 
 
-def _check_parameters(config: Any, stored: int, label: str) -> None:
+def _check_parameters(config: Any, family: Any, stored: int, label: str) -> None:
     """Compare with the numbers of the model; transformers would draw those that are missing."""
-    model = _blueprint(config, label)
+    model = _blueprint(config, family, label)
     needed = sum(part.numel() for part in (*model.parameters(), *model.buffers()))
     if needed > 2 * stored + _MAX_COMPUTED_NUMBERS:
         raise DamagedCheckpoint(
@@ -242,11 +256,23 @@ def to_torch(code: str, shape: tuple[int, ...], raw: Any) -> torch.Tensor:
 def _check_all_fit(
     model: Any, loading_info: Mapping[str, Any], state: Mapping[str, torch.Tensor], label: str
 ) -> None:
-    """Refuse a model if a single parameter would differ from the one on disk."""
+    """Refuse a model if a single parameter would differ from the one on disk.
+
+    A masked language model does without the pooler and other heads that its folder may hold.
+    """
     parameters = (*model.named_parameters(), *model.named_buffers())
+    missing, unexpected = loading_info["missing_keys"], loading_info["unexpected_keys"]
+    if fills_masks(model):
+        unexpected = [name for name in unexpected if not in_head(name)]
+        if missing and all(map(in_head, missing)):
+            raise DamagedCheckpoint(
+                f"{label}: has no masked-language head ({min(missing)}), so that no text can be "
+                "scored. A classifier, or a model of embeddings, is the usual cause. Beside a base "
+                "that has the head, `dppa size BASE MODEL --text FILE` borrows it."
+            )
     groups: tuple[tuple[str, Iterable[str]], ...] = (
-        ("is missing", loading_info["missing_keys"]),
-        ("is not part of such a model", loading_info["unexpected_keys"]),
+        ("is missing", missing),
+        ("is not part of such a model", unexpected),
         ("has another shape", (name for name, *_ in loading_info["mismatched_keys"])),
         ("is missing", (name for name, value in parameters if value.is_meta)),
     )

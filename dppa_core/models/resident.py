@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dppa_core.errors import OutOfBudget
+from dppa_core.errors import NotAllowed, OutOfBudget
 
 MIN_GPU_BYTES = 256 << 20
 """Models of at least this many bytes compute on a GPU, if there is one."""
@@ -21,7 +21,7 @@ class Resident:
     key: str
     """The model's reference, or the hash of the recipe it was merged from."""
     model: Any
-    """A transformers causal language model in evaluation mode."""
+    """A transformers language model, causal or masked, in evaluation mode."""
     tokenizer: Any
     nbytes: int
     """Bytes of its parameters in memory."""
@@ -37,6 +37,25 @@ class Resident:
 def is_spread(model: Any) -> bool:
     """Return True if accelerate placed the model's layers on several devices or on disk."""
     return getattr(model, "hf_device_map", None) is not None
+
+
+def fills_masks(model: Any) -> bool:
+    """Return True for a masked language model, as `build_model` makes of an encoder."""
+    return type(model).__name__.endswith("ForMaskedLM")
+
+
+def check_writes(model: Any, label: str) -> None:
+    """Refuse an encoder, for work that needs a model that writes.
+
+    Raises:
+        NotAllowed: naming what can be measured instead.
+    """
+    if fills_masks(model):
+        raise NotAllowed(
+            f"{label}: an encoder, which fills masks and writes no replies: no chat, no "
+            "questions, no calibration. A text can be scored: `dppa evaluate --text FILE` and "
+            "`dppa size --text FILE` measure the loss at masked tokens."
+        )
 
 
 def check_whole(resident: Resident, work: str) -> None:

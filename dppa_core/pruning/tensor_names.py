@@ -14,7 +14,10 @@ from dppa_core.pruning.module_groups import layer_of
 _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|embeddings)\.weight$"
 )
-_HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output_layer|output)\.weight$")
+_HEAD = re.compile(
+    r"(?:^|\.)(?:lm_head(?:\.decoder)?|embed_out|output_layer|output|predictions\.decoder"
+    r"|vocab_projector|generator_lm_head)\.weight$|^decoder\.weight$"
+)
 _EMBEDS = re.compile(r"embed|(?:^|\.)(?:wte|wpe)(?:\.|$)", re.IGNORECASE)
 _LAST_NORM = re.compile(
     r"^(?:(?!head\.)\w+\.)*(?:norm|ln_f|final_norm|final_layer_?norm)\.(?:weight|bias)$"

@@ -1,19 +1,15 @@
 """Encoders with heads of their own: merged but for the heads, tokenizer files included."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from transformers import (
     AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
-    BertForQuestionAnswering,
     BertForSequenceClassification,
     BertModel,
-    PreTrainedModel,
 )
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
@@ -24,41 +20,13 @@ from dppa_core.profiling.reader import TunedModel
 from dppa_core.pruning.tensor_names import in_head
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, parse_recipe
 from tests.helpers.command import Command
-
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "##s", "a", "not"]
-SIZES = {
-    "vocab_size": len(WORDS),
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-}
-
-
-def save(model: PreTrainedModel, folder: Path, seed: int = 0) -> Path:
-    """Write a model, its body moved by a small delta, with an old tokenizer of vocab.txt alone."""
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.bert.parameters() if seed else ():
-            parameter.add_(0.01 * torch.randn_like(parameter))
-    model.save_pretrained(folder)
-    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n", "utf-8")
-    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    return folder
+from tests.helpers.encoders import SIZES, WORDS, save, save_encoders
 
 
 @pytest.fixture
 def encoders(tmp_path: Path) -> tuple[str, str, str]:
-    """A masked language model, and a classifier and a reader made from it."""
-    torch.manual_seed(0)
-    base = BertForMaskedLM(BertConfig(**SIZES))
-    folders = [save(base, tmp_path / "base")]
-    kinds = ((BertForSequenceClassification, "tone"), (BertForQuestionAnswering, "reader"))
-    for seed, (kind, name) in enumerate(kinds, 1):
-        folders.append(save(kind.from_pretrained(folders[0]), tmp_path / name, seed))
-    base, tone, reader = map(str, folders)
-    return base, tone, reader
+    """See `save_encoders`."""
+    return save_encoders(tmp_path)
 
 
 def recipe(encoders: tuple[str, str, str], **rest: str) -> MergeRecipe:

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _CAUSAL = ("CausalLM", "LMHead")
-_WITH_LM_HEAD = (*_CAUSAL, "MaskedLM", "PreTraining", "ConditionalGeneration")
+_MASKED = "MaskedLM"
+_WITH_LM_HEAD = (*_CAUSAL, _MASKED, "PreTraining", "ConditionalGeneration")
+_ENCODERS = frozenset(
+    "albert bert camembert convbert deberta deberta-v2 distilbert electra ernie esm eurobert ibert "
+    "longformer megatron-bert mobilebert modernbert mpnet nystromformer rembert roberta "
+    "roberta-prelayernorm squeezebert xlm-roberta xlm-roberta-xl xmod".split()
+)
+"""Model types whose language model fills masks."""
+_PREFIXED = ("albert", "bert", "distilbert", "electra", "mpnet", "roberta")
+"""Encoders whose tensors begin with their model type."""
+
+
+def is_encoder(config: Mapping[str, Any]) -> bool:
+    """Return True for a model that fills masks or embeds texts, and writes none."""
+    named = _names_without((), config)
+    if any(part in name for name in named for part in _CAUSAL) or config.get("is_decoder") is True:
+        return False
+    return config.get("model_type") in _ENCODERS or any(_MASKED in name for name in named)
+
+
+def with_model_type(config: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The configuration; of an encoder that names no model type, with the one that its tensors
+    begin with. Versions of transformers before 2020 wrote none."""
+    prefixes = {name.partition(".")[0] for name in names}
+    found = [prefix for prefix in _PREFIXED if prefix in prefixes]
+    lacking = config.get("model_type") is None and "auto_map" not in config and len(found) == 1
+    return {**config, "model_type": found[0]} if lacking else dict(config)
 
 
 def other_architectures(config: Mapping[str, Any]) -> list[str]:
@@ -20,7 +46,10 @@ def lacks_lm_head(config: Mapping[str, Any]) -> bool:
 
 
 def pipeline_tag(config: Mapping[str, Any]) -> str:
-    """The Hub's tag of a causal language model; empty for others, whose card names none."""
+    """The Hub's tag of a language model; empty for others, whose card names none."""
+    if is_encoder(config):
+        masked = any(_MASKED in name for name in _names_without((), config))
+        return "fill-mask" if masked else ""
     return "" if other_architectures(config) else "text-generation"
 
 

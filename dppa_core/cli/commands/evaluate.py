@@ -54,7 +54,11 @@ class EvaluateOptions:
     split: Annotated[str, typer.Option(help="train, search or test; all of --items.")] = "test"
     limit: Annotated[int | None, typer.Option(min=1, help="Items per domain; all if unset.")] = None
     text: Annotated[
-        Path | None, typer.Option(help="Perplexity on a text file, in windows that overlap.")
+        Path | None,
+        typer.Option(
+            help="Perplexity on a text file, in windows that overlap; of an encoder the loss at "
+            "masked tokens."
+        ),
     ] = None
     window: Annotated[int, typer.Option(min=2, help="Tokens of a window of the text.")] = 512
     stride: Annotated[

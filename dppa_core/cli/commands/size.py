@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dppa_core.charts.tables import text_table
+from dppa_core.cli.evaluation_text import MASKED_WORDS
 from dppa_core.cli.options import (
     ItemsOption,
     JsonFlag,
@@ -70,8 +71,8 @@ class SizeOptions:
     text: Annotated[
         Path | None,
         typer.Option(
-            help="A text: its perplexity with each form. Without questions it stands for them; its "
-            "first half then chooses factors."
+            help="A text: its perplexity, or an encoder's masked loss, with each form. Without "
+            "questions it stands for them; its first half then chooses factors."
         ),
     ] = None
     factors: Annotated[
@@ -197,7 +198,9 @@ def _score_values(score: FormScore | None) -> dict[str, Any]:
             domain: found.figures() | {"loss": found.loss} for domain, found in score.scores.items()
         }
         values |= {"accuracy": score.accuracy, "domains": domains}
-    if score.text_loss is not None:
+    if score.masked:
+        values["masked_tokens"] = score.masked
+    elif score.text_loss is not None:
         values["perplexity"] = math.exp(score.text_loss)
     return values
 
@@ -227,4 +230,14 @@ def _text(values: Mapping[str, Any]) -> str:
         f"* no smaller or equal file has less {measure}; MB without names, some "
         "kB; energy: share of the delta's squares that "
         "is kept, - where draws are enlarged"
+        f"{_masks(values['forms'][0])}"
+    )
+
+
+def _masks(row: Mapping[str, Any]) -> str:
+    if "masked_tokens" not in row:
+        return ""
+    return (
+        f"; loss: masked-language loss in nats, the mean of {row['masked_tokens']} masked tokens "
+        f"({MASKED_WORDS.rstrip(',')})"
     )

@@ -10,8 +10,9 @@ from typing import Any
 
 from dppa_core.checkpoints.adapters.packs import SUFFIX
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint
+from dppa_core.checkpoints.folders.architectures import is_encoder
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.errors import InvalidValue, shown
+from dppa_core.errors import InvalidValue, OutOfBudget, shown
 from dppa_core.merging.convert import convert_to_folder
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.models.loading import check_buildable, load_tokenizer
@@ -94,6 +95,11 @@ def _loaded(
     # It warns that layers lie on disk, which is the purpose.
     logging.getLogger("accelerate.big_modeling").setLevel(logging.ERROR)
     source = FolderCheckpoint(folder)
+    if is_encoder(source.config):
+        raise OutOfBudget(
+            f"{key}: an encoder, which is never spread over devices, exceeds the budget. Raise it "
+            "with --memory or DPPA_MEMORY, such as 12GB."
+        )
     tokenizer = load_tokenizer(source, key)  # refuses code, unknown families
     check_buildable(source, key)
     cause = "Too little room on all devices, in memory and on disk is the usual cause."

@@ -21,6 +21,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.models.devices import expected_place, input_device, moved
 from dppa_core.models.loading import build_model
+from dppa_core.models.resident import check_writes
 from dppa_core.profiling.calibration.texts import Sample
 from dppa_core.progress import RunControl, check, report
 from dppa_core.pruning.floats import FLOATS
@@ -42,7 +43,9 @@ class CalibratedModel:
             for name in checkpoint.names()
         }
         self.label, self.shapes = label, _floats(checkpoint)
-        self.model = moved(build_model(checkpoint, tensors, dtype, label), nbytes)
+        model = build_model(checkpoint, tensors, dtype, label)
+        check_writes(model, label)
+        self.model = moved(model, nbytes)
         self._parameters = dict(self.model.named_parameters(remove_duplicate=False))
         self._places = match_names(tuple(self.shapes), tuple(self._parameters))
         self.modules = tuple(m.tensor for m in find_modules(self.shapes))
