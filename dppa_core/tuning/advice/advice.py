@@ -159,10 +159,12 @@ class ModelDeltaSize(StrEnum):
 
 
 _ADVICE = {
-    ModelDeltaSize.SMALL: "the deltas are small: DARE or task arithmetic will do",
+    ModelDeltaSize.SMALL: (
+        "the deltas are small: DARE or task arithmetic will do; to store them, keep a draw (drawn)"
+    ),
     ModelDeltaSize.LARGE: (
         "the deltas are large: add them whole (task arithmetic); to prune, try magnitude at "
-        f"{percent(TRY_RATE)}, and DPPA beside it"
+        f"{percent(TRY_RATE)}, and DPPA beside it; to store them, try few bits (bits)"
     ),
     ModelDeltaSize.UNCLEAR: "small or large: the profile alone does not tell, a probe would",
 }
