@@ -215,7 +215,7 @@ class Endpoints:
 
         Args:
             recipe: A recipe as YAML text; `example` gives one.
-            kind: checkpoint, packs or report are files; recipe, mergekit or card are texts.
+            kind: checkpoint, adapter (of rank 16, or exact), packs or report are files; recipe, mergekit or card are texts.
 
         Returns:
             Of a file: name, address (below the page's own), bytes, sha256, seconds it stays. Of a text: name, text, notes.

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 from numpy import ndarray
 
-from dppa_core.forms.spectra import one_blas_thread, strongest
+from dppa_core.forms.spectra import one_blas_thread, rank_of, strongest
 
 _ROWS = 256
 """Rows of a block in float64."""
@@ -52,15 +52,25 @@ def reduced(factors: Factors, rank: int) -> Factors:
     With left = Q R and rightᵀ = P S, the core R Sᵀ has the singular values of the product.
     """
     with one_blas_thread():
-        left, near = np.linalg.qr(factors.left.astype(np.float64))
-        right, far = np.linalg.qr(factors.right.T.astype(np.float64))
-        head, values, tail = np.linalg.svd(near @ far.T)
-        rank = min(
-            rank, int(np.count_nonzero(values > values[:1].sum() * np.finfo(np.float32).eps))
-        )
+        left, right, core = _around(factors)
+        head, values, tail = np.linalg.svd(core)
+        rank = min(rank, rank_of(values))
         roots = np.sqrt(values[:rank])
         wide, high = left @ (head[:, :rank] * roots), (roots[:, None] * tail[:rank]) @ right.T
     return Factors(wide.astype(np.float32), high.astype(np.float32))
+
+
+def values_of(factors: Factors) -> Float64[ndarray, " values"]:
+    """The singular values of a product, falling."""
+    with one_blas_thread():
+        return np.asarray(np.linalg.svd(_around(factors)[2], compute_uv=False))
+
+
+def _around(factors: Factors) -> tuple[Float64[ndarray, ...], ...]:
+    """Q, P and the core R Sᵀ."""
+    left, near = np.linalg.qr(factors.left.astype(np.float64))
+    right, far = np.linalg.qr(factors.right.T.astype(np.float64))
+    return left, right, near @ far.T
 
 
 def energy_of(factors: Factors) -> float:

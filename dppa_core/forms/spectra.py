@@ -68,26 +68,44 @@ def _keep(key: Hashable, spectrum: Spectrum) -> Spectrum:
     return spectrum
 
 
+def singular_values(delta: Float32[ndarray, "rows columns"]) -> Float64[ndarray, " values"]:
+    """Those of a matrix, falling, without its directions; nothing is cached."""
+    with one_blas_thread():
+        return _roots(np.linalg.eigvalsh(_gram(delta if len(delta) <= len(delta.T) else delta.T)))
+
+
 def _decompose(delta: Float32[ndarray, "rows columns"], most: int | None = None) -> Spectrum:
     tall = delta.shape[0] > delta.shape[1]
     flat = delta.T if tall else delta
-    blocks = [slice(at, at + _COLUMNS) for at in range(0, flat.shape[1], _COLUMNS)]
-    gram = np.zeros((flat.shape[0],) * 2)
     with one_blas_thread():
-        for block in blocks:
-            wide = flat[:, block].astype(np.float64)
-            gram += wide @ wide.T
-        squares, vectors = np.linalg.eigh(gram)
-        values = np.sqrt(np.maximum(squares[::-1], 0))
+        squares, vectors = np.linalg.eigh(_gram(flat))
+        values = _roots(squares)
         rank = rank_of(values[:most])
         values, vectors = values[:rank], vectors[:, ::-1][:, :rank]
         vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(rank)])
         roots, far = np.sqrt(values), np.empty((rank, flat.shape[1]), np.float32)
-        for block in blocks:
+        for block in _blocks(flat):
             far[:, block] = vectors.T @ flat[:, block].astype(np.float64) / roots[:, None]
     near = (vectors * roots).astype(np.float32)
     left, right = (far.T, near.T) if tall else (near, far)
     return Spectrum(values, np.ascontiguousarray(left), np.ascontiguousarray(right))
+
+
+def _gram(flat: Float32[ndarray, "rows columns"]) -> Float64[ndarray, "rows rows"]:
+    gram = np.zeros((flat.shape[0],) * 2)
+    for block in _blocks(flat):
+        wide = flat[:, block].astype(np.float64)
+        gram += wide @ wide.T
+    return gram
+
+
+def _blocks(flat: Float32[ndarray, "rows columns"]) -> list[slice]:
+    return [slice(start, start + _COLUMNS) for start in range(0, flat.shape[1], _COLUMNS)]
+
+
+def _roots(squares: Float64[ndarray, " values"]) -> Float64[ndarray, " values"]:
+    """The singular values of rising eigenvalues."""
+    return np.asarray(np.sqrt(np.maximum(squares[::-1], 0)))
 
 
 def one_blas_thread() -> AbstractContextManager[object]:

@@ -122,7 +122,7 @@ def plain_model(source: Checkpoint, weights: Mapping[str, Tensor]) -> PlainModel
         source: Where the configuration lies; `is_plain`.
         weights: Name -> tensor.
     """
-    shapes, ends = _shapes(source.config), _ends(source)
+    shapes, ends = tensor_shapes(source.config), _ends(source)
     fits = {name: tuple(value.shape) for name, value in weights.items()} == shapes
     # A GPU may have to compute a larger one, which needs transformers' forward pass.
     small = sum(value.nbytes for value in weights.values()) < MIN_GPU_BYTES
@@ -138,8 +138,8 @@ def _ends(source: Checkpoint) -> list[Any]:
     return ends if isinstance(ends, list) else [] if ends is None else [ends]
 
 
-def _shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every tensor, layers in their order."""
+def tensor_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor of a plain model, layers in their order."""
     width, inner, size = config["hidden_size"], config["intermediate_size"], config["head_dim"]
     queries, keys = config["num_attention_heads"] * size, config["num_key_value_heads"] * size
     of_layer: dict[str, tuple[int, ...]] = {

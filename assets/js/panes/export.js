@@ -5,7 +5,8 @@ import * as controls from "../session/controls.js";
 import { paint, redraw, part, server, setActivity, waits } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 
-/** Make a file of a kind. @type {(kind: string) => void} */
+/** Make a file of a kind; an adapter of a rank, 0 for an exact one.
+ * @type {(kind: string, rank?: number) => void} */
 let makeExport = () => {};
 /** Nothing is made any more. @type {() => void} */
 export let makingRests = () => {};
@@ -14,6 +15,8 @@ server.activity.export = "idle";
 const FILES = [
   ["checkpoint", "Merged checkpoint",
     "A folder that transformers loads, zipped: weights, tokenizer, recipe and model card."],
+  ["adapter", "LoRA adapter",
+    "The strongest directions of each linear module's changes, on the base for PEFT and vLLM. Shares are of all changes."],
   ["packs", "Delta packs",
     "What is left of each model's changes, one small file a model; on its base, a pack is a model."],
   ["report", "Report", "One web page that stands alone: plots to look into, numbers, hashes, and how to repeat it."],
@@ -56,7 +59,22 @@ part("export", ({ host, get, watch, trigger }) => {
   for (const [kind, title, words] of FILES) {
     const view = (files[kind] = row(list, kind, title, words));
     view.made = html("ul", { class: "made", "data-made-of": kind }, view.item);
-    view.make = button(view.buttons, "Make", `Make: ${title}`, () => makeExport(kind));
+    view.make = button(view.buttons, "Make", `Make: ${title}`, () => makeExport(kind, rankOf(kind)));
+  }
+  const line = html("label", { class: "choice" }, undefined, "Rank ");
+  files.adapter.size.after(line);
+  const ranks = html("select", { "aria-label": "Rank of the adapter" }, line);
+  ranks.addEventListener("change", () => fill());
+  let offered = "";
+  const rankOf = (kind) => (kind === "adapter" ? Number(ranks.value) : 0);
+  /** The ranks of this merge; the chosen one stays if it is among them. */
+  function offerRanks(choices) {
+    if (offered === JSON.stringify(choices)) return;
+    offered = JSON.stringify(choices);
+    const before = ranks.value, able = choices.map(({ rank }) => String(rank));
+    ranks.replaceChildren();
+    for (const { rank, label } of choices) html("option", { value: rank }, ranks, label);
+    ranks.value = [before, "0", "16", able[0]].find((rank) => able.includes(rank)) ?? "";
   }
   for (const [key, title, words] of TEXTS) {
     const view = (texts[key] = row(list, key, title, words));
@@ -78,11 +96,15 @@ part("export", ({ host, get, watch, trigger }) => {
     problem.hidden = !value?.problem;
     sayProse(problem, value?.problem ?? "");
     const busy = server.activity.export !== "idle";
+    const choices = value?.files?.adapter?.ranks ?? [];
+    offerRanks(choices);
+    line.hidden = !choices.length || Boolean(value.files.adapter.reason);
     for (const [kind, view] of Object.entries(files)) {
       const file = value?.files?.[kind];
       view.item.hidden = Boolean(value?.files) && !file && !view.made.hasChildNodes();
       const able = Boolean(file) && !file.reason;
-      say(view.size, able ? `${file.size} · about ${file.time}` : file ? "not possible" : "…");
+      const size = choices.find(({ rank }) => kind === "adapter" && rank === rankOf(kind))?.size ?? file?.size;
+      say(view.size, able ? `${size} · about ${file.time}` : file ? "not possible" : "…");
       sayProse(view.note, file?.reason ?? "");
       view.make.disabled = !able || !fresh || busy;
       view.make.hidden = Boolean(file?.reason);
@@ -144,12 +166,12 @@ part("made", ({ host, get, put, watch, trigger }) => {
   const list = html("ul", { class: "made" }, host);
   stop.id = "made-stop";
   let /** @type {any} */ value = null, pressed = false, early = false, held = 0, quiet = 0;
-  makeExport = (kind) => {
+  makeExport = (kind, rank = 0) => {
     if (server.activity.export !== "idle") return;
     pressed = true;
     early = false;
     setActivity("export", "waiting");
-    const begin = () => { held = 0; put({ make: kind }); trigger("make"); };
+    const begin = () => { held = 0; put({ make: kind, rank }); trigger("make"); };
     const wait = quiet - performance.now();
     if (wait > 0) held = setTimeout(begin, wait);
     else begin();

@@ -11,10 +11,12 @@ from typing import Any
 import gradio as gr
 
 from dppa_core.errors import DppaError
+from dppa_core.merging.lora.report import MOST_RANK
 from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
+from ...session.fields import whole_number
 from ...session.json_form import parsed_keys
 from ...widgets.browser_parts import live, pack, static
 from ...widgets.controls import PRIVATE, Controls, queued
@@ -25,7 +27,7 @@ from ...work.kinds import EXPORT, EXPORTS, LOOKS
 from ...work.progress_stream import end_of
 from ...work.studio import Emit, Studio
 from ...work.visitor import Visitor, asker
-from .export_values import export_value, read_facts
+from .export_values import export_value, kept_shares, read_facts
 from .export_work import ExportWork, find_maker, make_file
 
 
@@ -51,14 +53,19 @@ def files_value(offers: tuple[ExportedFile, ...], state: str, **more: Any) -> di
 
 def _kind(name: str) -> str:
     """The kind of a file by its name; its link appears in the row of that kind."""
-    endings = {"-packs.zip": "packs", "-report.html": "report"}
+    endings = {"-packs.zip": "packs", "-adapter.zip": "adapter", "-report.html": "report"}
     return next((kind for end, kind in endings.items() if name.endswith(end)), "checkpoint")
 
 
 def stream_making(
-    recipe: MergeRecipe, kind: str, visitor: Visitor, exports: Exports, studio: Studio
+    recipe: MergeRecipe,
+    kind: str,
+    visitor: Visitor,
+    exports: Exports,
+    studio: Studio,
+    rank: int | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the pane's value while a file is made, a few times a second."""
+    """Yield the pane's value while a file is made, a few times a second; `rank` is an adapter's."""
     about = {"kind": kind, "recipe": recipe_hash(recipe), "id": secrets.token_hex(4)}
     step: tuple[str, float | None] = "Starting", None
 
@@ -70,7 +77,7 @@ def stream_making(
     yield working()
 
     def work(emit: Emit, stop: Stop) -> None:
-        context = ExportWork(studio.public, lambda *progress: emit(progress), stop)
+        context = ExportWork(studio.public, lambda *progress: emit(progress), stop, rank)
         make_file(recipe, kind, visitor, exports, context)
 
     job = studio.start(EXPORT, work)
@@ -107,7 +114,8 @@ def add_export(controls: Controls, studio: Studio, exports: Exports) -> None:
         try:
             recipe = controls.session(values).recipe()
             facts = read_facts(recipe, public=studio.public)
-            value = export_value(facts, recipe, public=studio.public)
+            kept = kept_shares(facts, public=studio.public)
+            value = export_value(facts, recipe, public=studio.public, kept=kept)
         except DppaError as error:
             return {offer: pack({"problem": str(error)}), card: ""}
         return {offer: pack(value), card: card_preview(value["texts"]["card"]["text"])}
@@ -128,10 +136,12 @@ def _wire_making(files: gr.HTML, controls: Controls, studio: Studio, exports: Ex
 
     @show_errors
     def on_make(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
-        kind = str(parsed_keys(values[files]).get("make", ""))
+        wish = parsed_keys(values[files])
+        kind = str(wish.get("make", ""))
         find_maker(kind)
+        rank = whole_number("rank", wish.get("rank", 0), 0, MOST_RANK) or None
         recipe = controls.session(values).recipe()
-        for value in stream_making(recipe, kind, asker(request), exports, studio):
+        for value in stream_making(recipe, kind, asker(request), exports, studio, rank):
             yield {files: pack(value)}
 
     @show_errors

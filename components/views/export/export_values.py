@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from dppa_core.errors import DppaError, NoCounterpart
 from dppa_core.merging.cards.card import card_plots, model_card
 from dppa_core.merging.cards.record import MergeRecord, planned_record
 from dppa_core.merging.inputs import open_inputs
+from dppa_core.merging.lora.ranks import AdapterSizes, adapter_sizes, kept_by_rank
+from dppa_core.merging.lora.report import USUAL_RANK
 from dppa_core.merging.plan import plan_merge
 from dppa_core.merging.to_pack import check_packable, most_pack_bytes
 from dppa_core.preflight_checks.estimate import DISK_RATE, START, Sizes, estimate, in_time
@@ -22,7 +25,12 @@ from dppa_core.recipes.mergekit.exporting.export import export_mergekit
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.system.threads import worker_count
 
-KINDS = ("checkpoint", "packs", "report")
+KINDS = ("checkpoint", "adapter", "packs", "report")
+THIN = "\u202f"
+MEASURED_NUMEL = 8_000_000
+"""Up to so many parameters the pane says what each rank keeps, in less than a second."""
+MULTIPLY_RATE = 1e10
+"""Additions and multiplications a second of one core that decomposes matrices."""
 PLOTLY_BYTES = 4_820_000
 """Size of the plotting script, which every report contains."""
 
@@ -43,6 +51,7 @@ class ExportFacts:
     """Approximate bytes of the folder's other files."""
     packed: int
     """Bytes of all delta packs at most."""
+    adapters: AdapterSizes
 
 
 def read_facts(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> ExportFacts:
@@ -73,6 +82,7 @@ def read_facts(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -
         weights=sum(tensor.nbytes for tensor in plan.tensors.values()),
         beside=sum(map(len, companions.files.values())) + plots + 250 * len(plan.tensors) + 4000,
         packed=most_pack_bytes(plan, inputs.base),
+        adapters=adapter_sizes(inputs, plan),
     )
 
 
@@ -81,47 +91,79 @@ def seconds_of(facts: ExportFacts, kind: str) -> float:
     merge_seconds = estimate(facts.sizes).merge_seconds - START
     if kind == "packs":  # one merge a model; to code what differs takes as long again
         return 2 * len(facts.recipe.models) * merge_seconds
+    if kind == "adapter":
+        return merge_seconds + facts.adapters.operations / MULTIPLY_RATE / facts.sizes.workers
     return merge_seconds + 2 * bytes_of(facts, kind) / DISK_RATE
 
 
-def bytes_of(facts: ExportFacts, kind: str) -> int:
-    """Approximate bytes of a kind of file."""
+def bytes_of(facts: ExportFacts, kind: str, rank: int | None = None) -> int:
+    """Approximate bytes of a kind of file; `rank` is that of an adapter."""
+    adapters = facts.adapters
     sizes = {
         "checkpoint": facts.weights + facts.beside,
+        "adapter": adapters.nbytes(rank if rank or adapters.joined else USUAL_RANK),
         "packs": facts.packed,
         "report": PLOTLY_BYTES + 2 * facts.beside,
     }
     return sizes[kind]
 
 
-def needed_bytes(facts: ExportFacts, kind: str) -> int:
+def needed_bytes(facts: ExportFacts, kind: str, rank: int | None = None) -> int:
     """Most bytes on the disk while it is made: its folder, and the file beside it."""
-    folder = facts.packed if kind == "packs" else facts.weights + facts.beside
-    return bytes_of(facts, kind) + folder
+    size = bytes_of(facts, kind, rank)
+    if kind == "adapter":  # factors wait in a temporary file
+        return 3 * (size + facts.beside)
+    return size + (facts.packed if kind == "packs" else facts.weights + facts.beside)
 
 
-def export_value(facts: ExportFacts, recipe: MergeRecipe, *, public: bool) -> dict[str, Any]:
-    """The value of the pane; `recipe` is that of the controls, whose hash the browser knows."""
+def kept_shares(facts: ExportFacts, *, public: bool) -> Sequence[float]:
+    """The share of the change that an adapter of each rank keeps, from rank 1; none of models that
+    would take long."""
+    if facts.sizes.parameters > MEASURED_NUMEL or _obstacle(facts, "adapter"):
+        return ()
+    return tuple(map(float, kept_by_rank(facts.recipe, public=public)))
+
+
+def export_value(
+    facts: ExportFacts, recipe: MergeRecipe, *, public: bool, kept: Sequence[float] = ()
+) -> dict[str, Any]:
+    """The value of the pane; `recipe` is that of the controls, whose hash the browser knows.
+
+    Args:
+        kept: See `kept_shares`.
+    """
     texts = {
         "recipe": _text("recipe.yaml", dump_recipe(facts.recipe)),
         "mergekit": mergekit_value(facts.recipe, facts.shapes, public=public),
         "card": _text("README.md", model_card(facts.recipe, facts.record)),
     }
     files = {kind: _file(facts, kind) for kind in KINDS}
+    files["adapter"]["ranks"] = [_rank(facts, rank, kept) for rank in facts.adapters.ranks]
     return {"recipe": recipe_hash(recipe), "files": files, "texts": texts}
 
 
 def _file(facts: ExportFacts, kind: str) -> dict[str, Any]:
-    reason = _obstacle(facts.recipe) if kind == "packs" else ""
     most = "at most " if kind == "packs" else ""
     size = f"{most}{in_bytes(bytes_of(facts, kind))}"
-    return {"size": size, "time": in_time(seconds_of(facts, kind)), "reason": reason}
+    time, reason = in_time(seconds_of(facts, kind)), _obstacle(facts, kind)
+    return {"size": size, "time": time, "reason": reason}
 
 
-def _obstacle(recipe: MergeRecipe) -> str:
-    """The reason why a merge has no delta packs; empty if it has."""
+def _rank(facts: ExportFacts, rank: int | None, kept: Sequence[float]) -> dict[str, Any]:
+    """A rank that an adapter may have: 0 for the sum of the recipe's own adapters."""
+    share = f", keeps {100 * kept[rank - 1]:.3g}{THIN}%" if rank and rank <= len(kept) else ""
+    label = f"{rank}{share}" if rank else f"{facts.adapters.joined_rank}, exact"
+    return {"rank": rank or 0, "size": in_bytes(facts.adapters.nbytes(rank)), "label": label}
+
+
+def _obstacle(facts: ExportFacts, kind: str) -> str:
+    """The reason why a merge has no file of a kind; empty if it has."""
+    if kind not in ("packs", "adapter"):
+        return ""
+    if kind == "adapter" and not (facts.record.pipeline and facts.adapters.shapes):
+        return "An adapter is made of causal language models with linear modules."
     try:
-        check_packable(recipe)
+        check_packable(facts.recipe, whole=kind == "adapter")
     except DppaError as error:
         return str(error)
     return ""

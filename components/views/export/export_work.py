@@ -1,4 +1,4 @@
-"""Makes files for download: a merged checkpoint, delta packs, a report, each one file.
+"""Makes files for download: a merged checkpoint, an adapter, delta packs, a report, each one file.
 
 Work ends soon after its `stop` is set; the owner of the folder removes incomplete files.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from dppa_core.errors import UnknownName, did_you_mean
 from dppa_core.figures.report import Reported, report_html
 from dppa_core.merging.inputs import open_inputs
+from dppa_core.merging.lora.to_lora import merge_to_lora
 from dppa_core.merging.plan import plan_merge
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.merging.to_pack import pack_models
@@ -41,6 +42,8 @@ class ExportWork:
     """True on a public page."""
     tell: Tell
     stop: Stop | None
+    rank: int | None = None
+    """Of an adapter, see `merge_to_lora`."""
 
 
 Maker = Callable[[MergeRecipe, Path, ExportWork], Path]
@@ -61,6 +64,21 @@ def make_packs(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
     pack_models(recipe, packs, sync=False, public=work.public, progress=progress, stop=work.stop)
     (packs / "recipe.yaml").write_text(dump_recipe(recipe), "utf-8")
     return zip_folder(packs, folder / f"{packs.name}.zip", work)
+
+
+def make_adapter(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
+    """The folder that `dppa pack --format lora` writes, zipped."""
+    adapter = folder / f"dppa-{short_hash(recipe)}-adapter"
+    merge_to_lora(
+        recipe,
+        adapter,
+        rank=work.rank,
+        sync=False,
+        public=work.public,
+        progress=_progress(work.tell, "Decomposing"),
+        stop=work.stop,
+    )
+    return zip_folder(adapter, folder / f"{adapter.name}.zip", work)
 
 
 def make_report(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
@@ -88,6 +106,7 @@ def _merge(recipe: MergeRecipe, folder: Path, work: ExportWork, end: float) -> M
 
 MAKERS: Mapping[str, Maker] = {
     "checkpoint": make_checkpoint,
+    "adapter": make_adapter,
     "packs": make_packs,
     "report": make_report,
 }
@@ -106,7 +125,7 @@ def make_file(
     """Make one file and offer it to a visitor."""
     work.tell("Checking the models", None)
     make, facts = find_maker(kind), read_facts(recipe, public=work.public, stop=work.stop)
-    with exports.room(visitor, needed_bytes(facts, kind)) as room:
+    with exports.room(visitor, needed_bytes(facts, kind, work.rank)) as room:
         path = make(recipe, room.folder, work)
         return exports.offer(visitor, room, path, sha256_of(path, work))
 

@@ -21,6 +21,7 @@ from dppa_core.cli.options import (
 from dppa_core.cli.output import emit, progress_line, teller
 from dppa_core.merging.lora.adapter_sum import sum_of_adapters
 from dppa_core.merging.lora.report import MOST_RANK, USUAL_RANK, VLLM_RANKS
+from dppa_core.merging.lora.to_lora import merge_to_lora
 from dppa_core.merging.to_pack import PackReport, chosen_models, pack_models
 from dppa_core.merging.to_patch import patch_base
 from dppa_core.preflight_checks.facts import in_bytes
@@ -155,8 +156,6 @@ def _write_patch(
 def _write_adapter(
     options: PackOptions, recipe: MergeRecipe, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    from dppa_core.merging.lora.to_lora import merge_to_lora  # noqa: PLC0415  (torch)
-
     say = teller(quiet=False)
     adapter = merge_to_lora(
         recipe,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.models.loading import blueprint
-from dppa_core.pruning.tensor_names import match_names
+from dppa_core.pruning.tensor_names import find_embedding, match_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,28 @@ def linear_modules(base: Checkpoint) -> dict[str, LinearModule]:
     Raises:
         DamagedCheckpoint, NotAllowed: transformers does not know the architecture.
     """
-    import torch.nn  # noqa: PLC0415  (heavy)
+    from dppa_core.models.plain import is_plain, tensor_shapes  # noqa: PLC0415  (torch)
+
+    plain = is_plain(base.config)
+    modules = _of_shapes(tensor_shapes(base.config)) if plain else _of_blueprint(base)
+    named = {f"{module.name}.weight": module for module in modules}
+    return {tensor: named[place] for tensor, place in match_names(base.names(), named).items()}
+
+
+def _of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[LinearModule]:
+    """Those of a plain Llama, without transformers."""
+    embedding = find_embedding(shapes)
+    for name, shape in shapes.items():
+        if len(shape) == 2 and name != embedding:
+            yield LinearModule(name.removesuffix(".weight"), transposed=False)
+
+
+def _of_blueprint(base: Checkpoint) -> Iterator[LinearModule]:
+    from torch.nn import Linear  # noqa: PLC0415  (heavy)
     from transformers.pytorch_utils import Conv1D  # noqa: PLC0415  (heavy)
 
-    modules = {
-        f"{name}.weight": LinearModule(name, isinstance(module, Conv1D))
-        for name, module in blueprint(base).named_modules()
-        if isinstance(module, (torch.nn.Linear, Conv1D))
-    }
-    pairs = match_names(base.names(), modules)
-    return {tensor: modules[place] for tensor, place in pairs.items()}
+    from dppa_core.models.loading import blueprint  # noqa: PLC0415  (torch)
+
+    for name, module in blueprint(base).named_modules():
+        if isinstance(module, (Linear, Conv1D)):
+            yield LinearModule(name, isinstance(module, Conv1D))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -57,7 +57,7 @@ class Factoriser:
 
     def measure(self, name: str, module: LinearModule) -> MeasuredModule:
         """Make the factors of one tensor, and leave them in the temporary file."""
-        whole = self._sum(name) if self.total else self._delta(name)
+        whole = self._sum(name) if self.total else merged_delta(self.merger, name)
         if isinstance(whole, Factors):
             kept = whole if self.rank is None else reduced(whole, self.rank)
         else:
@@ -91,15 +91,17 @@ class Factoriser:
         rows, columns = self.merger.base.shape(name)
         return Factors(np.zeros((rows, 0), np.float32), np.zeros((0, columns), np.float32))
 
-    def _delta(self, name: str) -> Float32[ndarray, "rows columns"]:
-        dtype, shape, raw = self.merger.tensor(name)
-        base, delta = self.merger.base, to_float32(raw, dtype)
-        delta -= to_float32(base.raw(name), base.dtype(name))
-        return delta.reshape(shape)
+
+def merged_delta(merger: TensorMerger, name: str) -> Float32[ndarray, "rows columns"]:
+    """The merged delta of a matrix."""
+    dtype, shape, raw = merger.tensor(name)
+    base, delta = merger.base, to_float32(raw, dtype)
+    delta -= to_float32(base.raw(name), base.dtype(name))
+    return delta.reshape(shape)
 
 
 def left_out(
-    merger: TensorMerger, modules: dict[str, LinearModule], workers: int, control: RunControl
+    merger: TensorMerger, modules: Collection[str], workers: int, control: RunControl
 ) -> dict[str, float]:
     """Tensor that an adapter does not hold -> sum of the squares of its delta, if it has any."""
     sink = _EnergySink(merger, modules)
@@ -110,7 +112,7 @@ def left_out(
 class _EnergySink(DifferenceSink):
     """Adds up the squares of what differs."""
 
-    def __init__(self, merger: TensorMerger, modules: dict[str, LinearModule]) -> None:
+    def __init__(self, merger: TensorMerger, modules: Collection[str]) -> None:
         dtype = merger.plan.tensors[min(modules)].dtype
         super().__init__(merger.base, dtype, by_parts=merger.blocks is not None)
         twins = merger.inputs.twins

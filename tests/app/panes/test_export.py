@@ -21,6 +21,7 @@ from components.views.export.export import card_preview, files_value, stream_mak
 from components.views.export.export_values import (
     bytes_of,
     export_value,
+    kept_shares,
     mergekit_value,
     needed_bytes,
     read_facts,
@@ -32,6 +33,7 @@ from components.work.kinds import EXPORT, EXPORTS
 from components.work.studio import Studio
 from components.work.visitor import Visitor
 from dppa_core.errors import Cancelled, DppaError, NotAllowed, OutOfBudget, UnknownName
+from dppa_core.merging.lora.to_lora import merge_to_lora
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import (
     DomainModel,
@@ -107,6 +109,47 @@ def test_packs_are_those_of_dppa_pack(
     assert dppa("pack", tmp_path / "recipe.yaml", "--out", tmp_path / "packs") == 0
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "packs").iterdir()}
     assert set(files) == {"math.safetensors", "finance.safetensors", "law.safetensors"}
+
+
+def test_an_adapter_is_that_of_dppa_pack_and_keeps_what_the_pane_says(
+    exports: Exports, studio: Studio, dppa: Command, tmp_path: Path
+) -> None:
+    recipe = first_session().recipe()
+    facts = read_facts(recipe, public=True)
+    kept = kept_shares(facts, public=True)
+    offer = export_value(facts, recipe, public=True, kept=kept)["files"]["adapter"]
+    assert [choice["rank"] for choice in offer["ranks"]] == [4, 8, 16]
+    work = ExportWork(True, lambda *_: None, None, rank=8)
+    make_file(recipe, "adapter", ADA, exports, work)
+    path = exports.offers(ADA)[0].path
+    with zipfile.ZipFile(path) as archive:
+        files = {name.rpartition("/")[2]: archive.read(name) for name in archive.namelist()}
+    (tmp_path / "recipe.yaml").write_bytes(files["recipe.yaml"])
+    words = ("pack", tmp_path / "recipe.yaml", "--out", tmp_path / "F", "--format", "lora")
+    assert dppa(*words, "--rank", 8, "--json") == 0
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "F").iterdir()}
+    adapter = dppa.json["adapter"]
+    assert adapter["energy"] == pytest.approx(kept[7], abs=1e-4)
+    assert offer["ranks"][1]["label"] == f"8, keeps {100 * kept[7]:.3g}\u202f%"
+    assert bytes_of(facts, "adapter", 8) == adapter["nbytes"]
+    assert path.stat().st_size + adapter["nbytes"] <= needed_bytes(facts, "adapter", 8)
+
+
+def test_a_merge_of_adapters_is_offered_exactly_first(zoo_env: Path, tmp_path: Path) -> None:
+    parts = (DomainModel("zoo:math"),), (DomainModel("zoo:law"),)
+    for number, part in enumerate(parts):
+        alone = MergeRecipe("zoo:base", part, "task_arithmetic")
+        merge_to_lora(alone, tmp_path / f"{number}", rank=6, sync=False)
+    models = tuple(DomainModel(f"zoo:base+{tmp_path / name}") for name in ("0", "1"))
+    recipe = MergeRecipe("zoo:base", models, "task_arithmetic")
+    facts = read_facts(recipe, public=False)
+    kept = kept_shares(facts, public=False)
+    offer = export_value(facts, recipe, public=False, kept=kept)["files"]["adapter"]
+    assert [choice["rank"] for choice in offer["ranks"]] == [0, 4, 8]
+    assert offer["ranks"][0]["label"] == "12, exact" and kept[11] == pytest.approx(1)
+    about = merge_to_lora(recipe, tmp_path / "both", rank=4, sync=False)
+    assert about.energy == pytest.approx(kept[3], abs=1e-4)
+    assert bytes_of(facts, "adapter") == merge_to_lora(recipe, tmp_path / "exact").nbytes
 
 
 def test_sizes_are_told_before_and_hold(exports: Exports, studio: Studio) -> None:

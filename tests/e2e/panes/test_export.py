@@ -66,6 +66,12 @@ def test_sizes_and_times_are_told_before_anything_is_made(visit: Visit, width: i
     for kind in ("checkpoint", "packs"):
         size = studio.page.locator(f'.take-row[data-kind="{kind}"] .take-size')
         expect(size).to_contain_text("MB · about")
+    ranks = studio.page.locator('.take-row[data-kind="adapter"] select')
+    size = studio.page.locator('.take-row[data-kind="adapter"] .take-size')
+    expect(size).to_contain_text("836 kB · about")
+    expect(ranks.locator("option").nth(1)).to_contain_text("8, keeps ")
+    ranks.select_option("32")
+    expect(size).to_contain_text("1.67 MB · about")
     expect(studio.page.locator('.take-row[data-kind="mergekit"] .take-note')).to_contain_text(
         "mergekit has no DPPA"
     )
