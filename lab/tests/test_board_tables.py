@@ -25,8 +25,9 @@ def test_the_tables_have_every_method_its_settings_and_what_was_refused() -> Non
 
 def test_two_boards_stand_side_by_side() -> None:
     worst = row("emr", 50, 50, 50)
-    lines = boards(board(BEST, OURS, WORSE), board(OURS, worst, WORSE)).splitlines()
+    lines = boards(board(BEST, OURS, WORSE), board(OURS, worst)).splitlines()
     assert lines[2].startswith("| EMR-Merging | 1 | 100.0 (") and "| 2 | 62.5 (" in lines[2]
+    assert lines[4].endswith("| – | – | – | – |"), "the second board lacks a method"
 
 
 def test_retention_is_corrected_for_the_questions_that_guessing_answers() -> None:

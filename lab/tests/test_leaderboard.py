@@ -19,7 +19,7 @@ from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS, items
 from dppa_lab.zoo.joint_search import Budget
-from dppa_lab.zoo.results import choosing, merge_examiner
+from dppa_lab.zoo.results import choosing, leaderboard, merge_examiner
 from dppa_lab.zoo.results.choosing import BUDGET, ChosenValues, choose
 from dppa_lab.zoo.results.entry import MEANS, VARIANTS, MethodVariant, entry
 from dppa_lab.zoo.results.leaderboard import measure_board
@@ -211,6 +211,9 @@ def test_what_was_measured_is_not_asked_again(
         monkeypatch.setattr(merge_examiner, name, never)
     monkeypatch.setattr(Examiner, "marks", never)
     assert measure_board(["slerp", "emr", "linear"], test_items=2, search_items=1) == first
+    monkeypatch.setattr(leaderboard, "choose", never)
+    added = measure_board(["linear"], test_items=2, search_items=1, earlier=first)
+    assert added["rows"] == first["rows"], "chosen settings are taken, and every method joins in"
     with pytest.raises(AssertionError, match="asked again"):
         MergeExaminer(3, 1).hits("zoo:math", "math", "test")
 

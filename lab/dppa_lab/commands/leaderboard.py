@@ -26,11 +26,22 @@ def leaderboard(
         int | None, typer.Option(min=1, help="Test items per domain; all if unset.")
     ] = None,
     search_limit: SearchItems = JOINT_ITEMS,
+    earlier: Annotated[
+        Path | None,
+        typer.Option(
+            "--add-to",
+            exists=True,
+            dir_okay=False,
+            help="A file of --out on the same models: its methods join in, with the settings "
+            "chosen there.",
+        ),
+    ] = None,
     out: OutOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Merge three domain models by every method and rank them; measurements are cached."""
     from dppa_lab.reports.board_tables import board_tables  # noqa: PLC0415  (imports torch)
+    from dppa_lab.reports.data import LabData  # noqa: PLC0415
     from dppa_lab.zoo.results.leaderboard import measure_board  # noqa: PLC0415
     from dppa_lab.zoo.trained_set import trained_set  # noqa: PLC0415
 
@@ -40,6 +51,11 @@ def leaderboard(
         check_file(out)
     with progress_line() as progress:
         board = measure_board(
-            names, models, test_items=limit, search_items=search_limit, progress=progress
+            names,
+            models,
+            test_items=limit,
+            search_items=search_limit,
+            earlier=LabData(earlier.parent).file(earlier.name) if earlier else None,
+            progress=progress,
         )
     emit_and_keep(board, board_tables(board), out, as_json=as_json)

@@ -35,17 +35,18 @@ def board_tables(board: Values) -> str:
 
 
 def boards(embedded: Values, smollm2: Values) -> str:
-    """Two boards side by side, in the order of the first."""
-    places = {row["method"]: place for place, row in enumerate(smollm2["rows"], 1)}
-    rows = []
-    for place, row in enumerate(embedded["rows"], 1):
-        beside = places[row["method"]]
-        rows.append(
-            [
-                *(_title(row["method"]), f"{place}", *_standing(row, embedded)),
-                *(f"{beside}", *_standing(smollm2["rows"][beside - 1], smollm2)),
-            ]
-        )
+    """Two boards side by side, in the order of the first; dashes for what the second lacks."""
+    beside = {
+        row["method"]: [f"{place}", *_standing(row, smollm2)]
+        for place, row in enumerate(smollm2["rows"], 1)
+    }
+    rows = [
+        [
+            *(_title(row["method"]), f"{place}", *_standing(row, embedded)),
+            *beside.get(row["method"], ["–"] * 4),
+        ]
+        for place, row in enumerate(embedded["rows"], 1)
+    ]
     columns = ("", ", retention", ", corrected", ", minus DPPA")
     head = [f"{models}{column}" for models in ("embedded", "SmolLM2") for column in columns]
     return markdown_table(["method", *head], rows)

@@ -93,6 +93,7 @@ def measure_board(
     *,
     test_items: int | None = None,
     search_items: int = JOINT_ITEMS,
+    earlier: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Score every method, ready for JSON; takes minutes of a core each unless cached.
@@ -102,27 +103,34 @@ def measure_board(
         models: The set to merge; the embedded models if None.
         test_items: Per domain; all if None.
         search_items: Per domain, of the search split.
+        earlier: A board of the same models. Its methods join in, with the settings chosen there;
+            only the others are searched.
 
     Raises:
         UnknownName: no such method.
         MissingCheckpoint: a model of the set is not there.
     """
     references = models.complete() if models else EMBEDDED
+    chosen = _choices(earlier or {})
     selected = [get_method(name) for name in names] if names is not None else list(METHODS)
-    methods = [method for method in METHODS if method in selected or method.name == REFERENCE]
+    selected += [get_method(name) for name, _ in (*chosen, (REFERENCE, ""))]
+    methods = [method for method in METHODS if method in selected]
     examiner = MergeExaminer(test_items, search_items, progress)
     accuracies = {domain: examiner.share(references[domain], domain, "test") for domain in DOMAINS}
     rows, refused = [], {}
     for method in methods:
         try:
-            rows.append(_measured(replace(entry(method), references=references), examiner))
+            merge = replace(entry(method), references=references)
+            choice = chosen.get((method.name, "")) or choose(merge, examiner)
+            rows.append(_measured(merge, choice, examiner))
         except InvalidRecipe as error:
             refused[method.name] = str(error)
-    variants = [
-        (variant.difference, _measured(variant.entry, examiner, EMBEDDED))
-        for variant in ([] if models else VARIANTS)
-        if variant.entry.method in methods
-    ]
+    variants = []
+    for variant in [] if models else VARIANTS:
+        name, what = variant.entry.method.name, variant.difference
+        if variant.entry.method in methods:
+            choice = chosen.get((name, what)) or choose(variant.entry, examiner, EMBEDDED)
+            variants.append((what, _measured(variant.entry, choice, examiner)))
     return {
         "models": f"the set {set_title(models.record)}" if models else EMBEDDED_TITLE,
         **board_json(rows, variants, accuracies),
@@ -133,11 +141,21 @@ def measure_board(
     }
 
 
-def _measured(
-    entry: Entry, examiner: MergeExaminer, models: Mapping[str, str] | None = None
-) -> LeaderboardRow:
-    """Choose on the search split, then score on the test split; for `models` see `choose`."""
-    choice = choose(entry, examiner, models)
+def _choices(board: Mapping[str, Any]) -> dict[tuple[str, str], ChosenValues]:
+    """Method, what differs in a variant -> the settings chosen for an earlier board."""
+    return {
+        (row["method"], row.get("what", "")): ChosenValues(
+            row["values"],
+            row["tried"]["losses"],
+            row["tried"]["retentions"],
+            row["by_loss"]["values"],
+        )
+        for row in (*board.get("rows", ()), *board.get("variants", ()))
+    }
+
+
+def _measured(entry: Entry, choice: ChosenValues, examiner: MergeExaminer) -> LeaderboardRow:
+    """The score of chosen settings on the test split."""
     recipes, lowest = (entry.recipes(tuple(v.values())) for v in (choice.values, choice.by_loss))
     hits, by_loss = (
         {domain: examiner.hits(by_domain[domain], domain, "test") for domain in DOMAINS}
