@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.checkpoints.adapters.lora_files import CONFIG, WEIGHTS, read_lora_config
+from dppa_core.checkpoints.folders.architectures import with_model_type
 from dppa_core.checkpoints.folders.small_files import read_object
 from dppa_core.checkpoints.formats import format_of
 from dppa_core.checkpoints.sources.download import fetch_files, needed_weights
@@ -71,12 +72,13 @@ def facts_from_hub(reference: str, model: HubModel, revision: str) -> CollectedF
     files = {name: model.sizes[name] for name in names}
     explained = closed or ("config.json" not in model.sizes and notes.findings)
     tensors: dict[str, TensorInfo] = notes.attempt(lambda: _tensors(model, weights), {})
+    config: dict[str, Any] = {} if explained else notes.attempt(lambda: _config(model, folder), {})
     facts = ModelFacts(
         reference,
         "hub",
         commit=model.commit,
         revision=revision,
-        config={} if explained else notes.attempt(lambda: _config(model, folder), {}),
+        config=with_model_type(config, tensors),
         tensors=tensors,
         files=files,
         missing={n: s for n, s in files.items() if not _is_fetched(model, n)},

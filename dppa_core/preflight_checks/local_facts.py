@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dppa_core.checkpoints.folders.architectures import with_model_type
 from dppa_core.checkpoints.folders.small_files import (
     COMPANIONS,
     read_config,
@@ -113,11 +114,12 @@ def look_at_folder(reference: str, folder: Path, source: str = "local") -> Colle
     if notes.findings:  # missing, or no model: nothing else can be read
         return CollectedFacts(None, tuple(notes.findings))
     front: dict[str, object] = notes.attempt(lambda: front_matter(folder / "README.md"), {})
+    tensors: dict[str, TensorInfo] = notes.attempt(lambda: local_tensors(folder), {})
     facts = ModelFacts(
         reference,
         source,
-        config=config,
-        tensors=notes.attempt(lambda: local_tensors(folder), {}),
+        config=with_model_type(config, tensors),
+        tensors=tensors,
         files=notes.attempt(lambda: _files(folder), {}),
         tokenizer=notes.attempt(lambda: tokenizer_in(folder), TokenizerFacts()),
         licence=licence_in(front, reference),

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dppa_core.checkpoints.folders.architectures import lacks_lm_head, other_architectures
+from dppa_core.checkpoints.folders.architectures import (
+    is_encoder,
+    lacks_lm_head,
+    other_architectures,
+)
 from dppa_core.checkpoints.folders.quantisation import packed_by, quantised_by
 from dppa_core.checkpoints.formats import SAFETENSORS
 from dppa_core.errors import many
@@ -103,7 +107,15 @@ def _architecture(facts: ModelFacts) -> Iterator[Finding]:
             "The weights can be merged; chat and scores need an architecture of transformers.",
             "Load the merge where you trust that code.",
         )
-    if names := other_architectures(facts.config):
+    names = other_architectures(facts.config)
+    if is_encoder(facts.config):
+        yield facts.note(
+            "architecture",
+            f"It is {f'a {listed(names)}, ' if names else ''}an encoder: it writes no replies.",
+            "Chat and questions need a causal language model.",
+            "With a masked-language head, `dppa evaluate --text` scores it.",
+        )
+    elif names:
         yield facts.warning(
             "architecture",
             f"It is a {listed(names)}, not a causal language model.",
@@ -146,6 +158,8 @@ def _head(facts: ModelFacts) -> Iterator[Finding]:
             "The model was saved without its head.",
             "Save it again from AutoModelForCausalLM.",
         )
+    elif head is None and not (tied or facts.config.get("architectures")):
+        yield facts.ok("head", "It stores no LM head.")
     elif head is None:
         yield facts.ok("head", "The LM head is the embedding (tied).")
     elif tied:

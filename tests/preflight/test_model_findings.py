@@ -87,6 +87,20 @@ def test_code_of_its_own_and_another_task_are_warned_of() -> None:
     assert ["auto_map" in f.what or "SequenceClassification" in f.what for f in noted] == [True] * 2
 
 
+def test_an_encoder_is_named_as_one_and_not_warned_of() -> None:
+    config = {"model_type": "bert", "architectures": ["BertForSequenceClassification"]}
+    findings = findings_of(model(config=config))
+    assert not of_severity(Severity.WARNING, findings)
+    (noted,) = (f for f in findings if "encoder" in f.what)
+    assert noted.what == "It is a BertForSequenceClassification, an encoder: it writes no replies."
+    assert "--text" in noted.remedy
+
+
+def test_a_head_of_which_nothing_is_known_is_not_called_tied() -> None:
+    (finding,) = (f for f in findings_of(model(config={"hidden_size": 32})) if f.topic == "head")
+    assert finding.what == "It stores no LM head."
+
+
 def test_no_module_among_the_names_is_a_blocker() -> None:
     strange = model(tensors=tensors({"encoder.weight": (4, 4)}))
     assert topics(Severity.BLOCKER, findings_of(strange)) == {"architecture"}
