@@ -170,3 +170,20 @@ def test_a_changed_binary_is_refused_and_the_plots_still_move(
         frame.wait_for_selector("text=This browser cannot run the models", timeout=WORDS_MS)
         move(frame, 50)
         frame.wait_for_selector("text=50.0\u202f% of each model's changes")
+
+
+@pytest.mark.long
+def test_steps_that_cannot_be_fetched_are_told_and_fetched_again_later(
+    browser: Browser, addresses: tuple[str, str]
+) -> None:
+    with article(browser, addresses, 390) as shown:
+        shown.page.context.route("**/by-hand-*", lambda route: route.abort())
+        frame = shown.show("figure=by-hand")
+        move(frame, 0.9)
+        frame.wait_for_selector("text=The other steps could not be fetched")
+        shown.page.context.unroute("**/by-hand-*")
+        frame.wait_for_timeout(5_000)  # until then no move tries again
+        move(frame, 0.95)
+        frame.locator('.hand-steps [data-step="rate"]').click()
+        frame.wait_for_selector("text=All four together still keep 5")
+        assert not frame.is_visible(".problem")

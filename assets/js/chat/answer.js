@@ -165,7 +165,7 @@ export const answerOf = (grid, turn, readerOf) => {
     const stale = !secret && answer.target === "merged" && changed, source = answer.source === "tab" ? "tab" : "server";
     put(root, "data-state", answer.state);
     put(root, "data-source", source);
-    showSource(sign, secret ? undefined : source, "", "");
+    showSource(sign, secret ? undefined : source, { share: "", by: "" });
     put(root, "data-target", secret || answer.target);
     put(root, "data-recipe", secret ? "" : answer.recipe);
     put(root, "data-stale", stale);

@@ -20,10 +20,10 @@ const WRITTEN = { tab: "This tab merged the models and wrote the words. The serv
   server: "The server wrote the words." };
 
 /**
- * The sign of who writes, or wrote.
- * @param {HTMLElement} sign @param {"tab" | "server" | undefined} source @param {string} share Of the models fetched.
+ * The sign of who writes, or wrote. `share`: of the models fetched; `titles`: what each source did.
+ * @param {HTMLElement} sign @param {"tab" | "server" | undefined} source
  */
-export function showSource(sign, source, share = fetched(), by = "by the ", titles = WRITTEN) {
+export function showSource(sign, source, { share = fetched(), by = "by the ", titles = WRITTEN } = {}) {
   sign.hidden = !source;
   put(sign, "data-source", source ?? "");
   say(sign, source ? `${by}${source}${share ? ` · tab ${share}` : ""}` : "");

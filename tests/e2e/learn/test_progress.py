@@ -109,3 +109,5 @@ def test_the_tab_looks_usual_settings_up_and_the_server_computes_with_own_number
     expect(source).to_have_attribute("data-source", "server")
     page.get_by_role("button", name="Take back my numbers").click()
     expect(source).to_have_attribute("data-source", "tab")
+    kept = page.evaluate("sessionStorage['dppa-by-hand']")
+    assert "heavy" in kept and "tab/" not in kept, "a later version has its walks elsewhere"

@@ -105,7 +105,7 @@ export function buildEditor(host, state, change) {
       ? "Whole numbers to begin with, so that they can be followed by hand; yours may have decimals, such as 1.5."
       : `In units of ${scaleUnit}.`;
     undo.hidden = !editor.dirty;
-    showSource(source, state.value.source ?? "server", "", undefined, SOURCES);
+    showSource(source, state.value.source ?? "server", { share: "", titles: SOURCES });
     say(unit, `${scale} Arrow keys go from cell to cell. Numbers from −9999 to 9999.`);
     rows.forEach((row) => row());
   }

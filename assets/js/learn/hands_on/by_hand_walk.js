@@ -21,8 +21,8 @@ export function walk({ host, result, find, ask, edit, did = () => {}, kept = () 
   const editor = edit(host, state, change);
   editor.dirty = Boolean(last?.dirty);
   const remember = () => {
-    const { start, settings, weights, grid } = state.value;
-    keep({ value: { start, settings, weights, grid }, dirty: editor.dirty, step: state.step });
+    const { start, settings, weights } = state.value;
+    keep({ value: { start, settings, weights }, dirty: editor.dirty, step: state.step });
   };
   const nav = html("nav", { class: "hand-steps", "aria-label": "Steps of the merge" }, host);
   const count = html("p", { class: "how", role: "status" }, host);
