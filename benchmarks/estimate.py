@@ -62,11 +62,12 @@ print(json.dumps([*seconds, 1024 * peak]))
 
 
 def measurements() -> Iterator[Measurement]:
-    """A merge that adds deltas, on one thread and two; one that combines them; two that round each
-    operation; a model."""
+    """A merge that adds deltas, on one thread and two; one that combines them, and one that takes
+    matrices; two that round each operation; a model."""
     with TemporaryDirectory() as folder:
         models = make("S", Path(folder))
-        yield from (_merge(models, *case) for case in (("dppa", 1), ("dppa", 2), ("ties", 1)))
+        cases = (("dppa", 1), ("dppa", 2), ("ties", 1), ("iso_c", 1))
+        yield from (_merge(models, *case) for case in cases)
         yield from (_merge(models, name, 1, "bfloat16") for name in ("ties", "task_arithmetic"))
         yield _chat(models / "base")
     yield from _answers()
@@ -103,8 +104,8 @@ def _merge(models: Path, method: str, workers: int, arithmetic: str = "float32")
     path.write_text(dump_recipe(recipe), encoding="utf-8")
     looked = [look_at_folder(name, models / name).facts for name in ("base", *DOMAINS)]
     base, *others = (facts for facts in looked if facts is not None)
-    combines, rounds = method == "ties", "" if arithmetic == "float32" else method
-    cost = estimate(sizes_of(base, others, combines=combines, rounds=rounds, workers=workers))
+    rounds = arithmetic != "float32"
+    cost = estimate(sizes_of(base, others, method=method, rounds=rounds, workers=workers))
     runs = [
         _run(MERGE, models, str(path), f"out-{method}-{workers}-{i}", str(workers))
         for i in range(RUNS)

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from numpy import ndarray
 
-from dppa_core.forms.spectra import one_blas_thread, rank_of, strongest
+from dppa_core.forms.spectra import strongest
+from dppa_core.methods.shared.singular import one_blas_thread, rank_of
 
 _ROWS = 256
 """Rows of a block in float64."""

@@ -14,6 +14,7 @@ import numpy as np
 from dppa_core.checkpoints.aligned_checkpoint import moves_rows
 from dppa_core.checkpoints.checkpoint import PageReleaser
 from dppa_core.checkpoints.chunks import Loader, TensorPair
+from dppa_core.checkpoints.folders.architectures import INPUTS_FIRST
 from dppa_core.kernels import get_backend
 from dppa_core.kernels.ready import usual_backend
 from dppa_core.merging.inputs import MergeInputs, open_inputs
@@ -254,4 +255,10 @@ class TensorMerger:
             self.stack,
             stop,
             self.inputs.facts,
+            self._input_axes(),
         )
+
+    def _input_axes(self) -> dict[str, int]:
+        """Linear module -> axis of its inputs."""
+        axis = 0 if self.base.config.get("model_type") in INPUTS_FIRST else 1
+        return {module.tensor: axis for module in self.plan.modules}

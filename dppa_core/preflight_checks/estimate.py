@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from dppa_core.errors import OutOfBudget
+from dppa_core.pruning.module_groups import find_modules
 
 MERGE_MEMORY = 380_000_000
 """Bytes of a merge in one thread, whatever the size of the models: they are streamed."""
@@ -31,6 +32,14 @@ ROUNDED_MEMORY = {
 rounded to 16 bits, and those for each domain model more."""
 RANKED_MEMORY = (40, 12)
 """The same for the other methods, which rank, draw, or stack what they make."""
+MATRIX_MEMORY = {
+    "iso_c": (72, 8),
+    "subspace_boosting": (72, 8),
+    "tsv_m": (92, 8),
+    "iso_cts": (106, 14),
+    "wudi": (60, 50),
+}
+"""The same for methods that take every linear module as one matrix."""
 MODEL_MEMORY = 500_000_000
 """Bytes of an answering program without its model: PyTorch and transformers."""
 FLOAT32_LIMIT = 200_000_000
@@ -73,8 +82,8 @@ class Sizes:
     workers: int = 1
     moved: int = 0
     """Bytes of embeddings whose rows are matched by token, which are reordered in memory."""
-    rounded: int = 0
-    """Bytes of `rounded_memory`; 0 if sums are float32."""
+    held: int = 0
+    """Bytes of `held_memory`; 0 if tensors are merged some rows at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,48 +121,59 @@ def estimate(sizes: Sizes) -> Estimate:
         download=sizes.missing,
         download_seconds=sizes.missing / LINE_RATE,
         written=written,
-        merge_memory=MERGE_MEMORY
-        + (sizes.workers - 1) * THREAD_MEMORY
-        + sizes.moved
-        + sizes.rounded,
+        merge_memory=MERGE_MEMORY + (sizes.workers - 1) * THREAD_MEMORY + sizes.moved + sizes.held,
         model_memory=memory_to_chat(sizes.parameters),
         merge_seconds=START + seconds / sizes.workers + written / DISK_RATE,
     )
 
 
-def rounded_memory(method: str, models: int, numels: Iterable[int], workers: int) -> int:
-    """Bytes of the whole tensors that are merged at once, each operation rounded.
+def held_memory(
+    method: str,
+    models: int,
+    shapes: Mapping[str, tuple[int, ...]],
+    workers: int,
+    *,
+    rounds: bool = False,
+) -> int:
+    """Bytes of the whole tensors that are merged at once; 0 if they are merged by rows.
 
     Args:
         models: Number of domain models.
-        numels: Elements of each tensor.
+        shapes: Of every tensor.
+        rounds: True if every operation is rounded to 16 bits.
     """
-    own, each = ROUNDED_MEMORY.get(method, RANKED_MEMORY)
+    numels: Iterable[int] = map(math.prod, shapes.values())
+    if rounds:
+        own, each = ROUNDED_MEMORY.get(method, RANKED_MEMORY)
+    else:
+        own, each = MATRIX_MEMORY.get(method, (0, 0))
+        numels = (math.prod(module.shape[-2:]) for module in find_modules(shapes))
     return (own + each * models) * sum(heapq.nlargest(workers, numels))
 
 
-def threads_within(memory: int, workers: int, whole: Callable[[int], int] | None = None) -> int:
+def threads_within(memory: int, workers: int, held: Callable[[int], int]) -> int:
     """Threads of a merge that fit into an amount of memory, at most `workers`.
 
     Args:
-        whole: Threads -> bytes of the whole tensors that they hold, if they do.
+        held: Threads -> bytes of the whole tensors that they hold.
 
     Raises:
         OutOfBudget: one thread does not fit.
     """
 
     def needed(threads: int) -> int:
-        beside = whole(threads) if whole else 0
-        return MERGE_MEMORY + (threads - 1) * THREAD_MEMORY + beside
+        return MERGE_MEMORY + (threads - 1) * THREAD_MEMORY + held(threads)
 
     for threads in range(workers, 0, -1):
         if needed(threads) <= memory:
             return threads
-    size = "the models" if whole is None else "the other tensors"
+    size, remedy = "the models", "."
+    if held(1):
+        size = "the other tensors"
+        remedy = ", or take a recipe without `arithmetic` and a method that needs no whole matrix."
     raise OutOfBudget(
         f"A merge takes {needed(1) // 10**6} MB in one thread, whatever the size of {size}; "
-        f"--memory allows {memory / 1e6:.4g} MB. Allow more"
-        + (", or remove `arithmetic` from the recipe." if whole else ".")
+        f"--memory allows {memory / 1e6:.4g} MB. Allow more{remedy}"
     )
 
 

@@ -5,10 +5,10 @@ Pure functions of facts and of the machine's free resources.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
-from dppa_core.preflight_checks.estimate import Estimate, Sizes, in_time, rounded_memory
+from dppa_core.methods.registry import get_method
+from dppa_core.preflight_checks.estimate import Estimate, Sizes, held_memory, in_time
 from dppa_core.preflight_checks.facts import (
     Finding,
     ModelFacts,
@@ -28,29 +28,29 @@ def sizes_of(
     base: ModelFacts,
     tuned: Sequence[ModelFacts],
     *,
+    method: str = "dppa",
     dtype: str = "bfloat16",
-    combines: bool = False,
-    rounds: str = "",
+    rounds: bool = False,
     workers: int = 1,
 ) -> Sizes:
     """Sizes for the estimate; files that several models share count once.
 
     Args:
-        rounds: The method, if each of its operations is rounded.
+        rounds: True if each operation of the method is rounded.
     """
     missing = {
         (m.reference, name): size for m in (base, *tuned) for name, size in m.missing.items()
     }
-    numels = [math.prod(tensor.shape) for tensor in base.tensors.values()]
+    shapes = {name: tensor.shape for name, tensor in base.tensors.items()}
     return Sizes(
         parameters=base.parameters or base.bytes_of_weights // 2,  # of .bin files, half of it
         stored=tuple(model.bytes_of_weights for model in (base, *tuned)),
         missing=sum(missing.values()),
         dtype=dtype,
-        combines=combines,
+        combines=get_method(method).combination is not None,
         workers=workers,
         moved=_moved(base, tuned),
-        rounded=rounded_memory(rounds, len(tuned), numels, workers) if rounds else 0,
+        held=held_memory(method, len(tuned), shapes, workers, rounds=rounds),
     )
 
 

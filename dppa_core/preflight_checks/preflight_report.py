@@ -16,7 +16,6 @@ from typing import Any
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DppaError
-from dppa_core.methods.registry import get_method
 from dppa_core.preflight_checks.estimate import Estimate, estimate
 from dppa_core.preflight_checks.facts import (
     ORDER,
@@ -98,14 +97,13 @@ class PreflightReport:
 
 def preflight_recipe(recipe: MergeRecipe, **settings: Any) -> PreflightReport:
     """Preflight of a recipe's merge; settings as in `preflight_models`."""
-    combines = get_method(recipe.method).combination is not None
     models = tuple(model.model for model in recipe.models)
     return preflight_models(
         recipe.base,
         models,
         dtype=recipe.dtype,
-        combines=combines,
-        rounds="" if recipe.arithmetic == "float32" else recipe.method,
+        method=recipe.method,
+        rounds=recipe.arithmetic != "float32",
         vocabulary=recipe.vocabulary,
         heads=recipe.heads,
         **settings,
@@ -117,8 +115,8 @@ def preflight_models(
     models: Sequence[str],
     *,
     dtype: str = "base",
-    combines: bool = False,
-    rounds: str = "",
+    method: str = "dppa",
+    rounds: bool = False,
     vocabulary: str = "base",
     heads: str = "match",
     measure: bool = False,
@@ -132,8 +130,8 @@ def preflight_models(
         base: Reference of the base.
         models: References of the domain models.
         dtype: Of the merged weights; "base" for that of the base.
-        combines: True if the method combines deltas, as ties does.
-        rounds: The method, if each of its operations is rounded (`arithmetic` of a recipe).
+        method: Of the merge.
+        rounds: True if each of its operations is rounded (`arithmetic` of a recipe).
         vocabulary: Owner of the merge's tokens: "base", "union", or a model's reference.
         heads: "match" if heads must match, "base" if the merge takes the base's; see `about_pair`.
         measure: True to read weights on this disk and measure each model's distance from the base;
@@ -162,7 +160,7 @@ def preflight_models(
     if facts:
         findings += about_licences(facts)
     if base_facts and base_facts.bytes_of_weights:
-        cost: dict[str, Any] = {"dtype": dtype, "combines": combines, "rounds": rounds}
+        cost: dict[str, Any] = {"dtype": dtype, "method": method, "rounds": rounds}
         needed = estimate(sizes_of(base_facts, tuned, workers=worker_count(workers), **cost))
         findings += about_resources(needed, _machine(facts))
     settings = {"workers": workers, "progress": progress, "stop": stop} if measure else None

@@ -44,17 +44,25 @@ def test_a_merge_takes_as_many_threads_as_fit_into_its_memory(
     assert "takes 380 MB in one thread" in dppa.err and not (tmp_path / "none").exists()
 
 
-def test_memory_of_a_merge_counts_whole_tensors_that_are_rounded_step_by_step(
-    dppa: Command, zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("method", "arithmetic"), [("task_arithmetic", "bfloat16"), ("tsv_m", "float32")]
+)
+def test_memory_of_a_merge_counts_whole_tensors(
+    method: str,
+    arithmetic: str,
+    dppa: Command,
+    zoo_env: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DPPA_MEMORY", "")
     models = (DomainModel("zoo:math"), DomainModel("zoo:law"))
-    recipe = MergeRecipe("zoo:base", models, method="task_arithmetic", arithmetic="bfloat16")
+    recipe = MergeRecipe("zoo:base", models, method=method, arithmetic=arithmetic)
     path = tmp_path / "recipe.yaml"
     path.write_text(dump_recipe(recipe), "utf-8")
     words = ("merge", path, "--out", tmp_path / "merged", "--memory")
     assert dppa(*words, "380MB") == 1
-    assert "in one thread" in dppa.err and "remove `arithmetic`" in dppa.err
+    assert "in one thread" in dppa.err and "a recipe without `arithmetic`" in dppa.err
     assert dppa(*words, "1GB") == 0
 
 

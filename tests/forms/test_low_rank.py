@@ -65,6 +65,6 @@ def test_no_change_takes_no_bytes_and_stays_none() -> None:
 
 def test_a_wide_matrix_is_decomposed_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     delta = np.random.default_rng(2).standard_normal((9, 100), np.float32)
-    monkeypatch.setattr("dppa_core.forms.spectra._COLUMNS", 16)
+    monkeypatch.setattr("dppa_core.methods.shared.singular.COLUMNS", 16)
     difference = kept(delta, rank=4) - reference(delta, 4)
     assert np.linalg.norm(difference) <= ROUNDING * np.linalg.norm(delta)

@@ -15,6 +15,7 @@ from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.pruning.coefficients import PartCoefficient
 from dppa_core.pruning.floats import to_float32
+from dppa_core.pruning.module_groups import find_modules
 from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,
@@ -86,6 +87,9 @@ def test_a_merge_is_the_method_on_the_deltas(zoo_env: Path, name: str) -> None:
     ]
     combination = get_method(name).combination
     assert combination is not None
+    if combination.matrices:
+        modules = {m.tensor for m in find_modules({s.name: base[s.name].shape for s in stacks})}
+        stacks = [replace(stack, is_matrix=stack.name in modules) for stack in stacks]
     deltas = merge_model(combination, stacks, merge.settings())
     for tensor, values in merged(merge).items():
         expected = base[tensor].ravel() + deltas[tensor].ravel()

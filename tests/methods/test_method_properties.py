@@ -12,6 +12,7 @@ from dppa_core.methods.della_linear import DellaLinearParameters
 from dppa_core.methods.emr import EmrParameters
 from dppa_core.methods.karcher import KarcherParameters
 from dppa_core.methods.linear import LinearParameters
+from dppa_core.methods.magmax import MagmaxParameters
 from dppa_core.methods.model_stock import ModelStockParameters
 from dppa_core.methods.multislerp import MultislerpParameters
 from dppa_core.methods.nuslerp import NuslerpParameters
@@ -46,6 +47,7 @@ IDENTITIES = [
     ("multislerp", MultislerpParameters()),
     ("karcher", KarcherParameters()),
     ("della_linear", DellaLinearParameters(0.0, 0.0)),
+    ("magmax", MagmaxParameters()),
     ("ram", RamParameters(0.0)),
     ("ramplus_tl", RamplusTlParameters(epsilon=0.0)),
 ]

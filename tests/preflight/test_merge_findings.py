@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.preflight_checks.estimate import (
     COMBINE_RATE,
     DISK_RATE,
     LINE_RATE,
+    MATRIX_MEMORY,
     MERGE_MEMORY,
     MODEL_MEMORY,
     MULTIPLY_RATES,
@@ -114,11 +116,26 @@ def test_a_merge_in_sixteen_bits_holds_the_largest_tensors_whole() -> None:
     sizes = partial(sizes_of, base(), [model(), model()], workers=2)
     numels = sorted((math.prod(t.shape) for t in base().tensors.values()), reverse=True)
     own, each = RANKED_MEMORY
-    assert sizes(rounds="ties").rounded == (own + 2 * each) * sum(numels[:2])
-    assert sizes(rounds="linear").rounded < sizes(rounds="ties").rounded
-    assert sizes().rounded == 0
-    held = estimate(replace(SIZES, rounded=1000)).merge_memory
+    ties = sizes(method="ties", rounds=True).held
+    assert ties == (own + 2 * each) * sum(numels[:2])
+    assert sizes(method="linear", rounds=True).held < ties
+    assert sizes(method="ties").held == sizes().held == 0
+    held = estimate(replace(SIZES, held=1000)).merge_memory
     assert held - estimate(SIZES).merge_memory == 1000
+
+
+@pytest.mark.parametrize("method", MATRIX_MEMORY)
+def test_a_method_of_matrices_holds_the_largest_linear_modules_whole(method: str) -> None:
+    sizes = sizes_of(base(), [model(), model()], method=method, workers=2)
+    own, each = MATRIX_MEMORY[method]
+    assert sizes.held == (own + 2 * each) * 2 * 48 * 32, "not the embedding, which is larger"
+    combination = get_method(method).combination
+    assert combination is not None and combination.matrices
+
+
+def test_all_methods_of_matrices_have_their_memory() -> None:
+    taking = {m.name for m in METHODS if m.combination is not None and m.combination.matrices}
+    assert taking == set(MATRIX_MEMORY)
 
 
 def test_preflight_of_a_recipe_counts_its_arithmetic(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dppa_core.methods import (
     emr,
     karcher,
     linear,
+    magmax,
     model_stock,
     multislerp,
     nearswap,
@@ -82,6 +83,7 @@ CASES = {
         della_linear.DellaLinearParameters(0.5, 0.6),
         della_linear.DellaLinearParameters(0.5, 0.6, semantics="mergekit", divide="coefficients"),
     ),
+    "magmax": (magmax.MagmaxParameters(0.7),),
     "ram": (ram.RamParameters(0.6),),
     "ramplus_tl": (ramplus_tl.RamplusTlParameters(0.3, 1.5, 0.6),),
 }

@@ -415,6 +415,14 @@ def _reference_score(deltas: list[list[float]]) -> Scored:
     return scores, clamped
 
 
+def magmax(layout: Layout, models: Sequence[Model], p: object) -> Delta:
+    deltas = times_coefficient(models)
+    return {
+        key: p.scale * max((d[key] for d in deltas), key=lambda value: (abs(value), value))
+        for key in layout.keys()
+    }
+
+
 METHODS: dict[str, Callable[[Layout, Sequence[Model], object], Delta]] = {
     "linear": linear,
     "slerp": slerp,
@@ -426,4 +434,5 @@ METHODS: dict[str, Callable[[Layout, Sequence[Model], object], Delta]] = {
     "sce": sce,
     "consensus": consensus,
     "emr": emr,
+    "magmax": magmax,
 }

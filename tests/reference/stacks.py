@@ -43,6 +43,7 @@ def rows_at_a_time(stack: Stack, rows: int) -> Iterator[Stack]:
             stack.models,
             stack.start + first * stack.base.shape[1],
             stack.seed,
+            is_matrix=stack.is_matrix,
         )
 
 

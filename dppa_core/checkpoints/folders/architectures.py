@@ -17,6 +17,9 @@ _ENCODERS = frozenset(
 _PREFIXED = ("albert", "bert", "distilbert", "electra", "mpnet", "roberta")
 """Encoders whose tensors begin with their model type."""
 
+INPUTS_FIRST = ("gpt2", "openai-gpt")
+"""Model types whose linear weights are stored inputs x outputs."""
+
 
 def is_encoder(config: Mapping[str, Any]) -> bool:
     """Return True for a model that fills masks or embeds texts, and writes none."""

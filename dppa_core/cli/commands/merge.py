@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
@@ -27,7 +26,7 @@ from dppa_core.errors import InvalidValue
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.merging.to_gguf import check_source, check_target, write_gguf
 from dppa_core.methods.registry import get_method
-from dppa_core.preflight_checks.estimate import rounded_memory, threads_within
+from dppa_core.preflight_checks.estimate import held_memory, threads_within
 from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.system.byte_sizes import memory_budget, parse_size, use_budget
@@ -103,14 +102,17 @@ def _workers(options: MergeOptions, recipe: MergeRecipe | None = None) -> int | 
     if options.ray is not None:
         raise typer.BadParameter("--memory is of this machine; a cluster takes --workers")
     use_budget(options.memory)  # models that rank or weigh by a text
-    whole = partial(_rounded_memory, recipe) if recipe and recipe.arithmetic != "float32" else None
-    return threads_within(memory_budget(), worker_count(options.workers), whole)
+    held = partial(_held_memory, recipe)
+    return threads_within(memory_budget(), worker_count(options.workers), held)
 
 
-def _rounded_memory(recipe: MergeRecipe, workers: int) -> int:
-    base = open_checkpoint(recipe.base)
-    numels = (math.prod(base.shape(name)) for name in base.names())
-    return rounded_memory(recipe.method, len(recipe.models), numels, workers)
+def _held_memory(recipe: MergeRecipe | None, workers: int) -> int:
+    """Bytes of the whole tensors of a merge; a recipe of stages holds none that are counted."""
+    if recipe is None:
+        return 0
+    base, rounds = open_checkpoint(recipe.base), recipe.arithmetic != "float32"
+    shapes = {name: base.shape(name) for name in base.names()}
+    return held_memory(recipe.method, len(recipe.models), shapes, workers, rounds=rounds)
 
 
 def _on_cluster(

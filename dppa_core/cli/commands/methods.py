@@ -19,7 +19,10 @@ sets its parameters by `parameters:`. Defaults are those of the papers, or of th
 programs, where these name one. Ours are: `ties` and `other_tensors` of methods that prune (though
 DARE prunes everything in its paper); `q` of `darex_q` and `threshold` and `scale` of `consensus`,
 which the papers find on held-out data; `position` of `slerp`; the drop of `della_linear`. Methods
-from `model_stock` on are mergekit's.
+from `model_stock` to `ramplus_tl` are mergekit's.
+
+Those from `tsv_m` on take a linear module as one matrix, as it is stored; in a tensor of experts
+each is one. Machines may differ in last bits.
 
 A method that *prunes* takes pruning rates (`levels`) and factors (`amplification`) for every domain
 model. It may come before one that *combines* deltas: `prune: dppa`, or
@@ -33,14 +36,13 @@ of `significance` need a text that the models read: [calibration.md](calibration
 it goes to multiplies `position` and `t`, in `nuslerp`, `multislerp` and `karcher` it is the model's
 weight; that of `emr`'s domain must not be 0.
 
-Equal coefficients in `linear` make a uniform soup; `dppa soup` makes the
-[greedy one](guides/coefficients.md) of the same paper, which was made for several runs of one task:
-of models of different domains it may leave one out, as finance of the embedded models.
+Equal coefficients in `linear` make a uniform soup, `dppa soup` a
+[greedy one](guides/coefficients.md#greedy-soup).
 
 *By model too*: a model may have its own value, a number, or by layer or part as a coefficient:
 `{model: zoo:math, parameters: {density: 0.3}}`.
 
-Below, a parameter is followed by its default and what is allowed.
+A parameter is followed by its default and what is allowed.
 
 | method | | paper | what it does |
 | --- | --- | --- | --- |
@@ -106,11 +108,10 @@ def _paper(method: Method) -> str:
 
 
 def _section(method: Method, earlier: dict[str, str]) -> str:
-    """A method's parameters; a text that an `earlier` method has is not repeated."""
+    """A method's parameters; what an `earlier` method has, but for its default, is not repeated."""
     lines = []
     for item in method_values(method)["parameters"]:
-        first = earlier.setdefault(item["help"], method.name)
-        if first != method.name:
-            item = {**item, "help": f"As in `{first}`."}
-        lines.append(f"- `{item['name']}` {_setting(item)}\n")
+        first = earlier.setdefault(f"{item['help']} {_allowed(item)}", method.name)
+        text = _setting(item) if first == method.name else f"= {_default(item)}, as in `{first}`."
+        lines.append(f"- `{item['name']}` {text}\n")
     return f"## {method.title} (`{method.name}`)\n\n{''.join(lines)}"

@@ -11,13 +11,13 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.forms.factors import values_of
-from dppa_core.forms.spectra import singular_values
 from dppa_core.merging.inputs import MergeInputs
 from dppa_core.merging.lora.adapter_sum import AdapterSum, adapter_sum
 from dppa_core.merging.lora.measure import left_out, merged_delta
 from dppa_core.merging.lora.to_lora import unrounded
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.plan import MergePlan
+from dppa_core.methods.shared.singular import singular_values
 from dppa_core.progress import RunControl, Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe
 

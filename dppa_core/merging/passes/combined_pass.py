@@ -1,14 +1,14 @@
 """The pass of methods that combine deltas: all models at once, some rows of a tensor at a time.
 
-No tensor ever exists as a whole in float32, unless it is one row: a survey reads it as often as
-needed, then the rows are merged.
+No tensor ever exists as a whole in float32, unless it is one row, or a linear module that the
+method takes as a matrix: a survey reads it as often as needed, then the rows are merged.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -60,6 +60,7 @@ class CombinedPass:
         stack_of: Name -> parts of that tensor; called for each reading.
         stop: Ends such a survey between two blocks.
         facts_of: Tensor, model -> facts from its calibration text; for methods that use them.
+        input_axes: Linear module -> axis of its inputs; for methods that take matrices.
     """
 
     def __init__(
@@ -73,8 +74,10 @@ class CombinedPass:
         stack_of: Callable[[str, Loader], TensorStack | None],
         stop: Stop | None = None,
         facts_of: Callable[[str, int], CalibrationFacts] | None = None,
+        input_axes: Mapping[str, int] | None = None,
     ) -> None:
         self._facts_of = facts_of
+        self._input_axes = input_axes if input_axes and combination.matrices else {}
         self._combination, self._parameters, self._loader = combination, parameters, loader
         self._kernels = loader().kernels
         self._models, self._seed, self._stop = models, seed, stop
@@ -176,6 +179,9 @@ class CombinedPass:
         columns = tensor.columns
         facts = self._facts(tensor.name, members)
         step = max(BLOCK // columns, 1) * columns
+        is_matrix = tensor.name in self._input_axes
+        if is_matrix:
+            step = math.prod(tensor.shape[-2:])  # of experts in one tensor each
         if self._combination.statistics == "gram" and any(f.array is not None for f in facts):
             step = tensor.base.size  # one matrix equation for all rows
         # Fresh pages for every block would cost as much as the work on it.
@@ -197,7 +203,8 @@ class CombinedPass:
                 self._seed,
                 tuple(self._statistic(fact, start, base.shape) for fact in facts),
                 tuple(fact.norm for fact in facts),
-                facts[0].axis if facts else 1,
+                facts[0].axis if facts else self._input_axes.get(tensor.name, 1),
+                is_matrix,
                 self._kernels.stacked,
                 _of_members(tensor.own, members),
             )

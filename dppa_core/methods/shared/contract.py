@@ -18,12 +18,13 @@ GROUPS = {
     "spherical": "By angle",
     "sparse": "Prune and add",
     "sign": "By sign",
+    "spectral": "By direction",
     "stacked": "Stacked layers",
     "data": "By a text",
 }
 """The ideas behind methods -> their titles, in the order in which lists show them."""
 
-Group = Literal["linear", "spherical", "sparse", "sign", "stacked", "data"]
+Group = Literal["linear", "spherical", "sparse", "sign", "spectral", "stacked", "data"]
 
 Coefficients = Sequence[tuple[str, Coefficient]]
 """Reference and merging coefficient of every domain model of a recipe."""

@@ -49,7 +49,9 @@ class Stack:
     norms: tuple[float, ...] = ()
     """Euclidean norm of each model's statistics, over all of its tensors."""
     inputs: int = 1
-    """Axis of the weight's inputs: 1, but 0 in GPT-2."""
+    """Axis of the weight's inputs: 1, but 0 in GPT-2. For Gram matrices, and matrices."""
+    is_matrix: bool = False
+    """True if the rows are all those of a linear module, for a combination of `matrices`."""
     loops: Loops = plain
     """Loops for counts and elections; every implementation gives the same bytes."""
     own: Own = ()
@@ -130,6 +132,10 @@ class Combination:
     """True if a model with the coefficient 0 at a tensor stays in its stack."""
     statistics: Literal["", "fisher", "gram"] = ""
     """Calibration statistics of each model that a stack must contain; empty for none."""
+    matrices: bool = False
+    """True if it takes all rows of a linear module at once; other tensors still come in parts.
+    Experts or heads that are stored as one tensor of three axes are a matrix each; modules that are
+    stored as one matrix, as q, k and v of some families, stay one."""
     adds: Callable[[Any], bool] = lambda parameters: False
     """True if the merged delta is a sum of one part per model, each times its coefficient, for
     positive coefficients."""

@@ -1,0 +1,1 @@
+"""Methods that take every linear module as one matrix: its singular values and directions."""

@@ -1,0 +1,84 @@
+"""Methods that merge matrices, as their authors' programs compute them: torch's SVD in float64.
+
+Shares no code with dppa_core. Deltas are outputs x inputs, times their coefficients.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.linalg import svd
+
+Deltas = Sequence[Tensor]
+
+
+def iso_c(deltas: Deltas) -> Tensor:
+    left, values, right = svd(sum(deltas, torch.zeros(())), full_matrices=False)
+    return left @ torch.diag(values.mean().expand(len(values))) @ right
+
+
+def iso_cts(deltas: Deltas, common: float = 0.8) -> Tensor:
+    total, size, tasks = sum(deltas, torch.zeros(())), min(deltas[0].shape), len(deltas)
+    each = min(round((size - int(size * common)) / tasks), size // tasks)
+    shared = size - each * tasks
+    left, values, right = svd(total, full_matrices=False)
+    left, values, right = left[:, :shared], values[:shared], right[:shared]
+    lefts, sizes, rights = [left], [values], [right]
+    for delta in deltas:
+        u, s, v = svd(delta - left @ left.T @ delta, full_matrices=False)
+        lefts.append(u[:, :each])
+        sizes.append(s[:each])
+        rights.append(v[:each])
+    return (
+        orthogonal(torch.hstack(lefts)) * torch.cat(sizes).mean() @ orthogonal(torch.vstack(rights))
+    )
+
+
+def tsv_m(deltas: Deltas) -> Tensor:
+    each = max(min(deltas[0].shape) // len(deltas), 1)
+    parts = [svd(delta, full_matrices=False) for delta in deltas]
+    left = torch.hstack([u[:, :each] for u, _, _ in parts])
+    right = torch.vstack([v[:each] for _, _, v in parts])
+    values = torch.cat([s[:each] for _, s, _ in parts])
+    return orthogonal(left) @ torch.diag(values) @ orthogonal(right)
+
+
+def subspace_boosting(deltas: Deltas, beta: float = 0.01) -> Tensor:
+    left, values, right = svd(sum(deltas, torch.zeros(())), full_matrices=False)
+    reached = (values.cumsum(0) / values.sum() >= beta - 1e-12).nonzero()[0].item()
+    return left @ torch.diag(values.clamp(min=float(values[int(reached)]))) @ right
+
+
+def wudi(deltas: Deltas) -> Tensor:
+    """The normal equations of the loss, by a pseudoinverse."""
+    grams = [delta.T @ delta / delta.square().sum() for delta in deltas]
+    products = [delta @ gram for delta, gram in zip(deltas, grams, strict=True)]
+    total = torch.stack(grams).sum(0)
+    return torch.stack(products).sum(0) @ torch.linalg.pinv(total, rtol=1e-13, hermitian=True)
+
+
+def wudi_adam(deltas: Deltas) -> Tensor:
+    merged = torch.nn.Parameter(sum(deltas, torch.zeros(())))
+    optimizer = torch.optim.Adam([merged], lr=1e-5)
+    for _ in range(300):
+        optimizer.zero_grad()
+        losses = [
+            ((merged - delta) @ delta.T).square().sum() / delta.square().sum() for delta in deltas
+        ]
+        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return merged.detach()
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    left, _, right = svd(matrix, full_matrices=False)
+    return left @ right
+
+
+METHODS: dict[str, Callable[..., Tensor]] = {
+    "iso_c": iso_c,
+    "iso_cts": iso_cts,
+    "tsv_m": tsv_m,
+    "subspace_boosting": subspace_boosting,
+    "wudi": wudi,
+}
