@@ -14,6 +14,11 @@ from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
 from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
 from dppa_core.checkpoints.chunks import slices
 from dppa_core.checkpoints.folders.architectures import pipeline_tag
+from dppa_core.checkpoints.folders.sentence_files import (
+    MODULES,
+    SENTENCE_SIMILARITY,
+    library_name,
+)
 from dppa_core.checkpoints.matching import check_finite, tied
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.checkpoints.shard_writer import SHARD_SIZE, WeightsWriter, one_hash
@@ -91,7 +96,7 @@ def convert_to_folder(
     with new_folder(out, source.folders, overwrite=overwrite, sync=sync) as folder:
         files = _write_weights(source, specs, folder, shard_size, progress, stop)
         write_config(source.config, dtype, folder)
-        copy_companions(source.folder, folder)
+        notes += copy_companions(source.folder, folder)
         conversion = Conversion(
             source=reference,
             read_from=tuple(sorted({path.name for path in source.identities()})),
@@ -102,7 +107,9 @@ def convert_to_folder(
             sha256=one_hash(files),
             files=files,
         )
-        card = _card(conversion, dtype, parents, pipeline_tag(source.config))
+        sentences = (folder / MODULES).is_file()
+        pipeline = SENTENCE_SIMILARITY if sentences else pipeline_tag(source.config)
+        card = _card(conversion, dtype, parents, pipeline)
         (folder / "README.md").write_text(card, "utf-8")
     return conversion
 
@@ -188,7 +195,8 @@ def _card(
     """The README.md: origin of the weights. The same conversion gives the same text."""
     licences, source = {parent.licence for parent in parents}, conversion.source
     licence = next(iter(licences)) if len(licences) == 1 else None
-    front = ["library_name: transformers", *([f"pipeline_tag: {pipeline}"] if pipeline else ())]
+    front = [f"library_name: {library_name(pipeline)}"]
+    front += [f"pipeline_tag: {pipeline}"] if pipeline else []
     front += [f"license: {licence}"] if licence and not licence.startswith("other (") else []
     hub = [part[4:].partition("@")[0] for part in hub_parts(source)]
     front += ["base_model:", *(f"- {name}" for name in hub)] if hub else []

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dppa_core.checkpoints.folders.sentence_files import is_module_folder, is_sentence_file
 from dppa_core.checkpoints.folders.small_files import COMPANIONS, read_companion
 from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.merging.cards.card import card_plots, model_card
 from dppa_core.merging.cards.record import RECORD, MergeRecord, write_record
+from dppa_core.merging.cards.sentence_companions import sentence_companions
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.system.atomic_folders import atomic_folder, unwritable
 
@@ -130,9 +132,18 @@ def _holds(target: Path, source: Path) -> bool:
 
 
 def is_written(name: str) -> bool:
-    """Return True if a merge writes files of that name."""
+    """Return True if a merge writes files of that name, with the folder in it they are in."""
     kept = {CONFIG, CARD, RECIPE, RECORD, *COMPANIONS}
-    return name in kept or _WRITTEN.fullmatch(name) is not None
+    return name in kept or is_sentence_file(name) or _WRITTEN.fullmatch(name) is not None
+
+
+def merge_entries(folder: Path) -> list[Path]:
+    """The entries of a folder, and in place of a module's folder in it those of that."""
+    entries: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        modules = is_module_folder(path.name) and path.is_dir() and not path.is_symlink()
+        entries += sorted(path.iterdir()) if modules else [path]
+    return entries
 
 
 def refuse_entries(
@@ -156,18 +167,32 @@ def _check_entries(out: Path, entries: Entries) -> None:
 
 
 def _is_of_a_merge(entry: os.DirEntry[str]) -> bool:
+    if entry.is_dir(follow_symlinks=False) and is_module_folder(entry.name):
+        return all(
+            is_written(f"{entry.name}/{inner.name}") and inner.is_file(follow_symlinks=False)
+            for inner in list(os.scandir(entry))
+        )
     return is_written(entry.name) and entry.is_file(follow_symlinks=False)
 
 
-def copy_companions(source: Path, target: Path) -> None:
-    """Copy tokenizer, chat template and generation settings, if there are any.
+def copy_companions(source: Path, target: Path) -> tuple[str, ...]:
+    """Copy tokenizer, chat template, generation settings and what makes an encoder one of
+    sentences, if there are any; returns warnings of what is left out.
 
     Raises:
         DamagedCheckpoint: a file cannot be read.
     """
-    for name in COMPANIONS:
-        if (source / name).is_file():
-            (target / name).write_bytes(read_companion(source / name))
+    files = {n: read_companion(source / n) for n in COMPANIONS if (source / n).is_file()}
+    sentences, warnings = sentence_companions([source], [str(source)])
+    write_files(files | sentences, target)
+    return warnings
+
+
+def write_files(files: Mapping[str, bytes], target: Path) -> None:
+    """Write files by their names, with the folders in these."""
+    for name, content in files.items():
+        (target / name).parent.mkdir(exist_ok=True)
+        (target / name).write_bytes(content)
 
 
 def write_config(config: Mapping[str, Any], dtype: str | None, target: Path) -> None:

@@ -13,12 +13,17 @@ from typing import Literal
 from dppa_core.checkpoints.adapters.pack_blocks import differing
 from dppa_core.checkpoints.adapters.packs import as_dtype
 from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
-from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter
 from dppa_core.checkpoints.shard_writer import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.merging.cards.companions import Companions
 from dppa_core.merging.cards.record import MergeRecord
-from dppa_core.merging.folder import check_target, new_folder, write_config, write_provenance
+from dppa_core.merging.folder import (
+    check_target,
+    new_folder,
+    write_config,
+    write_files,
+    write_provenance,
+)
 from dppa_core.merging.inputs import references
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
@@ -160,14 +165,13 @@ def _write_beside(
 ) -> MergeRecord:
     """Write all but the weights, and return the record."""
     write_config(beside.config, merger.recipe.dtype, folder)
-    for name, content in beside.files.items():
-        (folder / name).write_bytes(content)
+    write_files(beside.files, folder)
     energies = tuple(plan.energy for plan in merger.plan.plans)
     record = MergeRecord(
         *(tally.parents, tally.modules(), energies, *weights),
         origins=beside.origins,
         warnings=merger.plan.warnings,
-        pipeline=pipeline_tag(beside.config),
+        pipeline=beside.pipeline,
     )
     write_provenance(merger.recipe, record, folder)
     return record

@@ -20,7 +20,7 @@ from dppa_core.checkpoints.sources.hub import check_name
 from dppa_core.checkpoints.sources.references import hub_parts, stacked_models
 from dppa_core.checkpoints.sources.refusals import no_token, upload_errors
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, NotAllowed, shown
-from dppa_core.merging.folder import CARD, is_written
+from dppa_core.merging.folder import CARD, is_written, merge_entries
 from dppa_core.merging.inputs import references
 from dppa_core.merging.verify import MergeFolder, check_merge
 from dppa_core.preflight_checks.licences import merged_licence
@@ -139,21 +139,21 @@ def _stage(merge: MergeFolder, progress: Progress | None, stop: Stop | None) -> 
     from huggingface_hub import CommitOperationAdd  # noqa: PLC0415  (a third of a second)
 
     folder, staged = merge.folder, {}
-    paths = sorted(folder.iterdir())
+    paths = merge_entries(folder)
     for index, path in enumerate(paths):
         check(stop)
-        report(progress, index, len(paths), f"hash {path.name}")
-        if not is_written(path.name) or not path.is_file() or path.is_symlink():
+        name = path.relative_to(folder).as_posix()
+        report(progress, index, len(paths), f"hash {name}")
+        if not is_written(name) or not path.is_file() or path.is_symlink():
             raise NotAllowed(
-                f"{folder}: holds {path.name}, which no merge writes, and is not uploaded. Move it "
-                "away."
+                f"{folder}: holds {name}, which no merge writes, and is not uploaded. Move it away."
             )
         try:
-            staged[path.name] = CommitOperationAdd(path.name, str(path))
-            sha256 = staged[path.name].upload_info.sha256.hex()
+            staged[name] = CommitOperationAdd(name, str(path))
+            sha256 = staged[name].upload_info.sha256.hex()
         except OSError as error:
             raise unreadable(path, error) from error
-        if merge.record.files.get(path.name, sha256) != sha256:
+        if merge.record.files.get(name, sha256) != sha256:
             raise DamagedCheckpoint(
                 f"{path}: differs from the hash in merge.json. A file that was changed "
                 "afterwards is the usual cause; merge again."

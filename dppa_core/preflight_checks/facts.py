@@ -146,13 +146,18 @@ class ModelFacts:
     @property
     def bytes_of_weights(self) -> int:
         """Bytes of all stored tensors; if they are unread, of the files."""
-        files = sum(size for name, size in self.files.items() if format_of([name]))
+        files = sum(self.files[name] for name in self._top_files if format_of([name]))
         return sum(info.size for info in self.tensors.values()) or files
 
     @property
     def format(self) -> WeightFormat | None:
         """The format of its weight files; None if they are unknown."""
-        return format_of(self.files)
+        return format_of(self._top_files)
+
+    @property
+    def _top_files(self) -> list[str]:
+        """The files beside each other, without those of modules behind an encoder."""
+        return [name for name in self.files if "/" not in name]
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

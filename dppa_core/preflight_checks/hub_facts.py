@@ -9,6 +9,7 @@ from typing import Any
 
 from dppa_core.checkpoints.adapters.lora_files import CONFIG, WEIGHTS, read_lora_config
 from dppa_core.checkpoints.folders.architectures import with_model_type
+from dppa_core.checkpoints.folders.sentence_files import sentence_names
 from dppa_core.checkpoints.folders.small_files import read_object
 from dppa_core.checkpoints.formats import format_of
 from dppa_core.checkpoints.sources.download import fetch_files, needed_weights
@@ -68,7 +69,8 @@ def facts_from_hub(reference: str, model: HubModel, revision: str) -> CollectedF
     folder = notes.attempt(lambda: _settings(model), None)
     closed = folder is None and notes.findings  # gated: the Hub gives no other file either
     weights: list[str] = [] if closed else notes.attempt(lambda: needed_weights(model), [])
-    names = [*(name for name in SMALL if name in model.sizes), *weights]
+    small = [name for name in SMALL if name in model.sizes]
+    names = [*small, *sentence_names(model.sizes), *weights]
     files = {name: model.sizes[name] for name in names}
     explained = closed or ("config.json" not in model.sizes and notes.findings)
     tensors: dict[str, TensorInfo] = notes.attempt(lambda: _tensors(model, weights), {})

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dppa_core.checkpoints.folders.architectures import with_model_type
+from dppa_core.checkpoints.folders.sentence_files import names_within
 from dppa_core.checkpoints.folders.small_files import (
     COMPANIONS,
     read_config,
@@ -137,8 +138,8 @@ def local_tensors(folder: Path) -> dict[str, TensorInfo]:
 
 def _files(folder: Path) -> dict[str, int]:
     """Every file that a merge reads -> bytes."""
-    paths = [*(folder / name for name in SMALL), *weight_files(folder).paths]
-    return {path.name: path.stat().st_size for path in paths if path.is_file()}
+    names = [*SMALL, *names_within(folder), *(path.name for path in weight_files(folder).paths)]
+    return {name: (folder / name).stat().st_size for name in names if (folder / name).is_file()}
 
 
 def tokenizer_in(folder: Path, hashes: Mapping[str, str] | None = None) -> TokenizerFacts:

@@ -151,12 +151,14 @@ class _Writer(Handler):
         for line in body.splitlines():
             item = json.loads(line)
             kind, value = item["key"], item["value"]
+            place = model.folder / value.get("path", "")
+            place.parent.mkdir(exist_ok=True)
             if kind == "file":
-                (model.folder / value["path"]).write_bytes(base64.b64decode(value["content"]))
+                place.write_bytes(base64.b64decode(value["content"]))
             elif kind == "lfsFile":
-                (model.folder / value["path"]).write_bytes(self.hub.large[value["oid"]])
+                place.write_bytes(self.hub.large[value["oid"]])
             elif kind == "deletedFile":
-                (model.folder / value["path"]).unlink()
+                place.unlink()
             else:
                 assert kind == "header", kind
         model.commit = hashlib.sha1(body).hexdigest()

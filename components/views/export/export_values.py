@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.errors import DppaError, NoCounterpart
@@ -61,7 +60,7 @@ def read_facts(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -
     plan, companions = plan_merge(inputs), inputs.companions()
     record = planned_record(
         *(inputs.parents(), plan.plans, companions.origins, plan.warnings),
-        pipeline_tag(companions.config),
+        companions.pipeline,
     )
     stored = tuple(
         sum(TensorSpec(name, model.dtype(name), model.shape(name)).nbytes for name in model.names())

@@ -15,6 +15,7 @@ from typing import Any, Unpack
 
 from dppa_core.checkpoints.adapters.lora_files import CONFIG, WEIGHTS
 from dppa_core.checkpoints.folders.quantisation import why_gguf, why_quantised
+from dppa_core.checkpoints.folders.sentence_files import sentence_names
 from dppa_core.checkpoints.folders.small_files import COMPANIONS, read_config
 from dppa_core.checkpoints.formats import (
     FORMATS,
@@ -64,6 +65,7 @@ def fetch(name: str, commit: str, *, adapter: bool = False, **control: Unpack[Ru
     if adapter:
         _check_adapter(model)
     else:
+        files += sentence_names(model.sizes)
         _check_weights(model)
         stop = control.get("stop")
         reason = why_quantised(read_config(fetch_files(model, ["config.json"], stop=stop)))
@@ -111,7 +113,7 @@ def fetch_files(model: HubModel, files: Sequence[str], **control: Unpack[RunCont
                 force_download=damaged,
                 tqdm_class=bar,
             )
-        folder = Path(path).parent
+        folder = Path(path).parents[file.count("/")]
         fetched += model.sizes[file]
     if folder is None:
         raise MissingCheckpoint(f"{model}: nothing was fetched.")

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.cli.options import JsonFlag, OverwriteFlag
 from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue
@@ -56,7 +55,7 @@ def _planned(path: Path) -> tuple[MergeRecipe, MergeRecord]:
         inputs = open_inputs(loaded, progress=progress)
         plan, files = plan_merge(inputs), inputs.companions()
         parts = inputs.parents(), plan.plans, files.origins, plan.warnings
-        return plan.recipe, planned_record(*parts, pipeline_tag(files.config))
+        return plan.recipe, planned_record(*parts, files.pipeline)
 
 
 def _write(recipe: MergeRecipe, record: MergeRecord, out: Path, *, overwrite: bool) -> None:

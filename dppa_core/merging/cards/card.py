@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dppa_core.checkpoints.folders.sentence_files import library_name
 from dppa_core.checkpoints.sources.references import hub_parts, short_name, stack_summary
 from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
@@ -39,7 +40,8 @@ library_name: {library}
 class CardSubject:
     """What a card is of: a checkpoint, unless it says otherwise."""
 
-    library: str = "transformers"
+    library: str = ""
+    """The one that loads it; that of its pipeline tag if empty."""
     relation: str = "merge"
     """Of the Hub: its relation to the base."""
     tags: tuple[str, ...] = ()
@@ -68,7 +70,7 @@ def model_card(
     tags = ("" if method.name == "dppa" else method.name, *subject.tags)
     parts = [
         _FRONT.format(
-            library=subject.library,
+            library=subject.library or library_name(record.pipeline),
             optional=_optional_front(recipe, record, subject.relation),
             tag="".join(f"- {tag}\n" for tag in tags if tag),
         ),

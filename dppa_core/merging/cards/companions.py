@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.folders.architectures import pipeline_tag
+from dppa_core.checkpoints.folders.sentence_files import MODULES, SENTENCE_SIMILARITY
 from dppa_core.checkpoints.folders.small_files import COMPANIONS, read_companion, read_object
 from dppa_core.checkpoints.vocabulary.alignment import Alignment
 from dppa_core.checkpoints.vocabulary.chat_templates import (
@@ -38,6 +40,7 @@ from dppa_core.checkpoints.vocabulary.tokenizer_files import (
 from dppa_core.checkpoints.vocabulary.tokens import examples
 from dppa_core.errors import many
 from dppa_core.merging.cards.record import Origins
+from dppa_core.merging.cards.sentence_companions import sentence_companions
 
 _GENERATION = "generation_config.json"
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id")
@@ -56,6 +59,11 @@ class Companions:
     warnings: tuple[str, ...]
     changed: bool
     """True if any file differs from the base's."""
+
+    @property
+    def pipeline(self) -> str:
+        """The Hub's tag of the merge; empty if its card names none."""
+        return SENTENCE_SIMILARITY if MODULES in self.files else pipeline_tag(self.config)
 
     @property
     def key(self) -> str:
@@ -106,6 +114,7 @@ class _Sources:
         owner, why = self._template_of()
         files = self._tokenizer_files(folder, owner)
         speaker = self._generation(files, owner or 0)
+        sentences, notes = sentence_companions(self._homes[: len(self._models)], self._names)
         added = self._target.added if self._target is not None else ()
         tokenizer = self._names[self._tokenizer]
         if added:
@@ -113,10 +122,10 @@ class _Sources:
             union = any(source >= 0 for _, source in added)
             tokenizer = f"union ({tokens})" if union else tokens
         return Companions(
-            files,
+            files | sentences,
             self._config(),
             Origins(tokenizer, why, self._names[speaker]),
-            tuple(self._warnings),
+            (*self._warnings, *notes),
             changed=bool(
                 (self._tokenizer or owner or speaker or added or self._text is not None)
                 or (self._target is not None and self._target.removed)

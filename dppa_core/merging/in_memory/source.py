@@ -12,7 +12,7 @@ import torch
 
 from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.merging.folder import write_config
+from dppa_core.merging.folder import write_config, write_files
 from dppa_core.merging.in_memory.rewrite import Tensors
 from dppa_core.merging.merger import TensorMerger
 from dppa_core.preflight_checks.estimate import FLOAT32_LIMIT
@@ -38,8 +38,7 @@ def source_of(merger: TensorMerger) -> Iterator[Checkpoint]:
     with closing(TemporaryFolder("model")) as scratch:
         folder = scratch.path
         write_config(beside.config, merger.recipe.dtype, folder)
-        for file, content in beside.files.items():
-            (folder / file).write_bytes(content)
+        write_files(beside.files, folder)
         yield _Elsewhere(merger.base, folder, beside.config)
 
 
