@@ -57,7 +57,6 @@ interface TabScores { layer: number[]; module: number[]; nonzero: number[] }
 /** A tensor in the order of packed weights: `place` in bytes; `module` -1 outside the modules; `seed` of ties. */
 interface TabTensor {
   index: number;
-  name: string;
   numel: number;
   layer: number | null;
   place: number;
@@ -66,9 +65,9 @@ interface TabTensor {
 }
 /** What is added of a model's delta in a tensor: all; the elements of each level, the strongest first; or some drawn. */
 type TabTreatment =
-  | { kind: "whole"; weight: number }
-  | { kind: "bands"; kept: number[]; weights: number[] }
-  | { kind: "drawn"; seed: bigint; cut: bigint; weight: number };
+  | { model: string; kind: "whole"; weight: number }
+  | { model: string; kind: "bands"; kept: number[]; weights: number[] }
+  | { model: string; kind: "drawn"; seed: string; rate: number; weight: number };
 /** A domain model's part in a merge; coefficients by layer. */
 interface TabPart { model: string; levels: number[]; factors: number[]; coefficients: number[] }
 /** A merge as the worker reads it; `strength` is DPPA's, the parts lie in the recipe's order. */

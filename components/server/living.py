@@ -24,6 +24,7 @@ from starlette.types import Scope
 
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.tab.files import FOLDER, manifest_text, write_files
+from dppa_core.tab.wishes import METHODS
 from dppa_core.teaching.by_hand.grid import FILES, grid_address, opening, walks
 from dppa_core.teaching.by_hand.tiny_merge import STARTS
 
@@ -43,8 +44,6 @@ from .tab_files import LOOPS, hash_of, loops, send_tab_file, tab_files
 ENTRY, WORKER = "living/living.js", "tab/worker.js"
 PAGE, STYLE = "index.html", "style.css"
 STYLES = ("style", "see", "learn", "learn_by_hand", "strip", "living")
-METHODS = ("dppa", "magnitude", "task_arithmetic", "dare")
-"""Methods that a tab knows."""
 STRENGTHS = (0.08, 0.0, 0.01682)
 """Strengths that the plots have tables for: the usual one, none, and that of a preset."""
 POLICY = (

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from dppa_core.errors import CheckpointError
 from dppa_core.tab.files import BASE, FOLDER, MANIFEST, MODELS, file_name, manifest_text, packed
+from dppa_core.tab.wishes import METHODS, SETTINGS
 from dppa_core.teaching.by_hand.grid import FILES, walks
 
 from ..session.shipped import shipped
@@ -49,7 +50,7 @@ def hash_of(content: bytes) -> str:
 
 
 def tab_files(manifest: bytes | None = None) -> dict[str, Any]:
-    """Addresses for the page's scripts, relative to the page.
+    """What the page's scripts ask a tab for, and addresses relative to the page.
 
     Args:
         manifest: To be checked by the browser. A server has none at its start: it takes seconds.
@@ -60,6 +61,8 @@ def tab_files(manifest: bytes | None = None) -> dict[str, Any]:
     return {
         "base": BASE,
         "models": list(MODELS),
+        "methods": list(METHODS),
+        "settings": list(SETTINGS),
         "loops": f"{FOLDER}/{LOOPS}?{hashlib.sha256(loops()).hexdigest()[:16]}",
         "manifest": f"{FOLDER}/{MANIFEST}",
         "integrity": hashes,

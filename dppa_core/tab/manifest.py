@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -34,17 +35,30 @@ SHAPE = {
     "tie_word_embeddings": True,
 }
 """Of the models that the compiled loops of assets/tab/ know."""
+_IN_LAYER = (
+    "input_layernorm",
+    *(f"mlp.{part}_proj" for part in ("down", "gate", "up")),
+    "post_attention_layernorm",
+    *(f"self_attn.{part}_proj" for part in "koqv"),
+)
+TENSORS = (
+    "model.embed_tokens.weight",
+    *(f"model.layers.{n}.{part}.weight" for n, part in product(range(LAYERS), _IN_LAYER)),
+    "model.norm.weight",
+)
+"""Their tensors, in the order in which the loops find them."""
 
 
 def all_bits(checkpoint: Checkpoint) -> Bits:
     """All tensors, by name, one after the other. Raises IncompatibleCheckpoints unless a tab can
     compute the model."""
-    wrong = {key for key, value in SHAPE.items() if checkpoint.config.get(key) != value}
-    dtypes = {checkpoint.dtype(name) for name in checkpoint.names()}
-    if wrong or dtypes != {"BF16"}:
+    wrong = sorted(key for key, value in SHAPE.items() if checkpoint.config.get(key) != value)
+    wrong += ["its tensors"] if checkpoint.names() != TENSORS else []
+    wrong += ["its dtype"] if {checkpoint.dtype(n) for n in checkpoint.names()} != {"BF16"} else []
+    if wrong:
         raise IncompatibleCheckpoints(
             f"A tab computes only models of the embedded ones' shape in bfloat16; "
-            f"{checkpoint.folder.name} differs in {', '.join(sorted(wrong)) or 'its dtype'}."
+            f"{checkpoint.folder.name} differs in {', '.join(wrong)}."
         )
     return np.concatenate([checkpoint.raw(name) for name in checkpoint.names()])
 

@@ -54,6 +54,15 @@ def test_a_model_of_another_shape_is_refused(tiny_zoo: Path) -> None:
         all_bits(open_checkpoint(str(tiny_zoo / "base")))
 
 
+def test_a_model_of_other_tensors_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled loops know where each one begins."""
+    checkpoint = open_checkpoint(MODELS[0])
+    fewer = checkpoint.names()[:-1]
+    monkeypatch.setattr(type(checkpoint), "names", lambda _: fewer)
+    with pytest.raises(IncompatibleCheckpoints, match="differs in its tensors"):
+        all_bits(checkpoint)
+
+
 def test_base_and_three_models_take_at_most_21_megabytes() -> None:
     sizes = {model: len(files.packed(model)) for model in (BASE, *MODELS)}
     for models in (MODELS[:3], MODELS[3:]):

@@ -1,35 +1,28 @@
 // Models in the memory of the compiled loops (assets/tab/): weights as bfloat16, ranks, and one merge.
 
 const HEADS = 64, THETA = 10000, POSITIONS = 512; // width of a head, base of the rotation, most tokens
-const MERGED = "merged", STEPS = 1024; // of the sums of d² over the ranks
-/** Bits by which a rank is shortened to 16. @param {number} count Elements. */
-const shiftOf = (count) => (count > 1 << 16 ? 1 : 0);
+const MERGED = "merged", MOST_RANKS = 1 << 16; // of 16 bits; those of more elements are shortened by one bit
+const KINDS = ["whole", "bands", "drawn"];
 const TREATMENT = 1024, BANDS_AT = 48, BAND = 16; // bytes, as assets/tab/kernels/merge.ts reads them
-const PER_LAYER = ["input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-  "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"];
+
+/** An element survives a drop iff its draw of 64 bits is smaller. @param {number} rate */
+const drawCut = (rate) => (rate ? BigInt((1 - rate) * 2 ** 64) : 2n ** 64n - 1n);
 
 /** @param {any} wasm Exports of the compiled loops. @param {any} manifest dppa_core/tab/manifest.py */
 export function memory(wasm, manifest) {
   let numel = 0;
   /** @type {TabTensor[]} */
-  const tensors = manifest.tensors.map(([name, count, layer], index) => {
+  const tensors = manifest.tensors.map(([, count, layer], index) => {
     numel += count;
-    return { index, name, numel: count, layer, place: 2 * (numel - count), module: -1, seed: 0n };
+    return { index, numel: count, layer, place: 2 * (numel - count), module: -1, seed: 0n };
   });
-  manifest.modules.forEach(([at, , seed], i) =>
-    Object.assign(tensors[at], { module: i, seed: BigInt(`0x${seed}`) }));
-  const placeOf = (/** @type {string} */ name) => tensors[tensors.findIndex((tensor) => tensor.name === name)].place;
+  /** @type {TabTensor[]} */
+  const modules = manifest.modules.map(([at, , seed], module) =>
+    Object.assign(tensors[at], { module, seed: BigInt(`0x${seed}`) }));
   const at = (/** @type {string} */ model) => /** @type {number} */ (models.get(model));
-  const words = (address, length) => new Uint32Array(wasm.memory.buffer, address, length);
   const bits = (address) => new Uint16Array(wasm.memory.buffer, address, numel);
-  const layers = Math.max(...tensors.map(({ layer }) => layer ?? 0)) + 1;
-  const places = [placeOf("model.embed_tokens.weight"), placeOf("model.norm.weight")];
-  for (let layer = 0; layer < layers; layer++)
-    places.push(...PER_LAYER.map((part) => placeOf(`model.layers.${layer}.${part}.weight`)));
   const treatments = wasm.reserve(16 * TREATMENT);
-  const table = wasm.reserve(4 * places.length);
-  words(table, places.length).set(places);
-  const turns = new Float32Array(wasm.memory.buffer, wasm.places(0), POSITIONS * HEADS);
+  const turns = new Float32Array(wasm.memory.buffer, wasm.TURNS.value, POSITIONS * HEADS);
   for (let place = 0; place < POSITIONS; place++)
     for (let i = 0; i < HEADS / 2; i++) {
       const angle = Math.fround(place * Math.fround(1 / Math.fround(THETA ** ((2 * i) / HEADS))));
@@ -39,37 +32,33 @@ export function memory(wasm, manifest) {
 
   /** Models, and "merged" after the first merge. @type {Map<string, number>} */
   const models = new Map();
-  /** Reference -> of each tensor, addresses of ranks, odd bits, sums of d². @type {Map<string, number[][]>} */
+  /** Model -> addresses of the ranks in each tensor. @type {Map<string, number[]>} */
   const ranks = new Map();
-  /** @param {string} model */
-  function rank(model) {
+  /** @param {string} model @returns {number[]} */
+  function ranksOf(model) {
     const base = at(manifest.base), tuned = at(model);
-    ranks.set(model, tensors.map(({ place, numel: count, module, seed }) => {
-      if (module < 0) return [0, 0, 0];
-      const shift = shiftOf(count), ranked = wasm.reserve(2 * count), odd = wasm.reserve((shift * count) >> 3);
-      const sums = wasm.reserve(8 * (STEPS + 1));
-      wasm.rank(base + place, tuned + place, count, seed, shift, ranked, odd, sums);
-      return [ranked, shift && odd, sums];
-    }));
+    const ranked = ranks.get(model) ?? tensors.map(({ place, numel: count, module, seed }) =>
+      (module < 0 ? 0 : wasm.rank(base + place, tuned + place, count, seed)));
+    ranks.set(model, ranked);
+    return ranked;
   }
 
-  /** Write a treatment where the loops read it. @param {number} index @param {any} tensor @param {string} model */
-  function note(index, tensor, model, /** @type {TabTreatment} */ treatment) {
-    const row = treatments + index * TREATMENT, view = new DataView(wasm.memory.buffer);
-    const [ranked, odd] = ranks.get(model)?.[tensor.index] ?? [0, 0];
-    const kept = treatment.kind === "bands" ? treatment.kept : [];
-    const isRare = kept.some((count) => odd ? count < 2 || count & 1 : !count);
-    words(row, 6).set([at(model) + tensor.place,
-      ["whole", "bands", "drawn"].indexOf(treatment.kind), ranked, odd, kept.length, Number(isRare)]);
-    if (treatment.kind === "drawn") {
-      view.setBigUint64(row + 24, treatment.seed, true);
-      view.setBigUint64(row + 32, treatment.cut, true);
+  /** Write a treatment where the loops read it. @param {number} row @param {TabTensor} tensor */
+  function note(row, { index, numel: count, place }, /** @type {TabTreatment} */ treatment) {
+    const { model, kind } = treatment, isShort = count > MOST_RANKS;
+    const ranked = kind === "bands" ? ranksOf(model)[index] : 0, kept = kind === "bands" ? treatment.kept : [];
+    const isRare = kept.some((some) => (isShort ? some < 2 || some & 1 : !some));
+    const { buffer } = wasm.memory, view = new DataView(buffer);
+    new Uint32Array(buffer, row, 6).set([at(model) + place, KINDS.indexOf(kind), ranked, ranked + 2 * count,
+      kept.length, Number(isRare)]);
+    if (kind === "drawn") {
+      view.setBigUint64(row + 24, BigInt(`0x${treatment.seed}`), true);
+      view.setBigUint64(row + 32, drawCut(treatment.rate), true);
     }
-    if (treatment.kind !== "bands") { view.setFloat32(row + 40, treatment.weight, true); return; }
-    kept.forEach((count, k) => {
-      const short = odd ? count >> 1 : count, band = row + BANDS_AT + k * BAND;
-      new Uint16Array(wasm.memory.buffer, band, 4)
-        .set([short - 1, short ? 0xffff : 0, short, odd && count & 1 ? 0xffff : 0]);
+    if (kind !== "bands") { view.setFloat32(row + 40, treatment.weight, true); return; }
+    kept.forEach((some, k) => {
+      const short = isShort ? some >> 1 : some, band = row + BANDS_AT + k * BAND;
+      new Uint16Array(buffer, band, 4).set([short - 1, short ? 0xffff : 0, short, isShort && some & 1 ? 0xffff : 0]);
       view.setFloat32(band + 8, treatment.weights[k], true);
     });
   }
@@ -77,7 +66,6 @@ export function memory(wasm, manifest) {
   /** What each tensor was last merged of, as text. @type {string[]} */
   const made = [];
   return {
-    tensors, table,
     has: (/** @type {string} */ model) => models.has(model),
     /** The address of a model, or of what was merged last: "merged". */
     at,
@@ -90,44 +78,36 @@ export function memory(wasm, manifest) {
       models.set(model, address);
     },
     /**
-     * What a plan keeps of a ranked model: the threshold of every module by level, and the sums of d² that stay and
-     * that there are.
+     * What a plan keeps of a model: the threshold of every module by level, and the sums of d² that stay and that
+     * there are.
      * @param {string} model @param {{density: number[], kept: number[]}[]} planned
      */
     measured(model, planned) {
-      const modules = tensors.filter(({ module }) => module >= 0).sort((a, b) => a.module - b.module);
-      const thresholds = planned.map(({ density }) => modules.map(({ index, place, numel: count, module }) => {
-        const [ranked, odd] = /** @type {number[][]} */ (ranks.get(model))[index];
-        const rank = count - 1 - Math.min(Math.trunc(count * (1 - density[module])), count - 1);
-        return wasm.magnitude(at(manifest.base) + place, at(model) + place, count, shiftOf(count), ranked, odd, rank);
-      }));
+      const base = at(manifest.base), tuned = at(model), ranked = ranksOf(model);
       const { kept } = planned[planned.length - 1];
-      return { thresholds, energy: modules.map(({ index, numel: count, module }) => {
-        const [, , sums] = /** @type {number[][]} */ (ranks.get(model))[index];
-        const squares = new Float64Array(wasm.memory.buffer, sums, STEPS + 1), step = (kept[module] * STEPS) / count;
-        const low = Math.min(Math.floor(step), STEPS - 1);
-        return [squares[low] + (step - low) * (squares[low + 1] - squares[low]), squares[STEPS]];
-      }) };
+      return {
+        thresholds: planned.map(({ density }) => modules.map(({ index, place, numel: count }, i) => {
+          const rank = count - 1 - Math.min(Math.trunc(count * (1 - density[i])), count - 1);
+          return wasm.magnitude(base + place, tuned + place, count, ranked[index], rank);
+        })),
+        energy: modules.map(({ index, numel: count }, i) =>
+          [kept[i], count].map((some) => wasm.energy(ranked[index], count, some))),
+      };
     },
     /**
      * Merge where something changed.
-     * @param {{model: string, of: (tensor: TabTensor) => TabTreatment | null}[]} parts In the recipe's order.
+     * @param {{of: (tensor: TabTensor) => TabTreatment | null}[]} parts In the recipe's order.
      */
     merge(parts) {
       if (!models.has(MERGED)) models.set(MERGED, wasm.reserve(2 * numel));
-      tensors.forEach((tensor, t) => {
-        const taken = parts.map(({ model, of }) => ({ model, treatment: of(tensor) }))
-          .filter(({ treatment }) => treatment);
-        const text = JSON.stringify(taken, (_, value) => (typeof value === "bigint" ? `${value}` : value));
-        if (made[t] === text) return;
-        taken.forEach(({ model, treatment }, i) => {
-          if (treatment?.kind === "bands" && !ranks.has(model)) rank(model);
-          note(i, tensor, model, /** @type {TabTreatment} */ (treatment));
-        });
-        const { place, numel: count } = tensor;
+      for (const tensor of tensors) {
+        const taken = parts.flatMap(({ of }) => of(tensor) ?? []), text = JSON.stringify(taken);
+        const { index, place, numel: count } = tensor;
+        if (made[index] === text) continue;
+        taken.forEach((treatment, i) => note(treatments + i * TREATMENT, tensor, treatment));
         wasm.merge(at(manifest.base) + place, at(MERGED) + place, count, treatments, taken.length);
-        made[t] = text;
-      });
+        made[index] = text;
+      }
     },
   };
 }

@@ -21,7 +21,7 @@ export function tokenizer({ tokens, merges, added }) {
   const letter = letters(), byteOf = new Map(letter.map((name, byte) => [name, byte]));
   const ids = new Map(tokens.map((name, id) => [name, id]));
   const order = new Map(merges.map((pair, place) => [pair, place]));
-  const special = new Set(Object.values(added)), known = new Map();
+  const special = new Set(Object.values(added));
   const names = Object.keys(added).map((name) => name.replace(/[|\\{}()[\]^$+*?.]/g, "\\$&"));
   const apart = new RegExp(`(${names.join("|")})`);
 
@@ -43,15 +43,11 @@ export function tokenizer({ tokens, merges, added }) {
       parts = next;
     }
   }
-  function ofWord(/** @type {string} */ word) {
-    if (!known.has(word)) known.set(word, pieces(word));
-    return known.get(word);
-  }
   return {
     /** @param {string} text @returns {number[]} */
     encode: (text) =>
       text.split(apart).flatMap((part) => (Object.hasOwn(added, part) ? [added[part]]
-        : part.split(/(\p{N})/u).flatMap((run) => (run.match(PATTERN) ?? []).flatMap(ofWord)))),
+        : part.split(/(\p{N})/u).flatMap((run) => (run.match(PATTERN) ?? []).flatMap(pieces)))),
     /** Without special tokens; an incomplete character is U+FFFD. @param {number[]} numbers */
     decode: (numbers) =>
       DECODER.decode(Uint8Array.from(numbers.filter((id) => !special.has(id))

@@ -6,17 +6,13 @@ import * as tables from "../session/tables.js";
 import { workers } from "./workers.js";
 
 /**
- * Addresses relative to the page, and the models that a tab knows: components/server/tab_files.py.
- * @type {{base: string, models: string[], loops: string, manifest: string, weights: Record<string, string>,
- *   integrity: {loops: string, manifest?: string}} | null}
+ * Addresses relative to the page, and the models, methods and settings that a tab knows; of other settings it knows the
+ * defaults: components/server/tab_files.py.
+ * @type {{base: string, models: string[], methods: string[], settings: string[], loops: string, manifest: string,
+ *   weights: Record<string, string>, integrity: {loops: string, manifest?: string}} | null}
  */
 const files = JSON.parse(document.getElementById("tab-files")?.textContent ?? "null");
 const LAYERS = 6, BYTES_OF_MODEL = 5_200_000; // bytes of a packed model, about
-const METHODS = ["dppa", "magnitude", "task_arithmetic", "dare"];
-/** Settings of methods other than these are the server's. @type {Record<string, any>} */
-const USUAL = { semantics: "paper", ties: "exact", scaling: "largest" };
-/** Settings of Dynamically Pruning that the tab knows only as they usually are. */
-const FIXED = controls.schema.controls.filter(({ of_pruning: isOne, key }) => isOne && key !== "strength");
 
 /** The worker's state: unasked, loading, ready, or failed: then the server answers. */
 export const tab = {
@@ -50,17 +46,14 @@ export function mergeNow() {
 /** @returns {TabMerge | null} */
 function readMerge() {
   const { state } = controls, method = controls.method(), models = state.models.filter(controls.decides);
-  const of = (/** @type {string} */ name) => {
-    const item = method.parameters.find((/** @type {any} */ one) => one.name === name);
-    return item && controls.setting(method, item);
-  };
-  const usual = method.parameters.every(({ name }) => !(name in USUAL) || of(name) === USUAL[name]);
-  const ranked = method.name !== "dppa" || FIXED.every(({ key, default: usual }) => state[key] === usual);
-  const others = of("other_tensors") ?? "keep";
-  if (!models.length || !METHODS.includes(method.name) || controls.staged() || !usual || !ranked
-    || (others === "prune" && method.name !== "dare") || controls.held().length
+  const values = Object.fromEntries(method.parameters.map((item) => [item.name, controls.setting(method, item)]));
+  const isKnown = ({ name, elsewhere, default: usual }) => files?.settings.includes(name)
+    || values[name] === (elsewhere ? controls.controlOf(name).default : usual);
+  const { other_tensors: others = "keep" } = values;
+  if (!models.length || !files?.methods.includes(method.name) || controls.staged()
+    || !method.parameters.every(isKnown) || (others === "prune" && method.name !== "dare") || controls.held().length
     || Object.keys(controls.ownChoices()).length || controls.template() !== "auto"
-    || state.base !== files?.base || !models.every(({ ref, parts }) => knows(ref) && !parts)) return null;
+    || state.base !== files.base || !models.every(({ ref, parts }) => knows(ref) && !parts)) return null;
   return { method: method.name, strength: state.strength, others,
     models: models.map((model) => ({
       model: model.ref, levels: controls.levels(), factors: controls.factorsOf(model.ref),

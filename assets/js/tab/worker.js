@@ -28,36 +28,35 @@ async function open(files, share) {
     fetch(files.manifest, { integrity: text }).then((response) => response.json()),
   ]);
   const { exports: wasm } = await WebAssembly.instantiate(module);
-  const held = memory(wasm, manifest), texts = tokenizer(manifest.vocabulary);
+  const held = memory(wasm, manifest);
   for (const [model, bits] of share?.copies ?? []) held.put(model, bits);
   if (share) post({ kind: "opened" });
-  return { module, manifest, held, files, writes: writer(wasm, held.table, texts) };
+  return { module, manifest, held, files, writes: writer(wasm, tokenizer(manifest.vocabulary)) };
 }
 
-/** Fetch what is not there yet, all at once. @param {string[]} models @param {string} channel */
-async function load(models, channel) {
-  const { held, files, manifest } = await tab, missing = models.filter((model) => !held.has(model));
+/** Fetch models, all at once. @param {string[]} missing @param {string} channel */
+async function load(missing, channel) {
+  const { held, files, manifest } = await tab;
   let bytes = 0;
-  const fetched = (/** @type {string} */ model, /** @type {Promise<Uint16Array> | null} */ base) =>
+  const fetched = (/** @type {string} */ model, base = null) =>
     weights({ url: files.models[model], sha256: manifest.sha256[model] }, base, (piece) => {
       bytes += piece;
       post({ channel, kind: "progress", bytes, models: missing.length });
     });
-  const base = held.has(manifest.base) ? held.weightsOf(manifest.base) : fetched(manifest.base, null);
-  const others = missing.filter((model) => model !== manifest.base);
-  const all = await Promise.all([base, ...others.map((model) => fetched(model, Promise.resolve(base)))]);
-  [manifest.base, ...others].forEach((model, i) => { if (!held.has(model)) held.put(model, all[i]); });
+  const base = held.has(manifest.base) ? held.weightsOf(manifest.base) : fetched(manifest.base);
+  await Promise.all(missing.map(async (model) =>
+    held.put(model, await (model === manifest.base ? base : fetched(model, base)))));
 }
 
 /**
  * Posts an answer as it grows, no oftener than a page can draw it.
- * @param {string} channel @param {number} id @param {number} pause Milliseconds between two posts.
+ * @param {string} channel @param {number} id
  */
-function growing(channel, id, pause) {
+function growing(channel, id) {
   let posted = performance.now();
   return (/** @type {any} */ answer) => {
     const now = performance.now();
-    if (!answer.last && now - posted < pause) return;
+    if (!answer.last && now - posted < GROWTH_MS) return;
     posted = now;
     post({ channel, id, kind: "words", ...answer });
   };
@@ -66,12 +65,12 @@ function growing(channel, id, pause) {
 /** @param {any} wish */
 async function fulfil(wish) {
   const { channel, id, merge, model, models = [model], prompt, reply, limit, draft, copies } = wish;
-  const { pause = GROWTH_MS } = wish;
   const begun = performance.now();
   const stale = () => waiting.has(channel) && performance.now() - begun > YOUNG_MS;
   const { module, held, manifest, writes } = await tab;
-  const used = [manifest.base, ...(merge?.models.map((/** @type {any} */ part) => part.model) ?? models)];
-  if (!used.every(held.has)) await load([...new Set(used)], channel);
+  const used = new Set([manifest.base, ...(merge?.models.map((/** @type {any} */ part) => part.model) ?? models)]);
+  const missing = [...used].filter((model) => !held.has(model));
+  if (missing.length) await load(missing, channel);
   const started = performance.now();
   const parts = merge ? treatments(merge, manifest) : [];
   if (merge) held.merge(parts);
@@ -84,7 +83,7 @@ async function fulfil(wish) {
   if (reply !== undefined)
     post({ channel, id, kind: "reading", ...await writes.reading(address, prompt, reply, stale) });
   else if (prompt !== undefined)
-    await writes.answer(address, prompt, { limit, draft: draft ?? [], stale, grown: growing(channel, id, pause) });
+    await writes.answer(address, prompt, { limit, draft: draft ?? [], stale, grown: growing(channel, id) });
   const ranked = parts.filter(({ planned }) => planned.length);
   if (ranked.length) post({ channel, id, kind: "plans", plans: Object.fromEntries(ranked.map((part) =>
     [part.model, { planned: part.planned, ...held.measured(part.model, part.planned) }])) });

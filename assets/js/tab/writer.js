@@ -7,8 +7,8 @@ const LIKELIEST = 8, TEMPERATURES = Array.from({ length: 20 }, (_, step) => (ste
 /** Thrown where a newer wish replaces this one. */
 export const REPLACED = new Error("A newer wish replaced this one.");
 
-/** @param {any} wasm @param {number} table @param {any} tokenizer */
-export function writer(wasm, table, tokenizer) {
+/** @param {any} wasm @param {any} tokenizer */
+export function writer(wasm, tokenizer) {
   const end = tokenizer.encode("<|end|>")[0];
   const channel = new MessageChannel();
   let breathed = performance.now(), wake = () => {};
@@ -31,9 +31,9 @@ export function writer(wasm, table, tokenizer) {
     for (let at = 0; at < tokens.length; at += PIECE) {
       await breathe(stale);
       const piece = tokens.slice(at, at + PIECE), first = Math.min(Math.max(from - at, 0), piece.length);
-      new Uint32Array(wasm.memory.buffer, wasm.places(1), PIECE).set(piece);
-      wasm.read(model, table, piece.length, before + at, first);
-      const logits = new Float32Array(wasm.memory.buffer, wasm.places(2), VOCABULARY * (piece.length - first));
+      new Uint32Array(wasm.memory.buffer, wasm.IDS.value, PIECE).set(piece);
+      wasm.read(model, piece.length, before + at, first);
+      const logits = new Float32Array(wasm.memory.buffer, wasm.LOGITS.value, VOCABULARY * (piece.length - first));
       for (let row = 0; row < piece.length - first; row++)
         rows.push(logits.slice(row * VOCABULARY, (row + 1) * VOCABULARY));
     }

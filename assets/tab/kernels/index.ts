@@ -1,4 +1,4 @@
 export { reserve } from "./memory";
-export { magnitude, rank } from "./ranks";
+export { energy, magnitude, rank } from "./ranks";
 export { merge } from "./merge";
-export { places, read } from "./model";
+export { IDS, LOGITS, TURNS, read } from "./model";

@@ -5,7 +5,7 @@ import { mix, reserve, wide } from "./memory";
 /** Kinds of a treatment, and the bytes of one in the list that `merge` reads; assets/js/tab/memory.js writes it. */
 const WHOLE: u32 = 0, BANDS: u32 = 1;
 const TREATMENT: usize = 1024, BAND: usize = 16, AT_BANDS: usize = 48;
-const BLOCK: i32 = 2048, SUMS: usize = reserve(4 * BLOCK), PATCH: usize = reserve(16);
+const BLOCK: i32 = 2048, SUMS: usize = reserve(4 * BLOCK);
 
 /** The first four, and the last four, of eight bfloat16 as float32; of eight masks, if they lie below, too. */
 @inline
@@ -25,10 +25,9 @@ function add(at: usize, delta: v128, weight: v128, inside: v128): void {
 }
 
 /** The element of rank 2 place is inside, that of rank 2 place + 1 is not: `odd` has the bits of eight. */
-function first(equal: v128, odd: u32): v128 {
-  v128.store(PATCH, equal);
-  for (let lane = 0; lane < 8; lane++) if ((odd >> lane) & 1) store<u16>(PATCH + 2 * lane, 0);
-  return v128.load(PATCH);
+function first(equal: v128, odd: u8): v128 {
+  const bits = i16x8(1, 2, 4, 8, 16, 32, 64, 128);
+  return v128.andnot(equal, i16x8.eq(v128.and(i16x8.splat(odd), bits), bits));
 }
 
 /** Elements inside a band, a mask of eight. @param isRare Whether the band may be empty or split a pair. */

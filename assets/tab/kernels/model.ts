@@ -5,22 +5,20 @@ const HIDDEN: i32 = 256, HEADS: i32 = 4, SIZE: i32 = 64, INNER: i32 = 512, LAYER
 const POSITIONS: i32 = 512, EPS: f32 = 1e-6;
 /** Tokens that are read at once. */
 const PIECE: i32 = 16;
-/** Addresses in the table of a model: embedding and last norm, then those of each layer. */
-const NORM: i32 = 0, Q: i32 = 1, K: i32 = 2, V: i32 = 3, O: i32 = 4, SECOND_NORM: i32 = 5, GATE: i32 = 6, UP: i32 = 7,
-  DOWN: i32 = 8, OF_LAYER: i32 = 9;
+/** Places of a layer's tensors, in bytes. Tensors lie in the order of their names: embedding, layers, last norm. */
+const SQUARE: i32 = 2 * HIDDEN * HIDDEN, OBLONG: i32 = 2 * HIDDEN * INNER, EMBEDDING: i32 = 2 * HIDDEN * VOCABULARY;
+const NORM: i32 = 0, DOWN: i32 = 2 * HIDDEN, GATE: i32 = DOWN + OBLONG, UP: i32 = GATE + OBLONG;
+const SECOND_NORM: i32 = UP + OBLONG, K: i32 = SECOND_NORM + 2 * HIDDEN, O: i32 = K + SQUARE, Q: i32 = O + SQUARE;
+const V: i32 = Q + SQUARE, OF_LAYER: i32 = V + SQUARE;
 
 const ROW: i32 = 4 * HIDDEN, WIDE_ROW: i32 = 4 * INNER, LOGITS_ROW: i32 = 4 * VOCABULARY;
 const KEYS = SCRATCH, VALUES = KEYS + LAYERS * POSITIONS * ROW;
 const X: usize = reserve(PIECE * ROW), NORMED: usize = reserve(PIECE * ROW), QUERIES: usize = reserve(PIECE * ROW);
 const GATES: usize = reserve(PIECE * WIDE_ROW), UPS: usize = reserve(PIECE * WIDE_ROW);
-const SCORES: usize = reserve(4 * POSITIONS), LOGITS: usize = reserve(PIECE * LOGITS_ROW);
-/** Cosines, then sines, of a position's angles, 32 each. */
-const TURNS: usize = reserve(POSITIONS * 4 * SIZE), IDS: usize = reserve(4 * PIECE);
-
-/** Where the page writes angles and token numbers, and reads logits. */
-export function places(which: i32): usize {
-  return which == 0 ? TURNS : which == 1 ? IDS : LOGITS;
-}
+const SCORES: usize = reserve(4 * POSITIONS);
+/** Where the page writes token numbers, and cosines, then sines, of each position's angles, 32 each; and reads logits. */
+export const IDS: usize = reserve(4 * PIECE), TURNS: usize = reserve(POSITIONS * 4 * SIZE);
+export const LOGITS: usize = reserve(PIECE * LOGITS_ROW);
 
 @inline
 function sum(x: v128): f32 {
@@ -199,13 +197,13 @@ function gated(gates: usize, ups: usize): void {
   split(gates, WIDE_ROW);
 }
 
-function layer(weights: usize, table: usize, index: i32, tokens: i32, first: i32): void {
-  const own = table + 4 * (2 + OF_LAYER * index), past = index * POSITIONS * ROW;
+function layer(weights: usize, index: i32, tokens: i32, first: i32): void {
+  const past = index * POSITIONS * ROW;
   const keys = KEYS + past, values = VALUES + past, here = first * ROW;
-  for (let t = 0; t < tokens; t++) norm(X + t * ROW, weights + load<u32>(own + 4 * NORM), NORMED + t * ROW);
-  product(weights + load<u32>(own + 4 * Q), HIDDEN, HIDDEN, NORMED, tokens, QUERIES, ROW, false);
-  product(weights + load<u32>(own + 4 * K), HIDDEN, HIDDEN, NORMED, tokens, keys + here, ROW, false);
-  product(weights + load<u32>(own + 4 * V), HIDDEN, HIDDEN, NORMED, tokens, values + here, ROW, false);
+  for (let t = 0; t < tokens; t++) norm(X + t * ROW, weights + NORM, NORMED + t * ROW);
+  product(weights + Q, HIDDEN, HIDDEN, NORMED, tokens, QUERIES, ROW, false);
+  product(weights + K, HIDDEN, HIDDEN, NORMED, tokens, keys + here, ROW, false);
+  product(weights + V, HIDDEN, HIDDEN, NORMED, tokens, values + here, ROW, false);
   for (let t = 0; t < tokens; t++) {
     const turns = TURNS + (first + t) * 4 * SIZE, query = QUERIES + t * ROW;
     rotate(query, turns);
@@ -216,27 +214,26 @@ function layer(weights: usize, table: usize, index: i32, tokens: i32, first: i32
     }
     split(query, ROW);
   }
-  product(weights + load<u32>(own + 4 * O), HIDDEN, HIDDEN, QUERIES, tokens, X, ROW, true);
-  for (let t = 0; t < tokens; t++) norm(X + t * ROW, weights + load<u32>(own + 4 * SECOND_NORM), NORMED + t * ROW);
-  product(weights + load<u32>(own + 4 * GATE), INNER, HIDDEN, NORMED, tokens, GATES, WIDE_ROW, false);
-  product(weights + load<u32>(own + 4 * UP), INNER, HIDDEN, NORMED, tokens, UPS, WIDE_ROW, false);
+  product(weights + O, HIDDEN, HIDDEN, QUERIES, tokens, X, ROW, true);
+  for (let t = 0; t < tokens; t++) norm(X + t * ROW, weights + SECOND_NORM, NORMED + t * ROW);
+  product(weights + GATE, INNER, HIDDEN, NORMED, tokens, GATES, WIDE_ROW, false);
+  product(weights + UP, INNER, HIDDEN, NORMED, tokens, UPS, WIDE_ROW, false);
   for (let t = 0; t < tokens; t++) gated(GATES + t * WIDE_ROW, UPS + t * WIDE_ROW);
-  product(weights + load<u32>(own + 4 * DOWN), HIDDEN, INNER, GATES, tokens, X, ROW, true);
+  product(weights + DOWN, HIDDEN, INNER, GATES, tokens, X, ROW, true);
 }
 
 /**
- * Read up to `PIECE` tokens, whose numbers stand at `places(1)`, behind `first` tokens that were read before.
- * @param table Places of the tensors behind `weights`, in bytes.
- * @param from The first of these tokens whose logits are computed, one row each, at `places(2)`.
+ * Read up to `PIECE` tokens, whose numbers stand at `IDS`, behind `first` tokens that were read before.
+ * @param from The first of these tokens whose logits are computed, one row each, at `LOGITS`.
  */
-export function read(weights: usize, table: usize, tokens: i32, first: i32, from: i32): void {
-  const embedding = weights + load<u32>(table);
+export function read(weights: usize, tokens: i32, first: i32, from: i32): void {
+  const layers = weights + EMBEDDING, last = layers + LAYERS * OF_LAYER;
   for (let t = 0; t < tokens; t++) {
-    const row = embedding + load<u32>(IDS + 4 * t) * 2 * HIDDEN;
+    const row = weights + load<u32>(IDS + 4 * t) * 2 * HIDDEN;
     for (let i = 0; i < HIDDEN; i++) store<f32>(X + t * ROW + 4 * i, wide(row + 2 * i));
   }
-  for (let index = 0; index < LAYERS; index++) layer(weights, table, index, tokens, first);
+  for (let index = 0; index < LAYERS; index++) layer(layers + index * OF_LAYER, index, tokens, first);
   if (from >= tokens) return;
-  for (let t = from; t < tokens; t++) norm(X + t * ROW, weights + load<u32>(table, 4), NORMED + (t - from) * ROW);
-  product(embedding, VOCABULARY, HIDDEN, NORMED, tokens - from, LOGITS, LOGITS_ROW, false);
+  for (let t = from; t < tokens; t++) norm(X + t * ROW, last, NORMED + (t - from) * ROW);
+  product(weights, VOCABULARY, HIDDEN, NORMED, tokens - from, LOGITS, LOGITS_ROW, false);
 }

@@ -1,6 +1,6 @@
 // The rank of every element of a module: by falling |d|, equal ones by rising hash. An element is inside a
 // level that keeps k elements iff its rank is below k.
-import { mix, SCRATCH, wide } from "./memory";
+import { mix, reserve, SCRATCH, wide } from "./memory";
 
 /** Steps in which the sum of d² over the ranks is kept. */
 const STEPS: i32 = 1024;
@@ -42,16 +42,25 @@ function swapped(before: u32, after: u32): bool {
     && load<u64>(HASHES + 8 * before) > load<u64>(HASHES + 8 * after);
 }
 
+/** Bits by which a rank is shortened to 16. */
+@inline
+function shiftOf(count: i32): i32 {
+  return count > 1 << 16 ? 1 : 0;
+}
+/** Where sums of d² lie, behind ranks and the bits that were cut off. */
+@inline
+function sumsOf(ranks: usize, count: i32): usize {
+  return ranks + 2 * count + ((shiftOf(count) * count) >> 3);
+}
+
 /**
- * Rank the elements of a module.
- * @param shift Bits by which ranks are shortened to 16 bits: 0 up to 65,536 elements, 1 up to 131,072.
- * @param ranks Receives 16 bits an element.
- * @param odd Receives the bits that were cut off, eight elements a byte; unused with shift 0.
- * @param sums Receives the sum of d² of the ranks before each step, `STEPS` + 1 float64.
+ * Rank the elements of a module, at most 131,072.
+ * @returns The address of 16 bits an element; then come the bits that were cut off, eight elements a byte; then the sum
+ *   of d² of the ranks before each step, `STEPS` + 1 float64.
  */
-export function rank(
-  base: usize, tuned: usize, count: i32, seed: u64, shift: i32, ranks: usize, odd: usize, sums: usize,
-): void {
+export function rank(base: usize, tuned: usize, count: i32, seed: u64): usize {
+  const ranks = reserve(<i32>sumsOf(0, count) + 8 * (STEPS + 1)), odd = ranks + 2 * count, shift = shiftOf(count);
+  const sums = sumsOf(ranks, count);
   for (let i = 0; i < count; i++) {
     const size = reinterpret<u32>(wide(tuned + 2 * i) - wide(base + 2 * i)) & 0x7fffffff;
     store<u32>(KEYS + 4 * i, ~size);
@@ -80,11 +89,18 @@ export function rank(
     if (shift & i) store<u8>(byte, load<u8>(byte) | <u8>(<u32>1 << (element & 7)));
   }
   store<f64>(sums + 8 * STEPS, total);
+  return ranks;
+}
+
+/** The sum of d² of the `kept` first ranks; a straight line between two steps. */
+export function energy(ranks: usize, count: i32, kept: i32): f64 {
+  const step = <f64>kept * STEPS / count, low = min(<i32>step, STEPS - 1), at = sumsOf(ranks, count) + 8 * low;
+  return load<f64>(at) + (step - low) * (load<f64>(at, 8) - load<f64>(at));
 }
 
 /** |d| of the element of a rank. */
-export function magnitude(base: usize, tuned: usize, count: i32, shift: i32, ranks: usize, odd: usize, place: i32): f32 {
-  const short = i16x8.splat(<i16>(place >> shift));
+export function magnitude(base: usize, tuned: usize, count: i32, ranks: usize, place: i32): f32 {
+  const shift = shiftOf(count), odd = ranks + 2 * count, short = i16x8.splat(<i16>(place >> shift));
   for (let i = 0; i < count; i += 8) {
     const equal = i16x8.bitmask(i16x8.eq(v128.load(ranks + 2 * i), short));
     if (!equal) continue;
