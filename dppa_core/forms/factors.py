@@ -6,29 +6,16 @@ The product itself is never made.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64
 from numpy import ndarray
 
 from dppa_core.forms.spectra import strongest
-from dppa_core.methods.shared.singular import one_blas_thread, rank_of
+from dppa_core.methods.shared.singular import Factors, one_blas_thread, rank_of
 
 _ROWS = 256
 """Rows of a block in float64."""
-
-
-class Factors(NamedTuple):
-    """left @ right."""
-
-    left: Float32[ndarray, "rows rank"]
-    right: Float32[ndarray, "rank columns"]
-
-    @property
-    def rank(self) -> int:
-        """Columns of the left factor."""
-        return int(self.left.shape[1])
 
 
 def truncated(delta: Float32[ndarray, "rows columns"], rank: int) -> Factors:
@@ -48,12 +35,9 @@ def joined(parts: Sequence[Factors], weights: Sequence[float]) -> Factors:
 
 
 def reduced(factors: Factors, rank: int) -> Factors:
-    """The strongest directions of a product, from the decomposition of a small core.
-
-    With left = Q R and rightᵀ = P S, the core R Sᵀ has the singular values of the product.
-    """
+    """The strongest directions of a product, from the decomposition of a small core."""
     with one_blas_thread():
-        left, right, core = _around(factors)
+        left, right, core = factors.around()
         head, values, tail = np.linalg.svd(core)
         rank = min(rank, rank_of(values))
         roots = np.sqrt(values[:rank])
@@ -64,14 +48,7 @@ def reduced(factors: Factors, rank: int) -> Factors:
 def values_of(factors: Factors) -> Float64[ndarray, " values"]:
     """The singular values of a product, falling."""
     with one_blas_thread():
-        return np.asarray(np.linalg.svd(_around(factors)[2], compute_uv=False))
-
-
-def _around(factors: Factors) -> tuple[Float64[ndarray, ...], ...]:
-    """Q, P and the core R Sᵀ."""
-    left, near = np.linalg.qr(factors.left.astype(np.float64))
-    right, far = np.linalg.qr(factors.right.T.astype(np.float64))
-    return left, right, near @ far.T
+        return np.asarray(np.linalg.svd(factors.around()[2], compute_uv=False))
 
 
 def energy_of(factors: Factors) -> float:

@@ -35,14 +35,22 @@ from dppa_core.methods import (
     ties,
 )
 from dppa_core.methods.shared.contract import Method
-from dppa_core.methods.spectral import iso_c, iso_cts, subspace_boosting, tsv_m, wudi
+from dppa_core.methods.spectral import (
+    core_space,
+    iso_c,
+    iso_cts,
+    knots,
+    subspace_boosting,
+    tsv_m,
+    wudi,
+)
 
 _TREATING = (dppa, magnitude, owl, dare, darex_q, task_arithmetic, passthrough)
 _COMBINING = (linear, slerp, ties, dare_ties, breadcrumbs, della, pcb, sce, consensus, emr)
 _BY_TEXT = (fisher, regmean)
 _BY_ANGLE = (model_stock, nuslerp, multislerp, karcher)
 _SELECTING = (nearswap, arcee_fusion, della_linear, ram, ramplus_tl, magmax)
-_BY_DIRECTION = (tsv_m, iso_c, iso_cts, subspace_boosting, wudi)
+_BY_DIRECTION = (tsv_m, iso_c, iso_cts, subspace_boosting, wudi, core_space, knots)
 METHODS: tuple[Method, ...] = tuple(
     m.METHOD for m in (*_TREATING, *_COMBINING, *_BY_TEXT, *_BY_ANGLE, *_SELECTING, *_BY_DIRECTION)
 )

@@ -38,6 +38,8 @@ MATRIX_MEMORY = {
     "tsv_m": (92, 8),
     "iso_cts": (106, 14),
     "wudi": (60, 50),
+    "core_space": (80, 44),
+    "knots": (80, 84),
 }
 """The same for methods that take every linear module as one matrix."""
 MODEL_MEMORY = 500_000_000

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dppa_core.merging.merger import open_merger
 from dppa_core.methods.registry import METHODS, get_method
-from dppa_core.methods.shared.singular import singular, singular_values
+from dppa_core.methods.shared.singular import Factors, singular, singular_values
 from dppa_core.methods.spectral.iso_cts import direction_counts
 from dppa_core.methods.spectral.wudi import WudiParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -88,6 +88,21 @@ def test_wudi_keeps_each_model_on_its_own_inputs() -> None:
     near(merged("wudi", [[[1.0], [0]], [[0.0], [1]]]), [[0.5], [0.5]])
 
 
+def test_knots_elects_signs_along_common_outputs() -> None:
+    """One output direction, of length 5, with the parts 0.6, 0, 0 and 0, -0.8, 0 along it."""
+    deltas = [[[3.0, 0, 0]], [[0, -4.0, 0]]]
+    near(merged("knots", deltas, density=1.0), [[3, -4, 0]])
+    near(merged("knots", [[[3.0, 1]], [[-4.0, 1]]], density=1.0), [[-4, 1]])
+    near(merged("knots", [[[3.0, 1]], [[-4.0, 1]]], density=0.5), [[-4, 0]])
+
+
+def test_core_space_elects_signs_between_common_directions() -> None:
+    """Cores along the same axes: of 3 and -2 the larger sign wins, 2 and 1 are averaged."""
+    deltas = [np.diag([3.0, 2]), np.diag([-2.0, 1])]
+    near(merged("core_space", deltas, density=1.0), np.diag([3, 1.5]))
+    near(merged("core_space", deltas, density=0.25), np.diag([3, 0]))
+
+
 def test_inputs_on_the_first_axis_are_turned() -> None:
     deltas = np.random.default_rng(0).normal(size=(3, 5, 4))
     method = get_method("wudi")
@@ -127,6 +142,7 @@ def test_a_method_is_what_its_authors_program_gives(
     name: str, drawn: tuple[np.ndarray, tuple[float, ...]]
 ) -> None:
     deltas, coefficients = drawn
+    assume(name != "knots" or deltas.shape[2] > 2)  # two directions have equal elements
     weighted = deltas * np.float32(coefficients)[:, None, None]
     expected = slow_spectral.METHODS[name](list(torch.from_numpy(weighted).double())).numpy()
     values = merged(name, deltas, coefficients)
@@ -195,6 +211,34 @@ def test_values_that_are_not_finite_reach_the_check_that_names_them(name: str) -
     values = np.full((2, 3, 3), 1.0)
     values[0, 1, 1] = np.nan
     assert np.isnan(merged(name, values)).any()
+
+
+# products
+
+
+@st.composite
+def products(draw: st.DrawFn) -> list[Factors]:
+    """Adapters of other ranks, stored in an unbalanced way."""
+    rows, columns, models = (draw(st.integers(2, n)) for n in (9, 9, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    ranks = [draw(st.integers(1, 3)) for _ in range(models)]
+    return [
+        Factors(30 * rng.normal(size=(rows, rank)), rng.normal(size=(rank, columns)))
+        for rank in ranks
+    ]
+
+
+@pytest.mark.parametrize("name", SPECTRAL)
+@given(parts=products())
+@settings(max_examples=30)
+def test_products_are_merged_as_their_matrices(name: str, parts: list[Factors]) -> None:
+    method = get_method(name)
+    assert method.combination is not None and method.combination.factored is not None
+    parameters, wholes = method.parameters(scale=0.5), [part.left @ part.right for part in parts]
+    left, right = method.combination.factored(parts, parameters, min(wholes[0].shape))
+    expected = merged(name, wholes, scale=0.5)
+    assert left.shape[1] <= sum(part.rank for part in parts)
+    np.testing.assert_allclose(left @ right, expected, rtol=1e-3, atol=1e-3 * np.abs(wholes).max())
 
 
 # whole models

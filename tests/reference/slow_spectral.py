@@ -70,6 +70,35 @@ def wudi_adam(deltas: Deltas) -> Tensor:
     return merged.detach()
 
 
+def ties(parts: Deltas, density: float) -> Tensor:
+    """The largest elements of each, those of the sign of their sum averaged."""
+    trimmed = []
+    for part in parts:
+        order = part.abs().flatten().argsort(descending=True, stable=True)
+        kept = torch.zeros(part.numel(), dtype=torch.bool)
+        kept[order[: round(density * part.numel())]] = True
+        trimmed.append(part * kept.reshape(part.shape))
+    stacked = torch.stack(trimmed)
+    agreeing = stacked * (stacked.sign() == stacked.sum(0).sign())
+    return agreeing.sum(0) / (agreeing != 0).sum(0).clamp(min=1)
+
+
+def knots(deltas: Deltas, density: float = 0.2) -> Tensor:
+    left, values, right = svd(torch.hstack(list(deltas)), full_matrices=False)
+    width = deltas[0].shape[1]
+    return left @ torch.diag(values) @ ties(right.split(width, dim=1), density)
+
+
+def core_space(deltas: Deltas, density: float = 0.2) -> Tensor:
+    parts = [svd(delta, full_matrices=False) for delta in deltas]
+    lefts = [u @ torch.diag(s.sqrt()) for u, s, _ in parts]
+    rights = [torch.diag(s.sqrt()) @ v for _, s, v in parts]
+    left = svd(torch.hstack(lefts), full_matrices=False)[0]
+    right = svd(torch.vstack(rights), full_matrices=False)[2]
+    cores = [left.T @ b @ a @ right.T for b, a in zip(lefts, rights, strict=True)]
+    return left @ ties(cores, density) @ right
+
+
 def orthogonal(matrix: Tensor) -> Tensor:
     left, _, right = svd(matrix, full_matrices=False)
     return left @ right
@@ -81,4 +110,6 @@ METHODS: dict[str, Callable[..., Tensor]] = {
     "tsv_m": tsv_m,
     "subspace_boosting": subspace_boosting,
     "wudi": wudi,
+    "knots": knots,
+    "core_space": core_space,
 }

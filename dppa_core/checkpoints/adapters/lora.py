@@ -19,8 +19,8 @@ from dppa_core.checkpoints.adapters.lora_files import LoraUpdate, read_lora_conf
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.file_hashes import file_hash
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints
-from dppa_core.forms.factors import Factors
 from dppa_core.forms.products import add_product
+from dppa_core.methods.shared.singular import Factors
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.tensor_names import match_names
 

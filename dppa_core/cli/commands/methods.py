@@ -16,13 +16,11 @@ _PAGE = """# Merge methods
 
 Written by `dppa methods --markdown > docs/methods.md`. A recipe names a method by `method:` and
 sets its parameters by `parameters:`. Defaults are those of the papers, or of their authors'
-programs, where these name one. Ours are: `ties` and `other_tensors` of methods that prune (though
-DARE prunes everything in its paper); `q` of `darex_q` and `threshold` and `scale` of `consensus`,
+programs, where these name one. Ours are: `ties` and `other_tensors` of methods that prune; `q` of `darex_q` and `threshold` and `scale` of `consensus`,
 which the papers find on held-out data; `position` of `slerp`; the drop of `della_linear`. Methods
 from `model_stock` to `ramplus_tl` are mergekit's.
 
-Those from `tsv_m` on take a linear module as one matrix, as it is stored; in a tensor of experts
-each is one. Machines may differ in last bits.
+Those from `tsv_m` on take each linear module as one matrix, as it is stored.
 
 A method that *prunes* takes pruning rates (`levels`) and factors (`amplification`) for every domain
 model. It may come before one that *combines* deltas: `prune: dppa`, or
@@ -109,9 +107,13 @@ def _paper(method: Method) -> str:
 
 def _section(method: Method, earlier: dict[str, str]) -> str:
     """A method's parameters; what an `earlier` method has, but for its default, is not repeated."""
-    lines = []
+    lines, known = [], []
     for item in method_values(method)["parameters"]:
         first = earlier.setdefault(f"{item['help']} {_allowed(item)}", method.name)
-        text = _setting(item) if first == method.name else f"= {_default(item)}, as in `{first}`."
-        lines.append(f"- `{item['name']}` {text}\n")
+        if first == method.name:
+            lines.append(f"- `{item['name']}` {_setting(item)}\n")
+        else:
+            known.append(f"`{item['name']}` = {_default(item)} (`{first}`)")
+    if known:
+        lines.append(f"- As in: {', '.join(known)}.\n")
     return f"## {method.title} (`{method.name}`)\n\n{''.join(lines)}"

@@ -12,7 +12,6 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.forms.factors import (
-    Factors,
     energy_of,
     lost_of_matrix,
     lost_of_product,
@@ -26,6 +25,7 @@ from dppa_core.merging.lora.linear_modules import LinearModule
 from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tensor_tasks import write_tensors
+from dppa_core.methods.shared.singular import Factors
 from dppa_core.progress import RunControl, check, report
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.system.threads import side_by_side

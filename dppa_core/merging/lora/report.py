@@ -40,7 +40,7 @@ class AdapterReport:
     dtype: str
     """Of the factors: "BF16", "F16" or "F32"."""
     joined: bool
-    """True if it is the sum of the recipe's adapters itself."""
+    """True if it is the merge of the recipe's adapters itself."""
     dense: str
     """What whole matrices of a recipe of adapters were needed for; empty if they were not."""
     energy: float
@@ -67,7 +67,7 @@ class AdapterReport:
         """Size, shares kept, and what is left out, in sentences."""
         size = f"Rank {self.rank} in {self.modules} modules, {in_bytes(self.nbytes)}"
         if self.joined:
-            return f"{size}: the sum of the adapters, nothing lost."
+            return f"{size}: the merge of the adapters itself, nothing lost."
         kept = f"{size}: keeps {_share(self.energy)} of the change (by its squares)"
         sentences = [f"{kept}, in the worst ({self.worst}) {_share(self.worst_energy)}."]
         if self.left_out:

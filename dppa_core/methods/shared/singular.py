@@ -14,8 +14,45 @@ from threadpoolctl import ThreadpoolController
 Matrix: TypeAlias = Float[ndarray, "rows columns"]
 COLUMNS = 4096
 """Columns of a block in float64."""
-_NOISE = float(np.finfo(np.float32).eps)
-"""Smaller singular values, relative to the largest, are rounding of float32 weights."""
+NOISE = float(np.finfo(np.float32).eps)
+"""Smaller singular values, relative to the largest, are rounding in float32."""
+
+
+class Factors(NamedTuple):
+    """left @ right."""
+
+    left: Float[ndarray, "rows rank"]
+    right: Float[ndarray, "rank columns"]
+
+    @property
+    def rank(self) -> int:
+        """Columns of the left factor."""
+        return int(self.left.shape[1])
+
+    @property
+    def turned(self) -> Factors:
+        """The transposed product."""
+        return Factors(self.right.T, self.left.T)
+
+    def balanced(self) -> Factors:
+        """The same product by its directions, from the decomposition of a small core."""
+        if not self.rank:
+            return self
+        with one_blas_thread():
+            left, right, core = self.around()
+            head, values, tail = np.linalg.svd(core)
+        rank = rank_of(values)
+        parts = Singular(values[:rank], left @ head[:, :rank], tail[:rank] @ right.T)
+        return parts.balanced()
+
+    def around(self) -> tuple[Float64[ndarray, ...], ...]:
+        """With left = Q R and rightᵀ = P S: Q, P, and the core R Sᵀ.
+
+        The core has the singular values of the product.
+        """
+        left, near = np.linalg.qr(self.left.astype(np.float64))
+        right, far = np.linalg.qr(self.right.T.astype(np.float64))
+        return left, right, near @ far.T
 
 
 class Singular(NamedTuple):
@@ -28,20 +65,25 @@ class Singular(NamedTuple):
     right: Float64[ndarray, "rank columns"]
     """Orthonormal rows."""
 
+    def balanced(self) -> Factors:
+        """Either side times the root of the values."""
+        roots = np.sqrt(self.values)
+        return Factors(self.left * roots, roots[:, None] * self.right)
+
     def first(self, count: int) -> Singular:
         """The strongest directions."""
         return Singular(self.values[:count], self.left[:, :count], self.right[:count])
 
 
-def singular(matrix: Matrix, most: int | None = None) -> Singular:
-    """The strongest directions of a matrix, by default all.
+def singular(matrix: Matrix, most: int | None = None, above: float = 0.0) -> Singular:
+    """The strongest directions of a matrix, by default all whose values are above a bound.
 
     Machines with other linear algebra may differ in the last bits.
     """
     tall = matrix.shape[0] > matrix.shape[1]
     flat = matrix.T if tall else matrix
     with one_blas_thread():
-        values, near = directions_of(flat, most)
+        values, near = directions_of(flat, most, above)
         far = np.empty((len(values), flat.shape[1]))
         for block in blocks_of(flat):
             far[:, block] = near.T @ flat[:, block].astype(np.float64) / values[:, None]
@@ -56,23 +98,25 @@ def singular_values(matrix: Matrix) -> Float64[ndarray, " values"]:
 
 
 def directions_of(
-    flat: Matrix, most: int | None = None
+    flat: Matrix, most: int | None = None, above: float = 0.0
 ) -> tuple[Float64[ndarray, " rank"], Float64[ndarray, "rows rank"]]:
     """The strongest singular values of a flat matrix, and the directions of its rows.
 
     The largest element of each direction is positive.
     """
+    if not flat.size:
+        return np.zeros(0), np.zeros((len(flat), 0))
     squares, vectors = np.linalg.eigh(_gram(flat))
     values = _roots(squares)
-    rank = rank_of(values[:most])
+    rank = rank_of(values[:most], above)
     vectors = vectors[:, ::-1][:, :rank]
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(rank)])
     return values[:rank], vectors * signs
 
 
-def rank_of(values: Float64[ndarray, " values"]) -> int:
-    """How many of falling singular values are more than rounding of float32 weights."""
-    return int(np.count_nonzero(values > values[:1].sum() * _NOISE))
+def rank_of(values: Float64[ndarray, " values"], above: float = 0.0) -> int:
+    """How many of falling singular values are more than rounding in float32, and above a bound."""
+    return int(np.count_nonzero(values > max(values[:1].sum() * NOISE, above)))
 
 
 def blocks_of(flat: Matrix) -> list[slice]:

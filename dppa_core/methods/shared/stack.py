@@ -13,6 +13,7 @@ from numpy import ndarray
 from dppa_core.methods.shared import numpy_loops as plain
 from dppa_core.methods.shared.python_loops import Loops
 from dppa_core.methods.shared.sign_election import SignBallot
+from dppa_core.methods.shared.singular import Factors
 from dppa_core.pruning.tie_breaking import Cut, drop_seed, mix, tensor_seed
 
 Rows: TypeAlias = Float32[ndarray, "rows columns"]
@@ -136,6 +137,9 @@ class Combination:
     """True if it takes all rows of a linear module at once; other tensors still come in parts.
     Experts or heads that are stored as one tensor of three axes are a matrix each; modules that are
     stored as one matrix, as q, k and v of some families, stay one."""
+    factored: Callable[[Sequence[Factors], Any, int], Factors] | None = None
+    """Products that are the models' deltas of a module, coefficients included; parameters; the
+    smaller side of the module -> the merged product. None if only whole matrices can be merged."""
     adds: Callable[[Any], bool] = lambda parameters: False
     """True if the merged delta is a sum of one part per model, each times its coefficient, for
     positive coefficients."""

@@ -9,8 +9,7 @@ import numpy as np
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
 from dppa_core.methods.shared.singular import singular
-from dppa_core.methods.shared.stack import Deltas
-from dppa_core.methods.spectral.matrices import Matrix, added, by_matrix, others
+from dppa_core.methods.spectral.matrices import Bounds, Matrices, Matrix, added, by_matrix, others
 from dppa_core.parameter_fields import Parameters
 
 
@@ -22,14 +21,14 @@ class IsoCParameters(Parameters):
     others: str = others()
 
 
-def iso_c(deltas: Deltas, parameters: IsoCParameters) -> Matrix:
+def iso_c(deltas: Matrices, parameters: IsoCParameters, bounds: Bounds) -> Matrix:
     """The directions of the sum, each with the mean of its singular values.
 
     Directions that are only rounding, as those beyond the rank of adapters, stay out.
     """
-    parts = singular(added(deltas))
-    size = parts.values.mean() if parts.values.size else 0.0
-    return np.asarray(size * parts.left @ parts.right)
+    parts = singular(added(deltas), above=bounds.rounding)
+    mean = float(parts.values.mean()) if parts.values.size else 0.0
+    return np.asarray(mean * parts.left @ parts.right)
 
 
 METHOD = Method(

@@ -8,9 +8,10 @@ import numpy as np
 
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
-from dppa_core.methods.shared.singular import singular
-from dppa_core.methods.shared.stack import Deltas
+from dppa_core.methods.shared.singular import NOISE, singular
 from dppa_core.methods.spectral.matrices import (
+    Bounds,
+    Matrices,
     Matrix,
     added,
     by_matrix,
@@ -42,15 +43,14 @@ def direction_counts(size: int, models: int, common: float) -> tuple[int, int]:
     return size - each * models, each
 
 
-def iso_cts(deltas: Deltas, parameters: IsoCtsParameters) -> Matrix:
+def iso_cts(deltas: Matrices, parameters: IsoCtsParameters, bounds: Bounds) -> Matrix:
     """The chosen directions made orthogonal, each with the mean of their singular values."""
-    size, models = min(deltas.shape[1:]), len(deltas)
-    shared, each = direction_counts(size, models, parameters.common)
-    common = singular(added(deltas), shared)
+    shared, each = direction_counts(bounds.size, len(deltas), parameters.common)
+    common = singular(added(deltas), shared, bounds.rounding)
     parts = [common]
     for delta in deltas.astype(np.float64):
-        rest = delta - common.left @ (common.left.T @ delta)
-        parts.append(singular(rest, each).first(each))
+        least = max(NOISE * float(np.linalg.norm(delta)), bounds.rounding)
+        parts.append(singular(delta - common.left @ (common.left.T @ delta), each, least))
     values = np.concatenate([part.values for part in parts])
     if not values.size:
         return np.zeros(deltas.shape[1:])

@@ -9,8 +9,7 @@ import numpy as np
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
 from dppa_core.methods.shared.singular import singular
-from dppa_core.methods.shared.stack import Deltas
-from dppa_core.methods.spectral.matrices import Matrix, added, by_matrix, others
+from dppa_core.methods.spectral.matrices import Bounds, Matrices, Matrix, added, by_matrix, others
 from dppa_core.parameter_fields import Parameters, number
 
 
@@ -30,9 +29,11 @@ class SubspaceBoostingParameters(Parameters):
     others: str = others()
 
 
-def subspace_boosting(deltas: Deltas, parameters: SubspaceBoostingParameters) -> Matrix:
+def subspace_boosting(
+    deltas: Matrices, parameters: SubspaceBoostingParameters, bounds: Bounds
+) -> Matrix:
     """The sum, none of whose singular values is below the one at the border."""
-    parts = singular(added(deltas))
+    parts = singular(added(deltas), above=bounds.rounding)
     if not parts.values.size:
         return np.zeros(deltas.shape[1:])
     shares = np.cumsum(parts.values) / parts.values.sum()

@@ -9,8 +9,14 @@ import numpy as np
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
 from dppa_core.methods.shared.singular import singular
-from dppa_core.methods.shared.stack import Deltas
-from dppa_core.methods.spectral.matrices import Matrix, by_matrix, nearest_orthogonal, others
+from dppa_core.methods.spectral.matrices import (
+    Bounds,
+    Matrices,
+    Matrix,
+    by_matrix,
+    nearest_orthogonal,
+    others,
+)
 from dppa_core.parameter_fields import Parameters
 
 
@@ -22,11 +28,11 @@ class TsvMParameters(Parameters):
     others: str = others()
 
 
-def tsv_m(deltas: Deltas, parameters: TsvMParameters) -> Matrix:
+def tsv_m(deltas: Matrices, parameters: TsvMParameters, bounds: Bounds) -> Matrix:
     """One part of n of each model's directions, at least one, side by side; both sides are then
     made orthogonal."""
-    each = max(min(deltas.shape[1:]) // len(deltas), 1)
-    parts = [singular(delta, each) for delta in deltas]
+    each = max(bounds.size // len(deltas), 1)
+    parts = [singular(delta, each, bounds.rounding) for delta in deltas]
     values = np.concatenate([part.values for part in parts])
     if not values.size:
         return np.zeros(deltas.shape[1:])

@@ -14,16 +14,13 @@ import numpy as np
 
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
-from dppa_core.methods.shared.singular import one_blas_thread
-from dppa_core.methods.shared.stack import Deltas
-from dppa_core.methods.spectral.matrices import Matrix, added, by_matrix, others
+from dppa_core.methods.shared.singular import NOISE, one_blas_thread
+from dppa_core.methods.spectral.matrices import Bounds, Matrices, Matrix, added, by_matrix, others
 from dppa_core.parameter_fields import Parameters, choice
 
 STEPS, RATE = 300, 1e-5
 """Of Adam, as in the authors' program."""
 _DECAYS, _TINY = (0.9, 0.999), 1e-8
-_NOISE = float(np.finfo(np.float32).eps) ** 2
-"""Smaller squares of singular values, relative to the largest, are rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +45,11 @@ class _Problem(NamedTuple):
     """Every delta divided by its norm, one below the other: all rows x inputs."""
     targets: Matrix
     """Every delta's product with its own part of these: outputs x all rows."""
+    least: float
+    """Squares of singular values of the rows up to this are rounding of the weights."""
 
 
-def wudi(deltas: Deltas, parameters: WudiParameters) -> Matrix:
+def wudi(deltas: Matrices, parameters: WudiParameters, bounds: Bounds) -> Matrix:
     """The merged delta; deltas of norm 0 say nothing."""
     every = [delta.astype(np.float64) for delta in deltas if delta.any()]
     if not every:
@@ -58,27 +57,28 @@ def wudi(deltas: Deltas, parameters: WudiParameters) -> Matrix:
     with one_blas_thread():
         parts = [delta / np.linalg.norm(delta) for delta in every]
         targets = [delta @ part.T for delta, part in zip(every, parts, strict=True)]
-        problem = _Problem(np.vstack(parts), np.hstack(targets))
+        least = bounds.rounding / min(map(np.linalg.norm, every))
+        problem = _Problem(np.vstack(parts), np.hstack(targets), float(least) ** 2)
         return _exact(problem) if parameters.solver == "exact" else _adam(problem, added(deltas))
 
 
 def _exact(problem: _Problem) -> Matrix:
     """The least-squares solution of least norm, from the smaller of two Gram matrices."""
-    rows, targets = problem
+    rows, targets, least = problem
     if len(rows) <= rows.shape[1]:
-        return np.asarray(targets @ _inverse(rows @ rows.T) @ rows)
-    return np.asarray(targets @ rows @ _inverse(rows.T @ rows))
+        return np.asarray(targets @ _inverse(rows @ rows.T, least) @ rows)
+    return np.asarray(targets @ rows @ _inverse(rows.T @ rows, least))
 
 
-def _inverse(gram: Matrix) -> Matrix:
+def _inverse(gram: Matrix, least: float) -> Matrix:
     squares, vectors = np.linalg.eigh(gram)
-    above = squares > squares[-1] * _NOISE
+    above = squares > max(squares[-1] * NOISE**2, least)
     kept = vectors[:, above]
     return np.asarray(kept / squares[above] @ kept.T)
 
 
 def _adam(problem: _Problem, merged: Matrix) -> Matrix:
-    rows, targets = problem
+    rows, targets, _ = problem
     first, second = np.zeros_like(merged), np.zeros_like(merged)
     for step in range(1, STEPS + 1):
         slope = 2 * (merged @ rows.T - targets) @ rows
@@ -93,7 +93,7 @@ METHOD = Method(
     name="wudi",
     title="WUDI",
     paper="arXiv:2503.08099",
-    summary="Finds the matrix that changes least of what every model does on its own inputs.",
+    summary="Finds the matrix closest to each model's on that model's own inputs.",
     group="spectral",
     home="Full fine-tunes whose sum makes each forget its own.",
     parameters=WudiParameters,

@@ -20,11 +20,13 @@ from dppa_core.merging.lora.adapter_sum import sum_of_adapters
 from dppa_core.merging.lora.linear_modules import linear_modules
 from dppa_core.merging.lora.to_lora import merge_to_lora
 from dppa_core.merging.merger import open_merger
+from dppa_core.methods.registry import METHODS
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning, dump_recipe
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import Shape, random_llama, write_file
 
+SPECTRAL = [m.name for m in METHODS if m.combination is not None and m.combination.matrices]
 FACTORS = "adapter_model.safetensors"
 MLP = ("up_proj", "down_proj")
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", *MLP)
@@ -110,6 +112,27 @@ def test_the_sum_is_the_merge_of_whole_matrices(
     size = sum(part.nbytes for part in load_file(tmp_path / "out" / FACTORS).values())
     total = sum_of_adapters(recipe)
     assert total is not None and total.nbytes == about.nbytes == size
+
+
+@pytest.mark.parametrize("method", SPECTRAL)
+def test_methods_of_directions_merge_adapters_as_they_merge_whole_matrices(
+    models: list[str], tmp_path: Path, method: str
+) -> None:
+    """Of other ranks and modules; a model that changes no q_proj takes part there all the same."""
+    recipe = recipe_of(models, method, parameters={"scale": 0.5})
+    about = merge_to_lora(recipe, tmp_path / "out", sync=False)
+    assert about.joined and about.dtype == "F32" and about.rank <= 5 + 3
+    base = Path(recipe.base)
+    ours = deltas(LoraCheckpoint(SafetensorsCheckpoint(base), tmp_path / "out"), base)
+    for name, expected in merged_deltas(recipe).items():
+        np.testing.assert_allclose(ours[name], expected, atol=2e-5, err_msg=name)
+
+
+def test_settings_of_a_models_own_need_whole_matrices(models: list[str], tmp_path: Path) -> None:
+    recipe = recipe_of(models, "tsv_m")
+    alike = tuple(replace(model, parameters={"scale": 2.0}) for model in recipe.models)
+    about = merge_to_lora(replace(recipe, models=alike), tmp_path / "out", sync=False)
+    assert "settings of its own" in about.dense and not about.joined
 
 
 def test_a_lower_rank_is_the_truncated_decomposition_of_the_merge(
