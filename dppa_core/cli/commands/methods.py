@@ -16,9 +16,10 @@ _PAGE = """# Merge methods
 
 Written by `dppa methods --markdown > docs/methods.md`. A recipe names a method by `method:` and
 sets its parameters by `parameters:`. Defaults are those of the papers, or of their authors'
-programs, where these name one. Ours are: `ties` and `other_tensors` of methods that prune; `q` of `darex_q` and `threshold` and `scale` of `consensus`,
-which the papers find on held-out data; `position` of `slerp`; the drop of `della_linear`. Methods
-from `model_stock` to `ramplus_tl` are mergekit's.
+programs, where these name one. Ours are: `ties` and `other_tensors` of methods that prune; `q` of
+`darex_q` and `threshold` and `scale` of `consensus`, which the papers find on held-out data;
+`position` of `slerp`; the drop of `della_linear`. Methods from `model_stock` to `ramplus_tl` are
+mergekit's.
 
 Those from `tsv_m` on take each linear module as one matrix, as it is stored.
 
