@@ -1,14 +1,20 @@
-"""Living figures from a plain server of files, in a frame of a page of another origin."""
+"""Living figures from a plain server of files, in a frame of a page of another origin, and in the
+documentation."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Frame, Page
 
 from components.server.living import write_living
 from components.work.studio import Studio
+from scripts.living import FIGURES as OF_PAGES
+from tests.e2e.server import ROOT
 from tests.helpers.file_server import file_server
 
 FIGURES = ("stage", "strip", "heatmap", "kept", "distribution", "answer", "by-hand")
@@ -17,12 +23,25 @@ DRAWN, WORDS_MS = "[data-drawn]", 60_000
 ANSWER = '[data-living="answer"][data-state="whole"][data-source="tab"]'
 
 
+def write_page(site: Path) -> None:
+    """A page of the documentation with all its figures, as scripts/site.py writes them."""
+    (site / "scripts").mkdir()
+    shutil.copy(ROOT / "docs" / "scripts" / "living.js", site / "scripts")
+    figures = "".join(
+        f'<figure class="living" data-figure="{escape(address)}"><img alt="{name}"></figure>'
+        for name, address in OF_PAGES.items()
+    )
+    page = f'<!doctype html><title>Page</title>{figures}<script src="scripts/living.js"></script>'
+    (site / "page.html").write_text(page)
+
+
 @pytest.fixture(scope="module")
 def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Address of the figures, below a path; and of another server, whose page holds a frame."""
     root, other = tmp_path_factory.mktemp("figures"), tmp_path_factory.mktemp("other")
     studio = Studio(public=True)
     write_living(root / "below" / "living", studio)
+    write_page(root / "below")
     studio.close()
     (other / "index.html").write_text("<!doctype html><title>An article</title>")
     with ExitStack() as servers:
@@ -187,3 +206,30 @@ def test_steps_that_cannot_be_fetched_are_told_and_fetched_again_later(
         frame.locator('.hand-steps [data-step="rate"]').click()
         frame.wait_for_selector("text=All four together still keep 5")
         assert not frame.is_visible(".problem")
+
+
+@pytest.mark.long
+def test_pages_of_the_documentation_have_figures_in_the_place_of_pictures(
+    browser: Browser, addresses: tuple[str, str]
+) -> None:
+    with article(browser, addresses, 390) as shown:
+        shown.page.goto(addresses[0].replace("living/index.html", "page.html"))
+        assert not shown.page.locator("img").count()
+        for theme in ("default", "slate"):
+            shown.page.evaluate("theme => document.body.dataset.mdColorScheme = theme", theme)
+            for name, address in OF_PAGES.items():
+                place = shown.page.locator(f'iframe[title="{name}"]')
+                place.scroll_into_view_if_needed()
+                body = place.content_frame.locator(
+                    f"body{'.dark' if theme == 'slate' else ':not(.dark)'}"
+                )
+                drawn = address.removeprefix("figure=").partition("&")[0]
+                body.locator(f'[data-drawn="{drawn}"]').wait_for()
+                shown.page.wait_for_function(
+                    """title => {
+                    const frame = document.querySelector(`iframe[title="${title}"]`);
+                    return +frame.height === frame.contentDocument.documentElement.scrollHeight;
+                }""",
+                    arg=name,
+                )
+        assert not shown.complaints

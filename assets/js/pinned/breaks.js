@@ -74,7 +74,8 @@ async function measureHere() {
     running = true;
     try {
       await measured(over, axes[over.axis], merge, asked, item, (points, reference, isCoarse) => {
-        if (`${currentRange()?.title} ${pinnedNow().question}` !== of || !view.details.open) return false;
+        if (document.hidden) lastQuestion = ""; // asked anew once the page is seen
+        if (`${currentRange()?.title} ${pinnedNow().question}` !== of || !view.details.open || !lastQuestion) return false;
         if (!value || !isCoarse || value.id === id)
           value = { id, axis: over.axis, start, reference, by: item ? "" : named(over.model), points,
             changes: firstChanges(points, start) };
@@ -100,7 +101,7 @@ function askSoon() {
   }, REST_MS);
 }
 afterFrame(() => {
-  if (!view?.details.open) return;
+  if (!view?.details.open || document.hidden) return;
   syncChoice();
   const over = currentRange(), now = over && pinnedNow().question ? question(over) : "";
   if (now !== lastQuestion) {

@@ -193,6 +193,39 @@ def test_the_curve_of_the_tab_has_the_server_s_points_and_follows_sliders(studio
     expect(page.locator(".next-model")).to_have_count(5)
 
 
+WATCH_WISHES = """() => {
+    window.wishes = 0;
+    const post = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (...message) {
+        window.wishes += 1;
+        post.apply(this, message);
+    };
+    window.hide = (value) =>
+        Object.defineProperty(document, "hidden", { value, configurable: true });
+}"""
+
+
+@pytest.mark.long
+def test_nothing_runs_while_nothing_changes_or_the_tab_is_hidden(studio: Studio) -> None:
+    ready(studio)
+    page, done = studio.page, studio.page.locator('.breaks[data-done="true"]')
+    studio.reusable = False
+    expect(page.locator('#pinned .others li[data-state="whole"]')).to_have_count(4)
+    page.evaluate(WATCH_WISHES)
+    page.wait_for_timeout(1000)
+    assert page.evaluate("wishes") == 0
+    page.locator(".breaks summary").click()
+    page.wait_for_function("() => wishes > 1")
+    page.evaluate("() => hide(true)")
+    page.wait_for_timeout(300)
+    wished = page.evaluate("wishes")
+    page.wait_for_timeout(500)
+    assert page.evaluate("wishes") == wished and not done.count()
+    page.evaluate("() => { hide(false); dppa.set({}); }")
+    done.wait_for()
+    assert page.locator(".breaks-dot").count() > 10
+
+
 @pytest.mark.long
 def test_a_model_of_one_s_own_is_the_server_s(studio: Studio, tmp_path: Path) -> None:
     ready(studio)
