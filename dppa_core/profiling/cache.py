@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from jaxtyping import Int64, Shaped
@@ -24,6 +24,8 @@ from dppa_core.system.folder_cache import cache_folder, load, store
 from dppa_core.system.regular_files import open_regular
 
 _FORMAT = 4  # raise it if the same weights give another profile, or other bytes
+T = TypeVar("T")
+Arrays: TypeAlias = Shaped[ndarray, " n"]
 _ARRAYS = ("magnitudes", "counts", "excess")
 _SAMPLES, _SAMPLE_BYTES = 16, 64
 """Places sampled in a file, and bytes of each."""
@@ -47,7 +49,7 @@ def save_profile(path: Path, profile: DeltaProfile) -> None:
         "other_tensors": profile.other_tensors,
         "modules": [
             {
-                **{field.name: getattr(item.module, field.name) for field in fields(Module)},
+                **module_json(item.module),
                 "base_square": item.base_square,
                 **({} if item.delta_total is None else {"delta_total": item.delta_total}),
             }
@@ -63,18 +65,18 @@ def save_profile(path: Path, profile: DeltaProfile) -> None:
     if squares:
         arrays["delta_squares"] = np.concatenate(squares)
     arrays["bins"] = np.array([item.magnitudes.size for item in modules], dtype=np.int64)
-    head["arrays"] = [[name, array.dtype.str, array.size] for name, array in arrays.items()]
-    text = json.dumps(head).encode()
+    store_arrays(path, head, arrays)
+
+
+def store_arrays(path: Path, head: dict[str, Any], arrays: Mapping[str, Arrays]) -> None:
+    """Store flat arrays and what JSON can hold; does nothing if the cache cannot be written."""
+    listed = [[name, array.dtype.str, array.size] for name, array in arrays.items()]
+    text = json.dumps({**head, "arrays": listed}).encode()
     store(path, len(text).to_bytes(8, "little"), text, *(array.data for array in arrays.values()))
 
 
-def _narrowest(counts: Int64[ndarray, " bins"]) -> Shaped[ndarray, " bins"]:
-    small = counts.max(initial=0) < 2**32
-    return counts.astype(np.uint32) if small else counts
-
-
-def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
-    """Read a profile under the current names of its models; None if there is none."""
+def load_arrays(path: Path, read: Callable[[dict[str, Any], dict[str, Any]], T]) -> T | None:
+    """What `read` makes of a stored head and its arrays; None if missing, damaged or older."""
     stored = load(path)
     if stored is None:
         return None
@@ -85,9 +87,29 @@ def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
             # A copy: stored arrays are not aligned.
             arrays[name] = np.frombuffer(stored, dtype, size, start).copy()
             start += arrays[name].nbytes
-        return _profile(head, arrays, names)
+        return read(head, arrays)
     except (ValueError, KeyError, TypeError):  # complete, but of another version
         return None
+
+
+def module_json(module: Module) -> dict[str, Any]:
+    """A module's fields."""
+    return {field.name: getattr(module, field.name) for field in fields(Module)}
+
+
+def module_of(entry: dict[str, Any]) -> Module:
+    """The module of `module_json`, after JSON."""
+    return Module(**{**entry, "shape": tuple(entry["shape"])})
+
+
+def _narrowest(counts: Int64[ndarray, " bins"]) -> Shaped[ndarray, " bins"]:
+    small = counts.max(initial=0) < 2**32
+    return counts.astype(np.uint32) if small else counts
+
+
+def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
+    """Read a profile under the current names of its models; None if there is none."""
+    return load_arrays(path, lambda head, arrays: _profile(head, arrays, names))
 
 
 def _profile(head: dict[str, Any], arrays: dict[str, Any], names: tuple[str, str]) -> DeltaProfile:
@@ -96,7 +118,7 @@ def _profile(head: dict[str, Any], arrays: dict[str, Any], names: tuple[str, str
     for entry, size, end in zip(head["modules"], arrays["bins"], ends, strict=True):
         entry = dict(entry)
         base_square, delta_total = entry.pop("base_square"), entry.pop("delta_total", None)
-        module = Module(**{**entry, "shape": tuple(entry["shape"])})
+        module = module_of(entry)
         magnitudes, counts, excess = (arrays[name][end - size : end] for name in _ARRAYS)
         wide = counts.astype(np.int64)
         squares = None

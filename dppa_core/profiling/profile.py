@@ -173,11 +173,21 @@ def cached_profile(
         CheckpointError, Unreachable: see `open_checkpoint`.
     """
     control: RunControl = {"progress": progress, "stop": stop}
-    base, finetuned = checked_reference(base), checked_reference(finetuned)
-    base_weights = open_checkpoint(base, public=public, **control)
-    tuned_weights = open_checkpoint(finetuned, public=public, **control)
-    pair, names = align(base_weights, (tuned_weights,), (finetuned,)), (base, finetuned)
-    return kept_profile(pair.base, pair.tuned[0], names=names, workers=workers, **control)
+    pair, names = open_aligned(base, finetuned, public=public, **control)
+    return kept_profile(*pair, names=names, workers=workers, **control)
+
+
+def open_aligned(
+    base: str | Path, finetuned: str | Path, *, public: bool = False, **control: Unpack[RunControl]
+) -> tuple[tuple[Checkpoint, Checkpoint], tuple[str, str]]:
+    """Open a base and a domain model in one vocabulary; these and their references.
+
+    Raises as `cached_profile`.
+    """
+    names = checked_reference(base), checked_reference(finetuned)
+    weights, tuned = (open_checkpoint(name, public=public, **control) for name in names)
+    pair = align(weights, (tuned,), names[1:])
+    return (pair.base, pair.tuned[0]), names
 
 
 def remembered_profile(base: str, finetuned: str) -> DeltaProfile | None:

@@ -28,8 +28,6 @@ KINDS = ("checkpoint", "adapter", "packs", "report")
 THIN = "\u202f"
 MEASURED_NUMEL = 8_000_000
 """Up to so many parameters the pane says what each rank keeps, in less than a second."""
-MULTIPLY_RATE = 1e10
-"""Additions and multiplications a second of one core that decomposes matrices."""
 PLOTLY_BYTES = 4_820_000
 """Size of the plotting script, which every report contains."""
 
@@ -91,7 +89,7 @@ def seconds_of(facts: ExportFacts, kind: str) -> float:
     if kind == "packs":  # one merge a model; to code what differs takes as long again
         return 2 * len(facts.recipe.models) * merge_seconds
     if kind == "adapter":
-        return merge_seconds + facts.adapters.operations / MULTIPLY_RATE / facts.sizes.workers
+        return merge_seconds + facts.adapters.seconds / facts.sizes.workers
     return merge_seconds + 2 * bytes_of(facts, kind) / DISK_RATE
 
 

@@ -17,7 +17,7 @@ from dppa_core.merging.lora.measure import left_out, merged_delta
 from dppa_core.merging.lora.to_lora import unrounded
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.plan import MergePlan
-from dppa_core.methods.shared.singular import singular_values
+from dppa_core.methods.shared.singular import decompose_seconds, singular_values
 from dppa_core.progress import RunControl, Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe
 
@@ -50,12 +50,9 @@ class AdapterSizes:
         return _ITEMSIZE * sum(min(rank, *shape) * sum(shape) for shape in self.shapes.values())
 
     @property
-    def operations(self) -> float:
-        """Additions and multiplications that decompose all matrices, about."""
-        if self.joined:
-            return 0.0
-        sides = [sorted(shape) for shape in self.shapes.values()]
-        return sum(9.0 * low**3 + 4.0 * low**2 * high for low, high in sides)
+    def seconds(self) -> float:
+        """About the seconds of one core that decomposes all matrices."""
+        return 0.0 if self.joined else decompose_seconds(self.shapes.values())
 
 
 def adapter_sizes(inputs: MergeInputs, plan: MergePlan) -> AdapterSizes:

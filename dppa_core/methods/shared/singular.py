@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import NamedTuple, TypeAlias
@@ -16,6 +17,8 @@ COLUMNS = 4096
 """Columns of a block in float64."""
 NOISE = float(np.finfo(np.float32).eps)
 """Smaller singular values, relative to the largest, are rounding in float32."""
+_MULTIPLY_RATE = 1e10
+"""Additions and multiplications a second of one core that decomposes matrices."""
 
 
 class Factors(NamedTuple):
@@ -112,6 +115,12 @@ def directions_of(
     vectors = vectors[:, ::-1][:, :rank]
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(rank)])
     return values[:rank], vectors * signs
+
+
+def decompose_seconds(shapes: Iterable[tuple[int, ...]]) -> float:
+    """About the seconds of one core that decomposes matrices of these shapes."""
+    sides = map(sorted, shapes)
+    return sum(9.0 * low**3 + 4.0 * low**2 * high for low, high in sides) / _MULTIPLY_RATE
 
 
 def rank_of(values: Float64[ndarray, " values"], above: float = 0.0) -> int:
