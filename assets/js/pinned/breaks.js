@@ -75,7 +75,8 @@ async function measureHere() {
     try {
       await measured(over, axes[over.axis], merge, asked, item, (points, reference, isCoarse) => {
         if (document.hidden) lastQuestion = ""; // asked anew once the page is seen
-        if (`${currentRange()?.title} ${pinnedNow().question}` !== of || !view.details.open || !lastQuestion) return false;
+        const isAsked = lastQuestion && view.details.open;
+        if (!isAsked || `${currentRange()?.title} ${pinnedNow().question}` !== of) return false;
         if (!value || !isCoarse || value.id === id)
           value = { id, axis: over.axis, start, reference, by: item ? "" : named(over.model), points,
             changes: firstChanges(points, start) };
