@@ -30,7 +30,7 @@ DECLARED = {
         "cli": "options output",
         "evaluation": "examiner form_scores form_sizes harness_tasks identity lm_eval_harness "
         "scores side_by_side",
-        "evaluation.analysis": "curvature logit_changes",
+        "evaluation.analysis": "curvature logit_changes overlap_pass",
         "forms": "store",
         "merging": "convert merger",
         "merging.in_memory": "model_pool source",
@@ -40,7 +40,7 @@ DECLARED = {
         "models": "answer_loss devices resident texts",
         "profiling": "profile",
         "pruning": "coefficients delta_profile delta_size density floats partition plan "
-        "pruning_parameters",
+        "pruning_parameters rate_table",
         "recipes": "calibration differences plain_yaml yaml_text",
         "system": "atomic_folders byte_sizes folder_cache machine threads",
         "tasks": "finance intervals items law math own_items",

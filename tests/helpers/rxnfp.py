@@ -1,21 +1,21 @@
 """rxnfp 0.1.0 (MIT): a BERT of chemical reactions and two fine-tunes of it, by their authors.
 
 The package lies on PyPI. It is downloaded and never installed; its models are PyTorch's .bin files.
+
+python -m tests.helpers.rxnfp FOLDER
 """
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
 from itertools import product
 from pathlib import Path
 
-import pytest
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
-
-from tests.conftest import NO_INDEX
 
 BASE, FINGERPRINTS, CLASSES = "bert_pretrained", "bert_ft", "bert_ft_10k_25s"
 _SHA256 = "c5c1e818add6f34539a6b29bc680c47c9e7311e9383d1b34ce901481e34b58cf"
@@ -28,19 +28,27 @@ _PIECES = (
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def fetch_rxnfp(home: Path) -> Path:
-    """The folder of its three models; skips the test where the package index is out of reach."""
+def fetch_rxnfp(home: Path) -> bool:
+    """Write its three models into a folder, each with its tokenizer, and reactions.txt; returns
+    False where the package index is out of reach."""
+    home.mkdir(parents=True, exist_ok=True)
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--disable-pip-version-check"]
     limits = ["--quiet", "--retries", "1", "--timeout", "20", "--dest", str(home)]
     if subprocess.run([*pip, *limits, "rxnfp==0.1.0"], check=False).returncode:
-        pytest.skip(NO_INDEX)
+        return False
     (wheel,) = home.glob("*.whl")
     assert hashlib.sha256(wheel.read_bytes()).hexdigest() == _SHA256
     with zipfile.ZipFile(wheel) as archive:
         inside = [name for name in archive.namelist() if name.startswith(_INSIDE)]
         archive.extractall(home, inside)
     wheel.unlink()
-    return home / _INSIDE
+    for name in (BASE, FINGERPRINTS, CLASSES):
+        shutil.rmtree(home / name, ignore_errors=True)
+        (home / _INSIDE / name).rename(home / name)
+        write_tokenizer(home / name)
+    shutil.rmtree(home / "rxnfp")
+    (home / "reactions.txt").write_text(reactions(), "utf-8")
+    return True
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -66,15 +74,26 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def reactions() -> str:
-    """A text of common reactions, one a line: esters, amides, Suzuki couplings."""
+    """A text of common reactions, one a line: esters, amides, couplings, reductions, protection."""
     acids = ("CC(=O)", "CCC(=O)", "O=C(c1ccccc1)", "CC(C)C(=O)")
     rests = ("CC", "CCC", "C(C)C", "Cc1ccccc1")
     lines = [
         f"{acid}O.{atom}{rest}>>{acid}{atom}{rest}"
         for acid, rest, atom in product(acids, rests, "ON")
     ]
-    lines += [
-        f"Brc1ccc({rest})cc1.OB(O)c1ccccc1>>c1ccc(-c2ccc({rest})cc2)cc1"
-        for rest in ("C", "OC", "F", "C(F)(F)F")
-    ]
+    for rest in ("C", "OC", "F", "C(F)(F)F"):
+        ring = f"c1ccc({rest})cc1"
+        lines += [
+            f"Br{ring}.OB(O)c1ccccc1>>c1ccc(-c2ccc({rest})cc2)cc1",
+            f"O=[N+]([O-]){ring}>>N{ring}",
+            f"CC(=O){ring}>>CC(O){ring}",
+            f"N{ring}.CC(C)(C)OC(=O)OC(=O)OC(C)(C)C>>CC(C)(C)OC(=O)N{ring}",
+            f"N{ring}.CS(=O)(=O)Cl>>CS(=O)(=O)N{ring}",
+            f"O{ring}.CI>>CO{ring}",
+        ]
     return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    if not fetch_rxnfp(Path(sys.argv[1])):
+        sys.exit("The package index is out of reach.")

@@ -1,4 +1,4 @@
-"""The commands that measure trained sets beside each other: study, survey and forms."""
+"""The commands that measure sets beside each other: study, survey, forms and encoders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from dppa_core.cli.options import JsonFlag
 from dppa_core.cli.output import emit, teller, write_text
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
-from dppa_lab.commands.kept_output import SearchItems, TestItems
+from dppa_lab.commands.kept_output import OutOption, SearchItems, TestItems, emit_and_keep
 from dppa_lab.zoo.study.merges import BUDGETS, METHODS, RATES
 
 STUDY_KEYS = ("set", "own", "merges")
@@ -135,6 +135,29 @@ def forms(
     sets = _measured(folders, out, measure, FORM_KEYS)
     deltas = [delta for records in sets for delta in records]
     emit({"deltas": deltas}, form_tables(form_figures(deltas)), as_json=as_json)
+
+
+def encoders(
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="BASE MODEL...",
+            help="Folders of a masked language model and of fine-tunes of it.",
+        ),
+    ],
+    text: Annotated[Path, typer.Option(help="Texts to compare vectors on, one a line.")],
+    out: OutOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure what each form keeps of published encoders, and how far these disagree."""
+    from dppa_lab.reports.form_tables import encoder_table  # noqa: PLC0415
+    from dppa_lab.zoo.forms.encoder_figures import encoder_figures  # noqa: PLC0415
+    from dppa_lab.zoo.forms.encoders import measure_encoders  # noqa: PLC0415  (imports torch)
+
+    lines = text.read_text("utf-8").splitlines()
+    texts = [line for line in lines if line.strip()]
+    measured = measure_encoders(models[0], models[1:], texts, say=teller(quiet=as_json))
+    emit_and_keep(measured, encoder_table(encoder_figures(measured)), out, as_json=as_json)
 
 
 def _measured(

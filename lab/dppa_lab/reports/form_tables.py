@@ -41,6 +41,27 @@ def form_tables(figures: Values) -> str:
     return markdown_table(["form", "bytes, % of the model", *heads], [*rows, counts])
 
 
+def encoder_table(figures: Values) -> str:
+    """Form -> per cent kept of each encoder's vectors, and of its delta's energy."""
+    models = figures["models"]
+    heads = [f"{name}: ‖d‖/‖W‖ {model['size']:.3f}" for name, model in models.items()]
+    rows = [
+        [
+            form["title"],
+            f"{100 * form['share of bytes']:.1f}",
+            *(_vectors(model["forms"][store]) for model in models.values()),
+        ]
+        for store, form in next(iter(models.values()))["forms"].items()
+    ]
+    return markdown_table(["form", "bytes, % of the model", *heads], rows)
+
+
+def _vectors(form: Values) -> str:
+    energy = f"{100 * form['energy']:.0f}" if form["energy"] >= 0 else "–"
+    factor = "" if form["factor"] == 1 else f" (× {form['factor']:g})"
+    return f"{100 * form['kept']:.0f}{factor} / {energy}"
+
+
 def factor_table(figures: Values) -> str:
     """Kind of fine-tune and store -> what is kept at factor 1, the foretold one and the searched
     one."""
