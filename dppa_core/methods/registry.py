@@ -6,6 +6,7 @@ from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.methods import (
     arcee_fusion,
     breadcrumbs,
+    cabs,
     consensus,
     dare,
     dare_ties,
@@ -17,6 +18,7 @@ from dppa_core.methods import (
     fisher,
     karcher,
     linear,
+    localize_and_stitch,
     magmax,
     magnitude,
     model_stock,
@@ -50,9 +52,11 @@ _COMBINING = (linear, slerp, ties, dare_ties, breadcrumbs, della, pcb, sce, cons
 _BY_TEXT = (fisher, regmean)
 _BY_ANGLE = (model_stock, nuslerp, multislerp, karcher)
 _SELECTING = (nearswap, arcee_fusion, della_linear, ram, ramplus_tl, magmax)
+_SPARSE = (cabs, localize_and_stitch)
 _BY_DIRECTION = (tsv_m, iso_c, iso_cts, subspace_boosting, wudi, core_space, knots)
 METHODS: tuple[Method, ...] = tuple(
-    m.METHOD for m in (*_TREATING, *_COMBINING, *_BY_TEXT, *_BY_ANGLE, *_SELECTING, *_BY_DIRECTION)
+    m.METHOD
+    for m in (*_TREATING, *_COMBINING, *_BY_TEXT, *_BY_ANGLE, *_SELECTING, *_SPARSE, *_BY_DIRECTION)
 )
 """Methods that treat single deltas come first, then those that combine all of them."""
 

@@ -201,6 +201,16 @@ COLUMNS = [[[1.0, 1.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 1.0]]]
         # quartiles 2, 3 and 4 tenths: above 3 + 1.5 * (4 - 2)
         ("arcee_fusion", {}, [[0.2, -0.4, 0.3, 0.1, -0.7]], (1,), [0, 0, 0, 0, -0.7]),
         ("della_linear", {"drop": 0.0, "window": 0.0}, [A, B], (2, 0), [2 * a for a in A]),
+        # the first takes 3 and 4, the second what it has besides
+        ("cabs", {"n": 1, "m": 2}, [[1.0, 3, 4, 2], [2.0, 9, 8, -1]], (1, 2), [4, 3, 4, -2]),
+        # two elements each: both keep the third
+        (
+            "localize_and_stitch",
+            {"density": 0.5},
+            [[4.0, 0.1, 3.0, 0.2], [0.3, -0.1, 5.0, -2.0]],
+            (1, 1),
+            [4, 0, 4, -2],
+        ),
         ("magmax", {"scale": 2.0}, [[1.0, -2.0, 0.5], [-0.6, 1.0, -1.0]], (1, 1.5), [2, -4, -3]),
         ("ram", {}, [[1.0, 2.0, 0.0], [3.0, 0.0, 1e-6]], (1, 1), [2, 2, 0]),
         # the first has 2 changes shared for 1 own, which counts as 1.5: 2 times 1.15

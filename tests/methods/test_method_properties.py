@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 
 from dppa_core.methods import breadcrumbs, dare_ties, della, pcb, sce, ties
+from dppa_core.methods.cabs import CabsParameters
 from dppa_core.methods.consensus import ConsensusParameters
 from dppa_core.methods.della_linear import DellaLinearParameters
 from dppa_core.methods.emr import EmrParameters
 from dppa_core.methods.karcher import KarcherParameters
 from dppa_core.methods.linear import LinearParameters
+from dppa_core.methods.localize_and_stitch import LocalizeAndStitchParameters
 from dppa_core.methods.magmax import MagmaxParameters
 from dppa_core.methods.model_stock import ModelStockParameters
 from dppa_core.methods.multislerp import MultislerpParameters
@@ -48,6 +50,8 @@ IDENTITIES = [
     ("karcher", KarcherParameters()),
     ("della_linear", DellaLinearParameters(0.0, 0.0)),
     ("magmax", MagmaxParameters()),
+    ("cabs", CabsParameters(1, 1)),
+    ("localize_and_stitch", LocalizeAndStitchParameters(1.0)),
     ("ram", RamParameters(0.0)),
     ("ramplus_tl", RamplusTlParameters(epsilon=0.0)),
 ]

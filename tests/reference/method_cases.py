@@ -3,6 +3,7 @@
 from dppa_core.methods import (
     arcee_fusion,
     breadcrumbs,
+    cabs,
     consensus,
     dare_ties,
     della,
@@ -10,6 +11,7 @@ from dppa_core.methods import (
     emr,
     karcher,
     linear,
+    localize_and_stitch,
     magmax,
     model_stock,
     multislerp,
@@ -83,13 +85,18 @@ CASES = {
         della_linear.DellaLinearParameters(0.5, 0.6),
         della_linear.DellaLinearParameters(0.5, 0.6, semantics="mergekit", divide="coefficients"),
     ),
+    "cabs": (cabs.CabsParameters(1, 3), cabs.CabsParameters(2, 4, 0.5)),
+    "localize_and_stitch": (
+        localize_and_stitch.LocalizeAndStitchParameters(0.3, 0.7),
+        localize_and_stitch.LocalizeAndStitchParameters(1.0),
+    ),
     "magmax": (magmax.MagmaxParameters(0.7),),
     "ram": (ram.RamParameters(0.6),),
     "ramplus_tl": (ramplus_tl.RamplusTlParameters(0.3, 1.5, 0.6),),
 }
 PAIRS = ("slerp", "nuslerp", "nearswap", "arcee_fusion")
 """Methods of at most two models."""
-ORDERED = ("slerp", "nearswap", "arcee_fusion")
-"""Methods that go from the first model to the second."""
+ORDERED = ("slerp", "nearswap", "arcee_fusion", "cabs")
+"""Methods that go from the first model to the next."""
 COMBINATIONS = {name: get_method(name).combination for name in CASES}
 EVERY = [(name, parameters) for name, cases in CASES.items() for parameters in cases]

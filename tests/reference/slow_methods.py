@@ -423,6 +423,39 @@ def magmax(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     }
 
 
+def cabs(layout: Layout, models: Sequence[Model], p: object) -> Delta:
+    merged, taken = {key: 0.0 for key in layout.keys()}, set[Key]()
+    for model in models:
+        for tensor, (rows, columns) in layout.shapes.items():
+            for row in range(rows):
+                for first in range(0, columns, p.m):
+                    last = min(first + p.m, columns)
+                    group = [(tensor, row, column) for column in range(first, last)]
+                    free = [key for key in group if key not in taken and model.delta[key]]
+                    free.sort(key=lambda key: (-abs(model.delta[key]), order(layout, key)))
+                    for key in free[: math.ceil(p.n * len(group) / p.m)]:
+                        taken.add(key)
+                        merged[key] = p.scale * model.coefficient * model.delta[key]
+    return merged
+
+
+def localize_and_stitch(layout: Layout, models: Sequence[Model], p: object) -> Delta:
+    keys = list(layout.keys())
+    kept = [
+        set(keys)
+        if p.density >= 1
+        else largest(layout, {k: abs(m.delta[k]) for k in keys}, keys, round(p.density * len(keys)))
+        for m in models
+    ]
+    merged = {}
+    for key in keys:
+        parts = [
+            m.coefficient * m.delta[key] for m, k in zip(models, kept, strict=True) if key in k
+        ]
+        merged[key] = p.scale * sum(parts) / len(parts) if parts else 0.0
+    return merged
+
+
 METHODS: dict[str, Callable[[Layout, Sequence[Model], object], Delta]] = {
     "linear": linear,
     "slerp": slerp,
@@ -435,4 +468,6 @@ METHODS: dict[str, Callable[[Layout, Sequence[Model], object], Delta]] = {
     "consensus": consensus,
     "emr": emr,
     "magmax": magmax,
+    "cabs": cabs,
+    "localize_and_stitch": localize_and_stitch,
 }

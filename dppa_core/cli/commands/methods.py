@@ -35,13 +35,8 @@ of `significance` need a text that the models read: [calibration.md](calibration
 it goes to multiplies `position` and `t`, in `nuslerp`, `multislerp` and `karcher` it is the model's
 weight; that of `emr`'s domain must not be 0.
 
-Equal coefficients in `linear` make a uniform soup, `dppa soup` a
-[greedy one](guides/coefficients.md#greedy-soup).
-
 *By model too*: a model may have its own value, a number, or by layer or part as a coefficient:
 `{model: zoo:math, parameters: {density: 0.3}}`.
-
-A parameter is followed by its default and what is allowed.
 
 | method | | paper | what it does |
 | --- | --- | --- | --- |
