@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -17,6 +17,7 @@ Matrix: TypeAlias = Float64[ndarray, "rows columns"]
 Matrices: TypeAlias = Float[ndarray, "K rows columns"]
 
 
+@runtime_checkable
 class MatrixParameters(Protocol):
     """Settings that every such method has."""
 
