@@ -106,6 +106,13 @@ def distance(studio: Studio) -> None:
     _attached(studio.page, '#compare [data-compare-state="done"]')
 
 
+def spectrum(studio: Studio) -> None:
+    """In how many directions math moved, and which of them finance shares."""
+    _view(studio, "spectrum")
+    studio.page.locator("#spectrum-run").click()
+    _attached(studio.page, '#spectrum [data-spectrum-state="done"]')
+
+
 def attribution(studio: Studio) -> None:
     """Which matrix a question of math needs."""
     _view(studio, "attribution")
@@ -143,7 +150,14 @@ def hands(studio: Studio) -> None:
 
 STEPS: tuple[Callable[[Studio], None], ...] = (
     *(stage, chat, score, search, export),
-    *(drill, sparsity, distance, attribution, experiments),  # beside the export, which stays open
+    *(
+        drill,
+        sparsity,
+        distance,
+        spectrum,
+        attribution,
+        experiments,
+    ),  # beside the export, which stays open
     *(lesson, hands, real_model),
 )
 

@@ -6,6 +6,7 @@ import "./plots/attribution.js";
 import "./plots/compare.js";
 import "./plots/experiments.js";
 import "./plots/matrix.js";
+import "./plots/spectrum.js";
 import "./pinned/breaks.js";
 import "./controls/embed.js";
 import "./controls/forms.js";

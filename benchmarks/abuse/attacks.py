@@ -21,7 +21,7 @@ from dppa_core.recipes.yaml_text import dump_recipe
 
 HEAVY = (
     *("on_search", "on_advise", "on_merge", "on_count", "on_closeup", "on_losses"),
-    *("on_compare", "on_attribute"),
+    *("on_compare", "on_spectrum", "on_attribute"),
 )
 
 

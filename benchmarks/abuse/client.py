@@ -28,6 +28,7 @@ CHOICES = {
     "search-trials": 60,
     "search-limit": 96,
     "made": '{"make": "checkpoint"}',
+    "spectrum-choice": '{"first": "zoo:math", "second": "zoo:law"}',
     "compare-choice": '{"first": "zoo:math", "second": "merged"}',
     "attribution-prompt": "What is 17 minus 9?",
     "drill": '{"model": "zoo:math", "layer": 0, "kind": "down"}',

@@ -42,6 +42,7 @@ from ..views.see.experiments import RESULTS, add_experiments
 from ..views.see.matrix import add_matrix
 from ..views.see.pinned import build_pinned, opening_question
 from ..views.see.see import build_see
+from ..views.see.spectrum import add_spectrum
 from ..widgets.browser_parts import live, static
 from ..widgets.controls import Controls
 from ..widgets.header import EXPLAIN, SCRIPT, SKIP, TITLE, build_panes, build_views, status_value
@@ -99,6 +100,7 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             pinned = build_pinned()
             see = build_see()
             add_compare(controls, studio)
+            add_spectrum(controls, studio)
             add_attribution(controls, studio)
             results = read_settings().experiments
             add_experiments((results, *RESULTS) if results else RESULTS)

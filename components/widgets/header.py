@@ -48,6 +48,7 @@ VIEWS = {
     "modules": ("Modules", "Share of every matrix that the merge keeps"),
     "sparsity": ("Sparsity", "What becomes of every weight of a model"),
     "compare": ("Distance", "How far two models or merges are apart"),
+    "spectrum": ("Spectrum", "In how many directions a model moved, and which two models share"),
     "size": ("Size", "How well each form of a model's delta keeps it, and in how many bytes"),
     "attribution": ("Attribution", "Which layers an answer needs"),
     "experiments": ("Experiments", "Results of the paper's experiments on the embedded models"),

@@ -6,12 +6,12 @@ squared singular values (Leskovec, Rajaraman and Ullman, Mining of Massive Datas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float16, Float32
+from jaxtyping import Float16, Float32, Float64, Int64
 from numpy import ndarray
 
 from dppa_core.pruning.module_groups import Module
@@ -21,6 +21,8 @@ ENERGY = 0.9
 """Share of the energy that the effective rank holds."""
 MOST_DIRECTIONS = 32
 """Most directions of a matrix that are stored, and compared."""
+_CURVE_POINTS = 36
+"""Most singular values of a curve; they are closest where it is steep, at the first ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,3 +121,61 @@ class DeltaSpectrum:
     def to_frame(self, other: DeltaSpectrum | None = None) -> Any:
         """`rows` as a pandas DataFrame. Raises InvalidValue without pandas."""
         return frame_of(self.rows(other))
+
+
+def spectrum_cells(spectra: Sequence[DeltaSpectrum]) -> list[dict[str, Any]]:
+    """JSON-ready cells of a heatmap, by layer and kind: one model, or two and their overlap.
+
+    Several matrices of a cell, as experts, are averaged: ranks and overlaps by their mean, singular
+    values by the root of their mean square.
+    """
+    groups: dict[tuple[int, str], list[list[MatrixSpectrum]]] = {}
+    named = [spectrum.by_name() for spectrum in spectra]
+    for matrix in spectra[0].matrices:
+        group = groups.setdefault((matrix.module.layer, matrix.module.kind), [])
+        group.append([matrices[matrix.name] for matrices in named])
+    return [
+        {"layer": layer, "kind": kind, **_cell(tuple(zip(*rows, strict=True)))}
+        for (layer, kind), rows in groups.items()
+    ]
+
+
+def _cell(models: Sequence[Sequence[MatrixSpectrum]]) -> dict[str, Any]:
+    """The matrices of a cell, for each model."""
+    size = max(matrix.values.size for matrix in models[0])
+    at = np.unique((np.linspace(0, 1, _CURVE_POINTS) ** 2 * (size - 1)).round().astype(int))
+    cell: dict[str, Any] = {
+        "matrices": len(models[0]),
+        "directions": size,
+        "ranks": [_mean(matrix.rank for matrix in matrices) for matrices in models],
+        "at": (at + 1).tolist(),
+        "curves": [_curve(matrices, size, at) for matrices in models],
+    }
+    if len(models) == 2:
+        pairs = [both for both in map(overlap, *models) if both]
+        cell["compared"] = _mean(both.directions for both in pairs)
+        cell["overlap"] = _mean(both.share for both in pairs) if pairs else None
+        cell["chance"] = _mean(both.chance for both in pairs)
+    return cell
+
+
+def _curve(
+    matrices: Sequence[MatrixSpectrum], size: int, at: Int64[ndarray, " points"]
+) -> dict[str, list[float]]:
+    """Singular values at some places, and the share of the energy up to there."""
+    squares = np.zeros(size)
+    for matrix in matrices:
+        squares[: matrix.values.size] += np.square(matrix.values, dtype=np.float64)
+    energy = np.cumsum(squares)
+    shares = energy[at] / (energy[-1] or 1.0)
+    values = np.sqrt(squares[at] / len(matrices))
+    return {"values": _short(values), "energy": _short(shares)}
+
+
+def _mean(values: Iterable[float]) -> float:
+    numbers = list(values)
+    return round(sum(numbers) / max(len(numbers), 1), 4)
+
+
+def _short(values: Float64[ndarray, " points"]) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]

@@ -11,7 +11,13 @@ import torch
 from dppa_core.checkpoints.in_memory import MemoryCheckpoint
 from dppa_core.errors import Cancelled, NonFiniteWeights
 from dppa_core.profiling import spectrum as spectra
-from dppa_core.profiling.delta_spectrum import MatrixSpectrum, effective_rank, overlap
+from dppa_core.profiling.delta_spectrum import (
+    DeltaSpectrum,
+    MatrixSpectrum,
+    effective_rank,
+    overlap,
+    spectrum_cells,
+)
 from dppa_core.profiling.spectrum import cached_spectrum, decompose_delta, is_decomposed
 from dppa_core.pruning.module_groups import Module
 from dppa_core.system.folder_cache import cache_folder
@@ -72,6 +78,18 @@ def test_each_expert_of_a_tensor_is_a_matrix() -> None:
     experts = of([np.diag([2, 0, 0]), np.eye(3)], "model.layers.0.mlp.experts.gate_up_proj")
     assert [matrix.rank for matrix in experts] == [1, 3]
     assert experts[1].name == "layers.0.mlp.experts.gate_up_proj[1]"
+
+
+def test_cells_average_experts_and_show_how_the_energy_adds_up() -> None:
+    """Squares of the values: 4, 0, 0 and 1, 1, 1; together 5, 1, 1."""
+    experts = of([np.diag([2, 0, 0]), np.eye(3)], "model.layers.0.mlp.experts.gate_up_proj")
+    spectrum = DeltaSpectrum("base", "a", tuple(experts))
+    (cell,) = spectrum_cells([spectrum, spectrum])
+    assert (cell["layer"], cell["kind"], cell["matrices"]) == (0, "gate_up", 2)
+    assert cell["ranks"] == [2, 2] and cell["directions"] == 3 and cell["at"] == [1, 2, 3]
+    assert cell["curves"][0]["values"] == pytest.approx([2.5**0.5, 0.5**0.5, 0.5**0.5], rel=1e-3)
+    assert cell["curves"][0]["energy"] == pytest.approx([5 / 7, 6 / 7, 1], rel=1e-3)
+    assert (cell["overlap"], cell["compared"]) == (1, 2) and cell["chance"] == 0.6667
 
 
 # against torch

@@ -5,7 +5,7 @@ import { MEANINGS, meaning } from "./glossary_bubbles.js";
 import { html } from "./shapes.js";
 
 const BOXES = "#preset-box, #models-box, #method-box, #advice-box, #sliders-box, #forms-box, #advanced, #see-column, "
-  + "#compare-view, #size-view, #attribution-view, "
+  + "#compare-view, #spectrum-view, #size-view, #attribution-view, "
   + "#experiments-view, #chat-pane, #score-pane, #search-pane, #export-pane, .lesson";
 const WORDS = '[data-testid="block-info"], .info-text, label[for], .setting-name, .how, .standing, .score-line, '
   + '.question, #exact span, .base-line, .take-note, .losses-line span, '

@@ -157,6 +157,15 @@ export function axis(low, high, steps = 5) {
   const marks = multiples(first, last, size);
   return { low: Math.min(low, marks[0]), high: Math.max(high, marks[marks.length - 1]), marks };
 }
+/** The round numbers of a logarithmic axis, as logarithms. @param {number[]} logs */
+export function roundLogs(logs) {
+  const low = Math.min(...logs), high = Math.max(...logs);
+  const decades = Array.from({ length: Math.ceil(high) - Math.floor(low) + 1 }, (_, i) => Math.floor(low) + i);
+  const marks = (/** @type {number[]} */ steps) =>
+    decades.flatMap((decade) => steps.map((step) => decade + Math.log10(step)))
+      .filter((x) => x >= low - 0.02 && x <= high + 0.02);
+  return [[1, 2, 5], [1, 3], [1]].map(marks).find((found) => found.length <= 8) ?? marks([1]);
+}
 // Few steps, so that the scale stays constant over many rates and bars grow while a slider moves.
 /** @param {number} x */
 export const niceTop = (x) => [0.1, 0.25, 0.5].find((top) => x <= top) ?? 1;

@@ -29,8 +29,8 @@ export const leavable = [
   ]],
   ["Views",
     list("views",
-      [["modules", "Modules"], ["sparsity", "Sparsity"], ["compare", "Distance"], ["size", "Size"],
-        ["attribution", "Attribution"], ["experiments", "Experiments"]])],
+      [["modules", "Modules"], ["sparsity", "Sparsity"], ["compare", "Distance"], ["spectrum", "Spectrum"],
+        ["size", "Size"], ["attribution", "Attribution"], ["experiments", "Experiments"]])],
   ["Beside the plots", [
     ...list("panes", [["chat", "Chat"], ["score", "Score"], ["search", "Search"], ["export", "Export"]]),
     ["answers", "Who answers, and how", "#answer-with, #answer-settings, [data-leads=answers]"],
@@ -49,7 +49,7 @@ const BOXES = {
   "#sliders-box": ["rate", "own-rate", "amplification"],
   "#advanced": ["significance", "strength", "levels", "outliers", "models"],
   "#side-column": ["chat", "score", "search", "export"],
-  "#see-column": ["modules", "sparsity", "compare", "size", "attribution", "experiments"],
+  "#see-column": ["modules", "sparsity", "compare", "spectrum", "size", "attribution", "experiments"],
 };
 const parameter = (name) => new URL(window.location.href).searchParams.get(name)?.split(".").filter(Boolean) ?? [];
 const hiddenNames = new Set(parameter("hide")), lessons = parameter("class");

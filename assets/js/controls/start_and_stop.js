@@ -7,6 +7,7 @@ const RUNS = [ // part, start button, stop button
   ["chat", "send", "stop"],
   ["score", "score-run", "score-stop"],
   ["compare", "compare-run", "compare-stop"],
+  ["spectrum", "spectrum-run", "spectrum-stop"],
   ["attribution", "attribution-run", "attribution-stop"],
   ["advice", "advice-run", "advice-stop"],
   ["perplexity", "perplexity-run", "perplexity-stop"],

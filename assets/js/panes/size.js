@@ -1,6 +1,6 @@
 // Quality against bytes: one mark per form and setting of a model's delta, and the line of those that no smaller file
 // beats. A click, or Enter, keeps the model so.
-import { THIN, byId, html, percent, percent1, put, say, svg, three } from "../base/shapes.js";
+import { THIN, byId, html, percent, percent1, put, roundLogs, say, svg, three } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { paint, part, server } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
@@ -38,15 +38,6 @@ const groupOf = ({ store }) => (!store ? WHOLE : store.includes("+") ? SUMS : st
 const isNow = ({ store, factor }, model) =>
   storeOf(model.ref) === store && (!factor || controls.weight(model) === factor);
 const isShown = (measure, row) => (measure === "energy" ? row.energy >= 0 : row[measure] !== undefined);
-/** The round numbers of a logarithmic axis, as logarithms. @param {number[]} logs */
-function roundLogs(logs) {
-  const low = Math.min(...logs), high = Math.max(...logs);
-  const decades = Array.from({ length: Math.ceil(high) - Math.floor(low) + 1 }, (_, i) => Math.floor(low) + i);
-  const marks = (/** @type {number[]} */ steps) =>
-    decades.flatMap((decade) => steps.map((step) => decade + Math.log10(step)))
-      .filter((x) => x >= low - 0.02 && x <= high + 0.02);
-  return [[1, 2, 5], [1, 3], [1]].map(marks).find((found) => found.length <= 8) ?? marks([1]);
-}
 /** @param {any} rows @param {string} measure @param {number[]} best */
 function chartOf(rows, measure, best) {
   const { title, unit, y } = MEASURES[measure], shown = rows.filter((row) => isShown(measure, row));

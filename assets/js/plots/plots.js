@@ -26,7 +26,12 @@ part("views", ({ host }) => {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.view === name));
     redraw();
   };
-  for (const button of buttons) button.addEventListener("click", () => show(button.dataset.view ?? ""));
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      show(button.dataset.view ?? "");
+      button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    });
+  }
   show("modules");
   paint(() => {
     const { tab } = server.opens;

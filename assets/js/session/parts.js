@@ -13,8 +13,8 @@ export const server = {
   /** Reference -> decoded table. @type {Record<string, any>} */
   tables: {},
   /**
-   * Reference -> its label, colour and highest rank.
-   * @type {Record<string, {label: string, colour: string, rank?: number}>}
+   * Reference -> its label, colour, highest rank, and what its spectrum takes.
+   * @type {Record<string, {label: string, colour: string, rank?: number, spectrum?: {matrices: number, time: string}}>}
    */
   names: {},
   /** Threshold of outliers as a multiple of the mean. @type {number | null} */

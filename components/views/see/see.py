@@ -22,6 +22,7 @@ from ...widgets.theme import BASE_COLOUR, model_colours
 from ...work.figures import exact_value, outcome_value, plan_value, settings_json, short_name
 from ...work.kinds import TABLE
 from ...work.studio import Emit, Studio
+from .spectrum import spectrum_cost
 from .verdict import (
     WHEN_TO_PRUNE,
     asked_questions,
@@ -108,6 +109,7 @@ def plots_payload(
             "colour": colour,
             "layers": layer_sources(name),
             "rank": _highest_rank(studio.profile(session.base, name)),
+            "spectrum": spectrum_cost(studio.profile(session.base, name), studio),
         }
         for name, colour in model_colours(references).items()
     }

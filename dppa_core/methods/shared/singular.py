@@ -17,7 +17,7 @@ COLUMNS = 4096
 """Columns of a block in float64."""
 NOISE = float(np.finfo(np.float32).eps)
 """Smaller singular values, relative to the largest, are rounding in float32."""
-_MULTIPLY_RATE = 1e10
+_MULTIPLY_RATE = 2e10
 """Additions and multiplications a second of one core that decomposes matrices."""
 
 

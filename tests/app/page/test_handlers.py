@@ -403,7 +403,7 @@ def test_moving_sliders_skip_the_queue_and_end_on_the_last_value(page: gr.Blocks
 def test_models_work_one_at_a_time(page: gr.Blocks) -> None:
     kinds = {name: MODELS.name for name in ("on_use", "on_merge")}
     kinds |= {
-        name: EXAMS.name for name in ("on_score", "on_compare", "on_attribute")
+        name: EXAMS.name for name in ("on_score", "on_compare", "on_spectrum", "on_attribute")
     }  # minutes, not s
     for name, kind in kinds.items():
         (event,) = events(page, name)

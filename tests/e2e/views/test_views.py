@@ -7,7 +7,8 @@ from tests.e2e.conftest import Visit
 from tests.e2e.page_driver import Studio
 from tests.e2e.test_looks import AXE, SCREENS, names
 
-VIEWS = {"modules": "#plots", "compare": "#compare-view", "attribution": "#attribution-view"}
+VIEWS = {"modules": "#plots", "compare": "#compare-view", "spectrum": "#spectrum-view"}
+VIEWS["attribution"] = "#attribution-view"
 
 
 @pytest.mark.long
