@@ -76,6 +76,9 @@ interface TabMerge {
   strength: number;
   others: "keep" | "prune" | "drop";
   models: TabPart[];
+  /** What the server needs beside levels to count what each level keeps of every module, and its counts by model. */
+  asks?: { parameters: Record<string, any>; overrides: Record<string, { rate: number }> };
+  counts?: Record<string, number[][]>;
 }
 /** A question with a right answer: how one is read is the name of a function, or the labels (dppa_core/tasks). */
 interface TabItem { answer: string; read: string | string[] }

@@ -56,7 +56,7 @@ from .logs import hear_server
 from .queue.fast_answers import FastAnswers
 from .queue.visitors_present import VisitorsPresent
 from .settings import Settings, on_space, read_settings
-from .tab_files import pack_ahead, tab_files, tab_route
+from .tab_files import pack_ahead, tab_files, tab_routes
 
 LATE = 10.0
 """Seconds to wait at the end for work that does not stop, such as an import."""
@@ -176,7 +176,7 @@ def _application(page: GuardedBlocks, settings: Settings) -> dict[str, Any]:
             health_route(studio),
             learn_route(),
             script_route(),
-            tab_route(),
+            *tab_routes(studio),
             *living_routes(studio),
         ],
         "middleware": [

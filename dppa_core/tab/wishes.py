@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dppa_core.pruning.coefficients import Coefficient
+from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.recipe import DomainModel, MergeRecipe
 from dppa_core.tab.files import BASE, MODELS
 from dppa_core.tab.manifest import LAYERS
@@ -13,6 +14,11 @@ from dppa_core.tab.manifest import LAYERS
 METHODS = ("dppa", "magnitude", "task_arithmetic", "dare")
 SETTINGS = ("strength", "other_tensors")
 """Those of a method that a tab knows; of the others it knows the defaults."""
+RANKING = ("dppa", "magnitude")
+COUNTED = ("k_layer", "k_module", "scaling", "ties")
+"""Of methods that rank, settings that change how many elements stay, not which are the first: with
+them, or with overrides, a tab merges by kept counts that it asks a server for. A tab ranks by |d|
+alone: merges by another significance it leaves to the server."""
 
 
 def tab_wish(target: str | MergeRecipe) -> dict[str, Any] | None:
@@ -37,6 +43,17 @@ def tab_wish(target: str | MergeRecipe) -> dict[str, Any] | None:
         ],
     }
     return {"merge": merge}
+
+
+def is_counted(recipe: MergeRecipe) -> bool:
+    """Whether the kept counts of a recipe are all that a tab lacks to merge its modules."""
+    known = recipe.base == BASE and all(part.model in MODELS for part in recipe.models)
+    return known and recipe.method in RANKING and recipe.significance == "magnitude"
+
+
+def kept_counts(plan: PruningPlan) -> list[list[int]]:
+    """The elements that each level keeps of every module, in the manifest's order."""
+    return [[m.levels[k].kept for m in plan.modules] for k in range(len(plan.levels))]
 
 
 def _is_known(recipe: MergeRecipe) -> bool:

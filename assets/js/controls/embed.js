@@ -39,9 +39,9 @@ function built(parent, living) {
 
   function draw() {
     const folder = new URL(living.address ? `${living.address.replace(/\/$/, "")}/` : "living/", document.baseURI);
-    const question = SPEAKING.includes(choice.value) ? server.question : "";
+    const merge = mergeNow(), question = SPEAKING.includes(choice.value) ? server.question : "";
     const address = choice.value === "by-hand" ? "#figure=by-hand"
-      : mergeNow() ? figureAddress(choice.value, question, living) : "";
+      : merge && !merge.asks ? figureAddress(choice.value, question, living) : "";
     const isWide = wide.checked && !LONG.includes(choice.value);
     const source = `${folder}index.html${address}${isWide ? "&ratio=16:9" : ""}`.replaceAll("&", "&amp;");
     const size = isWide ? 'style="border:0;width:100%;aspect-ratio:16/9"'

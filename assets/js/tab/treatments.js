@@ -7,11 +7,13 @@ const coefficientOf = (coefficients, layer) =>
   (layer === null ? coefficients.reduce((sum, x) => sum + x, 0) / coefficients.length : coefficients[layer]);
 
 /**
- * The treatment of each model's delta, tensor by tensor; null where nothing is added. And its plan, if it is ranked.
+ * The treatment of each model's delta, tensor by tensor; null where nothing is added. And its plan, if it is ranked:
+ * the tab's own, or the counts that came with the merge.
  * @param {TabMerge} merge @param {any} manifest
- * @returns {{model: string, planned: ReturnType<typeof plan>, of: (tensor: TabTensor) => TabTreatment | null}[]}
+ * @returns {{model: string, planned: {kept: number[], density?: number[]}[],
+ *   of: (tensor: TabTensor) => TabTreatment | null}[]}
  */
-export function treatments({ method, strength, others, models }, manifest) {
+export function treatments({ method, strength, others, models, counts }, manifest) {
   const modules = manifest.modules.map(([at]) => {
     const [, numel, layer] = manifest.tensors[at];
     return { layer, numel };
@@ -19,7 +21,8 @@ export function treatments({ method, strength, others, models }, manifest) {
   const ranks = method === "dppa" || method === "magnitude";
   return models.map(({ model, levels, factors, coefficients }) => {
     const rate = levels[levels.length - 1], last = factors[factors.length - 1];
-    const planned = ranks ? plan(modules, manifest.models[model], levels, method === "dppa" ? strength : 0) : [];
+    const planned = counts ? counts[model].map((kept) => ({ kept }))
+      : ranks ? plan(modules, manifest.models[model], levels, method === "dppa" ? strength : 0) : [];
     return { model, planned, of({ index, layer, module }) {
       const coefficient = coefficientOf(coefficients, layer), isModule = module >= 0;
       if (!isModule && others === "drop") return null;

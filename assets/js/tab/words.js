@@ -3,13 +3,16 @@
 import * as controls from "../session/controls.js";
 import { redraw } from "../session/parts.js";
 import * as tables from "../session/tables.js";
+import { sendCounted } from "./counts.js";
 import { workers } from "./workers.js";
 
 /**
  * Addresses relative to the page, and the models, methods and settings that a tab knows; of other settings it knows the
- * defaults: components/server/tab_files.py.
+ * defaults, and of `counts.methods` it asks the server for the kept counts with other `counts.settings`:
+ * components/server/tab_files.py.
  * @type {{base: string, models: string[], methods: string[], settings: string[], loops: string, manifest: string,
- *   weights: Record<string, string>, integrity: {loops: string, manifest?: string}} | null}
+ *   weights: Record<string, string>, integrity: {loops: string, manifest?: string},
+ *   counts: {address: string, methods: string[], settings: string[]} | null} | null}
  */
 const files = JSON.parse(document.getElementById("tab-files")?.textContent ?? "null");
 const LAYERS = 6, BYTES_OF_MODEL = 5_200_000; // bytes of a packed model, about
@@ -49,12 +52,17 @@ function readMerge() {
   const values = Object.fromEntries(method.parameters.map((item) => [item.name, controls.setting(method, item)]));
   const isKnown = ({ name, elsewhere, default: usual }) => files?.settings.includes(name)
     || values[name] === (elsewhere ? controls.controlOf(name).default : usual);
-  const { other_tensors: others = "keep" } = values;
+  const { other_tensors: others = "keep" } = values, held = controls.held();
+  const other = method.parameters.filter((item) => !isKnown(item)), isPlanned = !other.length && !held.length;
+  const { methods: counted = [], settings = [] } = files?.counts ?? {};
+  const canAsk = counted.includes(method.name) && other.every(({ name }) => settings.includes(name));
   if (!models.length || !files?.methods.includes(method.name) || controls.staged()
-    || !method.parameters.every(isKnown) || (others === "prune" && method.name !== "dare") || controls.held().length
+    || !(isPlanned || canAsk) || (others === "prune" && method.name !== "dare")
     || Object.keys(controls.ownChoices()).length || controls.template() !== "auto"
     || state.base !== files.base || !models.every(({ ref, parts }) => knows(ref) && !parts)) return null;
+  const overrides = Object.fromEntries(held.map(([name, rate]) => [name, { rate }]));
   return { method: method.name, strength: state.strength, others,
+    asks: isPlanned ? undefined : { parameters: values, overrides },
     models: models.map((model) => ({
       model: model.ref, levels: controls.levels(), factors: controls.factorsOf(model.ref),
       coefficients: Array.from({ length: LAYERS }, (_, layer) =>
@@ -123,7 +131,9 @@ export function wishFor(channel, { key = controls.key(), ...wish }, take) {
   if (!writers && tab.state !== "failed") begin();
   if (!writers) { take({ kind: "failed", why: tab.why }); return; }
   takers.set(++number, { take, key });
-  writers.send({ channel, id: number, limit: 48, ...wish });
+  const { base, counts } = /** @type {any} */ (files), server = { base, address: counts?.address };
+  sendCounted({ channel, id: number, limit: 48, ...wish }, server, (counted) => writers?.send(counted),
+    (id, kind) => { takers.get(id)?.take({ kind }); takers.delete(id); });
 }
 
 /**

@@ -84,7 +84,7 @@ async function fulfil(wish) {
     post({ channel, id, kind: "reading", ...await writes.reading(address, prompt, reply, stale) });
   else if (prompt !== undefined)
     await writes.answer(address, prompt, { limit, draft: draft ?? [], stale, grown: growing(channel, id) });
-  const ranked = parts.filter(({ planned }) => planned.length);
+  const ranked = parts.filter(({ planned }) => planned.length && !merge.counts); // the server draws what it counted
   if (ranked.length) post({ channel, id, kind: "plans", plans: Object.fromEntries(ranked.map((part) =>
     [part.model, { planned: part.planned, ...held.measured(part.model, part.planned) }])) });
 }

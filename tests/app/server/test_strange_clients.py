@@ -40,7 +40,7 @@ OPEN = """
 / /config /config/ /theme.css /manifest.json /robots.txt /favicon.ico /openapi.json /logout
 /pwa_icon /pwa_icon/{size} /assets/{path:path} /static/{path:path} /svelte/{path:path}
 /healthz /metrics /export/{word} /learn/learn.css /js/HASH/{name:path}
-/tab/{name} /living/tab/{name} /living/{name:path}
+/tab/{name} /tab/counts /living/tab/{name} /living/{name:path}
 app_id app_id/ info info/ openapi.json login_check login_check/ startup-events theme.css
 token token/ user user/ heartbeat/{session_hash} cancel reset reset/
 queue/data queue/join queue/status

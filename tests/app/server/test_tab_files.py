@@ -2,14 +2,19 @@
 
 import json
 import threading
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from components.server import tab_files as route
-from components.server.tab_files import LOOPS, NAMES, loops, pack_ahead, tab_files, tab_route
+from components.server.tab_files import LOOPS, NAMES, loops, pack_ahead, tab_files, tab_routes
+from components.work.studio import Studio
 from dppa_core.errors import MissingCheckpoint
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.tab.files import BASE, MODELS, manifest_text
 from dppa_core.teaching.by_hand.grid import grid_address
 from dppa_core.teaching.by_hand.tiny_merge import STARTS
@@ -17,7 +22,7 @@ from dppa_core.teaching.by_hand.tiny_merge import STARTS
 
 @pytest.fixture
 def client() -> TestClient:
-    return TestClient(Starlette(routes=[tab_route()]))
+    return TestClient(Starlette(routes=tab_routes(Studio(public=True))))
 
 
 @pytest.fixture
@@ -79,6 +84,44 @@ def test_walks_are_worked_out_when_they_are_asked_for(
 def test_nothing_else_is_served(client: TestClient, packs: list[str], name: str) -> None:
     assert client.get(f"/tab/{name}").status_code == 404 and not packs
     assert client.post("/tab/base.gz").status_code == 405
+
+
+DOWN = "layers.3.mlp.down_proj"
+ASKED = {
+    "dppa": 1,
+    "base": BASE,
+    "models": [{"model": "zoo:math", "levels": [0.9, 0.8]}],
+    "parameters": {"k_layer": 4.0, "scaling": "mean"},
+    "overrides": {DOWN: {"rate": 0.5}},
+}
+
+
+def test_kept_counts_of_a_recipe_are_those_of_its_plan(client: TestClient) -> None:
+    counts = client.post("/tab/counts", json=ASKED).json()
+    parameters = PruningParameters(k_layer=4.0, scaling="mean")
+    profile = cached_profile(BASE, "zoo:math")
+    plan = plan_pruning(profile, (0.9, 0.8), parameters, {DOWN: Override(0.5)})
+    expected = [[module.levels[k].kept for module in plan.modules] for k in range(2)]
+    assert counts == {"zoo:math": expected}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"parameters": {"significance": "fisher"}},
+        {"parameters": {"significance": "random"}},
+        {"parameters": {"k_layer": -1}},
+        {"overrides": {"layers.9.mlp.down_proj": {"rate": 0.5}}},
+        {"models": [{"model": "/models/math"}]},
+        {"base": "zoo:near-base"},
+        {"method": "ties"},
+        {"models": 10_000 * [None]},
+        {"models": None},
+    ],
+)
+def test_nothing_else_is_counted(client: TestClient, other: dict[str, Any]) -> None:
+    answer = client.post("/tab/counts", json=ASKED | other)
+    assert answer.status_code == 422 and answer.text
 
 
 def test_packing_ahead_waits_for_the_warm_up_and_takes_the_base_too(packs: list[str]) -> None:

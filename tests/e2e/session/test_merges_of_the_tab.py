@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from components.session.presets import first_session
 from components.session.session import Session
-from components.session.state import session_from_state
+from components.session.state import session_from_state, state_of
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import MergeRecipe
 from tests.e2e.page_driver import Studio
@@ -76,13 +77,25 @@ def random_state(rng: random.Random) -> dict[str, Any]:
     }
 
 
+COUNTED: list[dict[str, Any]] = [
+    {"overrides": {"layers.3.mlp.down_proj": 0.5}},
+    {"k_layer": 4, "k_module": 2.5},
+    {"method": {"method": "dppa", "values": {"scaling": "mean"}, "prune_first": False}},
+    {
+        "overrides": {"layers.0.self_attn.q_proj": 1.0},
+        "method": {"method": "magnitude", "values": {"ties": "prune"}, "prune_first": False},
+    },
+]
+"""Settings with which the tab asks the server for kept counts."""
+
+
 def is_known(session: Session) -> bool:
     """Whether the tab must know the merge: as the documentation says."""
     method, others = session.method, dict(session.method.values).get("other_tensors")
-    usual = method.name != "dppa" or (session.k_layer, session.k_module) == (3, 5)
+    held = session.held and method.name not in ("dppa", "magnitude")
     pruned = others == "prune" and method.name != "dare"
     known = method.name in ("dppa", "magnitude", "task_arithmetic", "dare")
-    return known and usual and not pruned and not session.held and bool(session.deciding)
+    return known and not pruned and not held and bool(session.deciding)
 
 
 def hashes(recipe: MergeRecipe, folder: Path) -> list[str]:
@@ -98,11 +111,12 @@ def test_the_tab_merges_what_the_controls_say_to_the_library_s_bytes(
     studio.wait_models()
     studio.reusable = False
     compared = 0
-    for number in range(SESSIONS):
-        state = random_state(random.Random(number))
+    states = [random_state(random.Random(number)) for number in range(SESSIONS)]
+    states += [state_of(first_session()) | counted for counted in COUNTED]
+    for number, state in enumerate(states):
         session, ours = session_from_state(state), studio.page.evaluate(HASHES, state)
         assert (ours is not None) == is_known(session), (number, state)
         if ours is not None:
             assert ours == hashes(session.recipe(), tmp_path / str(number)), (number, state)
             compared += 1
-    assert compared >= SESSIONS / 4
+    assert compared >= SESSIONS / 4 + len(COUNTED)

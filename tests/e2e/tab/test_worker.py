@@ -37,6 +37,28 @@ def test_a_draft_changes_no_answer(tab_page: Page) -> None:
             assert words["ids"] == expected and words["tokens"] == len(expected)
 
 
+PIECE = 16
+"""Tokens that are read at once, so that a newer wish is heard between."""
+
+
+def test_a_draft_is_confirmed_in_one_reading_with_its_prompt(tab_page: Page) -> None:
+    script = """async (text) => {
+      const own = await tab.ownMemory(['zoo:math']);
+      const plain = await own.read('zoo:math', text, []);
+      return [plain, await own.read('zoo:math', text, plain.ids)];
+    }"""
+    plain, drafted = tab_page.evaluate(script, rendered(questions(1)[0]))
+    tokens = len(plain["ids"])
+    steps, prompt = [1] * (tokens - 1), sum(plain["pieces"]) - (tokens - 1)
+    assert plain["pieces"] == [*in_pieces(prompt), *steps] and prompt > PIECE and steps
+    assert drafted == {"ids": plain["ids"], "pieces": in_pieces(prompt + tokens)}
+
+
+def in_pieces(tokens: int) -> list[int]:
+    """The sizes of the pieces in which so many are read."""
+    return [min(PIECE, tokens - begun) for begun in range(0, tokens, PIECE)]
+
+
 SEVERAL = "list => Promise.all(list.map((wish) => tab.wish(wish)))"
 """All wishes at once; the messages to each."""
 

@@ -15,6 +15,7 @@ from components.work.studio import Studio as Workshop
 from tests.e2e.conftest import Visit
 from tests.e2e.page_driver import ANSWER_MS, Studio
 from tests.e2e.views.test_models import MATH as TUTOR
+from tests.e2e.views.test_overrides import DOWN
 from tests.e2e.views.test_pinned import MATH, settled, text
 
 pytestmark = pytest.mark.tab
@@ -150,6 +151,29 @@ def test_without_the_tab_the_server_writes_and_no_text_is_lost(visit: Visit, wha
     expect(studio.page.locator("#pinned .right-mark")).to_have_text("✗ wrong")
     expect(studio.page.locator("#pinned .source")).to_have_text("by the server")
     assert studio.page.evaluate("lost") == 0
+    studio.complaints[:] = [one for one in studio.complaints if "404" not in one]
+
+
+def test_the_tab_merges_by_the_server_s_counts_and_without_them_the_server_writes(
+    studio: Studio,
+) -> None:
+    ready(studio)
+    page = studio.page
+    page.evaluate(WATCH)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url + (request.post_data or "")))
+    page.evaluate("name => dppa.override(name, 0.25)", DOWN)
+    written(studio, "tab")
+    studio.drag_rate(95)
+    written(studio, "tab")
+    assert sum("/tab/counts" in request for request in asked) > 1
+    assert not [request for request in asked if MATH.prompt in request], "the server wrote words"
+    studio.reusable = False
+    lose(page, "/tab/counts")
+    studio.set_rate(40)  # its counts are not known yet
+    written(studio, "server")
+    assert any(MATH.prompt in request for request in asked)
+    assert page.evaluate("lost") == 0
     studio.complaints[:] = [one for one in studio.complaints if "404" not in one]
 
 
