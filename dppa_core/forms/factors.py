@@ -12,7 +12,8 @@ from jaxtyping import Float32, Float64
 from numpy import ndarray
 
 from dppa_core.forms.spectra import strongest
-from dppa_core.methods.shared.singular import Factors, one_blas_thread, rank_of
+from dppa_core.methods.shared.singular import Factors, rank_of
+from dppa_core.system.threads import one_blas_thread
 
 _ROWS = 256
 """Rows of a block in float64."""

@@ -10,8 +10,9 @@ import xxhash
 from jaxtyping import Float32, Float64
 from numpy import ndarray
 
-from dppa_core.methods.shared.singular import blocks_of, directions_of, one_blas_thread
+from dppa_core.methods.shared.singular import blocks_of, directions_of
 from dppa_core.system.recent import Recent
+from dppa_core.system.threads import one_blas_thread
 
 _CACHED_BYTES = 256 << 20
 

@@ -224,7 +224,9 @@ def about_rounding(model: str, stored: set[str], dtype: str, loss: RoundingLoss 
     if loss is None:
         sentence = f"The merge is stored in {dtype}, which takes part of its delta."
         return note("dtype", model, sentence, why, _REMEDY)
-    make = warning if loss.share >= HEAVY_LOSS else note if loss.share >= NOTABLE_LOSS else ok
+    if loss.share < NOTABLE_LOSS:
+        return ok("dtype", model, loss.text, why)
+    make = warning if loss.share >= HEAVY_LOSS else note
     return make("dtype", model, loss.text, why, _REMEDY)
 
 

@@ -23,12 +23,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
 from dppa_core.checkpoints.folders.architectures import INPUTS_FIRST
 from dppa_core.checkpoints.matching import check_finite, match_tensors
-from dppa_core.methods.shared.singular import (
-    blocks_of,
-    decompose_seconds,
-    directions_of,
-    one_blas_thread,
-)
+from dppa_core.methods.shared.singular import blocks_of, decompose_seconds, directions_of
 from dppa_core.profiling.cache import load_arrays, module_json, module_of, store_arrays
 from dppa_core.profiling.delta_spectrum import (
     MOST_DIRECTIONS,
@@ -41,7 +36,7 @@ from dppa_core.progress import RunControl, Stop, check, report
 from dppa_core.pruning.floats import FLOATS, to_float32
 from dppa_core.pruning.module_groups import Module, find_modules
 from dppa_core.system.folder_cache import cache_folder
-from dppa_core.system.threads import side_by_side, worker_count
+from dppa_core.system.threads import one_blas_thread, side_by_side, worker_count
 
 _FORMAT = 1  # raise it if the same weights give another spectrum, or other bytes
 

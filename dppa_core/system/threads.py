@@ -11,8 +11,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from typing import Generic, TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 from dppa_core.errors import InvalidValue
 
@@ -125,3 +128,39 @@ class SparePool(Generic[T]):
             yield item
         finally:
             self._idle.append(item)
+
+
+class _ThreadLimit:
+    """The process's limit to one thread, held while any block is inside."""
+
+    def __init__(self) -> None:
+        self._lock, self._blocks, self._limit = threading.Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._blocks:
+                self._limit.enter_context(_blas().limit(limits=1, user_api="blas"))
+            self._blocks += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if not self._blocks:
+                self._limit.close()
+
+
+_limit = _ThreadLimit()
+
+
+def one_blas_thread() -> AbstractContextManager[None]:
+    """Products in the block take one thread: several beside other threads are 30 times slower.
+
+    It holds until the last of several threads has left its block.
+    """
+    return _limit
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Made once: it looks at all loaded libraries."""
+    return ThreadpoolController()

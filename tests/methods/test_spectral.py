@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from dppa_core.merging.merger import open_merger
 from dppa_core.methods.registry import METHODS, get_method
@@ -16,6 +17,7 @@ from dppa_core.methods.shared.singular import Factors, singular, singular_values
 from dppa_core.methods.spectral.iso_cts import direction_counts
 from dppa_core.methods.spectral.wudi import WudiParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system.threads import one_blas_thread
 from tests.helpers.tiny_models import random_llama, tuned_llama
 from tests.reference import slow_spectral
 from tests.reference.stacks import stack_of
@@ -166,6 +168,23 @@ def test_directions_are_those_of_torch(drawn: tuple[np.ndarray, tuple[float, ...
     np.testing.assert_allclose(singular_values(matrix), values.numpy(), rtol=1e-5)
     np.testing.assert_allclose(parts.left * parts.values @ parts.right, matrix, atol=1e-5)
     np.testing.assert_allclose(parts.left.T @ parts.left, np.eye(len(values)), atol=1e-5)
+
+
+def test_one_thread_holds_until_the_last_block_is_left() -> None:
+    """One block is inside another, as in two threads; the outer one is left first."""
+
+    def threads() -> int:
+        return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    with threadpool_limits(2, user_api="blas"):
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        assert threads() == 1
+        first.__exit__(None, None, None)
+        assert threads() == 1
+        second.__exit__(None, None, None)
+        assert threads() == 2
 
 
 def test_directions_beyond_the_rank_stay_out() -> None:

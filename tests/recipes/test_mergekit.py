@@ -600,3 +600,14 @@ def test_what_mergekit_cannot_read_is_not_exported(model: str) -> None:
     recipe = MergeRecipe("zoo:base", (DomainModel(model), DomainModel("zoo:law")), "linear")
     with pytest.raises(NoCounterpart, match="no delta pack and nothing that a form keeps.*convert"):
         export_mergekit(recipe)
+
+
+def test_import_says_what_is_clamped_and_which_embedded_model_there_is_not(
+    dppa: Command, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "theirs.yaml"
+    models = "models: [{model: zoo:low}, {model: zoo:law}]\nparameters: {weight: 1, density: 1.7}\n"
+    recipe.write_text(f"merge_method: ties\nbase_model: zoo:base\n{models}", "utf-8")
+    assert dppa("import", recipe) == 0
+    assert "density 1.7 is above 1: nothing is dropped, as in mergekit." in dppa.err
+    assert "'zoo:low': no embedded model of that name. Did you mean 'zoo:law'?" in dppa.err

@@ -173,7 +173,8 @@ def test_a_single_source_is_taken_as_it_is_where_the_method_can() -> None:
         ([only("{layer_range: [0, 1]}")], "must have the key 'model'"),
         ([only(of("a", 0, 2), of("b", 0, 3))], r"a\[0:2\], b\[0:3\] must have the same number"),
         ([only(of("a", 0, 2), of("b", 0, 2))], "passthrough takes one model as it is, got 2"),
-        ([only(of("c", 0, 300)), only(of("a", 0, 1))], "301 layers; it may have 256"),
+        ([*[only(of("c", 0, 4))] * 75, only(of("a", 0, 1))], "301 layers; it may have 256"),
+        ([only(of("a", 0, 7))], r"a has 4 layers, so its layer_range ends at 4.*got \[0, 7\]"),
     ],
 )
 def test_slices_that_make_no_model_are_refused(slices: list[str], message: str) -> None:

@@ -109,6 +109,13 @@ def test_the_last_of_two_equal_keys_counts_and_a_note_says_so() -> None:
             "Ignored by mergekit too: densty .did you mean density",
         ),
         (
+            TIES.replace("ties", "tise").replace(
+                "{model: a}", "{model: a, parameters: {weight: x}}"
+            ),
+            InvalidRecipe,
+            r"2 problems. .*Did you mean 'ties'.*weight of a must be a number",
+        ),
+        (
             WEIGHT + "slices: []\nmodules: {a: 1}",
             InvalidRecipe,
             "one of models, slices and modules",

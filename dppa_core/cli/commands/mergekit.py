@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +23,7 @@ from dppa_core.recipes.mergekit.import_recipe import Imported
 from dppa_core.recipes.mergekit.local_names import fetched_names, local_names
 from dppa_core.recipes.mergekit.stages import LAST, file_names, import_stages, stage_of
 from dppa_core.recipes.mergekit.values import llama_names
-from dppa_core.recipes.yaml_text import dump_recipe, load_recipe, load_text
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe, load_text
 
 
 def import_recipe(
@@ -68,7 +68,7 @@ def import_recipe(
         return
     imported = stages[LAST]
     ours = renamed(imported.recipe, places)
-    _write("recipe", dump_recipe(ours), imported.notes, out, as_json)
+    _write("recipe", dump_recipe(ours), (*imported.notes, *_unknown(ours)), out, as_json)
     preview = None if as_json else preview_merge(ours)
     for line in preview.lines() if preview else ():
         sys.stderr.write(f"{printable(line)}\n")
@@ -145,6 +145,17 @@ def _write(key: str, text: str, notes: tuple[str, ...], out: Path | None, as_jso
         sys.stderr.write(f"warning: {printable(note)}\n")
     if out is None:
         emit(None, text, as_json=False)
+
+
+def _unknown(recipe: MergeRecipe) -> Iterator[str]:
+    """What is wrong with the names of embedded models."""
+    listed = references(recipe)
+    for name in dict.fromkeys(single for model in listed for single in stacked_models(model)):
+        if name.startswith("zoo:"):
+            try:
+                open_checkpoint(name)
+            except UnknownName as error:
+                yield str(error)
 
 
 def _local(reference: str) -> Checkpoint | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
-from functools import cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Float64
 from numpy import ndarray
-from threadpoolctl import ThreadpoolController
+
+from dppa_core.system.threads import one_blas_thread
 
 Matrix: TypeAlias = Float[ndarray, "rows columns"]
 COLUMNS = 4096
@@ -144,15 +143,3 @@ def _gram(flat: Matrix) -> Float64[ndarray, "rows rows"]:
 def _roots(squares: Float64[ndarray, " values"]) -> Float64[ndarray, " values"]:
     """The singular values of rising eigenvalues."""
     return np.asarray(np.sqrt(np.maximum(squares[::-1], 0)))
-
-
-def one_blas_thread() -> AbstractContextManager[object]:
-    """Products in the block take one thread: several beside other threads are 30 times slower."""
-    limit: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
-    return limit
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """Made once: it looks at all loaded libraries."""
-    return ThreadpoolController()

@@ -9,10 +9,11 @@ import numpy as np
 
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import density, scale
-from dppa_core.methods.shared.singular import Factors, one_blas_thread, singular
+from dppa_core.methods.shared.singular import Factors, singular
 from dppa_core.methods.spectral.matrices import Bounds, by_factors, others
 from dppa_core.methods.spectral.ties_within import ties_within
 from dppa_core.parameter_fields import Parameters
+from dppa_core.system.threads import one_blas_thread
 
 
 @dataclass(frozen=True, slots=True)

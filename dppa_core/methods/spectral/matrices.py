@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float, Float64
 from numpy import ndarray
 
-from dppa_core.methods.shared.singular import NOISE, Factors, one_blas_thread, singular
+from dppa_core.methods.shared.singular import NOISE, Factors, singular
 from dppa_core.methods.shared.stack import Combination, Rows, Stack
 from dppa_core.parameter_fields import choice
+from dppa_core.system.threads import one_blas_thread
 
 Matrix: TypeAlias = Float64[ndarray, "rows columns"]
 Matrices: TypeAlias = Float[ndarray, "K rows columns"]

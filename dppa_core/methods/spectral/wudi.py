@@ -14,9 +14,10 @@ import numpy as np
 
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
-from dppa_core.methods.shared.singular import NOISE, one_blas_thread
+from dppa_core.methods.shared.singular import NOISE
 from dppa_core.methods.spectral.matrices import Bounds, Matrices, Matrix, added, by_matrix, others
 from dppa_core.parameter_fields import Parameters, choice
+from dppa_core.system.threads import one_blas_thread
 
 STEPS, RATE = 300, 1e-5
 """Of Adam, as in the authors' program."""

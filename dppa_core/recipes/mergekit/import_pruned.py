@@ -75,12 +75,14 @@ def _by_model(
     source: MergekitSource, compute: Callable[..., float], **defaults: float
 ) -> list[Coefficient]:
     """A number of ours for each model, computed from mergekit's, for each tensor if they differ."""
-    return [
-        _by_tensor(
-            compute, [source.setting(name, usual, model) for name, usual in defaults.items()]
-        )
+    rows = [
+        [source.setting(name, usual, model) for name, usual in defaults.items()]
         for _, model in source.models
     ]
+    above = next((n for row in rows for n in row[:1] if isinstance(n, float) and n > 1), None)
+    if above is not None and "density" in defaults:
+        source.note(f"density {above:g} is above 1: nothing is dropped, as in mergekit.")
+    return [_by_tensor(compute, row) for row in rows]
 
 
 def _by_tensor(compute: Callable[..., float], settings: Sequence[Setting]) -> Coefficient:

@@ -82,6 +82,9 @@ def import_document(
 def _target(source: MergekitSource) -> MethodHere:
     """Read the parameters of a recipe; all its problems become one error."""
     if source.method not in _METHODS:
+        for _, model in source.models:
+            for name in {name for names, _ in _METHODS.values() for name in names}:
+                source.setting(name, 1.0, model)
         source.problems.check()
     keys, read = _METHODS[source.method]
     names = ", ".join(ignored_keys(source.data, keys))

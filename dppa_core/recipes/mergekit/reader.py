@@ -61,13 +61,15 @@ class MergekitSource:
 
     def setting(self, name: str, default: Any, model: ModelParameters = _NOTHING) -> Setting:
         """A model's own value; for tensors without one the value of all models, or the default."""
+        named = next((reference for reference, own in self.models if own is model), "")
         if not self.parts:
-            return self._setting(name, default, [model, *self.parameters], self.names)
+            levels = [model, *self.parameters]
+            return self._setting(name, default, levels, self.names, named)
         numbers: dict[str, Leaf] = {}
         for number, part in enumerate(self.parts):
             own = model[number] if isinstance(model, tuple) else model
             levels = [own, part.parameters, *self.parameters]
-            value = self._setting(name, default, levels, tuple(part.names))
+            value = self._setting(name, default, levels, tuple(part.names), named)
             numbers |= {
                 tensor: value if isinstance(value, float) else value[inside]
                 for inside, tensor in part.names.items()
@@ -76,8 +78,9 @@ class MergekitSource:
         return first if isinstance(first, float) and len(set(numbers.values())) == 1 else numbers
 
     def _setting(
-        self, name: str, default: Any, levels: Sequence[Any], tensors: Sequence[str]
+        self, name: str, default: Any, levels: Sequence[Any], tensors: Sequence[str], model: str
     ) -> Setting:
+        """See `setting`; the first level is the model's own."""
         candidates = [*(level.get(name) for level in levels), default]
         values = [value for value in candidates if value is not None]
         entries = chain(*(value if isinstance(value, list) else [value] for value in values))
@@ -88,8 +91,10 @@ class MergekitSource:
             )
         fallback: Setting = float(default) if is_number(default) else 1.0
         if values:
+            own = model and levels[0].get(name) is not None
+            place = f"{name} of {model}" if own else name
             return self.problems.run(
-                lambda: read_setting(values[0], name, tensors, values[1:]), fallback
+                lambda: read_setting(values[0], place, tensors, values[1:]), fallback
             )
         self.problems.add(
             InvalidRecipe(

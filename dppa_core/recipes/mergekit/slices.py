@@ -119,6 +119,7 @@ def stacked(slices: Sequence[Slice], base: str, *, deltas: bool, names: Names) -
         for model in (base, *part.sources):
             if model not in depths:
                 depths[model] = layer_count(names(model))
+        _check_ends(part, depths)
         own = _base_of(part, base, depths, deltas)
         bases.append(own)
         columns.append([
@@ -134,6 +135,17 @@ def stacked(slices: Sequence[Slice], base: str, *, deltas: bool, names: Names) -
         models.append((_reference(ranges, depths), tuple(parameters)))
     known = next(filter(None, map(names, depths)), ())
     return StackedModels(_reference(bases, depths), tuple(models), _parts(slices, known))
+
+
+def _check_ends(part: Slice, depths: Mapping[str, int]) -> None:
+    beyond = [
+        f"{model} has {depths[model]} layers, so its layer_range ends at {depths[model]} at most, "
+        f"got {[layers.start, layers.stop]}."
+        for model, (layers, _) in part.sources.items()
+        if 0 < depths[model] < layers.stop
+    ]
+    if beyond:
+        raise InvalidRecipe(" ".join(beyond))
 
 
 def check_complete(models: Sequence[tuple[str, object]], method: str) -> None:
