@@ -72,10 +72,6 @@ class Singular(NamedTuple):
         roots = np.sqrt(self.values)
         return Factors(self.left * roots, roots[:, None] * self.right)
 
-    def first(self, count: int) -> Singular:
-        """The strongest directions."""
-        return Singular(self.values[:count], self.left[:, :count], self.right[:count])
-
 
 def singular(matrix: Matrix, most: int | None = None, above: float = 0.0) -> Singular:
     """The strongest directions of a matrix, by default all whose values are above a bound.
