@@ -18,6 +18,7 @@ from dppa_core.methods import (
     fisher,
     karcher,
     linear,
+    lines,
     localize_and_stitch,
     magmax,
     magnitude,
@@ -39,6 +40,7 @@ from dppa_core.methods import (
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.spectral import (
     core_space,
+    doge_ta,
     iso_c,
     iso_cts,
     knots,
@@ -51,9 +53,9 @@ _TREATING = (dppa, magnitude, owl, dare, darex_q, task_arithmetic, passthrough)
 _COMBINING = (linear, slerp, ties, dare_ties, breadcrumbs, della, pcb, sce, consensus, emr)
 _BY_TEXT = (fisher, regmean)
 _BY_ANGLE = (model_stock, nuslerp, multislerp, karcher)
-_SELECTING = (nearswap, arcee_fusion, della_linear, ram, ramplus_tl, magmax)
+_SELECTING = (nearswap, arcee_fusion, della_linear, ram, ramplus_tl, magmax, lines)
 _SPARSE = (cabs, localize_and_stitch)
-_BY_DIRECTION = (tsv_m, iso_c, iso_cts, subspace_boosting, wudi, core_space, knots)
+_BY_DIRECTION = (tsv_m, iso_c, iso_cts, subspace_boosting, wudi, core_space, knots, doge_ta)
 METHODS: tuple[Method, ...] = tuple(
     m.METHOD
     for m in (*_TREATING, *_COMBINING, *_BY_TEXT, *_BY_ANGLE, *_SELECTING, *_SPARSE, *_BY_DIRECTION)

@@ -38,6 +38,7 @@ MATRIX_MEMORY = {
     "tsv_m": (92, 8),
     "iso_cts": (106, 14),
     "wudi": (60, 50),
+    "doge_ta": (100, 12),
     "core_space": (80, 44),
     "knots": (80, 84),
 }

@@ -10,6 +10,7 @@ from dppa_core.methods import (
     della,
     emr,
     linear,
+    lines,
     pcb,
     sce,
     slerp,
@@ -17,7 +18,7 @@ from dppa_core.methods import (
 )
 from dppa_core.methods.registry import get_method
 from tests.reference.method_cases import COMBINATIONS
-from tests.reference.stacks import merge_one, stack_of, streamed
+from tests.reference.stacks import merge_model, merge_one, stack_of, streamed
 
 A = [0.9, -0.4, 0.1, 0.5, -0.2, 0.05]
 B = [-0.35, -0.6, 0.2, 0.4, 0.3, -0.08]
@@ -150,6 +151,16 @@ def test_breadcrumbs_by_row_gives_every_row_its_share() -> None:
     near(merge_one(COMBINATIONS["breadcrumbs"], stack, by_row), [0, 7, 0, 0, 0, 3, 0, 0])
     by_tensor = breadcrumbs.BreadcrumbsParameters(0.5, 0.25, "tensor", 1.0)
     near(merge_one(COMBINATIONS["breadcrumbs"], stack, by_tensor), [0, 0, 6, 5, 0, 0, 0, 0])
+
+
+def test_lines_grows_with_the_layer_and_starts_low_outside_layers() -> None:
+    """From 0.5 to 1 over three layers; the sum of (1, 2) and 2 times (3, 0) is (7, 2)."""
+    names = [*(f"model.layers.{layer}.mlp.up_proj.weight" for layer in range(3)), "model.norm"]
+    stacks = [stack_of([[1.0, 2.0], [3.0, 0.0]], (1, 2), name=name) for name in names]
+    merged = merge_model(COMBINATIONS["lines"], stacks, lines.LinesParameters())
+    for name, factor in zip(names, (0.5, 0.75, 1.0, 0.5), strict=True):
+        near(merged[name], [7 * factor, 2 * factor])
+    near(merge_one(COMBINATIONS["lines"], stacks[0], lines.LinesParameters(0.25)), [1.75, 0.5])
 
 
 @pytest.mark.parametrize("ranked_in", ["model", "tensor"])

@@ -13,6 +13,7 @@ from dppa_core.methods.della_linear import DellaLinearParameters
 from dppa_core.methods.emr import EmrParameters
 from dppa_core.methods.karcher import KarcherParameters
 from dppa_core.methods.linear import LinearParameters
+from dppa_core.methods.lines import LinesParameters
 from dppa_core.methods.localize_and_stitch import LocalizeAndStitchParameters
 from dppa_core.methods.magmax import MagmaxParameters
 from dppa_core.methods.model_stock import ModelStockParameters
@@ -52,6 +53,7 @@ IDENTITIES = [
     ("magmax", MagmaxParameters()),
     ("cabs", CabsParameters(1, 1)),
     ("localize_and_stitch", LocalizeAndStitchParameters(1.0)),
+    ("lines", LinesParameters(1.0, 0.3)),
     ("ram", RamParameters(0.0)),
     ("ramplus_tl", RamplusTlParameters(epsilon=0.0)),
 ]

@@ -20,9 +20,11 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system.threads import one_blas_thread
 from tests.helpers.tiny_models import random_llama, tuned_llama
 from tests.reference import slow_spectral
-from tests.reference.stacks import stack_of
+from tests.reference.stacks import merge_one, stack_of
 
-SPECTRAL = [m.name for m in METHODS if m.combination is not None and m.combination.matrices]
+MATRICES = [m.name for m in METHODS if m.combination is not None and m.combination.matrices]
+SPECTRAL = [name for name in MATRICES if name != "doge_ta"]
+"""Those that commute with rotations, and so merge products."""
 A, B = [[3.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 1.0]]
 
 
@@ -33,7 +35,7 @@ def merged(
     method = get_method(name)
     assert method.combination is not None
     stack = replace(stack_of(deltas, coefficients), is_matrix=True)
-    return method.combination.combine(stack, method.parameters(**parameters), None)
+    return merge_one(method.combination, stack, method.parameters(**parameters))
 
 
 def near(values: np.ndarray, expected: object) -> None:
@@ -105,6 +107,22 @@ def test_core_space_elects_signs_between_common_directions() -> None:
     near(merged("core_space", deltas, density=0.25), np.diag([3, 0]))
 
 
+def test_doge_ta_moves_towards_what_each_model_asks() -> None:
+    """Half of (1, 0) and (0, 1): both ask for 0.5 more; Adam takes 400 steps of nearly 0.0001."""
+    settings = {"sizes": "one", "scale": 0.5}
+    both = merged("doge_ta", [[[1.0, 0]], [[0, 1.0]]], density=1.0, **settings)
+    assert both[0, 0] == both[0, 1] and 0.538 < both[0, 0] <= 0.54
+    largest = merged("doge_ta", [[[1.0, 0]], [[0, 1.0]]], density=0.5, **settings)
+    near(largest, 0.5 * (1 + both - 0.5))
+
+
+def test_doge_ta_gives_all_deltas_one_size() -> None:
+    """Norms 4 and 2: 3 each. No step changes what is along axes of one model alone."""
+    values = merged("doge_ta", [[[4.0, 0]], [[0, 2.0]]], density=1.0)
+    assert np.abs(values - [[3, 3]]).max() < 0.3
+    near(merged("doge_ta", [[[4.0, 0]], [[0, 2.0]]], density=1.0, scale=0.0), [[0, 0]])
+
+
 def test_inputs_on_the_first_axis_are_turned() -> None:
     deltas = np.random.default_rng(0).normal(size=(3, 5, 4))
     method = get_method("wudi")
@@ -115,7 +133,7 @@ def test_inputs_on_the_first_axis_are_turned() -> None:
 
 
 def test_other_tensors_are_averaged_or_added() -> None:
-    for name in SPECTRAL:
+    for name in MATRICES:
         method = get_method(name)
         assert method.combination is not None
         stack = stack_of([A, B], (1.0, 3.0))
@@ -161,6 +179,17 @@ def test_wudi_by_adam_is_what_its_authors_program_gives() -> None:
 
 
 @given(drawn=matrices())
+@settings(max_examples=15)
+def test_doge_ta_is_what_its_authors_program_gives(
+    drawn: tuple[np.ndarray, tuple[float, ...]],
+) -> None:
+    deltas, coefficients = drawn
+    expected = slow_spectral.doge_ta(list(torch.from_numpy(deltas).double()), coefficients, 0.07)
+    values = merged("doge_ta", deltas, coefficients, density=0.3, sizes="one", scale=0.07)
+    np.testing.assert_allclose(values, expected.numpy(), rtol=1e-3, atol=2e-5)
+
+
+@given(drawn=matrices())
 def test_directions_are_those_of_torch(drawn: tuple[np.ndarray, tuple[float, ...]]) -> None:
     matrix = drawn[0][0]
     parts, values = singular(matrix), torch.linalg.svdvals(torch.from_numpy(matrix).double())
@@ -197,7 +226,7 @@ def test_directions_beyond_the_rank_stay_out() -> None:
 # what always holds
 
 
-@pytest.mark.parametrize("name", SPECTRAL)
+@pytest.mark.parametrize("name", MATRICES)
 @given(drawn=matrices())
 @settings(max_examples=20)
 def test_the_order_of_models_does_not_matter(
@@ -208,7 +237,7 @@ def test_the_order_of_models_does_not_matter(
     np.testing.assert_allclose(merged(name, deltas, coefficients), turned, rtol=1e-3, atol=2e-3)
 
 
-@pytest.mark.parametrize("name", SPECTRAL)
+@pytest.mark.parametrize("name", MATRICES)
 def test_zero_deltas_leave_the_base(name: str) -> None:
     assert not merged(name, np.zeros((3, 4, 5))).any()
     one = np.random.default_rng(3).normal(size=(1, 4, 5))
@@ -225,7 +254,7 @@ def test_one_model_or_equal_models_stay_what_they_are(name: str) -> None:
     np.testing.assert_allclose(merged(name, [delta, delta]), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", SPECTRAL)
+@pytest.mark.parametrize("name", MATRICES)
 def test_values_that_are_not_finite_reach_the_check_that_names_them(name: str) -> None:
     values = np.full((2, 3, 3), 1.0)
     values[0, 1, 1] = np.nan
@@ -263,7 +292,7 @@ def test_products_are_merged_as_their_matrices(name: str, parts: list[Factors]) 
 # whole models
 
 
-@pytest.mark.parametrize("name", SPECTRAL)
+@pytest.mark.parametrize("name", MATRICES)
 def test_a_merge_takes_modules_whole_and_other_tensors_in_rows(name: str, tmp_path: Path) -> None:
     """A module of a merged model is what the method makes of its deltas."""
     base = random_llama(0)
@@ -272,11 +301,12 @@ def test_a_merge_takes_modules_whole_and_other_tensors_in_rows(name: str, tmp_pa
     for model, letter in zip(tuned, "ab", strict=True):
         model.save(tmp_path / letter, dtype="F32")
     models = tuple(DomainModel(str(tmp_path / letter)) for letter in "ab")
-    recipe = MergeRecipe(str(tmp_path / "base"), models, name, dtype="float32")
+    every = {"density": 1.0} if name == "doge_ta" else {}
+    recipe = MergeRecipe(str(tmp_path / "base"), models, name, every, dtype="float32")
     merger = open_merger(recipe)
     for tensor in ("model.layers.0.mlp.down_proj.weight", "model.embed_tokens.weight"):
         origin = base.arrays[tensor].astype(np.float32)
         deltas = np.array([model.arrays[tensor].astype(np.float32) - origin for model in tuned])
         _, shape, values = merger.tensor(tensor)
-        expected = merged(name, deltas) if "mlp" in tensor else deltas.mean(axis=0)
+        expected = merged(name, deltas, **every) if "mlp" in tensor else deltas.mean(axis=0)
         np.testing.assert_allclose(values.reshape(shape) - origin, expected, atol=1e-5)

@@ -11,6 +11,7 @@ from dppa_core.methods import (
     emr,
     karcher,
     linear,
+    lines,
     localize_and_stitch,
     magmax,
     model_stock,
@@ -91,6 +92,7 @@ CASES = {
         localize_and_stitch.LocalizeAndStitchParameters(1.0),
     ),
     "magmax": (magmax.MagmaxParameters(0.7),),
+    "lines": (lines.LinesParameters(0.4, 1.3),),
     "ram": (ram.RamParameters(0.6),),
     "ramplus_tl": (ramplus_tl.RamplusTlParameters(0.3, 1.5, 0.6),),
 }

@@ -456,6 +456,13 @@ def localize_and_stitch(layout: Layout, models: Sequence[Model], p: object) -> D
     return merged
 
 
+def lines(layout: Layout, models: Sequence[Model], p: object) -> Delta:
+    """The random models have one layer, the first."""
+    return {
+        key: p.first * sum(m.coefficient * m.delta[key] for m in models) for key in layout.keys()
+    }
+
+
 METHODS: dict[str, Callable[[Layout, Sequence[Model], object], Delta]] = {
     "linear": linear,
     "slerp": slerp,
@@ -468,6 +475,7 @@ METHODS: dict[str, Callable[[Layout, Sequence[Model], object], Delta]] = {
     "consensus": consensus,
     "emr": emr,
     "magmax": magmax,
+    "lines": lines,
     "cabs": cabs,
     "localize_and_stitch": localize_and_stitch,
 }

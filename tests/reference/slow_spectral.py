@@ -70,6 +70,40 @@ def wudi_adam(deltas: Deltas) -> Tensor:
     return merged.detach()
 
 
+def doge_ta(
+    deltas: Deltas, coefficients: Sequence[float], lamda: float, density: float = 0.3
+) -> Tensor:
+    """The loss of the program by autograd; its mask keeps a share of the only module."""
+    moved = [
+        (delta, c * lamda / delta.norm())
+        for delta, c in zip(deltas, coefficients, strict=True)
+        if delta.any()
+    ]
+    if not moved:
+        return torch.zeros_like(deltas[0])
+    size = min(deltas[0].shape)
+    each = size // len(moved)
+    lefts = torch.hstack([svd(delta, full_matrices=False)[0][:, :each] for delta, _ in moved])
+    shared = svd(lefts, full_matrices=False)[0][:, : size // 6]
+    change = torch.nn.Parameter(torch.zeros_like(deltas[0]))
+    optimizer = torch.optim.Adam([change], lr=1e-4)
+    for _ in range(400):
+        optimizer.zero_grad()
+        merged = torch.stack([weight * (delta + change) for delta, weight in moved]).sum(0)
+        loss = [(delta * (delta - merged)).sum(1).square().sum() for delta, _ in moved]
+        torch.stack(loss).sum().backward()  # type: ignore[no-untyped-call]
+        assert change.grad is not None
+        change.grad -= shared @ (shared.T @ change.grad)
+        optimizer.step()
+    total = torch.zeros_like(deltas[0])
+    for delta, weight in moved:
+        order = delta.abs().flatten().argsort(descending=True, stable=True)
+        kept = torch.zeros(delta.numel(), dtype=torch.bool)
+        kept[order[: round(density * delta.numel())]] = True
+        total += weight * (delta + change.detach()) * kept.reshape(delta.shape)
+    return total
+
+
 def ties(parts: Deltas, density: float) -> Tensor:
     """The largest elements of each, those of the sign of their sum averaged."""
     trimmed = []

@@ -35,8 +35,8 @@ of `significance` need a text that the models read: [calibration.md](calibration
 it goes to multiplies `position` and `t`, in `nuslerp`, `multislerp` and `karcher` it is the model's
 weight; that of `emr`'s domain must not be 0.
 
-*By model too*: a model may have its own value, a number, or by layer or part as a coefficient:
-`{model: zoo:math, parameters: {density: 0.3}}`.
+A default comes first, then other choices, or the range. *By model*: a model may have its own value,
+a number, or by layer or part as a coefficient: `{model: zoo:math, parameters: {density: 0.3}}`.
 
 | method | | paper | what it does |
 | --- | --- | --- | --- |
@@ -64,8 +64,11 @@ def _described(method: Method) -> str:
 
 
 def _setting(item: dict[str, Any]) -> str:
-    own = ", by model too" if item.get("own") else ""
-    return f"= {_default(item)}, {_allowed(item)}{own}. {item['help']}"
+    """The default, or the default and the other choices; the range, and the help."""
+    default, own = _default(item), ", by model" if item.get("own") else ""
+    others = [f" | {choice}" for choice in item.get("choices", ()) if choice != item["default"]]
+    span = f" ({item['min']:g}…{item['max']:g}{_unit(item)})" if "min" in item else ""
+    return f"= {default}{''.join(others)}{span}{own}. {item['help']}"
 
 
 def _default(item: dict[str, Any]) -> str:
@@ -73,13 +76,8 @@ def _default(item: dict[str, Any]) -> str:
     return (f"{value:g}" if isinstance(value, float) else str(value)) or "(must be set)"
 
 
-def _allowed(item: dict[str, Any]) -> str:
-    if "choices" in item:
-        return f"one of {', '.join(item['choices'])}"
-    if "min" in item:
-        unit = f" ({item['unit']})" if item["unit"] else ""
-        return f"from {item['min']:g} to {item['max']:g}{unit}"
-    return "a text"
+def _unit(item: dict[str, Any]) -> str:
+    return f" {item['unit']}" if item["unit"] else ""
 
 
 def methods_page() -> str:
@@ -105,7 +103,10 @@ def _section(method: Method, earlier: dict[str, str]) -> str:
     """A method's parameters; what an `earlier` method has, but for its default, is not repeated."""
     lines, known = [], []
     for item in method_values(method)["parameters"]:
-        first = earlier.setdefault(f"{item['help']} {_allowed(item)}", method.name)
+        first = earlier.setdefault(
+            f"{item['help']} {item.get('choices') or (item.get('min'), item.get('max'))}",
+            method.name,
+        )
         if first == method.name:
             lines.append(f"- `{item['name']}` {_setting(item)}\n")
         else:

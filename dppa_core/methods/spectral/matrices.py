@@ -105,17 +105,22 @@ def _combine(merge: MatrixMerge) -> Callable[[Stack, Any, Any], Rows]:
     def combine(stack: Stack, parameters: MatrixParameters, statistic: None = None) -> Rows:
         weighted = stack.weighted()
         # Values that are not finite have no directions; their sum names them.
-        if stack.is_matrix and np.isfinite(weighted).all():
-            turned = weighted if stack.inputs == 1 else weighted.transpose(0, 2, 1)
-            merged = merge(turned, parameters, _bounds(stack))
-            merged = merged if stack.inputs == 1 else merged.T
-        else:
-            merged = added(weighted)
-            if parameters.others == "mean":
-                merged /= len(weighted)
+        if not stack.is_matrix or not np.isfinite(weighted).all():
+            return rest(stack, parameters)
+        turned = weighted if stack.inputs == 1 else weighted.transpose(0, 2, 1)
+        merged = merge(turned, parameters, _bounds(stack))
+        merged = merged if stack.inputs == 1 else merged.T
         return np.asarray(parameters.scale * merged, np.float32)
 
     return combine
+
+
+def rest(stack: Stack, parameters: MatrixParameters) -> Rows:
+    """The scaled mean or sum of what is no linear module."""
+    merged = added(stack.weighted())
+    if parameters.others == "mean":
+        merged /= len(stack.models)
+    return np.asarray(parameters.scale * merged, np.float32)
 
 
 def _bounds(stack: Stack) -> Bounds:

@@ -15,13 +15,13 @@ import numpy as np
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
 from dppa_core.methods.shared.singular import NOISE
+from dppa_core.methods.spectral.adam import Adam
 from dppa_core.methods.spectral.matrices import Bounds, Matrices, Matrix, added, by_matrix, others
 from dppa_core.parameter_fields import Parameters, choice
 from dppa_core.system.threads import one_blas_thread
 
 STEPS, RATE = 300, 1e-5
 """Of Adam, as in the authors' program."""
-_DECAYS, _TINY = (0.9, 0.999), 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,9 @@ def _inverse(gram: Matrix, least: float) -> Matrix:
 
 def _adam(problem: _Problem, merged: Matrix) -> Matrix:
     rows, targets, _ = problem
-    first, second = np.zeros_like(merged), np.zeros_like(merged)
-    for step in range(1, STEPS + 1):
-        slope = 2 * (merged @ rows.T - targets) @ rows
-        first += (1 - _DECAYS[0]) * (slope - first)
-        second += (1 - _DECAYS[1]) * (slope**2 - second)
-        mean, spread = first / (1 - _DECAYS[0] ** step), second / (1 - _DECAYS[1] ** step)
-        merged = merged - RATE * mean / (np.sqrt(spread) + _TINY)
+    adam = Adam(RATE)
+    for _step in range(STEPS):
+        merged = adam.step(merged, 2 * (merged @ rows.T - targets) @ rows)
     return merged
 
 

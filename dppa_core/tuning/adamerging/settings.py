@@ -136,5 +136,5 @@ def check_additive(recipe: MergeRecipe) -> None:
     raise InvalidRecipe(
         f"method {recipe.method}: AdaMerging finds coefficients of a sum of deltas, base + sum of "
         f"coefficient x delta; {recipe.method} combines deltas in another way. Allowed: {allowed}; "
-        "ties with divide: nothing, which adds up what agrees."
+        "lines; ties with divide: nothing, which adds up what agrees."
     )
