@@ -1,5 +1,6 @@
 // Overlap and conflict of the drawn model with others: requests counts while they are shown.
 // The server counts every pair once, at all rates; the slider then needs no request.
+import { html } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { atRate } from "../session/densities.js";
 import { redraw, paint, part, server, setActivity } from "../session/parts.js";
@@ -83,6 +84,20 @@ export const meetingNow = () => {
 export const countFailed = () => server.activity.conflict === "idle" && lastQuestion !== ""
   && lastQuestion === question();
 const question = () => JSON.stringify([controls.settingsKey(), controls.deciding()]);
+
+/** A button that compares the drawn model and a partner by directions. @param {HTMLElement} bar */
+export function directionsButton(bar) {
+  const button = html("button", { type: "button", class: "small", id: "by-directions",
+    title: "How far both moved in the same directions of each matrix: the view Spectrum." }, bar, "By directions");
+  button.addEventListener("click", () => {
+    server.opens.directions = [controls.state.focus, partner() || partners()[0]];
+    /** @type {HTMLElement | null} */ (document.querySelector('#views [data-view="spectrum"]'))?.click();
+  });
+  paint(() => {
+    const shown = isPair(controls.state.quantity) && document.body.dataset.view !== "sparsity";
+    button.hidden = !shown || !partners().length;
+  });
+}
 
 part("conflict", ({ get, watch, trigger }) => {
   let timer = 0;

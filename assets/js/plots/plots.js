@@ -9,7 +9,7 @@ import { pageNow } from "../session/page_mode.js";
 import { redraw, paint, paints, part, server } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
 import * as tables from "../session/tables.js";
-import { partners, isPair, partner } from "./conflict.js";
+import { partners, isPair, partner, directionsButton } from "./conflict.js";
 import { distributionPlot } from "./distribution.js";
 import * as frame from "./frame_values.js";
 import { barsPlot, fillTwin, heatmapPlot, layerWords, twinTable } from "./heatmap.js";
@@ -51,6 +51,7 @@ part("plots", ({ host, outer, get, watch }) => {
   focus.before(html("span", { class: "swatch", "aria-hidden": "true" }));
   const partner = select(bar, "partner", "with", "Whom it is compared with, element by element.");
   partner.addEventListener("change", () => controls.set({ partner: partner.value }));
+  directionsButton(bar);
   const clearButton = html("button", { type: "button", class: "small", id: "own-clear", hidden: "" }, bar);
   clearButton.addEventListener("click", () => override(Object.keys(controls.state.overrides), null));
   const modules = html("div", {}, host);

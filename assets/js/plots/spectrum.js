@@ -12,7 +12,8 @@ import * as words from "./plot_sentences.js";
 
 /** @typedef {{layer: number, kind: string, matrices: number, directions: number, ranks: number[], at: number[],
  *   curves: {values: number[], energy: number[]}[], compared: number, overlap: number | null, chance: number}} Cell */
-const OVERLAP = "overlap";
+const OVERLAP = "overlap", OF_BOTH = "overlap of both";
+let preferred = ""; // the measure that was chosen last
 
 // --- the choice of one or two models -----------------------------------------------------------------
 part("spectrum-choice", ({ host, put: send }) => {
@@ -36,19 +37,31 @@ part("spectrum-choice", ({ host, put: send }) => {
       `${label}: ${matrices} matrices, about ${time}`).join("; ")}. A second time it comes from the disk.`);
   };
   let offered = "";
+  const openPair = () => {
+    const { directions } = server.opens;
+    if (!directions) return;
+    delete server.opens.directions;
+    [first.value, second.value] = directions;
+    preferred = OF_BOTH;
+    tell();
+  };
   paint(() => {
+    offer();
+    openPair();
+  });
+  function offer() {
     const models = controls.state.models.map(({ ref }) => ref);
     const key = JSON.stringify(models.map((ref) => [ref, server.names[ref]]));
     if (key === offered || !models.length) return;
     offered = key;
     const [before, beside] = [first.value, second.value];
-    const offer = (/** @type {string} */ ref) => new Option(words.label(ref), ref);
-    first.replaceChildren(...models.map(offer));
-    second.replaceChildren(new Option("no other model", ""), ...models.map(offer));
+    const option = (/** @type {string} */ ref) => new Option(words.label(ref), ref);
+    first.replaceChildren(...models.map(option));
+    second.replaceChildren(new Option("no other model", ""), ...models.map(option));
     first.value = models.includes(before) ? before : models[0];
     second.value = models.includes(beside) ? beside : models.find((ref) => ref !== first.value) ?? "";
     tell();
-  });
+  }
 });
 
 // --- words ---------------------------------------------------------------------------------------------
@@ -100,7 +113,7 @@ const measuresOf = (result) => [
   ...result.sides.map((/** @type {any} */ { label }, /** @type {number} */ side) => ({
     name: side, title: `effective rank of ${label}`, unit: "effective rank, directions", how: RANK_HOW,
     value: (/** @type {Cell} */ cell) => cell.ranks[side], text: (/** @type {number} */ x) => String(about(x)) })),
-  ...(result.sides.length > 1 ? [{ name: OVERLAP, title: "overlap of both", unit: "overlap of directions, %",
+  ...(result.sides.length > 1 ? [{ name: OVERLAP, title: OF_BOTH, unit: "overlap of directions, %",
     how: overlapHow(result), value: (/** @type {Cell} */ cell) => cell.overlap, text: percent }] : []),
 ];
 
@@ -161,7 +174,7 @@ part("spectrum", ({ host, get, watch }) => {
   const twin = twinTable(box, () => { drawn = ""; draw(); });
   saveable(box, "spectrum", rows, () => root);
   saveable(matrix, "singular-values", curveRows, () => curves[0]);
-  select.addEventListener("change", draw);
+  select.addEventListener("change", () => { preferred = select.value; draw(); });
 
   function showTip() {
     const cell = pointed === null ? null : result?.cells[pointed];
@@ -237,5 +250,9 @@ part("spectrum", ({ host, get, watch }) => {
   watch(take);
   take(get());
   new ResizeObserver(draw).observe(host);
-  paint(() => { runs.paint(""); draw(); });
+  paint(() => {
+    runs.paint("");
+    if (measures.some(({ title: text }) => text === preferred)) select.value = preferred;
+    draw();
+  });
 });

@@ -27,8 +27,8 @@ export const server = {
   /** @type {Record<string, any>} */
   service: { models: "starting", merged: false },
   /**
-   * What a link opens beside its settings; each part takes its own.
-   * @type {{question?: string, tab?: string, pane?: string}}
+   * What a link opens beside its settings, and the pair that a button compares; each part takes its own.
+   * @type {{question?: string, tab?: string, pane?: string, directions?: [string, string]}}
    */
   opens: {},
   /** The pinned question. */

@@ -15,14 +15,18 @@ def test_ranks_overlaps_and_the_singular_values_of_a_matrix(visit: Visit) -> Non
         studio = visit(width=width)
         studio.wait_models()
         page = studio.page
-        page.locator('#views button[data-view="spectrum"]').click()
+        studio.choose("quantity", "conflict")
+        page.locator("#partner").select_option("zoo:law")
+        page.locator("#by-directions").click()
         expect(page.locator("#spectrum-view .how").first).to_contain_text("42 matrices, about 1")
-        page.locator("#spectrum-second").select_option("zoo:law")
+        expect(page.locator("#spectrum-second")).to_have_value("zoo:law")
         page.locator("#spectrum-run").click()
         done = page.locator('#spectrum [data-spectrum-state="done"]')
         done.wait_for(state="attached", timeout=ANSWER_MS)
         cells = page.locator("#spectrum-map g.cell")
         drawn = "cells => cells.map(cell => +cell.dataset.value)"
+        expect(page.locator("#spectrum-measure")).to_have_value("overlap of both")
+        page.locator("#spectrum-measure").select_option("effective rank of math")
         assert cells.evaluate_all(drawn) == [matrix.rank for matrix in math.matrices]
         last = math.matrices[-1]
         cells.last.click()
