@@ -1,7 +1,7 @@
 """From weights to the spectrum of a delta, one matrix at a time, and its copies on disk.
 
 A thread holds one matrix in float32 and its smaller Gram matrix in float64, beside what `eigh`
-takes, whatever the number of matrices.
+takes, whatever the number of matrices. Of an adapter no matrix is made: its factors are enough.
 """
 
 from __future__ import annotations
@@ -19,10 +19,18 @@ import numpy as np
 from jaxtyping import Float16, Float32
 from numpy import ndarray
 
+from dppa_core.checkpoints.adapters.lora import LoraCheckpoint, adapters_between
 from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
 from dppa_core.checkpoints.folders.architectures import INPUTS_FIRST
 from dppa_core.checkpoints.matching import check_finite, match_tensors
-from dppa_core.methods.shared.singular import blocks_of, decompose_seconds, directions_of
+from dppa_core.forms.factors import joined
+from dppa_core.methods.shared.singular import (
+    Factors,
+    blocks_of,
+    decompose_seconds,
+    directions_of,
+    rank_of,
+)
 from dppa_core.profiling.cache import load_arrays, module_json, module_of, store_arrays
 from dppa_core.profiling.delta_spectrum import (
     MOST_DIRECTIONS,
@@ -37,7 +45,7 @@ from dppa_core.pruning.module_groups import Module, find_modules
 from dppa_core.system.folder_cache import cache_folder
 from dppa_core.system.threads import one_blas_thread, side_by_side, worker_count
 
-_FORMAT = 1  # raise it if the same weights give another spectrum, or other bytes
+_FORMAT = 2  # raise it if the same weights give another spectrum, or other bytes
 
 
 def cached_spectrum(
@@ -96,9 +104,10 @@ def decompose_delta(
     """
     places = match_tensors(base, tuned, names[1], heads="base")
     releaser = PageReleaser((base, tuned))
-    decomposer = _Decomposer(base, tuned, names, places, releaser, options.get("stop"))
+    adapters = products_between(base, tuned)
+    decomposer = _Decomposer(base, tuned, names, places, releaser, adapters, options.get("stop"))
     matrices, progress = list(decomposer.matrices()), options.get("progress")
-    seconds = decompose_seconds(module.shape[-2:] for module, _ in matrices)
+    seconds = 0 if adapters else decompose_seconds(module.shape[-2:] for module, _ in matrices)
     about = f"decompose {len(matrices)} matrices, about {math.ceil(seconds)} s of one core"
     report(progress, 0, len(matrices), about)
     tasks = [partial(decomposer.decompose, *matrix) for matrix in matrices]
@@ -111,6 +120,12 @@ def decompose_delta(
     return DeltaSpectrum(*names, tuple(spectra))
 
 
+def products_between(base: Checkpoint, tuned: Checkpoint) -> tuple[LoraCheckpoint, ...]:
+    """The adapters whose factors make the delta of every tensor; none if it needs matrices."""
+    adapters = adapters_between(base, tuned)
+    return () if any(adapter.dense_reason() for adapter in adapters) else tuple(adapters)
+
+
 @dataclass(frozen=True, slots=True)
 class _Decomposer:
     """Decomposes single matrices of a pair, from any thread."""
@@ -121,6 +136,8 @@ class _Decomposer:
     places: Mapping[str, str]
     """Name in the base -> name in the domain model."""
     releaser: PageReleaser
+    adapters: tuple[LoraCheckpoint, ...]
+    """Those whose factors are the delta; empty if it is read as matrices."""
     stop: Stop | None
 
     def matrices(self) -> Iterator[tuple[Module, int | None]]:
@@ -133,10 +150,27 @@ class _Decomposer:
     def decompose(self, module: Module, expert: int | None) -> MatrixSpectrum:
         """Decompose one matrix."""
         check(self.stop)
-        delta = self._delta(module, expert)
         inputs_first = self.base.config.get("model_type") in INPUTS_FIRST
-        values, directions = spectrum_of_matrix(delta.T if inputs_first else delta)
-        return MatrixSpectrum(module, expert, values, directions)
+        if self.adapters:
+            product = self._product(module)
+            parts = spectrum_of_product(product.turned if inputs_first else product)
+        else:
+            delta = self._delta(module, expert)
+            parts = spectrum_of_matrix(delta.T if inputs_first else delta)
+        return MatrixSpectrum(module, expert, *parts)
+
+    def _product(self, module: Module) -> Factors:
+        rows, columns = module.shape
+        parts = [Factors(np.zeros((rows, 0), np.float32), np.zeros((0, columns), np.float32))]
+        scales, tensor = [1.0], self.places[module.tensor]
+        for adapter in self.adapters:
+            changed = adapter.adapted()
+            if tensor in changed:
+                parts.append(adapter.factors(tensor))
+                scales.append(changed[tensor][1])
+        for factor in (factor for part in parts for factor in part):
+            check_finite(factor.ravel(), "F32", module.tensor, self.names[1])
+        return joined(parts, scales)
 
     def _delta(self, module: Module, expert: int | None) -> Float32[ndarray, "rows columns"]:
         shape = module.shape[-2:]
@@ -168,6 +202,19 @@ def spectrum_of_matrix(
         product = near[:, :count].T @ flat[:, block].astype(np.float64)
         far[:, block] = product / strong[:count, None]
     return values, far
+
+
+def spectrum_of_product(
+    factors: Factors,
+) -> tuple[Float32[ndarray, " values"], Float16[ndarray, "leading inputs"]]:
+    """The same of a product, from the decomposition of a small core."""
+    _, right, core = factors.around()
+    _, strong, tail = np.linalg.svd(core)
+    values = np.zeros(min(len(factors.left), len(factors.right.T)), np.float32)
+    rank = rank_of(strong)
+    values[:rank] = strong[:rank]
+    count = min(effective_rank(values), MOST_DIRECTIONS)
+    return values, (tail[:count] @ right.T).astype(np.float16)
 
 
 def _entry(base: Checkpoint, tuned: Checkpoint) -> Path | None:

@@ -109,7 +109,7 @@ def plots_payload(
             "colour": colour,
             "layers": layer_sources(name),
             "rank": _highest_rank(studio.profile(session.base, name)),
-            "spectrum": spectrum_cost(studio.profile(session.base, name), studio),
+            "spectrum": spectrum_cost(session.base, name, studio),
         }
         for name, colour in model_colours(references).items()
     }

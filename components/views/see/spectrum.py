@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import gradio as gr
@@ -14,7 +14,8 @@ from dppa_core.errors import InvalidValue, OutOfBudget
 from dppa_core.methods.shared.singular import decompose_seconds
 from dppa_core.preflight_checks.estimate import in_time
 from dppa_core.profiling.delta_spectrum import spectrum_cells
-from dppa_core.profiling.spectrum import cached_spectrum, is_decomposed
+from dppa_core.profiling.profile import open_aligned
+from dppa_core.profiling.spectrum import cached_spectrum, is_decomposed, products_between
 from dppa_core.progress import Progress, Stop
 from dppa_core.pruning.delta_profile import DeltaProfile
 
@@ -51,10 +52,12 @@ def read_spectrum(value: object, session: Session) -> SpectrumRequest:
     return SpectrumRequest(session.base, models)
 
 
-def spectrum_cost(profile: DeltaProfile, studio: Studio) -> dict[str, Any]:
+def spectrum_cost(base: str, model: str, studio: Studio) -> dict[str, Any]:
     """How many matrices a model has, and about how long it takes to decompose them here."""
+    profile = studio.profile(base, model)
     matrices = sum(_count(item.module.shape) for item in profile.modules)
-    return {"matrices": matrices, "time": in_time(_seconds(profile) / _workers(studio))}
+    seconds = _seconds(base, model, profile, studio.public)
+    return {"matrices": matrices, "time": in_time(seconds / _workers(studio))}
 
 
 def spectrum_value(
@@ -81,7 +84,8 @@ def spectrum_value(
 def _check_time(request: SpectrumRequest, studio: Studio, stop: Stop) -> None:
     """Refuse what would be stopped halfway; spectra on the disk take no time."""
     for name in request.models:
-        seconds = _seconds(studio.profile(request.base, name, stop=stop))
+        profile = studio.profile(request.base, name, stop=stop)
+        seconds = _seconds(request.base, name, profile, studio.public)
         if seconds <= SPECTRUM.seconds or is_decomposed(request.base, name, public=True):
             continue
         raise OutOfBudget(
@@ -95,10 +99,17 @@ def _count(shape: tuple[int, ...]) -> int:
     return shape[0] if len(shape) == 3 else 1
 
 
-def _seconds(profile: DeltaProfile) -> float:
-    """About those of one core."""
+def _seconds(base: str, model: str, profile: DeltaProfile, public: bool) -> float:
+    """About those of one core; of an adapter the factors take a moment."""
+    if _is_product(base, model, public):
+        return 0.0
     shapes = (item.module.shape for item in profile.modules)
     return decompose_seconds(s[-2:] for shape in shapes for s in [shape] * _count(shape))
+
+
+@lru_cache(maxsize=64)
+def _is_product(base: str, model: str, public: bool) -> bool:
+    return bool(products_between(*open_aligned(base, model, public=public)[0]))
 
 
 def _workers(studio: Studio) -> int:

@@ -181,3 +181,14 @@ class LoraCheckpoint(DerivedCheckpoint):
                 f"{self.adapter}: {stored} has shape {shape}, {module} has {outputs} outputs. "
                 "Files of two adapters are the usual cause."
             )
+
+
+def adapters_between(base: Checkpoint, model: Checkpoint) -> list[LoraCheckpoint]:
+    """The adapters that make a model of the base; none if the model is something else."""
+    adapters = []
+    while isinstance(model, LoraCheckpoint):
+        adapters.append(model)
+        if model.base.identities() == base.identities():
+            return adapters
+        model = model.base
+    return []

@@ -12,8 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.adapters.lora import LoraCheckpoint, adapters_between
 from dppa_core.checkpoints.folders.architectures import INPUTS_FIRST
 from dppa_core.forms.factors import joined
 from dppa_core.merging.inputs import MergeInputs, open_inputs
@@ -112,7 +111,7 @@ def sum_of_adapters(recipe: MergeRecipe) -> AdapterSum | None:
 def adapter_sum(inputs: MergeInputs, plan: MergePlan) -> AdapterSum | str:
     """The merge as a sum of adapters; else what it needs whole matrices for, or an empty text if a
     model is no adapter of the base."""
-    chains = [_adapters(model, inputs.base) for model in inputs.tuned]
+    chains = [adapters_between(inputs.base, model) for model in inputs.tuned]
     if not all(chains):
         return ""
     reasons = [
@@ -139,17 +138,6 @@ def adapter_sum(inputs: MergeInputs, plan: MergePlan) -> AdapterSum | str:
     shapes = {name: spec.shape for name, spec in plan.tensors.items()}
     changed_terms = {name: row for name, row in terms.items() if row}
     return AdapterSum(changed_terms, shapes, members, _merge_of_products(inputs))
-
-
-def _adapters(model: Checkpoint, base: Checkpoint) -> list[LoraCheckpoint]:
-    """The adapters on top of the base; none if the model is something else."""
-    adapters = []
-    while isinstance(model, LoraCheckpoint):
-        adapters.append(model)
-        if model.base.identities() == base.identities():
-            return adapters
-        model = model.base
-    return []
 
 
 def _merge_of_products(inputs: MergeInputs) -> ProductMerge | None:

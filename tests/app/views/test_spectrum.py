@@ -66,9 +66,9 @@ def test_one_model_or_two_are_decomposed(studio: Studio) -> None:
 def test_its_cost_is_stated_and_what_takes_too_long_is_refused(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cost = spectrum_cost(studio.profile("zoo:base", "zoo:math"), studio)
+    cost = spectrum_cost("zoo:base", "zoo:math", studio)
     assert cost == {"matrices": 14, "time": "1 s"}
-    monkeypatch.setattr(spectrum, "_seconds", lambda profile: 5000.0)
+    monkeypatch.setattr(spectrum, "_seconds", lambda *_about: 5000.0)
     end = steps(BOTH, studio)[-1]
     assert end["state"] == "failed" and end["result"] is None
     assert "matrices of math take about 83 min" in end["note"]

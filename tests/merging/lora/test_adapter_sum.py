@@ -21,12 +21,13 @@ from dppa_core.merging.lora.linear_modules import linear_modules
 from dppa_core.merging.lora.to_lora import merge_to_lora
 from dppa_core.merging.merger import open_merger
 from dppa_core.methods.registry import METHODS
+from dppa_core.profiling import spectrum
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning, dump_recipe
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import Shape, random_llama, write_file
 
-SPECTRAL = [m.name for m in METHODS if m.combination is not None and m.combination.matrices]
+SPECTRAL = [m.name for m in METHODS if m.combination is not None and m.combination.factored]
 FACTORS = "adapter_model.safetensors"
 MLP = ("up_proj", "down_proj")
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", *MLP)
@@ -96,6 +97,27 @@ def merged_deltas(recipe: MergeRecipe) -> Arrays:
     """The slow reference: the merge of whole matrices."""
     merger, plain = open_merger(recipe), SafetensorsCheckpoint(recipe.base)
     return {n: merger.tensor(n)[2].astype(np.float64) - plain.raw(n) for n in plain.names()}
+
+
+def test_the_spectrum_of_adapters_is_that_of_their_matrices(
+    models: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of one on top of another; the factors are enough."""
+    chain = f"{models[2]}+{models[3].rpartition('+')[2]}"
+    for name in (*models[1:], chain):
+        base, tuned = open_checkpoint(models[0]), open_checkpoint(name)
+        with monkeypatch.context() as patch:
+            patch.setattr(spectrum, "adapters_between", lambda *pair: [])
+            dense = spectrum.decompose_delta(base, tuned)
+        with monkeypatch.context() as patch:
+            patch.setattr(spectrum, "tensor_pair", None)  # reads whole matrices
+            products = spectrum.decompose_delta(base, tuned)
+        for ours, whole in zip(products.matrices, dense.matrices, strict=True):
+            np.testing.assert_allclose(ours.values, whole.values, atol=1e-6)
+            assert np.count_nonzero(ours.values) <= 5 + 3, "no rounding beyond the ranks"
+            assert ours.rank == whole.rank and ours.directions.shape == whole.directions.shape
+            shared = np.abs(ours.directions @ whole.directions.T.astype(np.float32))
+            np.testing.assert_allclose(shared, np.eye(ours.rank), atol=5e-3)
 
 
 @pytest.mark.parametrize("method", ["task_arithmetic", "linear"])
