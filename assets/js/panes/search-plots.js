@@ -1,14 +1,16 @@
 // The trials of a search: what they say, and their plots.
 import { amounts, svg, put, px, three, percent, level, ticks, axis, spread } from "../base/shapes.js";
 import { server } from "../session/parts.js";
+import * as adamerging from "./adamerging.js";
 
 const LEFT = 46, RIGHT = 12, TOP = 26, HEIGHT = 210, BOTTOM = 44;
 const named = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
 const plain = (value) => (typeof value === "number" ? three(value) : String(value));
 const valueWords = (name, value) => (name === "rate" ? level(value) : plain(value)); // as on the sliders
 // The slider's name of a setting, sent by the server.
-export const settings = (value, trial) => Object.entries(trial.values)
-  .map(([name, setting]) => `${value.words[name]} ${valueWords(name, setting)}`).join(", ");
+export const settings = (value, trial) => (adamerging.isOne(value) ? adamerging.coefficients(value, trial)
+  : Object.entries(trial.values).map(([name, setting]) => `${value.words[name]} ${valueWords(name, setting)}`)
+      .join(", "));
 // The goal of a search: the mean retention, the least one, or one domain's.
 export const after = (value) => value.goals?.[0] ?? "retention";
 export const domainOf = (value) => after(value).split(".")[1];
@@ -18,13 +20,15 @@ const geometric = (shares) => (shares.length ? shares.reduce((a, b) => a * b, 1)
 export const isClimb = (value) => value.way === "climb";
 const goalOf = (trial) => trial.goals[0];
 const whole = (value) => value.trials.filter((trial) => trial.state === "complete");
-export const bestOf = (value) => (value.way === "joint" && value.result?.best)
+export const bestOf = (value) => (adamerging.isOne(value) && adamerging.bestOf(value))
+  || (value.way === "joint" && value.result?.best)
   || whole(value).reduce((a, b) => (a && goalOf(a) >= goalOf(b) ? a : b), null);
 const SAME = 1e-9; // scores are shares of a few questions: ties are common
 const equals = (value, best) => whole(value).filter((trial) => Math.abs(goalOf(trial) - goalOf(best)) < SAME);
 
 // --- words ----------------------------------------------------------------------------------
 export function title(value) {
+  if (adamerging.isOne(value)) return adamerging.title(value);
   const first = `Best on the search questions${value.state === "done" ? "" : " so far"}`;
   if (isClimb(value)) { // each model by itself: there is no overall best
     const best = new Map();
@@ -53,6 +57,7 @@ export const HOW = {
   front: "One mark per trial: how many changes are kept, and what is kept of the domain models' scores. The line joins "
   + "those that no other one beats. "
     + "Hollow: given up after a domain. A click, or Enter, takes one over.",
+  adamerging: adamerging.HOW,
   grid: "Colour, number: what is kept of the domain models' scores (geometric mean), in percent. A frame with a "
   + "corner: the best, or all that are equally good. A click, or Enter, takes a cell over.",
 };
@@ -211,4 +216,5 @@ function gridPlot(root, value, width, pick) {
 }
 
 /** Kind of search -> draws its trials: (root, value, width, pick). @type {Record<string, (...args: any[]) => void>} */
-export const PLOTS = { climb, joint: trialPlot, optuna: trialPlot, front: frontPlot, grid: gridPlot };
+export const PLOTS = { climb, joint: trialPlot, optuna: trialPlot, front: frontPlot, grid: gridPlot,
+  adamerging: adamerging.plot };

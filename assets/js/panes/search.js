@@ -6,6 +6,7 @@ import { paint, part, server, setActivity } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
 import { saveable } from "../session/save_plots.js";
 import { stateText } from "../session/session_value.js";
+import * as adamerging from "./adamerging.js";
 import { after, bestOf, domainOf, HOW, isClimb, kindOf, PLOTS, settings, title, byWhom } from "./search-plots.js";
 
 /** Start was pressed. @type {() => void} */
@@ -13,7 +14,8 @@ export let startSearch = () => {};
 const IDLE = "Nothing searched yet. Settings are tried on search questions; the test asks others.";
 const BEFORE = "Score what you take over, in the Score tab: it asks more questions, and plain merges stand beside it. "
   + "Task arithmetic, which prunes nothing, may beat it.";
-const WAYS = { climb: "the climb", joint: "the joint search", optuna: "Optuna", grid: "the grid" };
+const WAYS = { climb: "the climb", joint: "the joint search", optuna: "Optuna", grid: "the grid",
+  adamerging: "AdaMerging" };
 
 part("search", ({ host, get, watch, trigger }) => {
   document.body.dataset.search ??= "joint";
@@ -82,6 +84,7 @@ part("search", ({ host, get, watch, trigger }) => {
   }
   function rows() {
     if (!value?.trials.length) return null;
+    if (adamerging.isOne(value)) return adamerging.rows(value);
     if (isClimb(value)) {
       return { columns: ["model", "band", "factors (×)", "score (share)"],
         rows: value.trials.map((t) => [t.model, t.band + 1, t.factors.join(" / "), t.score]) };
@@ -98,6 +101,7 @@ part("search", ({ host, get, watch, trigger }) => {
     };
   }
   function finished(value) {
+    if (adamerging.isOne(value)) return adamerging.finished(value, BEFORE);
     if (value.state === "stopped" && value.trials.length)
       return `${value.trials.length} settings were tried and stay. Start goes on from there.`;
     if (value.state !== "done") return "";

@@ -14,11 +14,16 @@ from ...widgets.controls import PRIVATE, Controls, activity_script, failed_scrip
 from ...widgets.runs import build_run, streaming, wire_stop
 from ...work.kinds import SEARCHES
 from ...work.studio import Studio
+from .adamerging_work import own_batch, stream_adamerging
 from .own_lists import QuestionBox, limits_of
 from .search_words import (
+    ADAMERGING,
     GOALS,
     ITEMS,
+    OBJECTIVES,
     RANGES,
+    START,
+    STEPS,
     TRIALS,
     VALUES,
     goal_words,
@@ -59,6 +64,39 @@ def _build_varied() -> dict[str, Any]:
     return {"vary": vary, "goals": goals, "trials": trials, "down": down, "across": across}
 
 
+def _build_adamerging() -> dict[str, Any]:
+    """Build the settings of AdaMerging."""
+    with gr.Column(elem_id="search-adamerging"):
+        per = gr.Radio(
+            [("one per model", "model"), ("one per model and layer", "layer")],
+            value="model",
+            label="Coefficients",
+            elem_id="search-per",
+        )
+        objective = gr.Dropdown(
+            [(words, name) for name, words in OBJECTIVES.items()],
+            value="entropy",
+            label="Objective",
+            info="What a step lowers, at the models' answers to prompts. No right answer is read.",
+            elem_id="search-objective",
+        )
+        steps = slider(
+            "search-steps",
+            (*STEPS, 10),
+            30,
+            "Steps (number)",
+            "Each moves a coefficient by about 0.02. Held-out questions are asked about ten times.",
+        )
+        start = slider(
+            "search-start",
+            (*START, 0.1),
+            1.0,
+            "Start (×)",
+            "Every coefficient before the first step. 1 suits pruned merges; the paper's is 0.3.",
+        )
+    return {"per": per, "objective": objective, "steps": steps, "start": start}
+
+
 def add_search(controls: Controls, studio: Studio, questions: QuestionBox) -> None:
     """Add the kind of search, its settings, the buttons, the plot."""
     cache, choices = Recent(MAX_SEARCHES), _build_choices()
@@ -73,10 +111,12 @@ def add_search(controls: Controls, studio: Studio, questions: QuestionBox) -> No
     def on_search(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         by_name = {name: values[component] for name, component in choices.items()}
         session = controls.session(values)
-        request = read_search(by_name, session)
+        request, adamerging = read_search(by_name, session), by_name["way"] == ADAMERGING
         if values[by_own_questions] is True:
             lists = questions.read(values, session, limits_of(studio))
             request = replace(request, questions=lists_of_models(lists, request.recipe))
+        if adamerging:
+            return stream_adamerging(own_batch(request), studio)
         return stream_search(request, studio, cache)
 
     show = "(way) => { document.body.dataset.search = way; window.dppa.redraw(); return []; }"
@@ -100,13 +140,16 @@ def add_search(controls: Controls, studio: Studio, questions: QuestionBox) -> No
 def _build_choices() -> dict[str, Any]:
     """Build the controls, by their names in `read_search`."""
     way = gr.Radio(
-        [("joint", "joint"), ("climb", "climb"), ("Optuna", "optuna"), ("grid", "grid")],
+        [
+            *(("joint", "joint"), ("climb", "climb"), ("Optuna", "optuna"), ("grid", "grid")),
+            ("AdaMerging (no labels)", ADAMERGING),
+        ],
         value="joint",
         label="Search by",
         info="Joint: what the method has of factors, coefficient and strength, together, 24 "
         "settings or more; rates and models stay. Climb: the paper's way, one "
         "factor after the other, each model alone. Optuna: many settings at once. Grid: every "
-        "pair of two settings.",
+        "pair of two settings. AdaMerging: coefficients, from prompts without answers.",
         elem_id="search-way",
     )
     per_model = gr.Checkbox(
@@ -115,7 +158,7 @@ def _build_choices() -> dict[str, Any]:
         "conflict need, with more settings.",
         elem_id="search-per-model",
     )
-    varied = _build_varied()
+    varied = _build_varied() | _build_adamerging()
     limit = slider(
         "search-limit",
         (*ITEMS, 8),

@@ -10,12 +10,14 @@ from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS, OwnDomain
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.search.options import SearchOptions, checked_options, options_for
 
 from ...session.session import Session
 from .own_lists import Lists, list_of_each
 
-WAYS = ("joint", "climb", "optuna", "grid")
+ADAMERGING = "adamerging"
+WAYS = ("joint", "climb", "optuna", "grid", ADAMERGING)
 RANGES: Mapping[str, str] = {
     "rate": "rate=0.5:0.95:0.01",
     "factors": "factors=0:2:0.1",
@@ -42,6 +44,13 @@ GOALS: Mapping[str, tuple[str, ...]] = {
     **{domain: (f"retention.{domain}",) for domain in DOMAINS},
 }
 ITEMS, TRIALS = (8, 96), (5, 60)
+STEPS, START = (10, 200), (0.0, 2.0)
+CHECKPOINTS = 10
+OBJECTIVES: Mapping[str, str] = {
+    "entropy": "entropy: how unsure it is",
+    "surprise": "surprise: what it did not expect",
+}
+"""Objectives of AdaMerging, and what they measure."""
 
 _WORDS = {
     "factor": "every band ×",
@@ -99,6 +108,8 @@ class SearchRequest:
     options: SearchOptions
     questions: tuple[OwnDomain, ...] = ()
     """A visitor's own questions in place of the embedded ones, a list for each model."""
+    adamerging: AdaMergeSettings = AdaMergeSettings()
+    """Settings of AdaMerging, if that is asked for."""
 
     @property
     def tasks(self) -> list[str] | None:
@@ -136,8 +147,26 @@ def read_search(values: Mapping[str, Any], session: Session) -> SearchRequest:
             raise InvalidValue(f"A grid has two different settings; both sides are {down}.")
         options = replace(options, grid=(VALUES[down], VALUES[across]))
     options = checked_options(options)
-    settled = options if way == "climb" else options_for(options, recipe)
-    return SearchRequest(session, recipe, settled)
+    settled = options if way in ("climb", ADAMERGING) else options_for(options, recipe)
+    request = SearchRequest(session, recipe, settled)
+    return replace(request, adamerging=_read_adamerging(values)) if way == ADAMERGING else request
+
+
+def _read_adamerging(values: Mapping[str, Any]) -> AdaMergeSettings:
+    """Settings that find coefficients of small models in tens of seconds."""
+    steps = int(check_number("Steps", values["steps"], *STEPS))
+    return AdaMergeSettings(
+        per=values["per"],
+        objective=values["objective"],
+        start=check_number("Start", values["start"], *START),
+        lr=0.02,
+        steps=steps,
+        batch=8,
+        together=8,
+        prompts=64,
+        held_out=int(check_number("Questions", values["limit"], *ITEMS)),
+        every=max(1, steps // CHECKPOINTS),
+    )
 
 
 def lists_of_models(lists: Lists, recipe: MergeRecipe) -> tuple[OwnDomain, ...]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dppa_core.evaluation.examiner import Examiner
 
 PUBLIC_SECONDS, OWN_SECONDS = 240.0, 3600.0
-"""Time limit of one run; the next one resumes from its trials."""
+"""Time limit of one run; a search resumes from its trials."""
 UNCHANGED = {"merge": "as it is"}
 """The values of a joint trial without numbers: a merge with other factors for each model."""
 
@@ -50,7 +50,7 @@ def run_request(
 ) -> dict[str, Any]:
     """Start or resume a search; runs in its own thread. Emits ("trial", row). Raises OutOfBudget
     once the time limit of one run is over."""
-    seconds = PUBLIC_SECONDS if studio.public else OWN_SECONDS
+    seconds = seconds_of_run(studio)
     bounded = Bounded(stop, seconds)
     try:
         result, best = _searched(request, studio, cache, emit, bounded)
@@ -58,7 +58,7 @@ def run_request(
         take = taken_over(request.session, result.recipe)
         merges = map(studio.identity, (result.recipe, request.recipe))
         key = ("tested", *merges, request.options.limit, request.contents)
-        test = cache.find(key) or cache.keep(key, _test(request, result.recipe, studio, bounded))
+        test = cache.find(key) or cache.keep(key, tested(request, result.recipe, studio, bounded))
         return {"front": front, "best": best, "take": take, **test}
     except Cancelled as error:
         if bounded.overran:
@@ -66,6 +66,11 @@ def run_request(
                 f"One run here takes up to {seconds / 60:.0f} minutes. Start goes on from there."
             ) from error
         raise
+
+
+def seconds_of_run(studio: Studio) -> float:
+    """The time limit of one run."""
+    return PUBLIC_SECONDS if studio.public else OWN_SECONDS
 
 
 def _searched(
@@ -110,7 +115,7 @@ def _examiner(studio: Studio) -> Examiner:
     return Examiner(studio.pool(), public=studio.public, keep=False)
 
 
-def _test(request: SearchRequest, best: MergeRecipe, studio: Studio, stop: Stop) -> dict[str, Any]:
+def tested(request: SearchRequest, best: MergeRecipe, studio: Studio, stop: Stop) -> dict[str, Any]:
     """The best merge against the original one on as many test items: a sentence, and whether the
     best one answered fewer of them, beyond chance."""
     if recipe_hash(best) == recipe_hash(request.recipe):

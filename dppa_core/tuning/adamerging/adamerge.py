@@ -62,12 +62,13 @@ def prepared(
     recipe: MergeRecipe,
     domains: Sequence[Domain],
     byte_budget: int | None = None,
+    public: bool = False,
     **control: Unpack[RunControl],
 ) -> PreparedDeltas:
     """The deltas of a recipe whose method adds them, with a domain for each model."""
     check_additive(recipe)
     check_count(domains, recipe)
-    return PreparedDeltas(recipe, byte_budget=byte_budget, **control)
+    return PreparedDeltas(recipe, byte_budget=byte_budget, public=public, **control)
 
 
 def adamerge(
@@ -77,6 +78,7 @@ def adamerge(
     *,
     state: Path | None = None,
     byte_budget: int | None = None,
+    public: bool = False,
     progress: Progress | None = None,
     watch: Watch | None = None,
     stop: Stop | None = None,
@@ -90,6 +92,7 @@ def adamerge(
             stopped run. A resumed run has the same result.
         byte_budget: Largest size of deltas kept in memory beside the model, in bytes; see
             `PreparedDeltas`.
+        public: Strangers wrote the recipe; a model larger than `byte_budget` is then refused.
 
     Raises:
         InvalidRecipe: a method that combines deltas, or a vocabulary that is not the base's.
@@ -101,8 +104,9 @@ def adamerge(
     settings = settings or AdaMergeSettings()
     _check_vocabulary(recipe)
     control: RunControl = {"progress": progress, "stop": stop}
-    deltas = prepared(recipe, domains, byte_budget, **control)
-    recipe, resident = deltas.merger.recipe, own_model(deltas.merger, **control)
+    deltas = prepared(recipe, domains, byte_budget, public, **control)
+    pool = ModelPool(byte_budget, public=True) if public else ModelPool()
+    recipe, resident = deltas.merger.recipe, own_model(deltas.merger, pool, **control)
     made_by = _made_by(deltas, domains, settings, resident)
     file = StateFile(state, "adamerging", "run", made_by) if state is not None else None
     begun = file.load(lambda value: RunState.from_json(value["state"])) if file else None
@@ -169,9 +173,9 @@ def _check_vocabulary(recipe: MergeRecipe) -> None:
         )
 
 
-def own_model(merger: TensorMerger, **control: Unpack[RunControl]) -> Resident:
-    """The base with the merge's tokenizer, on a GPU if it is large (`moved`); not shared, because
-    the run writes to it."""
+def own_model(merger: TensorMerger, pool: ModelPool, **control: Unpack[RunControl]) -> Resident:
+    """The base with the merge's tokenizer, on a GPU if it is large (`moved`), from a pool of its
+    own: the run writes to it."""
     recipe = merger.recipe
     target: str | MergeRecipe = recipe.base
     if merger.inputs.companions().changed:  # a merge with coefficients 0 has its chat template
@@ -183,7 +187,7 @@ def own_model(merger: TensorMerger, **control: Unpack[RunControl]) -> Resident:
             dtype="float32",
             chat_template=recipe.chat_template,
         )
-    resident = ModelPool().get(target, **control)
+    resident = pool.get(target, **control)
     check_whole(resident, "AdaMerging")
     return replace(resident, model=moved(resident.model, resident.nbytes))
 

@@ -53,6 +53,7 @@ class PreparedDeltas:
         recipe: Defines the treatment of the deltas; its coefficients are ignored.
         byte_budget: Largest size of deltas kept in memory, in bytes; others are computed again at
             every step. By default `delta_budget`.
+        public: Strangers wrote the recipe.
 
     Attributes:
         merger: The merger of the recipe with all coefficients 1.
@@ -68,11 +69,12 @@ class PreparedDeltas:
         recipe: MergeRecipe,
         *,
         byte_budget: int | None = None,
+        public: bool = False,
         **control: Unpack[RunControl],
     ) -> None:
         models = tuple(replace(model, coefficient=1.0) for model in recipe.models)
         whole = replace(recipe, models=models, arithmetic="float32")
-        self.merger = open_merger(whole, often=True, **control)
+        self.merger = open_merger(whole, often=True, public=public, **control)
         combination = get_method(recipe.method).combination
         self.models = len(models)
         self.least = -math.inf if combination is None else LEAST_VOTE

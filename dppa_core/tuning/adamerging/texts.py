@@ -66,7 +66,7 @@ def _own_domain(name: OwnDomain, settings: AdaMergeSettings) -> Domain:
         raise InvalidValue(
             f"{name}: {many(count, 'search item')}, of which {len(held_out)} would be held "
             f"out and {len(prompts)} give prompts; at least 1 and {settings.batch} (a batch) are "
-            "needed. Half of the questions are search items. Add questions, or lower --batch."
+            "needed. Half of the questions are search items: add some, or choose a smaller batch."
         )
     return Domain(name, prompts, held_out, scored=True)
 

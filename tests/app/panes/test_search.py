@@ -55,7 +55,8 @@ def no_model_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def choices(**changed: Any) -> dict[str, Any]:
     usual = {"way": "climb", "limit": 16, "vary": ["rate", "factors"], "goals": "retention"}
-    return usual | {"per_model": False, "trials": 6, "down": "rate", "across": "factor"} | changed
+    usual |= {"per_model": False, "trials": 6, "down": "rate", "across": "factor"}
+    return usual | {"per": "model", "objective": "entropy", "steps": 10, "start": 1} | changed
 
 
 def values_of(studio: Studio, cache: Recent, **changed: Any) -> list[dict[str, Any]]:
@@ -65,7 +66,7 @@ def values_of(studio: Studio, cache: Recent, **changed: Any) -> list[dict[str, A
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"way": "luck"}, "joint, climb, optuna, grid; got 'luck'"),
+        ({"way": "luck"}, "joint, climb, optuna, grid, adamerging; got 'luck'"),
         ({"limit": 500}, "Questions must be a number from 8 to 96"),
         ({"way": "optuna", "vary": []}, "Tick at least one"),
         ({"way": "optuna", "vary": "rate"}, "Tick at least one"),
@@ -73,6 +74,11 @@ def values_of(studio: Studio, cache: Recent, **changed: Any) -> list[dict[str, A
         ({"way": "optuna", "trials": 10_000}, "Trials must be a number from 5 to 60"),
         ({"way": "optuna", "goals": "speed"}, "Search for must be one of"),
         ({"way": "grid", "across": "rate"}, "both sides are rate"),
+        ({"way": "adamerging", "steps": 1000}, "Steps must be a number from 10 to 200"),
+        ({"way": "adamerging", "start": 9}, "Start must be a number from 0 to 2"),
+        ({"way": "adamerging", "limit": 500}, "Questions must be a number from 8 to 96"),
+        ({"way": "adamerging", "per": "tensor"}, "per must be one of model, layer"),
+        ({"way": "adamerging", "objective": "luck"}, "objective must be one of entropy, surprise"),
         ({"way": "grid", "down": ["rate"]}, "A side of the grid must be one of"),
     ],
 )
