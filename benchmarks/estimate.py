@@ -20,6 +20,7 @@ from benchmarks.measure import Measurement
 from benchmarks.synthetic import DOMAINS, make
 from dppa_core.preflight_checks.estimate import (
     DISK_RATE,
+    MATRIX_MEMORY,
     MULTIPLY_RATES,
     WEIGHT_RATE,
     estimate,
@@ -30,6 +31,7 @@ from dppa_core.preflight_checks.merge_findings import sizes_of
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 GROUP = "Preflight's estimates, 135 M parameters, three domain models"
+MATRICES = "Methods that take matrices, those of 494 M parameters in a single layer, three models"
 RUNS = 3
 
 MERGE = """
@@ -62,7 +64,7 @@ print(json.dumps([*seconds, 1024 * peak]))
 
 
 def measurements() -> Iterator[Measurement]:
-    """A merge that adds deltas, on one thread and two; one that combines them, and one that takes
+    """A merge that adds deltas, on one thread and two; one that combines them, and those that take
     matrices; two that round each operation; a model."""
     with TemporaryDirectory() as folder:
         models = make("S", Path(folder))
@@ -70,6 +72,8 @@ def measurements() -> Iterator[Measurement]:
         yield from (_merge(models, *case) for case in cases)
         yield from (_merge(models, name, 1, "bfloat16") for name in ("ties", "task_arithmetic"))
         yield _chat(models / "base")
+        one_layer = make("M-1", Path(folder))
+        yield from (_merge(one_layer, name, 1, group=MATRICES, runs=1) for name in MATRIX_MEMORY)
     yield from _answers()
 
 
@@ -93,7 +97,15 @@ def _answers() -> Iterator[Measurement]:
             yield Measurement(GROUP, name, tuple(times), note)
 
 
-def _merge(models: Path, method: str, workers: int, arithmetic: str = "float32") -> Measurement:
+def _merge(
+    models: Path,
+    method: str,
+    workers: int,
+    arithmetic: str = "float32",
+    *,
+    group: str = GROUP,
+    runs: int = RUNS,
+) -> Measurement:
     levels = (0.9, 0.8) if method == "dppa" else (0.0,)
     tuned = tuple(DomainModel(str(models / name), levels) for name in DOMAINS)
     parameters = {"density": 0.2, "semantics": "mergekit"} if method == "ties" else {}
@@ -106,16 +118,16 @@ def _merge(models: Path, method: str, workers: int, arithmetic: str = "float32")
     base, *others = (facts for facts in looked if facts is not None)
     rounds = arithmetic != "float32"
     cost = estimate(sizes_of(base, others, method=method, rounds=rounds, workers=workers))
-    runs = [
+    measured = [
         _run(MERGE, models, str(path), f"out-{method}-{workers}-{i}", str(workers))
-        for i in range(RUNS)
+        for i in range(runs)
     ]
     return Measurement(
-        GROUP,
+        group,
         f"merge, {method}, {workers} thread{'s' if workers > 1 else ''}"
         f"{f', {arithmetic} arithmetic' if rounds else ''}",
-        tuple(1000 * run[0] for run in runs),
-        _beside(cost.merge_seconds - cost.written / DISK_RATE, cost.merge_memory, runs),
+        tuple(1000 * run[0] for run in measured),
+        _beside(cost.merge_seconds - cost.written / DISK_RATE, cost.merge_memory, measured),
     )
 
 

@@ -83,8 +83,9 @@ SIZES = {
     "M": Size(24, 896, 4864, 128, 14, 151936),
     "B": Size(22, 2048, 5632, 256, 32, 65536),
     "L": Size(28, 1536, 8960, 256, 12, 151936),
+    "M-1": Size(1, 896, 4864, 128, 14, 151936),
 }
-"""135 million, 494 million, 1.1 billion and 1.5 billion parameters."""
+"""135 million, 494 million, 1.1 billion and 1.5 billion parameters; M with a single layer."""
 
 
 def make(name: str, folder: Path) -> Path:

@@ -30,13 +30,17 @@ def with_stages(
         InvalidRecipe: a file that is no recipe, or recipes that merge each other in a circle.
     """
     folders = {}
-    models = (name for model in references(recipe) for name in stacked_models(model))
-    for reference in dict.fromkeys(models):
+    for reference in stages_of(recipe):
         file, plus, adapter = reference.partition("+")
-        if file.lower().endswith((".yaml", ".yml")):
-            folder = _merged(Path(file), above, settings)
-            folders[reference] = f"{folder}{plus}{adapter}"
+        folders[reference] = f"{_merged(Path(file), above, settings)}{plus}{adapter}"
     return renamed(recipe, folders)
+
+
+def stages_of(recipe: MergeRecipe) -> list[str]:
+    """The models that earlier recipes make, with or without an adapter on them."""
+    models = (name for model in references(recipe) for name in stacked_models(model))
+    endings = (".yaml", ".yml")
+    return [n for n in dict.fromkeys(models) if n.partition("+")[0].lower().endswith(endings)]
 
 
 def _merged(file: Path, above: tuple[Path, ...], settings: dict[str, Any]) -> Path:

@@ -19,8 +19,11 @@ _RENAME_EXCHANGE = 2
 _NOT_OFFERED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
 
 
-def lock_folder(folder: Path) -> int:
+def lock_folder(folder: Path, *, shared: bool = False) -> int:
     """Lock a folder until the returned handle is closed or the process ends.
+
+    Args:
+        shared: Others may share it, too.
 
     Raises:
         BlockingIOError: another process holds it.
@@ -31,7 +34,7 @@ def lock_folder(folder: Path) -> int:
         raise OSError(errno.ENOSYS, "folders cannot be locked here", str(folder))
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         if not os.path.samestat(os.fstat(handle), folder.lstat()):
             raise FileNotFoundError(errno.ENOENT, "replaced before it was locked", str(folder))
     except OSError:

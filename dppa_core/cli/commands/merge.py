@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
@@ -21,8 +22,9 @@ from dppa_core.cli.options import (
     dataclass_command,
 )
 from dppa_core.cli.output import emit, progress_line
-from dppa_core.cli.stages import with_stages
-from dppa_core.errors import InvalidValue
+from dppa_core.cli.stages import stages_of, with_stages
+from dppa_core.errors import InvalidRecipe, InvalidValue
+from dppa_core.merging.cluster.batch import join_parts, merge_part
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.merging.to_gguf import check_source, check_target, write_gguf
 from dppa_core.methods.registry import get_method
@@ -54,6 +56,13 @@ class MergeOptions:
         typer.Option(metavar="SIZE", help="Most memory, as 1GB: fewer threads; the same bytes."),
     ] = None
     ray: RayOption = None
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Write only part I of N of the weight files, beside the folder; join makes it.",
+        ),
+    ] = None
     as_json: JsonFlag = False
 
 
@@ -65,6 +74,10 @@ def merge(options: MergeOptions) -> None:
     """
     recipe, workers = load_recipe(options.recipe), _workers(options)
     out, gguf = options.out, options.gguf
+    part = _part(options)
+    if part is not None:
+        _write_part(options, recipe, part)
+        return
     if gguf is not None:
         check_target(gguf, overwrite=options.overwrite)  # before the long work
         check_source(open_checkpoint(recipe.base))
@@ -79,7 +92,8 @@ def merge(options: MergeOptions) -> None:
         workers = _workers(options, recipe)
         if options.ray is None:
             settings |= {"backend": options.backend, "workers": workers}
-            report = merge_to_folder(recipe, out, **settings)
+            whole = join_parts if options.part else merge_to_folder
+            report = whole(recipe, out, **settings)
         else:
             cluster = {"address": options.ray, "threads": workers or 1}
             report = _on_cluster(recipe, out, options.backend, settings | cluster)
@@ -89,6 +103,41 @@ def merge(options: MergeOptions) -> None:
         value["gguf"] = asdict(write_gguf(out, gguf))
         lines.append(f"{gguf}: {in_bytes(gguf.stat().st_size)} for llama.cpp")
     emit(value, "\n".join(lines), as_json=options.as_json)
+
+
+def _part(options: MergeOptions) -> tuple[int, int] | None:
+    """Part and number of parts; None for the whole merge, or the joining of its parts."""
+    if options.part is None:
+        return None
+    if options.ray is not None:
+        raise typer.BadParameter("--part is for jobs without a cluster; leave out --ray")
+    if options.part == "join":
+        return None
+    numbers = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", options.part)
+    if numbers is None:
+        raise typer.BadParameter(f"--part takes I/N, as 2/8, or join; got {options.part!r}")
+    if options.gguf is not None:
+        raise typer.BadParameter("--gguf needs the whole merge: give it with --part join")
+    return int(numbers[1]), int(numbers[2])
+
+
+def _write_part(options: MergeOptions, recipe: MergeRecipe, part: tuple[int, int]) -> None:
+    for stage in stages_of(recipe):
+        raise InvalidRecipe(f"{stage}: merge this earlier recipe first, and name its folder.")
+    with progress_line() as progress:
+        about = merge_part(
+            *(recipe, options.out, *part),
+            overwrite=options.overwrite,
+            shard_size=parse_size(options.shard_size),
+            backend=options.backend,
+            workers=_workers(options, recipe),
+            progress=progress,
+        )
+    text = (
+        f"{options.out}: part {part[0]} of {part[1]}: {about.files} of {about.of} weight files, "
+        f"{about.written} written now. When all parts are done: --part join"
+    )
+    emit(asdict(about), text, as_json=options.as_json)
 
 
 def _workers(options: MergeOptions, recipe: MergeRecipe | None = None) -> int | None:

@@ -24,6 +24,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.merging.cluster.parts import (
     Shards,
     WrittenShard,
+    count,
     gather,
     parts_folder,
     read_shard,
@@ -184,9 +185,7 @@ def _written(
     written: dict[str, WrittenShard] = {}
     for _, shard in cluster.run(shard_task, facts, items, facts.threads, control.get("stop")):
         written[shard.file] = shard
-        tally.changed = tally.changed or shard.changed
-        for name, kept in shard.kept.items():
-            tally.keep(name, kept)
+        count(tally, shard)
         report(control.get("progress"), len(written), len(shards), shard.file)
     return written
 

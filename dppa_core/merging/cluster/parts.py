@@ -93,11 +93,16 @@ def read_shard(file: str, specs: tuple[TensorSpec, ...], folder: Path) -> Writte
 
 
 @contextmanager
-def parts_folder(merger: TensorMerger, shard_size: int, target: Path) -> Iterator[Path]:
+def parts_folder(
+    merger: TensorMerger, shard_size: int, target: Path, *, shared: bool = False
+) -> Iterator[Path]:
     """The folder of a merge's parts until it is complete: beside its target, one merge at a time.
 
     A merge of the same models by the same recipe to the same target finds what was written
     before. Nothing is removed here.
+
+    Args:
+        shared: Several processes may each write some parts; none of them completes the merge.
 
     Raises:
         InvalidValue: another process is writing there.
@@ -109,7 +114,7 @@ def parts_folder(merger: TensorMerger, shard_size: int, target: Path) -> Iterato
     folder, lock = target.with_name(name), None
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        lock = lock_folder(folder)
+        lock = lock_folder(folder, shared=shared)
     except BlockingIOError:
         raise InvalidValue(
             f"{target}: another process writes this very merge, in {folder}. Wait for it, or "
@@ -122,6 +127,13 @@ def parts_folder(merger: TensorMerger, shard_size: int, target: Path) -> Iterato
     finally:
         if lock is not None:
             os.close(lock)
+
+
+def count(tally: MergeTally, shard: WrittenShard) -> None:
+    """Add to a tally what the merge did in a weight file."""
+    tally.changed = tally.changed or shard.changed
+    for name, kept in shard.kept.items():
+        tally.keep(name, kept)
 
 
 def gather(

@@ -7,6 +7,7 @@ merged delta minus a model's should vanish on them: the sum over the models of
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,14 +41,12 @@ class WudiParameters(Parameters):
 
 
 class _Problem(NamedTuple):
-    """Find the merged delta whose product with rowsᵀ is the targets."""
+    """Find the merged delta whose product with a symmetric matrix is a target."""
 
-    rows: Matrix
-    """Every delta divided by its norm, one below the other: all rows x inputs."""
-    targets: Matrix
-    """Every delta's product with its own part of these: outputs x all rows."""
-    least: float
-    """Squares of singular values of the rows up to this are rounding of the weights."""
+    solve: Callable[[float], Matrix]
+    """The solution of least norm, without squares of singular values up to a number."""
+    slope: Callable[[Matrix], Matrix]
+    """Of the loss, at a merged delta."""
 
 
 def wudi(deltas: Matrices, parameters: WudiParameters, bounds: Bounds) -> Matrix:
@@ -56,19 +55,35 @@ def wudi(deltas: Matrices, parameters: WudiParameters, bounds: Bounds) -> Matrix
     if not every:
         return np.zeros(deltas.shape[1:])
     with one_blas_thread():
-        parts = [delta / np.linalg.norm(delta) for delta in every]
-        targets = [delta @ part.T for delta, part in zip(every, parts, strict=True)]
-        least = bounds.rounding / min(map(np.linalg.norm, every))
-        problem = _Problem(np.vstack(parts), np.hstack(targets), float(least) ** 2)
-        return _exact(problem) if parameters.solver == "exact" else _adam(problem, added(deltas))
+        tall = len(every) * every[0].shape[0] > every[0].shape[1]
+        problem = _by_inputs(every) if tall else _by_rows(every)
+        if parameters.solver == "adam":
+            return _adam(problem, added(deltas))
+        # Squares of singular values of the rows up to this are rounding of the weights.
+        return problem.solve(float(bounds.rounding / min(map(np.linalg.norm, every))) ** 2)
 
 
-def _exact(problem: _Problem) -> Matrix:
-    """The least-squares solution of least norm, from the smaller of two Gram matrices."""
-    rows, targets, least = problem
-    if len(rows) <= rows.shape[1]:
-        return np.asarray(targets @ _inverse(rows @ rows.T, least) @ rows)
-    return np.asarray(targets @ rows @ _inverse(rows.T @ rows, least))
+def _by_rows(deltas: Sequence[Matrix]) -> _Problem:
+    """With every delta divided by its norm, one below the other: rows."""
+    rows = np.vstack([delta / np.linalg.norm(delta) for delta in deltas])
+    targets = np.hstack([delta @ delta.T / np.linalg.norm(delta) for delta in deltas])
+    return _Problem(
+        lambda least: np.asarray(targets @ _inverse(rows @ rows.T, least) @ rows),
+        lambda merged: np.asarray(2 * (merged @ rows.T - targets) @ rows),
+    )
+
+
+def _by_inputs(deltas: Sequence[Matrix]) -> _Problem:
+    """The same where inputs are fewer than all rows: nothing is larger than a delta."""
+    gram, target = np.zeros((deltas[0].shape[1],) * 2), np.zeros(deltas[0].shape)
+    for delta in deltas:
+        part = delta.T @ delta / np.square(delta).sum()
+        gram += part
+        target += delta @ part
+    return _Problem(
+        lambda least: np.asarray(target @ _inverse(gram, least)),
+        lambda merged: np.asarray(2 * (merged @ gram - target)),
+    )
 
 
 def _inverse(gram: Matrix, least: float) -> Matrix:
@@ -79,10 +94,9 @@ def _inverse(gram: Matrix, least: float) -> Matrix:
 
 
 def _adam(problem: _Problem, merged: Matrix) -> Matrix:
-    rows, targets, _ = problem
     adam = Adam(RATE)
     for _step in range(STEPS):
-        merged = adam.step(merged, 2 * (merged @ rows.T - targets) @ rows)
+        merged = adam.step(merged, problem.slope(merged))
     return merged
 
 

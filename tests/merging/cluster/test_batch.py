@@ -1,0 +1,97 @@
+"""A merge in parts, by processes that share nothing but a folder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dppa_core.errors import InvalidValue
+from dppa_core.merging.cluster.batch import join_parts, merge_part
+from dppa_core.merging.cluster.parts import parts_folder
+from dppa_core.merging.merger import open_merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+from tests.helpers.command import Command
+
+RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)), DomainModel("zoo:law", (0.5,))))
+SIZE = 4_000
+
+
+@pytest.fixture
+def recipe(zoo_env: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(RECIPE))
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def waiting(folder: Path) -> list[Path]:
+    """Weight files beside a folder that is not made yet."""
+    return sorted(folder.parent.glob(f".{folder.name}.dppa-parts-*/*.safetensors"))
+
+
+def test_two_processes_and_a_joining_one_write_the_bytes_of_one_merge(
+    recipe: Path, dppa: Command, tmp_path: Path
+) -> None:
+    merge_to_folder(RECIPE, tmp_path / "whole", shard_size=SIZE, sync=False)
+    out = tmp_path / "out"
+    command = ["merge", recipe, "--out", out, "--shard-size", str(SIZE), "--part"]
+    both = [
+        subprocess.Popen([sys.executable, "-m", "dppa_core", *map(str, command), part, "--json"],
+                         stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.getcwd()})
+        for part in ("1/2", "2/2")
+    ]  # fmt: skip
+    told = [json.loads(process.communicate()[0]) for process in both]
+    assert [process.returncode for process in both] == [0, 0] and not out.exists()
+    assert sum(part["files"] for part in told) == told[0]["of"] == len(waiting(out)) > 3
+    assert [part["written"] for part in told] == [part["files"] for part in told]
+    assert dppa(*command, "join") == 0
+    assert contents(out) == contents(tmp_path / "whole") and not waiting(out)
+
+
+def test_a_part_runs_again_and_joining_writes_what_is_missing_or_damaged(
+    recipe: Path, tmp_path: Path
+) -> None:
+    merge_to_folder(RECIPE, tmp_path / "whole", shard_size=SIZE, sync=False)
+    out = tmp_path / "out"
+    first = merge_part(RECIPE, out, 1, 3, shard_size=SIZE)
+    assert first.written == first.files == len(waiting(out))
+    assert merge_part(RECIPE, out, 1, 3, shard_size=SIZE).written == 0
+    lost, damaged, *_ = waiting(out)
+    lost.unlink()
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert merge_part(RECIPE, out, 2, 3, shard_size=SIZE).written > 0
+    join_parts(RECIPE, out, shard_size=SIZE, sync=False)
+    assert contents(out) == contents(tmp_path / "whole") and not waiting(out)
+
+
+def test_parts_run_beside_each_other_and_are_not_joined_meanwhile(
+    recipe: Path, tmp_path: Path
+) -> None:
+    merger, out = open_merger(RECIPE), tmp_path / "out"
+    with parts_folder(merger, SIZE, out, shared=True):
+        assert merge_part(RECIPE, out, 2, 2, shard_size=SIZE).written > 0
+        with pytest.raises(InvalidValue, match="another process writes this very merge"):
+            join_parts(RECIPE, out, shard_size=SIZE)
+    assert not out.exists()
+
+
+def test_bad_parts_are_refused_in_a_line(recipe: Path, dppa: Command, tmp_path: Path) -> None:
+    command = ["merge", recipe, "--out", tmp_path / "out", "--part"]
+    for part in ("3/2", "0/2"):
+        assert dppa(*command, part) == 1
+        assert f"part must be from 1 to 2, got {part[0]}" in dppa.err
+    for part in ("2", "a/b", "1/2/3"):
+        assert dppa(*command, part) == 2
+        assert "--part takes I/N, as 2/8, or join" in dppa.err
+    assert dppa(*command, "1/2", "--ray", "auto") == 2 and "leave out --ray" in dppa.err
+    assert dppa(*command, "1/2", "--gguf", tmp_path / "a.gguf") == 2
+    recipe.write_text(dump_recipe(RECIPE).replace("zoo:law", str(tmp_path / "first.yaml")))
+    assert dppa(*command, "1/2") == 1 and "merge this earlier recipe first" in dppa.err
+    assert not (tmp_path / "out").exists()
