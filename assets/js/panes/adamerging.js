@@ -32,7 +32,7 @@ function collapse(value) {
     ? ` The run ended at step ${value.trials.at(-1).number}, after several such checkpoints in a row.` : "";
   const entropy = `entropy fell from ${three(best.entropy)} to ${nats(worse.entropy)}`;
   const right = `right answers from ${percent(best.accuracy)} to ${percent(worse.accuracy)}`;
-  return ` It collapsed at step ${worse.number}: ${entropy}, and ${right}; the merge became surer of wrong answers.${end}`;
+  return ` It collapsed at step ${worse.number}: ${entropy}, and ${right}; it became surer of wrong answers.${end}`;
 }
 export function finished(value, before) {
   const best = bestOf(value);
