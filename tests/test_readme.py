@@ -41,6 +41,7 @@ WHY = {
     "needs the network",
     "needs Docker",
     "needs a cluster",
+    "needs a training",
     "needs a large model",
     "takes minutes to hours",
 }

@@ -10,6 +10,7 @@ import typer
 from dppa_core.cli.commands.adamerge import adamerge
 from dppa_core.cli.commands.advise import advise
 from dppa_core.cli.commands.attribute import attribute
+from dppa_core.cli.commands.average import average
 from dppa_core.cli.commands.cards import card
 from dppa_core.cli.commands.compare_semantics import compare_semantics
 from dppa_core.cli.commands.convert import convert
@@ -45,7 +46,7 @@ app = typer.Typer(
 )
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(profile, size, merge, plan, evaluate, attribute, advise, adamerge, soup, search),
+    *(profile, size, merge, plan, evaluate, attribute, advise, adamerge, soup, average, search),
     *(methods, convert, preflight, presets, compare_semantics, pack, diff, card, report, push),
 )
 for command in _COMMANDS:
