@@ -13,11 +13,18 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.file_hashes import file_hash, known_hash, remember_hash
+from dppa_core.checkpoints.file_hashes import file_hash
 from dppa_core.checkpoints.folders.architectures import with_model_type
 from dppa_core.checkpoints.folders.quantisation import why_quantised
 from dppa_core.checkpoints.folders.small_files import read_config
 from dppa_core.checkpoints.formats import weight_files
+from dppa_core.checkpoints.low_bit.folded import Folded
+from dppa_core.checkpoints.low_bit.formats import (
+    LowBitWeights,
+    find_low_bit,
+    low_bit_format,
+    plain_config,
+)
 from dppa_core.checkpoints.page_copies import PageCopies
 from dppa_core.checkpoints.weight_file import TensorInfo, WeightFile
 from dppa_core.errors import (
@@ -102,7 +109,8 @@ class DerivedCheckpoint:
 class FolderCheckpoint:
     """A checkpoint folder as transformers writes it: config.json and weights in one file or shards.
 
-    `formats` lists the formats. Files that may hold code are read if `may_hold_code` is set, by a
+    `formats` lists the formats. Tensors of few bits are read as float32 (`low_bit`), unless they
+    are wanted `as_stored`. Files that may hold code are read if `may_hold_code` is set, by a
     reader that runs none.
 
     Raises:
@@ -112,12 +120,16 @@ class FolderCheckpoint:
         NotAllowed: files that may hold code, without `may_hold_code`.
     """
 
-    def __init__(self, folder: str | Path, *, may_hold_code: bool = True) -> None:
+    def __init__(
+        self, folder: str | Path, *, may_hold_code: bool = True, as_stored: bool = False
+    ) -> None:
         self.folder = Path(folder)
         self.folders = (self.folder,)
         self._held: dict[str, Shaped[ndarray, " n"]] | None = None
         self.config = read_config(self.folder)
-        self._refuse_quantised({})  # its files may not even be readable
+        self.low_bit: LowBitWeights | None = None
+        if low_bit_format(self.config) is None:
+            self._refuse_quantised({})  # its files may not even be readable
         files = weight_files(self.folder)
         if files.format.code_carrier and not may_hold_code:
             raise NotAllowed(
@@ -141,7 +153,16 @@ class FolderCheckpoint:
                     "holds. Shards of two different models are the usual cause."
                 )
         self.config = with_model_type(self.config, self._place)
-        self._refuse_quantised({name: self.dtype(name) for name in self._place})
+        if not as_stored:
+            self._unfold()
+
+    def _unfold(self) -> None:
+        """Find tensors stored in few bits; refuse those that cannot be read."""
+        stored = {name: file.tensors[name] for name, file in self._place.items()}
+        self.low_bit = find_low_bit(str(self.folder), self.config, stored, self._stored)
+        if self.low_bit is not None:
+            self.config = plain_config(self.config)
+        self._refuse_quantised({name: self.dtype(name) for name in self.names()})
 
     def _refuse_quantised(self, dtypes: Mapping[str, str]) -> None:
         reason = why_quantised(self.config, dtypes)
@@ -149,20 +170,26 @@ class FolderCheckpoint:
             raise IncompatibleCheckpoints(f"{self.folder}: {reason}")
 
     def names(self) -> tuple[str, ...]:
-        return tuple(sorted(self._place))
+        return tuple(sorted(self._place)) if self.low_bit is None else self.low_bit.names()
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return self._info(name).shape
+        folded = self.folded(name)
+        return folded.shape if folded else self._info(name).shape
 
     def dtype(self, name: str) -> str:
-        return self._info(name).dtype
+        """Its dtype; F32 for a tensor of few bits."""
+        return "F32" if self.folded(name) else self._info(name).dtype
+
+    def folded(self, name: str) -> Folded | None:
+        """A tensor that is stored in few bits; None for any other."""
+        return None if self.low_bit is None else self.low_bit.tensors.get(name)
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """Its elements, flat and read-only: a view of the mapped file, or the copy held of it."""
-        self._info(name)
+        folded = self.folded(name)
         values = None if self._held is None else self._held.get(name)
         if values is None:
-            values = self._place[name].raw(name)
+            values = folded.raw() if folded else self._stored(name)
             if self._held is not None:
                 copied = PageCopies().copy(0, values)
                 values = self._held[name] = values if copied is None else copied
@@ -170,8 +197,11 @@ class FolderCheckpoint:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors, as stored."""
-        return sum(self._info(name).size for name in self._place)
+        """Bytes of all tensors, as they are read."""
+        sizes = (
+            f.raw().nbytes if (f := self.folded(n)) else self._info(n).size for n in self.names()
+        )
+        return sum(sizes)
 
     def hold(self) -> None:
         """Keep a copy of every tensor that is read from now on: it is read from disk once."""
@@ -192,6 +222,10 @@ class FolderCheckpoint:
     def identities(self) -> Mapping[Path, str]:
         return {file.path: file.identity for file in self.files}
 
+    def _stored(self, name: str) -> Shaped[ndarray, " n"]:
+        self._info(name)
+        return self._place[name].raw(name)
+
     def _info(self, name: str) -> TensorInfo:
         if name not in self._place:
             raise MissingCheckpoint(
@@ -202,10 +236,10 @@ class FolderCheckpoint:
 
 
 class SafetensorsCheckpoint(FolderCheckpoint):
-    """A checkpoint folder of safetensors alone; see `FolderCheckpoint`."""
+    """A checkpoint folder of safetensors alone, its tensors as stored; see `FolderCheckpoint`."""
 
     def __init__(self, folder: str | Path) -> None:
-        super().__init__(folder, may_hold_code=False)
+        super().__init__(folder, may_hold_code=False, as_stored=True)
 
 
 class PageReleaser:
@@ -231,33 +265,29 @@ class PageReleaser:
 
 
 def stored_dtype(checkpoint: Checkpoint) -> str:
-    """Name of the dtype in which most weights are stored, without adapters; see `DTYPE_CODES`."""
+    """Name of the dtype in which most weights are stored, without adapters; see `DTYPE_CODES`.
+
+    Weights of few bits count as bfloat16.
+    """
     while isinstance(checkpoint, DerivedCheckpoint):
         checkpoint = checkpoint.base
     counts = Counter[str]()
     for name in checkpoint.names():
-        counts[checkpoint.dtype(name)] += math.prod(checkpoint.shape(name))
+        few = isinstance(checkpoint, FolderCheckpoint) and checkpoint.folded(name)
+        counts["BF16" if few else checkpoint.dtype(name)] += math.prod(checkpoint.shape(name))
     return max(DTYPE_CODES, key=lambda name: counts[DTYPE_CODES[name]])
+
+
+def low_bit_of(*checkpoints: Checkpoint) -> LowBitWeights | None:
+    """The tensors of few bits of the first checkpoint that has any, below adapters."""
+    for checkpoint in checkpoints:
+        while isinstance(checkpoint, DerivedCheckpoint):
+            checkpoint = checkpoint.base
+        if isinstance(checkpoint, FolderCheckpoint) and checkpoint.low_bit is not None:
+            return checkpoint.low_bit
+    return None
 
 
 def open_files(checkpoint: Checkpoint) -> tuple[WeightFile, ...]:
     """The weight files of a checkpoint folder; none for a checkpoint made of others."""
     return checkpoint.files if isinstance(checkpoint, FolderCheckpoint) else ()
-
-
-def is_hashed(checkpoint: Checkpoint) -> bool:
-    """Return True if the hashes of all its weight files are cached."""
-    return all(map(known_hash, checkpoint.identities().values()))
-
-
-def known_hashes(checkpoint: Checkpoint) -> dict[str, str]:
-    """Path -> hash of the weight files whose hash is cached."""
-    hashes = {path: known_hash(key) for path, key in checkpoint.identities().items()}
-    return {str(path): digest for path, digest in hashes.items() if digest is not None}
-
-
-def remember_hashes(checkpoint: Checkpoint, hashes: Mapping[str, str]) -> None:
-    """Cache hashes that another machine computed of the same files; cached ones stay."""
-    for path, identity in checkpoint.identities().items():
-        if str(path) in hashes:
-            remember_hash(identity, hashes[str(path)])

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import UInt8
@@ -128,3 +128,27 @@ def _piece(file: WeightFile, start: int, size: int) -> bytes:
 def _entry(identity: str) -> Path:
     key = hashlib.sha256(f"{_FORMAT}\0{identity}".encode()).hexdigest()
     return cache_folder("hashes") / key
+
+
+class _Identified(Protocol):
+    """A checkpoint, of which its files count."""
+
+    def identities(self) -> Mapping[Path, str]: ...
+
+
+def is_hashed(checkpoint: _Identified) -> bool:
+    """Return True if the hashes of all its weight files are cached."""
+    return all(map(known_hash, checkpoint.identities().values()))
+
+
+def known_hashes(checkpoint: _Identified) -> dict[str, str]:
+    """Path -> hash of the weight files whose hash is cached."""
+    hashes = {path: known_hash(key) for path, key in checkpoint.identities().items()}
+    return {str(path): digest for path, digest in hashes.items() if digest is not None}
+
+
+def remember_hashes(checkpoint: _Identified, hashes: Mapping[str, str]) -> None:
+    """Cache hashes that another machine computed of the same files; cached ones stay."""
+    for path, identity in checkpoint.identities().items():
+        if str(path) in hashes:
+            remember_hash(identity, hashes[str(path)])

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from numpy import ndarray
 
+from dppa_core.checkpoints.low_bit.lazy import Unfolded
 from dppa_core.errors import DamagedCheckpoint
 
 _MAX_HANDLES = 256
@@ -121,8 +122,12 @@ class PageCopies:
     def copy(self, place: int, raw: Shaped[ndarray, " n"]) -> Shaped[ndarray, " n"] | None:
         """A copy of a part of a mapped file, in the numbered buffer; None for any other array.
 
+        Weights of few bits are unfolded into memory of their own.
+
         Nothing is read if the buffer holds it already.
         """
+        if isinstance(raw, Unfolded):
+            return raw.read()
         source = origin(raw)
         if source is None or not raw.nbytes:
             return None

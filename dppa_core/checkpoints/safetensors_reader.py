@@ -25,11 +25,11 @@ from dppa_core.checkpoints.weight_file import (
     status_identity,
 )
 from dppa_core.errors import DamagedCheckpoint, many, shown
-from dppa_core.pruning.floats import RAW_TYPES
+from dppa_core.pruning.floats import STORED
 from dppa_core.system.regular_files import open_regular
 from dppa_core.system.strict_json import parse_json
 
-_WIDTHS = {"F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "U32": 4, "U64": 8, "C64": 8}
+_WIDTHS = {"U16": 2, "U32": 4, "U64": 8, "C64": 8}
 _MAX_HEADER_BYTES = 100 * 1024 * 1024
 _MAX_DIMENSIONS = 64
 _EDITED = "A header that was edited, or a file overwritten in part, is the usual cause."
@@ -51,7 +51,7 @@ class SafetensorsFile(WeightFile):
         info = self.tensors[name]
         check_plain(self.path, name, info)
         count = math.prod(info.shape)
-        view: ndarray = np.frombuffer(self.pages, RAW_TYPES[info.dtype], count, info.start)
+        view: ndarray = np.frombuffer(self.pages, STORED[info.dtype], count, info.start)
         return view if view.flags.aligned else view.copy()
 
 
@@ -155,7 +155,7 @@ def _tensor_info(path: Path, name: str, entry: Any, start: int) -> TensorInfo:
         )
     if not _are_sizes(offsets) or len(offsets) != 2:
         raise malformed(f"data_offsets must be two whole numbers from 0 on, got {shown(offsets)}")
-    width = np.dtype(RAW_TYPES[dtype]).itemsize if dtype in RAW_TYPES else _WIDTHS.get(dtype)
+    width = np.dtype(STORED[dtype]).itemsize if dtype in STORED else _WIDTHS.get(dtype)
     needed = None if width is None else math.prod(shape) * width
     first, last = offsets
     if last < first or needed not in (None, last - first):

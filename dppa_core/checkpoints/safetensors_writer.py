@@ -22,7 +22,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
-from dppa_core.pruning.floats import RAW_TYPES
+from dppa_core.pruning.floats import STORED
 
 _BLOCK = 1 << 20
 """Bytes hashed at a time; both hashes read them from a core's cache."""
@@ -52,12 +52,12 @@ class TensorSpec:
     @property
     def itemsize(self) -> int:
         """Bytes of one element."""
-        if self.dtype not in RAW_TYPES:
+        if self.dtype not in STORED:
             raise InvalidValue(
                 f"{self.name}: dtype {self.dtype} cannot be written; possible are "
-                f"{', '.join(RAW_TYPES)}. A quantised model is the usual cause."
+                f"{', '.join(STORED)}. A quantised model is the usual cause."
             )
-        return np.dtype(RAW_TYPES[self.dtype]).itemsize
+        return np.dtype(STORED[self.dtype]).itemsize
 
 
 class SafetensorsWriter:
@@ -112,13 +112,13 @@ class SafetensorsWriter:
             OSError: the file cannot be written.
         """
         spec = self._specs[name]
-        if raw.dtype != RAW_TYPES[spec.dtype] or not 0 <= start <= spec.numel - raw.size:
+        if raw.dtype != STORED[spec.dtype] or not 0 <= start <= spec.numel - raw.size:
             raise InvalidValue(
                 f"{name}: elements {start} to {start + raw.size} of {raw.dtype} do not fit into "
                 f"{spec.dtype} {spec.shape}."
             )
         handle = self._claim(spec, start, start + raw.size)
-        data = np.ascontiguousarray(raw).reshape(-1).view(np.uint8).data
+        data = np.ascontiguousarray(raw.view(raw.dtype)).reshape(-1).view(np.uint8).data
         _write_at(handle, data, self._starts[name] + start * spec.itemsize)
         with self._lock:
             self._written[name].append((start, start + raw.size))

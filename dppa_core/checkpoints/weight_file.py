@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.folders.small_files import unreadable
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint
-from dppa_core.pruning.floats import RAW_TYPES
+from dppa_core.pruning.floats import STORED
 from dppa_core.system.shortage import shortage
 
 MAX_NAME_CHARACTERS = 1000
@@ -76,9 +76,9 @@ def opening(path: Path) -> Iterator[None]:
 
 def check_plain(path: Path, name: str, info: TensorInfo) -> None:
     """Refuse a tensor whose dtype holds no plain numbers."""
-    if info.dtype not in RAW_TYPES:
+    if info.dtype not in STORED:
         raise DamagedCheckpoint(
-            f"{path}: {name} has dtype {info.dtype}; readable are {', '.join(RAW_TYPES)}. "
+            f"{path}: {name} has dtype {info.dtype}; readable are {', '.join(STORED)}. "
             "A quantised model is the usual cause: take the unquantised one."
         )
 

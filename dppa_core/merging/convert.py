@@ -11,7 +11,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
-from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
+from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint, PageReleaser
 from dppa_core.checkpoints.chunks import slices
 from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.checkpoints.folders.sentence_files import (
@@ -149,7 +149,8 @@ def _write_weights(
 
 
 def _target(source: Checkpoint, name: str, code: str | None) -> str:
-    """The dtype a tensor is written in; one that an adapter changes keeps its base's dtype."""
+    """The dtype a tensor is written in: that of its base if an adapter changes it, and bfloat16 if
+    it is stored in few bits."""
     stored = source.dtype(name)
     if is_buffer(name, source.shape(name)) or stored not in (*FLOATS, "F64"):
         return stored
@@ -158,7 +159,8 @@ def _target(source: Checkpoint, name: str, code: str | None) -> str:
     while isinstance(source, LoraCheckpoint):
         source = source.base
         stored = source.dtype(name) if name in source.names() else stored
-    return stored
+    few = isinstance(source, FolderCheckpoint) and source.folded(name) is not None
+    return "BF16" if few else stored
 
 
 def cast(

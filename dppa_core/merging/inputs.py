@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from dppa_core.checkpoints.aligned_checkpoint import moves_rows
 from dppa_core.checkpoints.checkpoint import Checkpoint, stored_dtype
+from dppa_core.checkpoints.low_bit.formats import LowBitWeights
 from dppa_core.checkpoints.matching import match_tensors, tied
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned, tokenizer_place
 from dppa_core.checkpoints.sources.references import rename_models
@@ -22,10 +23,10 @@ from dppa_core.merging.passes.combined_pass import CalibrationFacts
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import Method
 from dppa_core.preflight_checks.provenance import Parent, parent_of
-from dppa_core.preflight_checks.weight_findings import RoundingLoss, rounding_loss
 from dppa_core.profiling.calibration.statistics import Statistics
 from dppa_core.profiling.profile import ProfileOptions, kept_profiles
 from dppa_core.profiling.reader import TunedModel
+from dppa_core.profiling.rounding_loss import RoundingLoss, rounding_loss
 from dppa_core.profiling.significance import Score
 from dppa_core.progress import Progress, RunControl, Stop
 from dppa_core.pruning.coefficients import check_names
@@ -93,11 +94,11 @@ class MergeInputs:
         }
         return tuple(parent_of(*named) for named in folders.items())
 
-    def rounding_losses(self) -> dict[str, RoundingLoss]:
-        """Domain model -> loss of its delta by rounding to the recipe's dtype, if there is any."""
+    def rounding_losses(self, few: LowBitWeights | None = None) -> dict[str, RoundingLoss]:
+        """Domain model -> loss of its delta by rounding to the recipe's dtype, or to few bits."""
         names = (model.model for model in self.recipe.models)
         losses = {
-            name: rounding_loss(self.base, tuned, self.recipe.dtype)
+            name: rounding_loss(self.base, tuned, self.recipe.dtype, few)
             for name, tuned in zip(names, self.tuned, strict=True)
         }
         return {name: loss for name, loss in losses.items() if loss is not None}

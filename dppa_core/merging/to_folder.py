@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -13,10 +13,11 @@ from typing import Literal
 from dppa_core.checkpoints.adapters.pack_blocks import differing
 from dppa_core.checkpoints.adapters.packs import as_dtype
 from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
+from dppa_core.checkpoints.low_bit.writer import FoldingWriter
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter
 from dppa_core.checkpoints.shard_writer import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.merging.cards.companions import Companions
-from dppa_core.merging.cards.record import MergeRecord
+from dppa_core.merging.cards.record import MergeRecord, Requantised
 from dppa_core.merging.folder import (
     check_target,
     new_folder,
@@ -25,6 +26,7 @@ from dppa_core.merging.folder import (
     write_provenance,
 )
 from dppa_core.merging.inputs import references
+from dppa_core.merging.low_bit.target import LowBitTarget, low_bit_target
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tally import MergeTally
@@ -70,6 +72,8 @@ class MergeReport:
     """SHA-256 of every weight file, by its name."""
     digest: str
     """One hash of all tensors, the same in any number of files; see `one_fingerprint`."""
+    requantised: Requantised | None = None
+    """What rounding to a format of few bits took; None for plain numbers."""
 
 
 def merge_to_folder(
@@ -77,6 +81,7 @@ def merge_to_folder(
     out: str | Path,
     *,
     backend: str = "auto",
+    same_format: bool = False,
     overwrite: bool = False,
     shard_size: int = SHARD_SIZE,
     sync: bool = True,
@@ -94,6 +99,7 @@ def merge_to_folder(
     Args:
         recipe: A recipe, or the path of its file.
         backend, public: See `TensorMerger`, `open_inputs`.
+        same_format: Write the low-bit format of the base, or of the first model that has one.
         overwrite: Allows to replace an existing checkpoint folder.
         shard_size: Bytes of the tensors in one weight file at most.
         sync: Waits until the disk has everything; see `atomic_folder`.
@@ -112,9 +118,19 @@ def merge_to_folder(
     check_target(Path(out), (), overwrite=overwrite)  # before the long part, and again after it
     control: RunControl = {"progress": progress, "stop": stop}
     merger = open_merger(recipe, backend=backend, public=public, workers=threads, **control)
+    target = _low_bit_target(merger) if same_format else None
     tally = MergeTally(merger.plan, merger.inputs.parents())
-    fill = partial(_write_weights, merger, tally, shard_size, threads, control)
-    return finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
+    fill = partial(_write_weights, merger, tally, shard_size, threads, control, target)
+    settings = {"overwrite": overwrite, "sync": sync}
+    return finish(began, merger, tally, fill, out, target=target, **settings)
+
+
+def _low_bit_target(merger: TensorMerger) -> LowBitTarget:
+    """The format of few bits to write; the merger then computes what it rounds in float32."""
+    tensors = merger.plan.tensors
+    target = low_bit_target(merger.base, merger.inputs.tuned, tensors)
+    merger.plan = replace(merger.plan, tensors=target.merged(tensors))
+    return target
 
 
 def finish(
@@ -126,6 +142,7 @@ def finish(
     *,
     overwrite: bool,
     sync: bool,
+    target: LowBitTarget | None = None,
 ) -> MergeReport:
     """Make the folder: its weights first, then the files beside them; see `merge_to_folder`.
 
@@ -133,13 +150,14 @@ def finish(
         began: Start of the merge, on the clock of `time.perf_counter`.
         tally: Counts while `fill` runs.
         fill: Writes the weights into the folder, the index included.
+        target: The format of few bits that it writes; None for plain numbers.
     """
     recipe, beside = merger.recipe, merger.inputs.companions()
-    losses = merger.inputs.rounding_losses()
+    losses = merger.inputs.rounding_losses(target.weights if target else None)
     folders = merger.inputs.folders()
     with new_folder(Path(out), folders, overwrite=overwrite, sync=sync) as folder:
         weights = fill(folder)
-        record = _write_beside(folder, merger, beside, tally, weights)
+        record = _write_beside(folder, merger, beside, tally, weights, target)
     return MergeReport(
         recipe_hash=recipe_hash(recipe),
         sources=references(recipe),
@@ -157,14 +175,21 @@ def finish(
         sha256=one_hash(record.files),
         files=dict(record.files),
         digest=record.digest,
+        requantised=record.requantised,
     )
 
 
 def _write_beside(
-    folder: Path, merger: TensorMerger, beside: Companions, tally: MergeTally, weights: Weights
+    folder: Path,
+    merger: TensorMerger,
+    beside: Companions,
+    tally: MergeTally,
+    weights: Weights,
+    target: LowBitTarget | None,
 ) -> MergeRecord:
     """Write all but the weights, and return the record."""
-    write_config(beside.config, merger.recipe.dtype, folder)
+    config = target.config(beside.config) if target else beside.config
+    write_config(config, merger.recipe.dtype, folder)
     write_files(beside.files, folder)
     energies = tuple(plan.energy for plan in merger.plan.plans)
     record = MergeRecord(
@@ -172,6 +197,7 @@ def _write_beside(
         origins=beside.origins,
         warnings=merger.plan.warnings,
         pipeline=beside.pipeline,
+        requantised=target.requantised() if target else None,
     )
     write_provenance(merger.recipe, record, folder)
     return record
@@ -183,11 +209,14 @@ def _write_weights(
     shard_size: int,
     workers: int,
     control: RunControl,
+    target: LowBitTarget | None,
     folder: Path,
 ) -> Weights:
-    specs = tuple(merger.plan.tensors.values())
+    tensors = merger.plan.tensors
+    specs = target.specs(tensors) if target else tuple(tensors.values())
     with closing(WeightsWriter(folder, specs, shard_size)) as writer:
-        write_tensors(merger, FolderSink(merger, writer, tally), workers, **control)
+        with target.writing(writer) if target else nullcontext(writer) as places:
+            write_tensors(merger, FolderSink(merger, places, tally), workers, **control)
         return writer.finish(), written_fingerprints(specs, writer.digests())
 
 
@@ -197,7 +226,10 @@ class FolderSink:
     whole: Literal["bounded"] = "bounded"
 
     def __init__(
-        self, merger: TensorMerger, writer: WeightsWriter | SafetensorsWriter, tally: MergeTally
+        self,
+        merger: TensorMerger,
+        writer: WeightsWriter | SafetensorsWriter | FoldingWriter,
+        tally: MergeTally,
     ) -> None:
         self._merger, self._writer, self._tally = merger, writer, tally
         self.names, self.keep = writer.names, tally.keep

@@ -249,7 +249,7 @@ def _state(tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> dict[s
 
 def to_torch(code: str, shape: tuple[int, ...], raw: Any) -> torch.Tensor:
     """A stored float tensor as a torch copy; `raw` is flat, as `Checkpoint.raw` gives it."""
-    values = raw.view("int16") if code == "BF16" else raw
+    values = raw.view("int16" if code == "BF16" else raw.dtype)  # a view reads what is lazy
     return torch.tensor(values).view(_TORCH_DTYPES[code]).reshape(shape)
 
 

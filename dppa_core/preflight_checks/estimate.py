@@ -114,7 +114,7 @@ def estimate(sizes: Sizes) -> Estimate:
     and writes once.
     """
     base, *tuned = sizes.stored
-    width = WIDTHS[sizes.dtype]
+    width = WIDTHS.get(sizes.dtype, 2)  # of few bits: no more than bfloat16
     written = sizes.parameters * width
     hashed, profiled = base + sum(tuned), len(tuned) * base + sum(tuned)
     merged = base + sum(tuned) + written

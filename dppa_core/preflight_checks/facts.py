@@ -113,6 +113,8 @@ class ModelFacts:
     stated_bases: tuple[str, ...] = ()
     """Base models named by its card, as owner/name."""
     adapters: tuple[AdapterFacts, ...] = ()
+    low_bit: str = ""
+    """The format of few bits in which most weights are stored; `tensors` has them as float32."""
     stacked: tuple[ModelFacts, ...] = ()
     """The models of a stack, each once."""
 
@@ -182,6 +184,7 @@ class ModelFacts:
         names = {code: name for name, code in DTYPE_CODES.items()}
         stated = self.config.get("dtype", self.config.get("torch_dtype"))
         stored = [names[code] for code in self.dtypes if code in names]
+        stored = ["bfloat16"] if self.low_bit else stored
         return (*stored, *(name for name in DTYPE_CODES if name == stated), "bfloat16")[0]
 
     @property

@@ -34,6 +34,7 @@ from dppa_core.preflight_checks.local_facts import (
     local_tensors,
     look_at_folder,
     tokenizer_in,
+    with_low_bit,
 )
 from dppa_core.preflight_checks.provenance import licence_in
 
@@ -91,6 +92,7 @@ def facts_from_hub(reference: str, model: HubModel, revision: str) -> CollectedF
         gated=model.gated,
         stated_bases=bases_in(model.card),
     )
+    facts = with_low_bit(facts, notes)
     # The finding that it is gated stands once, with the way in.
     kept = [f for f in notes.findings if not (closed and model.gated and f.topic == "access")]
     return CollectedFacts(facts, tuple(kept))

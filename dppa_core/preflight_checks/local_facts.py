@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from dppa_core.checkpoints.folders.small_files import (
     read_object,
 )
 from dppa_core.checkpoints.formats import weight_files
+from dppa_core.checkpoints.low_bit.formats import find_low_bit, low_bit_format, plain_config
 from dppa_core.checkpoints.vocabulary.chat_templates import read_template
 from dppa_core.checkpoints.vocabulary.tokenizer_files import FAST, LINES, PIECES, TABLE
 from dppa_core.checkpoints.weight_file import TensorInfo
@@ -126,7 +127,20 @@ def look_at_folder(reference: str, folder: Path, source: str = "local") -> Colle
         licence=licence_in(front, reference),
         stated_bases=bases_in(front),
     )
-    return CollectedFacts(facts, tuple(notes.findings))
+    return CollectedFacts(with_low_bit(facts, notes), tuple(notes.findings))
+
+
+def with_low_bit(facts: ModelFacts, notes: LookNotes) -> ModelFacts:
+    """The facts with tensors of few bits as a merge reads them."""
+    few = notes.attempt(lambda: find_low_bit(facts.reference, facts.config, facts.tensors), None)
+    if few is None or not facts.tensors:
+        refused = facts.tensors and low_bit_format(facts.config)  # the notes say why
+        return replace(facts, config=plain_config(facts.config)) if refused else facts
+    tensors = {name: facts.tensors[name] for name in few.names() if name not in few.tensors}
+    for name, folded in few.tensors.items():
+        size = sum(facts.tensors[part].size for part in folded.parts.values())
+        tensors[name] = TensorInfo("F32", folded.shape, 0, size)
+    return replace(facts, config=plain_config(facts.config), tensors=tensors, low_bit=few.title)
 
 
 def local_tensors(folder: Path) -> dict[str, TensorInfo]:

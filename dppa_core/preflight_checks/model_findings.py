@@ -71,8 +71,8 @@ def _format(facts: ModelFacts) -> Iterator[Finding]:
         title = (facts.format or SAFETENSORS).title
         yield facts.ok(
             "format",
-            f"{title} in {', '.join(facts.dtypes)}, {counted(facts.parameters)} parameters, "
-            f"{in_bytes(facts.bytes_of_weights)}.",
+            f"{title} in {facts.low_bit or ', '.join(facts.dtypes)}, "
+            f"{counted(facts.parameters)} parameters, {in_bytes(facts.bytes_of_weights)}.",
         )
     elif facts.format and not facts.format.has_header:
         yield facts.note(

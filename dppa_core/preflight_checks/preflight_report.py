@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, low_bit_of
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DppaError
 from dppa_core.preflight_checks.estimate import Estimate, estimate
@@ -36,9 +36,9 @@ from dppa_core.preflight_checks.weight_findings import (
     about_finite,
     about_rounding,
     measure_distance,
-    rounding_loss,
 )
 from dppa_core.profiling.profile import cached_profile, remembered_profile
+from dppa_core.profiling.rounding_loss import rounding_loss
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.frames import html_table
@@ -98,16 +98,14 @@ class PreflightReport:
 def preflight_recipe(recipe: MergeRecipe, **settings: Any) -> PreflightReport:
     """Preflight of a recipe's merge; settings as in `preflight_models`."""
     models = tuple(model.model for model in recipe.models)
-    return preflight_models(
-        recipe.base,
-        models,
-        dtype=recipe.dtype,
-        method=recipe.method,
-        rounds=recipe.arithmetic != "float32",
-        vocabulary=recipe.vocabulary,
-        heads=recipe.heads,
-        **settings,
-    )
+    of_recipe: dict[str, Any] = {
+        "dtype": recipe.dtype,
+        "method": recipe.method,
+        "rounds": recipe.arithmetic != "float32",
+        "vocabulary": recipe.vocabulary,
+        "heads": recipe.heads,
+    }
+    return preflight_models(recipe.base, models, **of_recipe | settings)
 
 
 def preflight_models(
@@ -129,7 +127,7 @@ def preflight_models(
     Args:
         base: Reference of the base.
         models: References of the domain models.
-        dtype: Of the merged weights; "base" for that of the base.
+        dtype: Of the merged weights; "base" for that of the base, "same" for its low-bit format.
         method: Of the merge.
         rounds: True if each of its operations is rounded (`arithmetic` of a recipe).
         vocabulary: Owner of the merge's tokens: "base", "union", or a model's reference.
@@ -229,13 +227,15 @@ def _weights(
             yield finding
             if finding.severity is Severity.BLOCKER:
                 del opened[reference]  # rounding has no size among NaN
+    few = low_bit_of(*opened.values()) if dtype == "same" else None
+    dtype = base.stored_dtype if dtype == "same" else dtype
     for model in tuned if base.tensors else ():
         if not model.tensors or model.reference in bad:
             continue
         loss, stored = None, {*base.dtypes, *model.dtypes, *(("F32",) if model.adapters else ())}
         if base.reference in opened and model.reference in opened:
-            loss = rounding_loss(opened[base.reference], opened[model.reference], dtype)
-        yield about_rounding(model.reference, stored, dtype, loss)
+            loss = rounding_loss(opened[base.reference], opened[model.reference], dtype, few)
+        yield about_rounding(model.reference, stored, few.title if few else dtype, loss)
 
 
 def _distances(

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Unpack
 
 from dppa_core.checkpoints.aligned_checkpoint import as_read
-from dppa_core.checkpoints.checkpoint import Checkpoint, is_hashed, open_files
+from dppa_core.checkpoints.checkpoint import Checkpoint, open_files
 from dppa_core.checkpoints.chunks import TensorPair, slices
-from dppa_core.checkpoints.file_hashes import SharedHasher
+from dppa_core.checkpoints.file_hashes import SharedHasher, is_hashed
 from dppa_core.checkpoints.matching import match_tensors
 from dppa_core.checkpoints.page_copies import OnRead
 from dppa_core.checkpoints.sources.open import open_checkpoint

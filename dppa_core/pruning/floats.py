@@ -27,6 +27,12 @@ OTHERS: dict[str, type[np.generic]] = {
 RAW_TYPES: dict[str, type[np.generic]] = {**FLOATS, **OTHERS, "F64": np.float64}
 """All readable and writable dtypes with their raw numpy type; float64 is copied unchanged."""
 
+FEW_BITS: dict[str, type[np.generic]] = dict.fromkeys(("F8_E4M3", "F8_E5M2", "F8_E8M0"), np.uint8)
+"""Dtypes of codes and scales of weights in few bits, which are read as bytes."""
+
+STORED: dict[str, type[np.generic]] = {**RAW_TYPES, **FEW_BITS}
+"""All dtypes that a file's tensors may have."""
+
 DTYPE_CODES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 """Names in recipes, with their codes in safetensors headers."""
 
@@ -51,6 +57,13 @@ def from_float32(values: Float32[ndarray, " *shape"], dtype: str) -> Shaped[ndar
     _check_dtype(dtype)
     with np.errstate(over="ignore"):  # too large values become infinity; callers check
         return np.asarray(values.astype(FLOATS[dtype], copy=False))
+
+
+def steps(values: Float32[ndarray, " *shape"], dtype: str) -> Float32[ndarray, " *shape"]:
+    """The distance from each value to the next one of `dtype`, away from zero."""
+    digits, least = {"BF16": (8, -126), "F16": (11, -14), "F32": (24, -126)}[dtype]
+    exponents = np.maximum(np.frexp(values)[1] - 1, least)
+    return np.asarray(np.ldexp(np.float32(1), exponents + 1 - digits))
 
 
 def _to_bfloat16(values: Float32[ndarray, " *shape"]) -> UInt16[ndarray, " *shape"]:

@@ -256,9 +256,9 @@ def test_a_model_without_what_is_needed_is_refused_before_any_download(
 def test_quantised_models_are_refused_before_any_download(hub: HubServer) -> None:
     folder = hub.models[BASE].folder
     config = json.loads((folder / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    config["quantization_config"] = {"quant_method": "hqq", "bits": 4}
     (folder / "config.json").write_text(json.dumps(config))
-    fails(BASE, IncompatibleCheckpoints, r"GPTQ, 4 bits.*merge, and quantise the result")
+    fails(BASE, IncompatibleCheckpoints, r"HQQ, 4 bits.*merge, and quantise the result")
     assert set(hub.files()) == {"config.json"}
     for file in ("config.json", "model.safetensors"):  # repositories of GGUF files have neither
         (folder / file).rename(folder / f"{file}.gguf")

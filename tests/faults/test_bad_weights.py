@@ -125,9 +125,9 @@ def test_quantised_weights(root: Path) -> None:
 
 def test_a_quantised_model_says_why_and_what_to_use(root: Path) -> None:
     config = json.loads((root / "math" / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    config["quantization_config"] = {"quant_method": "hqq", "bits": 4}
     (root / "math" / "config.json").write_text(json.dumps(config))
-    reason = r"GPTQ, 4 bits\).*no exact delta. Use the model it was made from"
+    reason = r"HQQ, 4 bits\).*no exact delta. Use the model it was made from"
     fails(root, IncompatibleCheckpoints, reason)
 
 

@@ -177,10 +177,10 @@ def test_pickles_have_no_header_and_are_seen_once_they_are_here(hub: HubServer) 
 
 def test_a_quantised_model_is_told_from_its_configuration(hub: HubServer) -> None:
     path = hub.models[MATH].folder / "config.json"
-    values = json.loads(path.read_text("utf-8")) | {"quantization_config": {"quant_method": "awq"}}
+    values = json.loads(path.read_text("utf-8")) | {"quantization_config": {"quant_method": "hqq"}}
     path.write_text(json.dumps(values), "utf-8")
     report = preflight_models(BASE, [MATH])
-    assert [f.topic for f in blockers(report)] == ["format"] and "AWQ" in blockers(report)[0].what
+    assert [f.topic for f in blockers(report)] == ["format"] and "HQQ" in blockers(report)[0].what
 
 
 def test_errors_of_one_model_hide_nothing_of_the_others(hub: HubServer) -> None:

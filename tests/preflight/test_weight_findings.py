@@ -12,7 +12,8 @@ from dppa_core.errors import Cancelled
 from dppa_core.preflight_checks import weight_findings
 from dppa_core.preflight_checks.facts import Severity
 from dppa_core.preflight_checks.preflight_report import preflight_models
-from dppa_core.preflight_checks.weight_findings import rounding_loss
+from dppa_core.profiling import rounding_loss as rounding_loss_module
+from dppa_core.profiling.rounding_loss import rounding_loss
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import TinyLlama, random_llama, tuned_llama
@@ -45,7 +46,7 @@ def test_a_sample_of_a_large_tensor_tells_the_loss_of_the_whole(
     new = old + rng.normal(0, 0.0002, old.shape).astype(np.float32)
     sides = MemoryCheckpoint({NAME: old}, "F32"), MemoryCheckpoint({NAME: new}, "F32")
     sample = rounding_loss(*sides, "bfloat16")
-    monkeypatch.setattr(weight_findings, "BLOCKS", 1000)
+    monkeypatch.setattr(rounding_loss_module, "BLOCKS", 1000)
     whole = rounding_loss(*sides, "bfloat16")
     assert sample and whole and sample.share == pytest.approx(whole.share, rel=0.1)
     assert 0.2 < whole.share < 0.6 and sample.share != whole.share

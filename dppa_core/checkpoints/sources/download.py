@@ -25,6 +25,7 @@ from dppa_core.checkpoints.formats import (
     read_index,
     weight_files,
 )
+from dppa_core.checkpoints.low_bit.formats import low_bit_format
 from dppa_core.checkpoints.sources.hub import HubModel, cached_folder, hub_errors, look_up
 from dppa_core.errors import (
     CheckpointError,
@@ -68,7 +69,8 @@ def fetch(name: str, commit: str, *, adapter: bool = False, **control: Unpack[Ru
         files += sentence_names(model.sizes)
         _check_weights(model)
         stop = control.get("stop")
-        reason = why_quantised(read_config(fetch_files(model, ["config.json"], stop=stop)))
+        config = read_config(fetch_files(model, ["config.json"], stop=stop))
+        reason = None if low_bit_format(config) else why_quantised(config)
         if reason is not None:
             raise IncompatibleCheckpoints(f"{model}: {reason}")
         files += _weights(model, stop)

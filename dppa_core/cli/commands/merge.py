@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -44,6 +45,10 @@ class MergeOptions:
     backend: Annotated[str, typer.Option(help="auto, numba, torch (slow, same bytes) or cuda.")] = (
         "auto"
     )
+    format: Annotated[
+        Literal["plain", "same"],
+        typer.Option(help="same: the low-bit format of the base, or of the first model in one."),
+    ] = "plain"
     gguf: Annotated[
         Path | None, typer.Option(help="Write the merge as this GGUF file, too, for llama.cpp.")
     ] = None
@@ -72,6 +77,9 @@ def merge(options: MergeOptions) -> None:
 
     A model may be the file of an earlier recipe: it is merged first, into a folder beside it.
     """
+    elsewhere = options.ray is not None or options.gguf is not None or options.part
+    if options.format == "same" and elsewhere:
+        raise typer.BadParameter("--format same goes with neither --ray, --gguf nor --part")
     recipe, workers = load_recipe(options.recipe), _workers(options)
     out, gguf = options.out, options.gguf
     part = _part(options)
@@ -92,8 +100,11 @@ def merge(options: MergeOptions) -> None:
         workers = _workers(options, recipe)
         if options.ray is None:
             settings |= {"backend": options.backend, "workers": workers}
-            whole = join_parts if options.part else merge_to_folder
-            report = whole(recipe, out, **settings)
+            if options.part:
+                report = join_parts(recipe, out, **settings)
+            else:
+                settings["same_format"] = options.format == "same"
+                report = merge_to_folder(recipe, out, **settings)
         else:
             cluster = {"address": options.ray, "threads": workers or 1}
             report = _on_cluster(recipe, out, options.backend, settings | cluster)
@@ -188,9 +199,21 @@ def _report_lines(recipe: MergeRecipe, out: Path, report: MergeReport) -> list[s
         f"tokenizer: {report.tokenizer}; chat template: {report.chat_template}; generation config: "
         f"{report.generation_config}",
         f"dtype: {report.dtype}{rounding}",
+        *_requantised(report),
         *(f"calibrated: {model} on {text}" for model, text in report.calibration.items()),
         *(f"warning: {warning}" for warning in report.warnings),
     ]
+
+
+def _requantised(report: MergeReport) -> Iterator[str]:
+    """What rounding to few bits took, of all and of the matrix that lost most."""
+    if report.requantised is not None:
+        shares = report.requantised.tensors
+        worst = max(shares, key=shares.__getitem__)
+        yield (
+            f"{report.requantised.format}: rounding takes {report.requantised.error:.2g} of ‖W‖, "
+            f"most of {worst} ({shares[worst]:.2g})"
+        )
 
 
 def _kept(recipe: MergeRecipe, report: MergeReport) -> str:

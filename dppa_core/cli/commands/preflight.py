@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -34,6 +34,9 @@ def preflight(
     measure: Annotated[
         bool, typer.Option("--measure", help="Read weights that are here: is this the base?")
     ] = False,
+    format: Annotated[
+        Literal["plain", "same"], typer.Option(help="same: as `dppa merge --format same`.")
+    ] = "plain",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads to expect; every core if unset.")
     ] = None,
@@ -50,6 +53,8 @@ def preflight(
         raise typer.BadParameter("name a recipe, or the base and then at least one domain model")
     with progress_line() as progress:
         settings: dict[str, Any] = {"measure": measure, "workers": workers, "progress": progress}
+        if format == "same":
+            settings["dtype"] = "same"
         if models is not None:
             report = preflight_models(models[0], models[1:], **settings)
         else:

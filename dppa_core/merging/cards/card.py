@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dppa_core.checkpoints.folders.sentence_files import library_name
 from dppa_core.checkpoints.sources.references import hub_parts, short_name, stack_summary
-from dppa_core.merging.cards.record import MergeRecord
+from dppa_core.merging.cards.record import MergeRecord, Requantised
 from dppa_core.methods.registry import get_method
 from dppa_core.preflight_checks.licences import merged_licence
 from dppa_core.preflight_checks.provenance import Parent
@@ -26,6 +26,9 @@ from dppa_core.recipes.yaml_text import (
     dump_recipe,
     short_hash,
 )
+
+_MOST_ROWS = 10
+"""Matrices that the card lists with what rounding took of them."""
 
 _FRONT = """---
 library_name: {library}
@@ -88,7 +91,7 @@ def model_card(
         "## Make it again\n",
         "The recipe, as `recipe.yaml`:\n",
         f"{fence}yaml\n{text}{fence}\n",
-        f"```\n{subject.command}\n```\n",
+        f"```\n{subject.command}{' --format same' if record.requantised else ''}\n```\n",
         "The same recipe on the same checkpoints gives the same bytes.\n",
     ]
     return "\n".join(parts)
@@ -127,11 +130,26 @@ def _weights(record: MergeRecord) -> list[str]:
     count = sum(math.prod(tensor.shape) for tensor in record.tensors)
     lines = [f"{sha256}  {file}" for file, sha256 in sorted(record.files.items())]
     return [
+        *_requantised(record.requantised),
         "## Weights\n",
         f"{len(record.tensors)} tensors, {count:,} elements. Together they have the hash "
         f"`{record.digest}`, the same in any number of files; `merge.json` lists that of each "
         "tensor, and what was kept of every matrix. SHA-256 of the files:\n",
         "\n".join(["```", *lines, "```", ""]),
+    ]
+
+
+def _requantised(rounded: Requantised | None) -> list[str]:
+    """What rounding to few bits took, the matrices that lost most first."""
+    if rounded is None:
+        return []
+    ordered = sorted(rounded.tensors.items(), key=lambda pair: (-pair[1], pair[0]))
+    rows = [f"| `{name}` | {share:.3g} |" for name, share in ordered[:_MOST_ROWS]]
+    return [
+        f"## Rounded to {rounded.format}\n",
+        f"The merge was computed in float32 and rounded. That takes {rounded.error:.3g} of ‖W‖ "
+        f"over {len(ordered)} matrices; `merge.json` lists each. These lost most:\n",
+        "\n".join(["| matrix | share of ‖W‖ |", "| --- | --- |", *rows, ""]),
     ]
 
 

@@ -44,6 +44,17 @@ class Origins:
 
 
 @dataclass(frozen=True, slots=True)
+class Requantised:
+    """What rounding to a format of few bits took of a merge: shares of ‖W‖."""
+
+    format: str
+    error: float
+    """Of all matrices that were rounded."""
+    tensors: Mapping[str, float]
+    """Of each."""
+
+
+@dataclass(frozen=True, slots=True)
 class MergeRecord:
     """The outcome of a merge; unknown parts are empty."""
 
@@ -60,6 +71,8 @@ class MergeRecord:
     """One line for each domain model that was hardly made from the base."""
     pipeline: str = "text-generation"
     """The Hub's pipeline tag; empty if the card names none."""
+    requantised: Requantised | None = None
+    """None if the weights are plain numbers."""
 
     @property
     def digest(self) -> str:
@@ -103,6 +116,8 @@ def planned_record(
 def write_record(record: MergeRecord, folder: Path) -> None:
     """Write a folder's merge.json."""
     values = {"version": _VERSION, "digest": record.digest, **asdict(record)}
+    if record.requantised is None:
+        del values["requantised"]
     text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / RECORD).write_text(text + "\n", "utf-8")
 

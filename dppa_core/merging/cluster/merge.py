@@ -17,7 +17,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Unpack
 
-from dppa_core.checkpoints.checkpoint import Checkpoint, known_hashes, remember_hashes
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.file_hashes import known_hashes, remember_hashes
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.checkpoints.shard_writer import SHARD_SIZE
 from dppa_core.checkpoints.sources.open import open_checkpoint

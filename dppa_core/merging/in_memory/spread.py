@@ -75,7 +75,8 @@ def _written(target: str | MergeRecipe, place: Path, control: RunControl) -> tup
         return recipe_hash(target), place
     source = open_checkpoint(target, **control)
     suffixes = {path.suffix for path in source.identities()}
-    if isinstance(source, FolderCheckpoint) and suffixes == {SUFFIX}:
+    plain = isinstance(source, FolderCheckpoint) and source.low_bit is None
+    if plain and suffixes == {SUFFIX}:
         return target, source.folder
     convert_to_folder(target, place, sync=False, **control)
     return target, place

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoints.checkpoint import known_hashes, remember_hashes
+from dppa_core.checkpoints.file_hashes import known_hashes, remember_hashes
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.cluster.merge import evenly, joined_profile

@@ -1,0 +1,1 @@
+"""A merge written in the low-bit format that its base came in."""

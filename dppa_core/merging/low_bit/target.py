@@ -1,0 +1,94 @@
+"""The format of few bits that a merge is written in: the base's, else the first model's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dppa_core.checkpoints.checkpoint import Checkpoint, low_bit_of
+from dppa_core.checkpoints.low_bit.formats import LowBitWeights
+from dppa_core.checkpoints.low_bit.writer import FoldingWriter
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.checkpoints.shard_writer import WeightsWriter
+from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, shown
+from dppa_core.merging.cards.record import Requantised
+
+
+@dataclass
+class LowBitTarget:
+    """A format, and the tensors of a model that show how it stores them."""
+
+    weights: LowBitWeights
+    losses: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Tensor -> the squares of what rounding took of it, and of it; after a merge."""
+
+    def merged(self, plain: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
+        """The tensors of a merge as they are computed: float32 where they are rounded later."""
+        folded = self.weights.tensors
+        return {
+            name: replace(spec, dtype="F32") if name in folded else spec
+            for name, spec in plain.items()
+        }
+
+    def specs(self, merged: Mapping[str, TensorSpec]) -> tuple[TensorSpec, ...]:
+        """The tensors of a merge as they are stored."""
+        folded, beside = self.weights.tensors, self.weights.beside
+        specs = [spec for name, spec in merged.items() if name not in folded]
+        entries = [(f.parts[part], f.stored[part]) for f in folded.values() for part in f.parts]
+        entries += [(name, self.weights.entry(name)) for name in sorted(beside)]
+        return (*specs, *(TensorSpec(name, entry.dtype, entry.shape) for name, entry in entries))
+
+    @contextmanager
+    def writing(self, writer: WeightsWriter) -> Iterator[FoldingWriter]:
+        """A writer of the merge's tensors; in the end, what the model has beside them is copied."""
+        folding = FoldingWriter(writer, self.weights)
+        yield folding
+        self.losses = folding.losses()
+        for name in sorted(self.weights.beside):
+            writer.place(name, self.weights.read(name))
+
+    def config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A config.json with the format."""
+        return {**config, "quantization_config": dict(self.weights.settings)}
+
+    def requantised(self) -> Requantised:
+        """What rounding took: ‖rounded(W) - W‖ / ‖W‖ of each matrix, and of all."""
+        error, square = (sum(column) for column in zip(*self.losses.values(), strict=True))
+        shares = {name: _share(*squares) for name, squares in self.losses.items()}
+        return Requantised(self.weights.title, _share(error, square), shares)
+
+
+def low_bit_target(
+    base: Checkpoint, tuned: Sequence[Checkpoint], merged: Mapping[str, TensorSpec]
+) -> LowBitTarget:
+    """The format of the first model that has one, the base before all others.
+
+    Raises:
+        InvalidValue: no model has one.
+        IncompatibleCheckpoints: it can only be read, or the merge has other tensors.
+    """
+    few = low_bit_of(base, *tuned)
+    if few is None:
+        raise InvalidValue(
+            "--format same: no model of the recipe is stored in few bits. Leave it out; `dtype:` "
+            "in the recipe sets the number format."
+        )
+    if not few.format.writable:
+        raise IncompatibleCheckpoints(
+            f"--format same: {few.title} is read here, not written. Leave it out for bfloat16."
+        )
+    for name, folded in few.tensors.items():
+        if name not in merged or merged[name].shape != folded.shape:
+            raise IncompatibleCheckpoints(
+                f"--format same: {shown(name)} of shape {list(folded.shape)} is no tensor of the "
+                "merge. Another vocabulary, or models that name their tensors otherwise, is the "
+                "usual cause: leave the option out for bfloat16."
+            )
+    return LowBitTarget(few)
+
+
+def _share(error: float, square: float) -> float:
+    return math.sqrt(error / square) if square else 0.0

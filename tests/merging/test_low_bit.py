@@ -1,0 +1,139 @@
+"""Merges of models of few bits: computed as those of float32, written plain or in the format."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dppa_core.checkpoints.checkpoint import FolderCheckpoint
+from dppa_core.errors import InvalidValue
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.verify import check_merge
+from dppa_core.pruning.floats import to_float32
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.low_bit_models import FORMS, Form, save, unpacked
+from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama
+
+BASE = random_llama(1, Shape(hidden=40, intermediate=56))
+MATH, LAW = tuned_llama(BASE, 2), tuned_llama(BASE, 3)
+
+
+def values(folder: Path) -> dict[str, np.ndarray]:
+    """Every tensor of a folder as float32."""
+    checkpoint = FolderCheckpoint(folder)
+    return {
+        name: to_float32(checkpoint.raw(name), checkpoint.dtype(name)).reshape(
+            checkpoint.shape(name)
+        )
+        for name in checkpoint.names()
+    }
+
+
+def in_float32(root: Path, form: Form, model: TinyLlama, name: str) -> Path:
+    """A model as it is after rounding to a format, stored in float32."""
+    rounded = unpacked(save(model, root / f"{name}-low", form), form, model)
+    return replace(model, arrays=rounded).save(root / f"{name}-wide", dtype="F32")
+
+
+def recipe(base: Path, *models: Path, method: str = "dppa", **settings: str) -> MergeRecipe:
+    parts = tuple(DomainModel(str(model), coefficient=0.5) for model in models)
+    return MergeRecipe(str(base), parts, method=method, **settings)
+
+
+def stored_bytes(tensor: torch.Tensor) -> bytes:
+    return tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+@pytest.fixture(params=FORMS.values(), ids=FORMS.keys())
+def form(request: pytest.FixtureRequest) -> Form:
+    return request.param
+
+
+@pytest.mark.parametrize("method", ["dppa", "ties", "slerp"])
+def test_a_merge_is_that_of_the_same_numbers_in_float32(
+    tmp_path: Path, form: Form, method: str
+) -> None:
+    models = (BASE, MATH) if method == "slerp" else (BASE, MATH, LAW)
+    names = ("base", "math", "law")[: len(models)]
+    wide = [in_float32(tmp_path, form, m, n) for m, n in zip(models, names, strict=True)]
+    few = [tmp_path / f"{name}-low" for name in names]
+    for folders, out in ((wide, "wide"), (few, "few"), ([wide[0], *few[1:]], "mixed")):
+        settings = {"dtype": "float32"}
+        merge_to_folder(recipe(*folders, method=method, **settings), tmp_path / out, sync=False)
+    merged, expected = values(tmp_path / "few"), values(tmp_path / "wide")
+    mixed = values(tmp_path / "mixed")
+    for name, array in expected.items():
+        np.testing.assert_array_equal(merged[name], array)
+        np.testing.assert_array_equal(mixed[name], array)
+
+
+def test_bfloat16_is_written_by_default(tmp_path: Path, form: Form) -> None:
+    base, math = save(BASE, tmp_path / "base", form), save(MATH, tmp_path / "math", form)
+    report = merge_to_folder(recipe(base, math), tmp_path / "out", sync=False)
+    assert report.dtype == "bfloat16" and report.requantised is None
+    written = FolderCheckpoint(tmp_path / "out")
+    assert written.low_bit is None and {*map(written.dtype, written.names())} == {"BF16"}
+    assert "quantization_config" not in json.loads((tmp_path / "out/config.json").read_text())
+    assert "requantised" not in json.loads((tmp_path / "out/merge.json").read_text())
+
+
+def test_the_same_format_comes_out_within_the_stated_error(tmp_path: Path, form: Form) -> None:
+    base, math = save(BASE, tmp_path / "base", form), MATH.save(tmp_path / "math")
+    merge = recipe(base, math)
+    merge_to_folder(replace(merge, dtype="float32"), tmp_path / "exact", sync=False)
+    report = merge_to_folder(merge, tmp_path / "out", same_format=True, sync=False)
+    exact, rounded = values(tmp_path / "exact"), values(tmp_path / "out")
+    assert load_file(tmp_path / "out/model.safetensors").keys() == (
+        load_file(base / "model.safetensors").keys()
+    )
+    squares = []
+    for name, share in report.requantised.tensors.items():
+        error = np.square(rounded[name] - exact[name], dtype=np.float64).sum()
+        square = np.square(exact[name], dtype=np.float64).sum()
+        squares.append((error, square))
+        assert share == pytest.approx(np.sqrt(error / square), rel=1e-5) and share < 0.2
+    total = np.sqrt(sum(error for error, _ in squares) / sum(square for _, square in squares))
+    assert report.requantised.error == pytest.approx(total, rel=1e-5)
+    written = json.loads((tmp_path / "out/config.json").read_text())
+    assert written["quantization_config"] == dict(form.settings)
+    check_merge(tmp_path / "out")
+
+
+def test_a_merge_of_nothing_gives_the_bytes_of_the_base(tmp_path: Path, form: Form) -> None:
+    base, math = save(BASE, tmp_path / "base", form), MATH.save(tmp_path / "math")
+    nothing = MergeRecipe(
+        str(base), (DomainModel(str(math), coefficient=0.0),), method="task_arithmetic"
+    )
+    merge_to_folder(nothing, tmp_path / "out", same_format=True, sync=False)
+    before, after = (load_file(p / "model.safetensors") for p in (base, tmp_path / "out"))
+    for name, tensor in before.items():
+        assert tensor.dtype == after[name].dtype and tensor.shape == after[name].shape
+        assert stored_bytes(tensor) == stored_bytes(after[name])
+
+
+def test_the_bytes_are_the_same_for_any_workers_and_slices(
+    tmp_path: Path, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, math = save(BASE, tmp_path / "base", form), MATH.save(tmp_path / "math")
+    digests = set()
+    for number, (workers, size) in enumerate([(1, 1 << 21), (4, 97), (3, 1000)]):
+        monkeypatch.setattr("dppa_core.checkpoints.chunks.SLICE", size)
+        report = merge_to_folder(
+            recipe(base, math),
+            tmp_path / f"out{number}",
+            same_format=True,
+            sync=False,
+            workers=workers,
+        )
+        digests.add((report.sha256, json.dumps(report.requantised.tensors)))
+    assert len(digests) == 1
+
+
+def test_plain_models_have_no_format_to_keep(tmp_path: Path) -> None:
+    base, math = BASE.save(tmp_path / "base"), MATH.save(tmp_path / "math")
+    with pytest.raises(InvalidValue, match="no model of the recipe is stored in few bits"):
+        merge_to_folder(recipe(base, math), tmp_path / "out", same_format=True, sync=False)
