@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from dppa_core.errors import OutOfBudget
+from dppa_core.methods.shared.singular import decompose_seconds
 from dppa_core.pruning.module_groups import find_modules
 
 MERGE_MEMORY = 380_000_000
@@ -43,6 +44,18 @@ MATRIX_MEMORY = {
     "knots": (80, 84),
 }
 """The same for methods that take every linear module as one matrix."""
+MATRIX_WORK = {
+    "iso_c": (0.4, 0.0),
+    "subspace_boosting": (0.5, 0.0),
+    "tsv_m": (0.0, 0.6),
+    "iso_cts": (0.5, 0.6),
+    "wudi": (0.5, 0.5),
+    "doge_ta": (0.0, 20.0),
+    "core_space": (1.0, 2.0),
+    "knots": (1.0, 2.0),
+}
+"""Such a method -> its work, as a multiple of `decompose_seconds`, and that for each domain model
+more; measured with three."""
 MODEL_MEMORY = 500_000_000
 """Bytes of an answering program without its model: PyTorch and transformers."""
 FLOAT32_LIMIT = 200_000_000
@@ -87,6 +100,8 @@ class Sizes:
     """Bytes of embeddings whose rows are matched by token, which are reordered in memory."""
     held: int = 0
     """Bytes of `held_memory`; 0 if tensors are merged some rows at a time."""
+    matrix_seconds: float = 0.0
+    """Those of `matrix_seconds`; 0 if no matrix is taken whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +134,7 @@ def estimate(sizes: Sizes) -> Estimate:
     hashed, profiled = base + sum(tuned), len(tuned) * base + sum(tuned)
     merged = base + sum(tuned) + written
     rate = COMBINE_RATE if sizes.combines else PASS_RATE
-    seconds = (hashed + profiled) / PASS_RATE + merged / rate
+    seconds = (hashed + profiled) / PASS_RATE + merged / rate + sizes.matrix_seconds
     return Estimate(
         download=sizes.missing,
         download_seconds=sizes.missing / LINE_RATE,
@@ -152,6 +167,24 @@ def held_memory(
         own, each = MATRIX_MEMORY.get(method, (0, 0))
         numels = (math.prod(module.shape[-2:]) for module in find_modules(shapes))
     return (own + each * models) * sum(heapq.nlargest(workers, numels))
+
+
+def matrix_seconds(method: str, models: int, shapes: Mapping[str, tuple[int, ...]]) -> float:
+    """About the seconds of one core that a method takes for matrices; 0 if it takes none whole.
+
+    Args:
+        models: Number of domain models.
+        shapes: Of every tensor.
+    """
+    own, each = MATRIX_WORK.get(method, (0.0, 0.0))
+    if not own + each:
+        return 0.0
+    matrices = (
+        shape[-2:]
+        for module in find_modules(shapes)
+        for shape in [module.shape] * math.prod(module.shape[:-2])
+    )
+    return (own + each * models) * decompose_seconds(matrices)
 
 
 def threads_within(memory: int, workers: int, held: Callable[[int], int]) -> int:

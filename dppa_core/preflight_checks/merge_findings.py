@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dppa_core.methods.registry import get_method
-from dppa_core.preflight_checks.estimate import Estimate, Sizes, held_memory, in_time
+from dppa_core.preflight_checks.estimate import (
+    Estimate,
+    Sizes,
+    held_memory,
+    in_time,
+    matrix_seconds,
+)
 from dppa_core.preflight_checks.facts import (
     Finding,
     ModelFacts,
@@ -51,6 +57,7 @@ def sizes_of(
         workers=workers,
         moved=_moved(base, tuned),
         held=held_memory(method, len(tuned), shapes, workers, rounds=rounds),
+        matrix_seconds=matrix_seconds(method, len(tuned), shapes),
     )
 
 

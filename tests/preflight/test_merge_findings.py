@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from dppa_core.methods.registry import METHODS, get_method
+from dppa_core.methods.shared.singular import decompose_seconds
 from dppa_core.preflight_checks.estimate import (
     COMBINE_RATE,
     DISK_RATE,
     LINE_RATE,
     MATRIX_MEMORY,
+    MATRIX_WORK,
     MERGE_MEMORY,
     MODEL_MEMORY,
     MULTIPLY_RATES,
@@ -27,6 +29,7 @@ from dppa_core.preflight_checks.estimate import (
     answer_seconds,
     estimate,
     in_time,
+    matrix_seconds,
     memory_to_chat,
 )
 from dppa_core.preflight_checks.facts import AdapterFacts, Finding, Severity, TokenizerFacts
@@ -133,9 +136,19 @@ def test_a_method_of_matrices_holds_the_largest_linear_modules_whole(method: str
     assert combination is not None and combination.matrices
 
 
-def test_all_methods_of_matrices_have_their_memory() -> None:
+def test_all_methods_of_matrices_have_their_memory_and_work() -> None:
     taking = {m.name for m in METHODS if m.combination is not None and m.combination.matrices}
-    assert taking == set(MATRIX_MEMORY)
+    assert taking == set(MATRIX_MEMORY) == set(MATRIX_WORK)
+
+
+def test_time_of_a_method_of_matrices_grows_with_models_and_falls_with_threads() -> None:
+    shapes = {"model.layers.0.mlp.experts.gate_up_proj": (3, 40, 30)}
+    alone = decompose_seconds([(40, 30)] * 3)
+    assert matrix_seconds("tsv_m", 4, shapes) == pytest.approx(2.4 * alone)
+    assert matrix_seconds("ties", 4, shapes) == 0
+    spent = estimate(replace(SIZES, workers=2, matrix_seconds=10.0)).merge_seconds
+    assert spent - estimate(replace(SIZES, workers=2)).merge_seconds == pytest.approx(5)
+    assert sizes_of(base(), [model()], method="tsv_m").matrix_seconds > 0
 
 
 def test_preflight_of_a_recipe_counts_its_arithmetic(tmp_path: Path) -> None:
