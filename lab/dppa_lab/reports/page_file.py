@@ -36,13 +36,21 @@ def page_file(data: LabData) -> dict[str, Any]:
         "merges": [*_merges(data), *_studied_merges(data)],
         "clicks": _clicks(data),
         "purposes": data.file("page.yaml")["purposes"],
-        "forms": {size: forms_by_size(form_figures(deltas)) for size, deltas in data.forms.items()},
+        "forms": dict(_forms(data)),
         "leaderboard": {"rows": rows, "figures": _figures(data, rows)},
         "experiments": {
             "embedded": data.file("experiments.json"),
             "smollm2": data.file("experiments-smollm2.json"),
         },
     }
+
+
+def _forms(data: LabData) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Models -> the plot of forms by the size of a delta, where several sizes were measured."""
+    for models, deltas in data.forms.items():
+        kinds = form_figures(deltas)
+        if len(kinds) > 1:
+            yield models, forms_by_size(kinds)
 
 
 def _merges(data: LabData) -> Iterator[dict[str, Any]]:
