@@ -1,4 +1,4 @@
-"""Logits, entropy and negative log-likelihood of a model at the positions of a reply."""
+"""Logits and hidden states of a model at the positions of a reply, and losses of them."""
 
 from __future__ import annotations
 
@@ -45,6 +45,28 @@ def reply_logits(
     Raises:
         NonFiniteWeights: the model computes NaN or infinity.
     """
+    logits, tokens, _ = _read(model, exchanges)
+    return logits, tokens
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReplyStates:
+    """What a model computes at every position that predicts a reply's token."""
+
+    logits: Float[Tensor, "positions vocab"]
+    hidden: tuple[Float[Tensor, "positions width"], ...]
+    """Output of every block, the last one normalised for the head."""
+
+
+def reply_states(model: Any, exchanges: Sequence[Exchange]) -> ReplyStates:
+    """As `reply_logits`, with float32 hidden states."""
+    logits, _, hidden = _read(model, exchanges, output_hidden_states=True)
+    return ReplyStates(logits, hidden)
+
+
+def _read(
+    model: Any, exchanges: Sequence[Exchange], **asked: bool
+) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     device = input_device(model)
     texts = [exchange.prompt + exchange.reply for exchange in exchanges]
     longest = max(map(len, texts))
@@ -55,14 +77,15 @@ def reply_logits(
         predicts[row, len(exchange.prompt) - 1 : len(text) - 1] = True
     kept = longest - min(len(exchange.prompt) for exchange in exchanges) + 1
     ids, predicts = ids.to(device), predicts.to(device)
-    out = model(input_ids=ids, use_cache=False, logits_to_keep=kept)
+    out = model(input_ids=ids, use_cache=False, logits_to_keep=kept, **asked)
     logits = out.logits[predicts[:, -kept:]].float()
     if not bool(torch.isfinite(logits.amax(-1)).all()):
         raise NonFiniteWeights(
             "The model computes NaN or infinity at the positions of an answer. Large "
             "factors, coefficients or learning rates are the usual cause."
         )
-    return logits, ids.roll(-1, 1)[predicts]
+    hidden = tuple(layer[predicts].float() for layer in out.hidden_states[1:]) if asked else ()
+    return logits, ids.roll(-1, 1)[predicts], hidden
 
 
 def entropy(logits: Float[Tensor, "positions vocab"]) -> Float[Tensor, " positions"]:
@@ -77,6 +100,25 @@ def surprise(
 ) -> Float[Tensor, " positions"]:
     """Negative log-likelihood of each token, in nats."""
     return functional.cross_entropy(logits, tokens, reduction="none")
+
+
+def divergence(
+    logits: Float[Tensor, "positions vocab"], of: Float[Tensor, "positions vocab"]
+) -> Float[Tensor, " positions"]:
+    """Kullback-Leibler divergence KL(p || q) in nats: p is the softmax of `of`, q of `logits`."""
+    logs, given = logits.log_softmax(-1), of.log_softmax(-1)
+    # A token that never comes has a logit of -inf: 0 log 0 is 0.
+    gaps = (given - logs).masked_fill(given == -torch.inf, 0.0)
+    return (given.exp() * gaps).sum(-1)
+
+
+def distance(states: ReplyStates, of: ReplyStates) -> Float[Tensor, " positions"]:
+    """|h - g|^2 / |g|^2 of hidden states h and those `of` another model, g: mean of the blocks."""
+    shares = [
+        (layer - given).square().sum(-1) / given.square().sum(-1)
+        for layer, given in zip(states.hidden, of.hidden, strict=True)
+    ]
+    return torch.stack(shares).mean(0)
 
 
 def own_replies(

@@ -15,6 +15,7 @@ from dppa_core.tuning.adamerging.settings import check_additive, with_coefficien
 from dppa_core.tuning.adamerging.snapshot import Snapshot, best_of
 from dppa_core.tuning.adamerging.texts import Domain, task_domains
 
+from ...session.state import session_from_state
 from ...work.job import Bounded
 from ...work.kinds import SEARCH
 from ...work.progress_stream import end_of
@@ -83,7 +84,8 @@ def run_adamerging(
         )
         progress(request.adamerging.steps, request.adamerging.steps, "asking test questions")
         best = _row(result.best, request)
-        test = tested(request, result.recipe, studio, bounded)
+        merge = session_from_state(best["take"]).recipe() if best["take"] else result.recipe
+        test = tested(request, merge, studio, bounded)
     except Cancelled as error:
         if bounded.overran:
             raise OutOfBudget(

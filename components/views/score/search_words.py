@@ -49,6 +49,7 @@ CHECKPOINTS = 10
 OBJECTIVES: Mapping[str, str] = {
     "entropy": "entropy: how unsure it is",
     "surprise": "surprise: what it did not expect",
+    "experts": "experts: how far from each model",
 }
 """Objectives of AdaMerging, and what they measure."""
 

@@ -58,6 +58,7 @@ class AdaMergeCommand:
     per: Annotated[str | None, _option("per")] = None
     positions: Annotated[str | None, _option("positions")] = None
     objective: Annotated[str | None, _option("objective")] = None
+    pull: Annotated[float | None, _option("pull")] = None
     balance: Annotated[str | None, _option("balance")] = None
     start: Annotated[float | None, _option("start")] = None
     lr: Annotated[float | None, _option("lr")] = None
@@ -119,7 +120,7 @@ class AdaMergeCommand:
 
 @dataclass_command
 def adamerge(options: AdaMergeCommand) -> None:
-    """Find merging coefficients by AdaMerging: entropy at the answers to unlabelled prompts."""
+    """Find merging coefficients from unlabelled prompts: AdaMerging, or Expert Merging."""
     settings, recipe = options.settings(), load_recipe(options.recipe)
     check_additive(recipe)
     domains = options.domains(recipe, settings)

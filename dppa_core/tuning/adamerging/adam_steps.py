@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,14 @@ from pydantic import TypeAdapter
 from dppa_core.evaluation.scores import domain_score
 from dppa_core.models.answer_loss import (
     Exchange,
+    ReplyStates,
+    distance,
+    divergence,
     entropy,
     grouped,
     own_replies,
     reply_logits,
+    reply_states,
     surprise,
 )
 from dppa_core.models.decode import end_ids, text_of
@@ -43,6 +48,8 @@ LEAST_OBJECTIVE_NATS = 1e-6
 
 _BOUNDS = -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT
 Rows = tuple[tuple[float, ...], ...]
+Groups = tuple[tuple[Exchange, ...], ...]
+"""Prompts and replies, computed group by group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +93,10 @@ class Run:
         settings: AdaMergeSettings,
         dtype: torch.dtype,
         begun: RunState | None = None,
+        experts: Sequence[TunableModel] = (),
     ) -> None:
         self._weights, self._resident, self._dtype = weights, resident, dtype
-        self._scripts, self._settings = scripts, settings
+        self._scripts, self._settings, self._experts = scripts, settings, experts
         first = begun.coefficients if begun else weights.start(settings.start)
         self._coefficients = torch.tensor(np.array(first), dtype=torch.float64)
         self._adam = torch.optim.Adam([self._coefficients], lr=settings.lr)
@@ -138,13 +146,17 @@ class Run:
     def advance(self, stop: Stop | None) -> None:
         """Do one step of Adam."""
         self._weights.write(self._coefficients.detach().numpy())
-        by_domain = [self._objective(script, stop) for script in self._scripts]
+        drawn = [self._groups(script, stop) for script in self._scripts]
+        by_expert = self._read_experts(drawn, stop)
+        by_domain = list(map(self._objective, drawn, by_expert, repeat(stop)))
         gradient = sum(self._weight(value) * slope for value, slope in by_domain) / len(by_domain)
+        away, pull = self._pull()
+        gradient += pull
         self._coefficients.grad = torch.from_numpy(gradient)
         self._adam.step()
         low, high = (0.0, 1.0) if self._settings.project else _BOUNDS
         self._coefficients.clamp_(max(low, self._weights.least), high)
-        self.objectives.append(sum(value for value, _ in by_domain) / len(by_domain))
+        self.objectives.append(away + sum(value for value, _ in by_domain) / len(by_domain))
         self.step += 1
         self.state = self._described()
 
@@ -152,20 +164,56 @@ class Run:
         """Weight of a domain's gradient: d log(x) = dx / x if domains are balanced."""
         return 1.0 if self._settings.balance == "mean" else 1 / max(value, LEAST_OBJECTIVE_NATS)
 
-    def _objective(self, script: DomainTokens, stop: Stop | None) -> tuple[float, Coefficients]:
+    def _pull(self) -> tuple[float, Coefficients]:
+        """Of the objective experts: pull x mean of |coefficient - start|, and its gradient."""
+        away = self._coefficients.detach().numpy() - self._settings.start
+        weight = self._settings.pull if self._experts else 0.0
+        return weight * float(np.abs(away).mean()), weight * np.sign(away) / away.size
+
+    def _read_experts(
+        self, drawn: Sequence[Groups], stop: Stop | None
+    ) -> Sequence[Sequence[ReplyStates | None]]:
+        """What each domain model computes of its domain's groups; None without experts."""
+        if not self._experts:
+            return [[None] * len(groups) for groups in drawn]
+        read = []
+        for expert, groups in zip(self._experts, drawn, strict=True):
+            expert.write(expert.start(1.0))
+            read.append([self._states(group, stop) for group in groups])
+            expert.write(expert.start(0.0))  # tensors that the merge leaves alone
+        self._weights.write(self._coefficients.detach().numpy())
+        return read
+
+    @torch.no_grad()
+    def _states(self, group: Sequence[Exchange], stop: Stop | None) -> ReplyStates:
+        check(stop)
+        return reply_states(self._resident.model, group)
+
+    def _objective(
+        self, groups: Groups, read: Sequence[ReplyStates | None], stop: Stop | None
+    ) -> tuple[float, Coefficients]:
         """One domain's mean objective over the positions of this step, and its gradient."""
-        exchanges, total = self._drawn(script, stop), 0.0
-        positions = sum(len(exchange.reply) for exchange in exchanges)
+        positions, total = sum(len(exchange.reply) for group in groups for exchange in group), 0.0
         with self._weights.gradient() as gradient:
-            for group in grouped(exchanges, self._settings.together):
+            for group, expert in zip(groups, read, strict=True):
                 check(stop)
-                logits, tokens = reply_logits(self._resident.model, group)
-                by_entropy = self._settings.objective == "entropy"
-                values = entropy(logits) if by_entropy else surprise(logits, tokens)
-                loss = values.sum() / positions
+                loss = self._losses(group, expert).sum() / positions
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += float(loss.detach())
         return total, gradient
+
+    def _losses(self, group: Sequence[Exchange], expert: ReplyStates | None) -> torch.Tensor:
+        """The objective at every position."""
+        if expert is not None:
+            states = reply_states(self._resident.model, group)
+            return divergence(states.logits, expert.logits) + distance(states, expert)
+        logits, tokens = reply_logits(self._resident.model, group)
+        if self._settings.objective == "entropy":
+            return entropy(logits)
+        return surprise(logits, tokens)
+
+    def _groups(self, script: DomainTokens, stop: Stop | None) -> Groups:
+        return tuple(grouped(self._drawn(script, stop), self._settings.together))
 
     def _drawn(self, script: DomainTokens, stop: Stop | None) -> Sequence[Exchange]:
         """This step's prompts of one domain; they depend only on seed, domain and step."""

@@ -23,7 +23,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.state_file import StateFile
 from dppa_core.tuning.adamerging.adam_steps import Run, RunState
 from dppa_core.tuning.adamerging.model import PreparedDeltas, TunableModel
-from dppa_core.tuning.adamerging.replies import encode, teach
+from dppa_core.tuning.adamerging.replies import domain_models, encode, teach
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive, with_coefficients
 from dppa_core.tuning.adamerging.snapshot import Snapshot, best_of
 from dppa_core.tuning.adamerging.texts import Domain, check_count, fingerprint
@@ -105,17 +105,17 @@ def adamerge(
     _check_vocabulary(recipe)
     control: RunControl = {"progress": progress, "stop": stop}
     deltas = prepared(recipe, domains, byte_budget, public, **control)
-    pool = ModelPool(byte_budget, public=True) if public else ModelPool()
-    recipe, resident = deltas.merger.recipe, own_model(deltas.merger, pool, **control)
+    recipe = deltas.merger.recipe
+    resident = own_model(deltas.merger, byte_budget, public, **control)
     made_by = _made_by(deltas, domains, settings, resident)
-    file = StateFile(state, "adamerging", "run", made_by) if state is not None else None
+    file = StateFile(state, "adamerging", "run", made_by) if state else None
     begun = file.load(lambda value: RunState.from_json(value["state"])) if file else None
     scripts = tuple(encode(resident, domain) for domain in domains)
     weights = TunableModel(deltas, resident.model, per_layer=settings.per == "layer")
     if settings.positions == "teacher":
         scripts = teach(resident, scripts, recipe, settings, **control)
-    dtype = getattr(torch, recipe.dtype)
-    run = Run(weights, resident, scripts, settings, dtype, begun)
+    experts = domain_models(resident, recipe, stop) if settings.objective == "experts" else ()
+    run = Run(weights, resident, scripts, settings, getattr(torch, recipe.dtype), begun, experts)
 
     def keep() -> None:
         if file is not None:
@@ -173,9 +173,15 @@ def _check_vocabulary(recipe: MergeRecipe) -> None:
         )
 
 
-def own_model(merger: TensorMerger, pool: ModelPool, **control: Unpack[RunControl]) -> Resident:
-    """The base with the merge's tokenizer, on a GPU if it is large (`moved`), from a pool of its
-    own: the run writes to it."""
+def own_model(
+    merger: TensorMerger,
+    byte_budget: int | None = None,
+    public: bool = False,
+    **control: Unpack[RunControl],
+) -> Resident:
+    """The base with the merge's tokenizer, on a GPU if it is large (`moved`); not shared, because
+    the run writes to it. On a public page it may have `byte_budget`."""
+    pool = ModelPool(byte_budget, public=True) if public else ModelPool()
     recipe = merger.recipe
     target: str | MergeRecipe = recipe.base
     if merger.inputs.companions().changed:  # a merge with coefficients 0 has its chat template

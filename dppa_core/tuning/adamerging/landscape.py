@@ -12,7 +12,6 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
-from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tuning.adamerging.adam_steps import Run, means
@@ -93,7 +92,7 @@ def entropy_landscape(
     _check(recipe, axis, settings)
     control: RunControl = {"progress": progress, "stop": stop}
     deltas = prepared(recipe, domains, **control)
-    resident = own_model(deltas.merger, ModelPool(), **control)
+    resident = own_model(deltas.merger, **control)
     scripts = tuple(encode(resident, domain) for domain in domains)
     weights = TunableModel(deltas, resident.model, per_layer=False)
     scripts = teach(resident, scripts, deltas.merger.recipe, settings, **control)

@@ -78,11 +78,7 @@ def teach(
     taught = []
     for index, (model, script) in enumerate(zip(recipe.models, scripts, strict=True)):
         report(progress, index, len(scripts), f"replies of {model.model}")
-        # base + 1 x (model - base): the domain model itself, in the same memory.
-        alone = MergeRecipe(
-            recipe.base, (DomainModel(model.model),), method="task_arithmetic", dtype="float32"
-        )
-        deltas = PreparedDeltas(alone, byte_budget=0, stop=stop)
+        deltas = _deltas_alone(recipe, model, stop)
         prompts = script.prompts + script.held_out
         entry = _entry(deltas, prompts, settings, place_of(resident.model))
         replies = _remembered(entry, prompts)
@@ -95,6 +91,24 @@ def teach(
         count = len(script.prompts)
         taught.append(replace(script, taught=replies[:count], held_out_taught=replies[count:]))
     return tuple(taught)
+
+
+def domain_models(
+    resident: Resident, recipe: MergeRecipe, stop: Stop | None
+) -> tuple[TunableModel, ...]:
+    """The weights of each domain model, in the memory of the base, with coefficient 1."""
+    return tuple(
+        TunableModel(_deltas_alone(recipe, model, stop), resident.model, per_layer=False)
+        for model in recipe.models
+    )
+
+
+def _deltas_alone(recipe: MergeRecipe, model: DomainModel, stop: Stop | None) -> PreparedDeltas:
+    """Of base + 1 x (model - base): the domain model itself, in the memory of the base."""
+    alone = MergeRecipe(
+        recipe.base, (DomainModel(model.model),), method="task_arithmetic", dtype="float32"
+    )
+    return PreparedDeltas(alone, byte_budget=0, stop=stop)
 
 
 def _remembered(entry: Path, prompts: Sequence[tuple[int, ...]]) -> tuple[Exchange, ...] | None:

@@ -33,8 +33,16 @@ class AdaMergeSettings:
         title="Objective",
         text="What is minimised at the answer positions. entropy: how unsure the merge is of the "
         "next token, as in the paper. surprise: how unexpected the reply's own token is "
-        "(cross-entropy); with the domain models' replies it imitates them.",
-        choices=("entropy", "surprise"),
+        "(cross-entropy); with the domain models' replies it imitates them. experts: how far its "
+        "next-token distributions and hidden states are from each domain model's (Expert Merging, "
+        "arXiv:2509.25712).",
+        choices=("entropy", "surprise", "experts"),
+    )
+    pull: float = number(
+        0.01,
+        title="Pull",
+        text="Of the objective experts: weight of the coefficients' mean distance from the start.",
+        span=(0.0, 10.0, 0.01),
     )
     balance: str = choice(
         "mean",

@@ -42,11 +42,11 @@ def asked(session: Session = SESSION, **changed: Any) -> SearchRequest:
     return replace(request, adamerging=quick)
 
 
-@pytest.mark.parametrize("per", ["model", "layer"])
+@pytest.mark.parametrize(("per", "objective"), [("model", "entropy"), ("layer", "experts")])
 def test_every_number_is_that_of_the_run_and_the_best_is_taken_over(
-    studio: Studio, per: str
+    studio: Studio, per: str, objective: str
 ) -> None:
-    request = asked(per=per)
+    request = asked(per=per, objective=objective)
     *running, last = stream_adamerging(request, studio)
     assert {value["state"] for value in running} == {"running"} and last["state"] == "done", last
     domains = task_domains(DOMAINS, request.adamerging)
