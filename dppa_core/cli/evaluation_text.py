@@ -20,6 +20,8 @@ def evaluated_text(value: Mapping[str, Any]) -> str:
         parts.append(_alone_text(value))
     if "text" in value:
         parts.append(_perplexities(value["text"]))
+    if "pairs" in value:
+        parts.append(_similarities(value["pairs"]))
     if "lm_eval" in value:
         parts.append(_harness(value["lm_eval"]))
     return "\n".join(parts)
@@ -73,6 +75,17 @@ def _masked_losses(rows: Sequence[Mapping[str, Any]]) -> str:
         + (f" The tokenizer does not know {unknown} of the tokens." if unknown else "")
         + "\n"
         + text_table(["text", "masked loss", "masked tokens"], lines)
+    )
+
+
+def _similarities(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = []
+    for row in rows:
+        figure, ends = row["correlation"]["value"], row["correlation"]["ci95"]
+        lines.append([row["label"], f"{figure:.3f} ({ends[0]:.3f} to {ends[1]:.3f})"])
+    return (
+        f"Rank correlation (Spearman) of cosines with the scores of {rows[0]['pairs']} pairs; 95 % "
+        "bootstrap intervals over pairs.\n" + text_table(["pairs", "correlation"], lines)
     )
 
 

@@ -8,4 +8,5 @@ Its parts in order; each imports only those before it:
     .            exams, scores, tables, perplexity
     analysis     what a delta or a merge looks like inside
     diff         two models compared
+    sentences    encoders: vectors of texts, and how they rank pairs
 """

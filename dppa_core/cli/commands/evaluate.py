@@ -60,6 +60,12 @@ class EvaluateOptions:
             "masked tokens."
         ),
     ] = None
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pairs of texts with scores, as JSON lines: do an encoder's vectors rank them so?"
+        ),
+    ] = None
     window: Annotated[int, typer.Option(min=2, help="Tokens of a window of the text.")] = 512
     stride: Annotated[
         int | None, typer.Option(min=1, help="Tokens between windows; half of one if unset.")
@@ -104,10 +110,12 @@ def evaluate(options: EvaluateOptions) -> None:
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
     from dppa_core.evaluation.lm_eval_harness import Harness  # noqa: PLC0415
     from dppa_core.evaluation.perplexity import read_text  # noqa: PLC0415
+    from dppa_core.evaluation.sentences.similarity import read_pairs, similarity_rows  # noqa: PLC0415
 
     # Unreadable inputs are refused before the first model is loaded.
     entrants = _entrants(options, recipe, domains, beside=beside)
     text = None if options.text is None else read_text(options.text)
+    pairs = () if options.pairs is None else read_pairs(options.pairs)
     tasks = names_in(options.lm_eval, "--lm-eval names no task.")
     harness = Harness(tasks, options.lm_eval_tasks, options.limit) if tasks else None
     examiner = Examiner(_pool(options), fresh=options.fresh)
@@ -119,6 +127,8 @@ def evaluate(options: EvaluateOptions) -> None:
         if text is not None:
             windows: dict[str, Any] = {"window": options.window, "stride": options.stride}
             value["text"] = text_rows(examiner, entrants, text, **windows, progress=progress)
+        if pairs:
+            value["pairs"] = similarity_rows(entrants, pairs, progress)
         if harness is not None:
             value["lm_eval"] = harness_rows(examiner, entrants, harness, progress=progress)
     if options.frame is not None:
@@ -157,7 +167,8 @@ def _checked_domains(options: EvaluateOptions, *, beside: bool) -> list[str]:
     nothing = f"--tasks names no domain. Known: {', '.join(KNOWN_DOMAINS)}."
     domains = domains_in(options.tasks, options.items, options.scorer, nothing)
     if domains is None:
-        domains = [] if options.text is not None or options.lm_eval is not None else list(DOMAINS)
+        others = (options.text, options.pairs, options.lm_eval)
+        domains = list(DOMAINS) if all(other is None for other in others) else []
     domains = list(dict.fromkeys(domains))
     for domain in domains:  # before a model is loaded
         items_of(domain, options.split, 1)
