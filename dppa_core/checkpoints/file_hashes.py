@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -130,6 +130,7 @@ def _entry(identity: str) -> Path:
     return cache_folder("hashes") / key
 
 
+@runtime_checkable
 class _Identified(Protocol):
     """A checkpoint, of which its files count."""
 

@@ -92,7 +92,7 @@ def facts_from_hub(reference: str, model: HubModel, revision: str) -> CollectedF
         gated=model.gated,
         stated_bases=bases_in(model.card),
     )
-    facts = with_low_bit(facts, notes)
+    facts = with_low_bit(facts, notes, _fetched(model, weights))
     # The finding that it is gated stands once, with the way in.
     kept = [f for f in notes.findings if not (closed and model.gated and f.topic == "access")]
     return CollectedFacts(facts, tuple(kept))
@@ -100,11 +100,17 @@ def facts_from_hub(reference: str, model: HubModel, revision: str) -> CollectedF
 
 def _tensors(model: HubModel, weights: Sequence[str]) -> dict[str, TensorInfo]:
     """Headers by ranges; files without one, as .bin files, are read once they are on this disk."""
-    folder = cached_folder(model.name, model.commit, weights[0]) if weights else None
-    if folder is not None and all(_is_fetched(model, name) for name in weights):
+    folder = _fetched(model, weights)
+    if folder is not None:
         return local_tensors(folder)
     formats = {name: format_of([name]) for name in weights}
     return hub_tensors(model, [name for name, row in formats.items() if row and row.has_header])
+
+
+def _fetched(model: HubModel, weights: Sequence[str]) -> Path | None:
+    """The folder of the weights, if all are on this disk."""
+    folder = cached_folder(model.name, model.commit, weights[0]) if weights else None
+    return folder if all(_is_fetched(model, name) for name in weights) else None
 
 
 def _settings(model: HubModel) -> Path | None:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jaxtyping import Shaped
+from numpy import ndarray
+
 from dppa_core.checkpoints.folders.architectures import with_model_type
 from dppa_core.checkpoints.folders.sentence_files import names_within
 from dppa_core.checkpoints.folders.small_files import (
@@ -25,7 +28,7 @@ from dppa_core.checkpoints.formats import weight_files
 from dppa_core.checkpoints.low_bit.formats import find_low_bit, low_bit_format, plain_config
 from dppa_core.checkpoints.vocabulary.chat_templates import read_template
 from dppa_core.checkpoints.vocabulary.tokenizer_files import FAST, LINES, PIECES, TABLE
-from dppa_core.checkpoints.weight_file import TensorInfo
+from dppa_core.checkpoints.weight_file import TensorInfo, WeightFile
 from dppa_core.errors import (
     DamagedCheckpoint,
     DppaError,
@@ -127,27 +130,48 @@ def look_at_folder(reference: str, folder: Path, source: str = "local") -> Colle
         licence=licence_in(front, reference),
         stated_bases=bases_in(front),
     )
-    return CollectedFacts(with_low_bit(facts, notes), tuple(notes.findings))
+    facts = with_low_bit(facts, notes, folder)
+    return CollectedFacts(facts, tuple(notes.findings))
 
 
-def with_low_bit(facts: ModelFacts, notes: LookNotes) -> ModelFacts:
-    """The facts with tensors of few bits as a merge reads them."""
-    few = notes.attempt(lambda: find_low_bit(facts.reference, facts.config, facts.tensors), None)
-    if few is None or not facts.tensors:
-        refused = facts.tensors and low_bit_format(facts.config)  # the notes say why
-        return replace(facts, config=plain_config(facts.config)) if refused else facts
+def with_low_bit(facts: ModelFacts, notes: LookNotes, folder: Path | None) -> ModelFacts:
+    """The facts with tensors of few bits as a merge reads them.
+
+    Args:
+        folder: Where the weights are; None if only headers are here.
+    """
+    row = low_bit_format(facts.config)
+    if row is None or not facts.tensors:
+        return facts
+    known, read = (facts.reference, facts.config, facts.tensors), _stored_in(folder)
+    few = notes.attempt(lambda: find_low_bit(*known, read), None)
+    facts = replace(facts, config=plain_config(facts.config), low_bit=row.title)
+    if few is None:  # the notes say what is wrong, or shapes are in weights that are not here
+        unread = row.title if not (read or row.has_shapes) else ""
+        return replace(facts, tensors={}, low_bit=unread)
     tensors = {name: facts.tensors[name] for name in few.names() if name not in few.tensors}
     for name, folded in few.tensors.items():
         size = sum(facts.tensors[part].size for part in folded.parts.values())
         tensors[name] = TensorInfo("F32", folded.shape, 0, size)
-    return replace(facts, config=plain_config(facts.config), tensors=tensors, low_bit=few.title)
+    return replace(facts, tensors=tensors)
 
 
 def local_tensors(folder: Path) -> dict[str, TensorInfo]:
     """Name -> dtype and shape of every tensor in a folder's weights."""
+    return {name: file.tensors[name] for name, file in _places(folder).items()}
+
+
+def _stored_in(folder: Path | None) -> Callable[[str], Shaped[ndarray, " n"]] | None:
+    """Reads tensors of a folder, as they are stored."""
+    places = None if folder is None else _places(folder)
+    return None if places is None else lambda name: places[name].raw(name)
+
+
+def _places(folder: Path) -> dict[str, WeightFile]:
+    """Tensor -> its file."""
     files = weight_files(folder)
     opened = [files.format.open(path) for path in files.paths]
-    return {name: info for file in opened for name, info in file.tensors.items()}
+    return {name: file for file in opened for name in file.tensors}
 
 
 def _files(folder: Path) -> dict[str, int]:

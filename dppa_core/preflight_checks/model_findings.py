@@ -74,11 +74,12 @@ def _format(facts: ModelFacts) -> Iterator[Finding]:
             f"{title} in {facts.low_bit or ', '.join(facts.dtypes)}, "
             f"{counted(facts.parameters)} parameters, {in_bytes(facts.bytes_of_weights)}.",
         )
-    elif facts.format and not facts.format.has_header:
+    elif facts.low_bit or (facts.format and not facts.format.has_header):
+        title = facts.low_bit or (facts.format or SAFETENSORS).title
         yield facts.note(
             "format",
-            f"{facts.format.title}, {in_bytes(facts.bytes_of_weights)}.",
-            "They have no header: names and shapes are seen once they are here.",
+            f"{title}, {in_bytes(facts.bytes_of_weights)}.",
+            "No header tells names and shapes: they are seen once the weights are here.",
             "Fetch and convert it (`dppa convert`), and ask again with the folder.",
         )
 

@@ -233,7 +233,8 @@ def _dtypes(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     if all(kinds) and kinds[0][0] != kinds[1][0] and kinds[1][0] in FLOATS:
         yield tuned.note(
             "dtype",
-            f"Its weights are {kinds[1][0]}, the base's {kinds[0][0]}.",
+            f"Its weights are {tuned.low_bit or kinds[1][0]}, the base's "
+            f"{base.low_bit or kinds[0][0]}.",
             "Rounding is then part of the delta: small changes next to nothing but noise.",
             "Prune, or take both in one dtype where their authors offer it.",
         )

@@ -42,7 +42,8 @@ def save(model: TinyLlama, folder: Path, form: Form) -> Path:
         values = torch.from_numpy(np.ascontiguousarray(array))
         packed = form.takes(name, array)
         tensors |= form.pack(name, values) if packed else {name: values.bfloat16()}
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    own = {name: tensor.clone() for name, tensor in tensors.items()}  # files share no memory
+    save_file(own, folder / "model.safetensors", {"format": "pt"})
     change_config(folder, quantization_config=dict(form.settings))
     return folder
 
@@ -341,6 +342,80 @@ def gptq(bits: int, size: int, *, symmetric: bool = True, ordered: bool = False)
     return Form({"quant_method": "gptq", **settings}, pack, unpack)
 
 
+def mxfp4_experts() -> Form:
+    """MXFP4 of gpt-oss: experts, whose rows of codes are columns of the tensor."""
+
+    def pack(name: str, matrix: torch.Tensor) -> Parts:
+        packed = [mxfp4_bytes(expert.T.contiguous()) for expert in matrix]
+        codes, exponents = (torch.stack(parts) for parts in zip(*packed, strict=True))
+        shape = (*exponents.shape, 16)
+        return {f"{name}_blocks": codes.reshape(shape), f"{name}_scales": exponents}
+
+    def unpack(stored: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
+        numbers = from_fp4(stored[f"{name}_blocks"])
+        scales = 2.0 ** (stored[f"{name}_scales"].float() - 127)
+        return (numbers * scales[..., None]).flatten(2).transpose(1, 2)
+
+    settings = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]}
+    return Form(settings, pack, unpack)
+
+
+def bits8() -> Form:
+    """INT8 of bitsandbytes: the largest of each row stands for 127."""
+
+    def pack(name: str, matrix: torch.Tensor) -> Parts:
+        largest = matrix.abs().amax(1)
+        codes = (matrix * 127 / largest[:, None]).round().to(torch.int8)
+        module = name.removesuffix("weight")
+        return {name: codes, f"{module}SCB": largest, f"{module}weight_format": torch.tensor(0)}
+
+    def unpack(stored: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
+        largest = stored[name.removesuffix("weight") + "SCB"]
+        return stored[name].float() * (largest[:, None] / 127)
+
+    return Form({"quant_method": "bitsandbytes", "load_in_8bit": True}, pack, unpack)
+
+
+NF4 = torch.tensor(
+    [-1.0, -0.6961928, -0.52507305, -0.3949175, -0.28444138, -0.18477343, -0.09105004, 0.0]
+    + [0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1.0]
+)
+
+
+def nf4(*, nested: bool) -> Form:
+    """NF4 of bitsandbytes: flat blocks of 64, the first number in the upper half of a byte."""
+    outer_map = torch.linspace(-1, 1, 256)
+
+    def pack(name: str, matrix: torch.Tensor) -> Parts:
+        flat = torch.nn.functional.pad(matrix.flatten(), (0, -matrix.numel() % 64))
+        largest = flat.reshape(-1, 64).abs().amax(1)
+        units = (flat.reshape(-1, 64) / largest[:, None]).flatten()[: matrix.numel()]
+        codes = (units[:, None] - NF4).abs().argmin(1).to(torch.uint8)
+        state = {"quant_type": "nf4", "blocksize": 64, "shape": list(matrix.shape)}
+        parts = {f"{name}.quant_map": NF4, f"{name}.absmax": largest}
+        if nested:
+            offset = float(largest.mean())
+            outer = (largest - offset).abs().max().reshape(1)
+            inner = ((largest - offset)[:, None] / outer - outer_map).abs().argmin(1)
+            parts[f"{name}.absmax"] = inner.to(torch.uint8)
+            parts |= {f"{name}.nested_absmax": outer, f"{name}.nested_quant_map": outer_map}
+            state |= {"nested_blocksize": 256, "nested_offset": offset}
+        text = torch.tensor(list(json.dumps(state).encode()), dtype=torch.uint8)
+        parts[f"{name}.quant_state.bitsandbytes__nf4"] = text
+        return {name: (codes[0::2] << 4 | codes[1::2])[:, None], **parts}
+
+    def unpack(stored: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
+        state = json.loads(bytes(stored[f"{name}.quant_state.bitsandbytes__nf4"].tolist()))
+        packed, largest = stored[name].flatten(), stored[f"{name}.absmax"]
+        if nested:
+            outer = stored[f"{name}.nested_absmax"]
+            largest = outer_map[largest.long()] * outer + torch.tensor(state["nested_offset"])
+        numbers = NF4[torch.stack([packed >> 4, packed & 15], 1).flatten().long()]
+        return (numbers * largest.repeat_interleave(64)[: numbers.numel()]).reshape(state["shape"])
+
+    return Form({"quant_method": "bitsandbytes", "load_in_4bit": True}, pack, unpack)
+
+
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 
 
@@ -387,3 +462,4 @@ FORMS = {
     "awq": awq(8),
 }
 """Formats of matrices, written as well as read."""
+READ_ONLY = {"bits8": bits8(), "nf4": nf4(nested=False), "nf4-nested": nf4(nested=True)}

@@ -10,15 +10,18 @@ import torch
 from safetensors.torch import load_file
 
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint
-from dppa_core.errors import InvalidValue
+from dppa_core.errors import IncompatibleCheckpoints, InvalidValue
 from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.to_pack import pack_models
 from dppa_core.merging.verify import check_merge
 from dppa_core.pruning.floats import to_float32
-from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from tests.helpers.low_bit_models import FORMS, Form, save, unpacked
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+from tests.helpers.command import Command
+from tests.helpers.low_bit_models import FORMS, READ_ONLY, Form, save, unpacked
 from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama
 
 BASE = random_llama(1, Shape(hidden=40, intermediate=56))
+UP = "model.layers.1.mlp.up_proj.weight"
 MATH, LAW = tuned_llama(BASE, 2), tuned_llama(BASE, 3)
 
 
@@ -137,3 +140,72 @@ def test_plain_models_have_no_format_to_keep(tmp_path: Path) -> None:
     base, math = BASE.save(tmp_path / "base"), MATH.save(tmp_path / "math")
     with pytest.raises(InvalidValue, match="no model of the recipe is stored in few bits"):
         merge_to_folder(recipe(base, math), tmp_path / "out", same_format=True, sync=False)
+
+
+def test_commands_take_models_of_few_bits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = Command(capsys, monkeypatch)
+    base, math = save(BASE, tmp_path / "base", FORMS["fp8"]), tmp_path / "math"
+    save(MATH, math, FORMS["nvfp4"])
+    (tmp_path / "r.yaml").write_text(dump_recipe(recipe(base, math)))
+    arguments = {
+        "profile": (base, math),
+        "plan": (tmp_path / "r.yaml",),
+        "diff": (base, math),
+        "size": (base, math),
+        "pack": (tmp_path / "r.yaml", "--out", tmp_path / "pack"),
+        "convert": (base, "--out", tmp_path / "plain"),
+    }
+    for name, rest in arguments.items():
+        assert command(name, *rest) == 0, (name, command.err)
+    assert FolderCheckpoint(tmp_path / "plain").dtype(UP) == "BF16"
+    out = tmp_path / "out"
+    assert command("merge", tmp_path / "r.yaml", "--out", out, "--format", "same") == 0
+    assert (
+        "FP8: rounding takes 0.02" in command.out and "of ‖W‖, most of model.layers." in command.out
+    )
+    card = (out / "README.md").read_text()
+    assert "## Rounded to FP8" in card and "--out DIR --format same" in card
+    rows = [line for line in card.splitlines() if line.startswith("| `model.layers.")]
+    record = json.loads((out / "merge.json").read_text())["requantised"]
+    assert len(rows) == 10 and len(record["tensors"]) == 13 and record["format"] == "FP8"
+    assert (
+        command("merge", tmp_path / "r.yaml", "--out", out, "--format", "same", "--part", "1/2")
+        == 2
+    )
+
+
+def test_adapters_and_packs_lie_on_a_base_of_few_bits(tmp_path: Path) -> None:
+    base = save(BASE, tmp_path / "base", FORMS["gptq"])
+    MATH.save(tmp_path / "math")
+    pack_models(recipe(base, tmp_path / "math"), tmp_path / "packs", sync=False)
+    (pack,) = (tmp_path / "packs").glob("*.safetensors")
+    plain = merge_to_folder(recipe(base, tmp_path / "math"), tmp_path / "whole", sync=False)
+    packed = MergeRecipe(
+        str(base), (DomainModel(f"{base}+{pack}"),), method="task_arithmetic", dtype=plain.dtype
+    )
+    report = merge_to_folder(packed, tmp_path / "of-pack", same_format=True, sync=False)
+    assert report.requantised is not None and 0 < report.requantised.error < 0.2
+
+
+def test_bitsandbytes_is_read_and_not_written(tmp_path: Path) -> None:
+    for name, form in READ_ONLY.items():
+        base, math = save(BASE, tmp_path / name, form), MATH.save(tmp_path / "math")
+        merge_to_folder(recipe(base, math), tmp_path / f"{name}-out", sync=False)
+        wide = replace(BASE, arrays=unpacked(base, form, BASE)).save(
+            tmp_path / f"{name}-w", dtype="F32"
+        )
+        merge = replace(recipe(wide, math), dtype="bfloat16")
+        merge_to_folder(merge, tmp_path / f"{name}-wide", sync=False)
+        of_few, of_wide = values(tmp_path / f"{name}-out"), values(tmp_path / f"{name}-wide")
+        assert all(np.array_equal(of_few[key], array) for key, array in of_wide.items())
+        with pytest.raises(IncompatibleCheckpoints, match="bitsandbytes is read here, not written"):
+            merge_to_folder(recipe(base, math), tmp_path / "no", same_format=True, sync=False)
+
+
+def test_the_first_model_gives_the_format_if_the_base_has_none(tmp_path: Path) -> None:
+    base, math = BASE.save(tmp_path / "base"), save(MATH, tmp_path / "math", FORMS["awq"])
+    report = merge_to_folder(recipe(base, math), tmp_path / "out", same_format=True, sync=False)
+    assert report.requantised is not None and report.requantised.format == "AWQ"
+    assert FolderCheckpoint(tmp_path / "out").low_bit is not None

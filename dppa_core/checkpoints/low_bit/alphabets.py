@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
-Codes = UInt8[ndarray, "rows columns"]
+Codes = UInt8[ndarray, "_ _"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +24,7 @@ class Alphabet:
     gaps: Float32[ndarray, " codes"]
     """Code -> distance to the next number, away from zero."""
     largest: float
-    encode: Callable[[Float32[ndarray, "rows columns"]], Codes]
+    encode: Callable[[Float32[ndarray, "_ _"]], Codes]
     """Codes of the nearest numbers, ties to even; beyond the largest, that of the largest."""
     whole: bool = False
     """The numbers are whole, and may be moved by a zero point."""
@@ -42,7 +42,7 @@ def minifloat(title: str, exponent_bits: int, mantissa: int, largest: float) -> 
     values[values > largest] = np.nan
     gaps = np.ldexp(np.float32(1), exponent - mantissa).astype(np.float32)
 
-    def encode(numbers: Float32[ndarray, "rows columns"]) -> Codes:
+    def encode(numbers: Float32[ndarray, "_ _"]) -> Codes:
         size = np.minimum(np.abs(numbers), np.float32(largest))
         powers = np.maximum((size.view(np.int32) >> 23) - 127, least)
         steps = ((powers - mantissa + 127) << 23).view(np.float32)
@@ -59,7 +59,7 @@ def integers(bits: int, *, offset: int | None = None) -> Alphabet:
     lowest = 2 ** (bits - 1) if offset is None else offset
     values = (np.arange(2**bits) - lowest).astype(np.float32)
 
-    def encode(numbers: Float32[ndarray, "rows columns"]) -> Codes:
+    def encode(numbers: Float32[ndarray, "_ _"]) -> Codes:
         return np.asarray(np.clip(np.rint(numbers) + lowest, 0, 2**bits - 1).astype(np.uint8))
 
     largest = float(2 ** (bits - 1) - 1)
@@ -73,7 +73,7 @@ FLOAT8 = {"F8_E4M3": E4M3, "F8_E5M2": E5M2}
 """Dtype of safetensors -> its numbers."""
 
 
-def unpack(packed: UInt8[ndarray, "rows bytes"], bits: int) -> Codes:
+def unpack(packed: UInt8[ndarray, "_ _"], bits: int) -> Codes:
     """The codes in rows of bytes, the lowest bits first."""
     if bits == 8:
         return packed
@@ -83,7 +83,7 @@ def unpack(packed: UInt8[ndarray, "rows bytes"], bits: int) -> Codes:
     return codes.reshape(len(packed), packed.shape[1] * count)
 
 
-def pack(codes: Codes, bits: int, word: int = 1) -> UInt8[ndarray, "rows bytes"]:
+def pack(codes: Codes, bits: int, word: int = 1) -> UInt8[ndarray, "_ _"]:
     """Rows of codes in bytes, padded with zeros to words of so many bytes."""
     count = 8 // bits * word
     padded = np.pad(codes, ((0, 0), (0, -codes.shape[1] % count)))

@@ -15,7 +15,7 @@ from dppa_core.checkpoints.low_bit.alphabets import integers
 from dppa_core.checkpoints.low_bit.folded import Folded, Layout
 from dppa_core.checkpoints.low_bit.packed import Packed
 from dppa_core.checkpoints.low_bit.rounding import Numbers
-from dppa_core.checkpoints.low_bit.source import ANY, StoredTensors
+from dppa_core.checkpoints.low_bit.source import StoredTensors
 from dppa_core.errors import DamagedCheckpoint
 
 _STATE = "quant_state.bitsandbytes__"
@@ -60,9 +60,10 @@ class Flat(Folded):
 
 def find(source: StoredTensors) -> Iterator[Folded]:
     """The tensors of 8 bits, then those of 4."""
-    for scales, module in source.named(r"(.+)\.SCB"):
-        name = f"{module}.weight"
-        codes = source.check(name, name, ("I8",), (ANY, ANY))
+    for name, module in source.named(r"(.+)\.weight"):
+        codes, scales = source.stored[name], f"{module}.SCB"
+        if codes.dtype != "I8" or len(codes.shape) != 2:
+            continue
         stored = {"codes": codes, "scales": source.check(name, scales, ("F32",), codes.shape[:1])}
         layout = Layout(codes.shape[0], codes.shape[1], (1, codes.shape[1]))
         parts = {"codes": name, "scales": scales}
@@ -73,10 +74,6 @@ def find(source: StoredTensors) -> Iterator[Folded]:
 
 def _flat(source: StoredTensors, name: str, state: str) -> Folded:
     parts = {"codes": name, "scales": f"{name}.absmax", "map": f"{name}.quant_map", "state": state}
-    if not source.weights_here:
-        raise source.refuse(
-            name, "has its shape in the file alone", "Fetch the model, then name its folder."
-        )
     try:
         values = json.loads(bytes(source.read(state)))
         sizes, block = tuple(map(int, values["shape"])), int(values["blocksize"])

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -26,6 +26,7 @@ Window = Callable[[int, Span, Span], Numbers]
 """A part of a slab."""
 
 
+@runtime_checkable
 class StoredTensor(Protocol):
     """The header entry of a tensor."""
 
@@ -201,8 +202,8 @@ class Blocked(Folded):
             rows, every = (max(first - top, 0), min(last - top, height)), (0, width)
             transposed = self.layout.transposed
             pieces.append(window(slab, every, rows).T if transposed else window(slab, rows, every))
-        flat = np.concatenate([np.empty(0, np.float32), *(piece.reshape(-1) for piece in pieces)])
-        return flat[start - first * width : stop - first * width]
+        whole = pieces[0] if len(pieces) == 1 else np.concatenate(pieces or [np.empty(0, "f4")])
+        return np.ascontiguousarray(whole).reshape(-1)[start - first * width : stop - first * width]
 
     def _numbers(self, slab: int, rows: Span, columns: Span) -> Numbers:
         numbers = self.alphabet.values[self.codes(slab, rows, columns)]
@@ -231,7 +232,7 @@ class Blocked(Folded):
         if len(blocks) > 1:
             blocks = blocks[np.arange(*rows) // self.layout.block[0]]
         if blocks.shape[1] > 1:
-            blocks = blocks[:, self.column_blocks[slice(*columns)]]
+            blocks = np.take(blocks, self.column_blocks[slice(*columns)], axis=1)
         return np.broadcast_to(blocks, (rows[1] - rows[0], columns[1] - columns[0]))
 
 

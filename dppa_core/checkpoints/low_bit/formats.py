@@ -25,6 +25,8 @@ class LowBitFormat:
     find: Callable[[StoredTensors], Iterator[Folded]]
     """Its tensors among those of a model."""
     writable: bool = True
+    has_shapes: bool = True
+    """Headers tell all shapes; without, weights must be here."""
 
 
 FORMATS = (
@@ -34,7 +36,7 @@ FORMATS = (
     LowBitFormat("mxfp4", "MXFP4", microscaling.find),
     LowBitFormat("gptq", "GPTQ", gptq.find),
     LowBitFormat("awq", "AWQ", gptq.find_awq),
-    LowBitFormat("bitsandbytes", "bitsandbytes", bitsandbytes.find, writable=False),
+    LowBitFormat("bitsandbytes", "bitsandbytes", bitsandbytes.find, False, False),
 )
 
 _KEYS = ("quantization_config", "compression_config")
@@ -102,7 +104,8 @@ def find_low_bit(
     stored: Mapping[str, StoredTensor],
     read: Callable[[str], Shaped[ndarray, " n"]] | None = None,
 ) -> LowBitWeights | None:
-    """The low-bit tensors of a model; None if its config.json declares no format that is read.
+    """The low-bit tensors of a model; None if its config.json declares no format that is read, or
+    headers alone are here and do not tell their shapes.
 
     Args:
         label: The model, in messages.
@@ -114,7 +117,7 @@ def find_low_bit(
         IncompatibleCheckpoints: a variant of the format that is not read.
     """
     row = low_bit_format(config)
-    if row is None:
+    if row is None or not (read or row.has_shapes):
         return None
     settings = next(config[key] for key in _KEYS if config.get(key))
     source = StoredTensors(label, settings, stored, read or _unread, read is not None)

@@ -164,11 +164,11 @@ def _beside(
     return parts, stored, size
 
 
-def _of_words(words: Int32[ndarray, "rows words"], bits: int) -> Codes:
+def _of_words(words: Int32[ndarray, "_ _"], bits: int) -> Codes:
     return unpack(np.ascontiguousarray(words).view(np.uint8), bits)
 
 
-def _words(codes: Codes, bits: int) -> Int32[ndarray, "rows words"]:
+def _words(codes: Codes, bits: int) -> Int32[ndarray, "_ _"]:
     return pack(np.ascontiguousarray(codes), bits, 4).view(np.int32)
 
 

@@ -60,10 +60,10 @@ class Packed(Blocked):
     def _sign(self) -> np.uint8:
         return np.uint8(128 if self.stored["codes"].dtype == "I8" else 0)
 
-    def _bytes(self, part: str, slab: int) -> UInt8[ndarray, "rows bytes"]:
+    def _bytes(self, part: str, slab: int) -> UInt8[ndarray, "_ _"]:
         return self.slab(part, slab).reshape(self.layout.rows, -1).view(np.uint8)
 
 
-def _matrix(blocks: Shaped[ndarray, ...]) -> Shaped[ndarray, "rows columns"]:
+def _matrix(blocks: Shaped[ndarray, ...]) -> Shaped[ndarray, "_ _"]:
     """The values of blocks, one for the whole matrix too, as a matrix."""
     return blocks if blocks.ndim == 2 else blocks.reshape(1, 1)

@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.low_bit.alphabets import Alphabet, Codes
 
-Numbers = Float32[ndarray, "rows columns"]
+Numbers = Float32[ndarray, "_ _"]
 Grid = tuple[Numbers, Numbers | None]
 """Scale and zero point of every block."""
 _BAND = 1 << 20
@@ -51,7 +51,7 @@ class BlockRounding:
             high[into] = np.maximum(high[into], self._reduced(np.maximum, part, rows.start))
         return low, high
 
-    def errors(self, alphabet: Alphabet, grid: Grid) -> Float64[ndarray, "rows columns"]:
+    def errors(self, alphabet: Alphabet, grid: Grid) -> Float64[ndarray, "_ _"]:
         """The squared error of every block."""
         errors = np.zeros(self._shape)
         for rows, into in self._bands():
@@ -94,4 +94,5 @@ class BlockRounding:
     def _spread(self, grid: Grid, rows: slice) -> tuple[Numbers, Numbers | None]:
         at = np.arange(rows.start, rows.stop) // self._height
         scale, zero = grid
-        return scale[at][:, self._at], None if zero is None else zero[at][:, self._at]
+        wide = np.take(scale[at], self._at, axis=1)
+        return wide, None if zero is None else np.take(zero[at], self._at, axis=1)

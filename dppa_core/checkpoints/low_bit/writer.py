@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -15,6 +15,7 @@ from dppa_core.checkpoints.low_bit.formats import LowBitWeights
 from dppa_core.checkpoints.low_bit.lazy import Unfolded
 
 
+@runtime_checkable
 class Places(Protocol):
     """A writer of stored tensors."""
 
@@ -75,7 +76,7 @@ class FoldingWriter:
 
     def _take(
         self, name: str, slab: int, size: int, start: int, part: Float32[ndarray, " n"]
-    ) -> Float32[ndarray, " n"] | None:
+    ) -> Float32[ndarray, " size"] | None:
         """The whole matrix, once it is complete."""
         with self._lock:
             held = self._slabs.get((name, slab))

@@ -1,0 +1,105 @@
+"""Preflight of models of few bits: their facts, and the share of a delta below one step."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dppa_core.checkpoints.checkpoint import FolderCheckpoint, low_bit_of
+from dppa_core.preflight_checks.local_facts import look_at_folder
+from dppa_core.profiling import rounding_loss as rounding_loss_module
+from dppa_core.profiling.rounding_loss import rounding_loss
+from tests.helpers.command import Command
+from tests.helpers.low_bit_models import FORMS, READ_ONLY, change_config, save, spread
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
+
+BASE = random_llama(1, Shape(hidden=64, intermediate=96))
+EVERY = FORMS | READ_ONLY
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_facts_are_those_of_the_plain_model(tmp_path: Path, name: str) -> None:
+    collected = look_at_folder("few", save(BASE, tmp_path, EVERY[name]))
+    facts = collected.facts
+    assert facts is not None and not collected.findings
+    assert {n: facts.shape(n) for n in facts.names()} == BASE.shape.tensors()
+    assert facts.low_bit and facts.stored_dtype == "bfloat16" and facts.rows == 259
+    assert facts.bytes_of_weights < 4 * facts.parameters
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    return Command(capsys, monkeypatch)
+
+
+def level(folder: Path, deltas: np.ndarray) -> tuple[Path, Path]:
+    """A base whose matrices are INT4 with steps of 1 up to 7, and a model at a distance of it."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for name, array in BASE.arrays.items():
+        whole = rng.integers(-5, 5, array.shape).astype(np.float32)
+        whole[..., ::8] = -8  # every group of 8 has its lowest number
+        arrays[name] = whole if array.ndim == 2 else array
+    base = replace(BASE, arrays=arrays)
+    moved = {n: a + np.resize(deltas, a.shape) if a.ndim == 2 else a for n, a in arrays.items()}
+    few = save(base, folder / "base", FORMS["compressed-int4"])
+    return few, replace(base, arrays=moved).save(folder / "tuned", dtype="F32")
+
+
+def test_entries_below_one_step_are_counted(tmp_path: Path) -> None:
+    # of 8 entries 5 move by less than the step of 1, 1 by more, 2 not at all; 3 keep their value
+    deltas = np.array([0.25, -0.25, 0.4, 0.75, 0.8, 2.0, 0.0, 0.0], np.float32)
+    base, tuned = (FolderCheckpoint(folder) for folder in level(tmp_path, deltas))
+    loss = rounding_loss(base, tuned, "bfloat16", low_bit_of(base))
+    assert loss is not None and loss.dtype == "compressed-tensors"
+    assert loss.below_step == 5 / 6 and loss.unchanged == 3 / 6
+    error = 3 * 0.25**2 + 0.4**2 + 0.2**2
+    assert loss.share**2 == pytest.approx(error / np.square(deltas).sum(), rel=1e-4)
+
+
+def test_a_sample_tells_the_share_of_all_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = FolderCheckpoint(save(BASE, tmp_path / "base", FORMS["fp8"]))
+    tuned = FolderCheckpoint(tuned_llama(BASE, 2, 0.002).save(tmp_path / "tuned", dtype="F32"))
+    monkeypatch.setattr(rounding_loss_module, "BLOCKS", 4)
+    sample = rounding_loss(base, tuned, "bfloat16", low_bit_of(base))
+    monkeypatch.setattr(rounding_loss_module, "BLOCKS", 1000)
+    whole = rounding_loss(base, tuned, "bfloat16", low_bit_of(base))
+    below = changed = 0
+    for name in base.low_bit.tensors if base.low_bit else ():
+        old, new = base.raw(name).copy(), tuned.raw(name)
+        codes = load_file(tmp_path / "base/model.safetensors")[name].view(torch.uint8).numpy()
+        scales = load_file(tmp_path / "base/model.safetensors")[f"{name}_scale_inv"]
+        wide = spread(scales, torch.Size(codes.shape), 16, 8).numpy().ravel()
+        steps = 2.0 ** (np.maximum((codes.ravel().astype(int) & 127) >> 3, 1) - 10) * wide
+        below += int((np.abs(new - old) < steps)[new != old].sum())
+        changed += int((new != old).sum())
+    assert sample and whole and whole.below_step == pytest.approx(below / changed, abs=1e-6)
+    assert 0.2 < whole.below_step < 0.8 and sample.below_step == pytest.approx(
+        whole.below_step, rel=0.1
+    )
+
+
+def test_preflight_says_it_before_the_merge(tmp_path: Path, command: Command) -> None:
+    deltas = np.array([0.25, -0.25, 0.4, 0.75, 0.8, 2.0, 0.0, 0.0], np.float32)
+    base, tuned = level(tmp_path, deltas)
+    assert command("preflight", base, tuned, "--format", "same") == 0
+    assert "Rounding to compressed-tensors takes" in command.out
+    assert "in 83% the delta is smaller than one step" in command.out
+    assert "do:  Leave out --format same: the merge is then bfloat16." in command.out
+    assert "✓ ok       format: safetensors in compressed-tensors, 78.3 thousand" in command.out
+    assert command("preflight", base, tuned) == 0
+    assert "Rounding to bfloat16" in command.out and "compressed-tensors takes" not in command.out
+
+
+def test_damage_is_a_blocker(tmp_path: Path, command: Command) -> None:
+    base = save(BASE, tmp_path / "base", FORMS["gptq"])
+    BASE.save(tmp_path / "tuned")
+    change_config(base, quantization_config={**FORMS["gptq"].settings, "group_size": 16})
+    assert command("preflight", base, tmp_path / "tuned") == 1
+    assert "files: 'model.layers.0.mlp.gate_proj.scales' is F16 [8, 96], and for" in command.out
+    assert command.err.startswith("dppa: 1 finding stands")
