@@ -44,6 +44,9 @@ MATRIX_MEMORY = {
     "knots": (80, 84),
 }
 """The same for methods that take every linear module as one matrix."""
+FOLDED_MEMORY = (64_000_000, 8)
+"""Bytes of each thread that rounds a matrix to few bits, and those for each of its elements, of one
+matrix more than there are threads."""
 MATRIX_WORK = {
     "iso_c": (0.4, 0.0),
     "subspace_boosting": (0.5, 0.0),
@@ -152,6 +155,7 @@ def held_memory(
     workers: int,
     *,
     rounds: bool = False,
+    folds: bool = False,
 ) -> int:
     """Bytes of the whole tensors that are merged at once; 0 if they are merged by rows.
 
@@ -159,14 +163,18 @@ def held_memory(
         models: Number of domain models.
         shapes: Of every tensor.
         rounds: True if every operation is rounded to 16 bits.
+        folds: True if the merge is written in few bits, matrix by matrix.
     """
     numels: Iterable[int] = map(math.prod, shapes.values())
+    matrices = [math.prod(module.shape[-2:]) for module in find_modules(shapes)]
     if rounds:
         own, each = ROUNDED_MEMORY.get(method, RANKED_MEMORY)
     else:
         own, each = MATRIX_MEMORY.get(method, (0, 0))
-        numels = (math.prod(module.shape[-2:]) for module in find_modules(shapes))
-    return (own + each * models) * sum(heapq.nlargest(workers, numels))
+        numels = matrices
+    by_thread, by_element = FOLDED_MEMORY if folds else (0, 0)
+    folded = by_thread * workers + by_element * sum(heapq.nlargest(workers + 1, matrices))
+    return folded + (own + each * models) * sum(heapq.nlargest(workers, numels))
 
 
 def matrix_seconds(method: str, models: int, shapes: Mapping[str, tuple[int, ...]]) -> float:

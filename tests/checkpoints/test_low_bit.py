@@ -116,6 +116,28 @@ def test_fp8_by_hand(tmp_path: Path) -> None:
     assert values.tolist() == [[0.5, 1.0, -2.0], [1.0, 448 * 512, 0.0]]
 
 
+def test_experts_of_fp8_are_read_and_written_one_by_one(tmp_path: Path) -> None:
+    matrices = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0))
+    parts = [FORMS["fp8"].pack("weight", matrix) for matrix in matrices]
+    codes, scales = (
+        torch.stack(list(each)) for each in zip(*(p.values() for p in parts), strict=True)
+    )
+    settings = dict(FORMS["fp8"].settings)
+    values = stored(tmp_path, settings, weight=codes, weight_scale_inv=scales)
+    expected = [FORMS["fp8"].unpack(part, "weight").numpy() for part in parts]
+    np.testing.assert_array_equal(values, expected)
+    few = FolderCheckpoint(tmp_path).low_bit
+    folded = few.blocked(NAME) if few else None
+    assert folded is not None
+    flat = np.ravel(expected)
+    np.testing.assert_array_equal(folded.raw()[20:80].copy(), flat[20:80])  # across two experts
+    for expert in range(3):
+        written, error = folded.fold(expert, expected[expert])
+        assert error == 0
+        np.testing.assert_array_equal(written["codes"], codes[expert].view(torch.uint8))
+        np.testing.assert_array_equal(written["scales"], scales[expert])
+
+
 def test_whole_numbers_of_compressed_tensors_by_hand(tmp_path: Path) -> None:
     # the nibbles of a word from its lower end: 0 to 7, which stand for -8 to -1
     settings = dict(FORMS["compressed-int4"].settings)

@@ -12,6 +12,7 @@ from transformers.integrations.finegrained_fp8 import Fp8Dequantize
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.in_memory.source import tensors_of
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.models.loading import build_model
@@ -134,3 +135,16 @@ def test_experts_of_mxfp4_are_written_and_answer_alike(experts: Path, tmp_path: 
     before = load_file(experts / "base/model.safetensors")
     after = load_file(tmp_path / "nothing/model.safetensors")
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_a_merge_in_memory_is_the_one_on_disk(tmp_path: Path) -> None:
+    base = random_llama(1, Shape(hidden=64, intermediate=96))
+    save(base, tmp_path / "base", FORMS["gptq"])
+    save(tuned_llama(base, 2), tmp_path / "tuned", FORMS["fp8"])
+    recipe = sum_of(tmp_path / "base", tmp_path / "tuned")
+    merge_to_folder(recipe, tmp_path / "out", sync=False)
+    with torch.no_grad():
+        in_memory = ModelPool().get(recipe).model(TOKENS).logits
+        alone = ModelPool().get(str(tmp_path / "base")).model(TOKENS).logits
+    np.testing.assert_allclose(in_memory, logits_here(tmp_path / "out"), atol=1e-5)
+    np.testing.assert_allclose(alone, logits_here(tmp_path / "base"), atol=1e-5)

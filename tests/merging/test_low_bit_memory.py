@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.checkpoints.shard_writer import WeightsWriter
+from dppa_core.preflight_checks.estimate import held_memory, threads_within
 from dppa_core.pruning.floats import from_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.tiny_models import Shape
@@ -75,6 +77,16 @@ def merge(root: Path, shape: Shape) -> tuple[float, float, float]:
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
     megabytes, seconds, error = json.loads(done.stdout.splitlines()[-1])
     return megabytes, seconds, error
+
+
+def test_memory_says_how_many_threads_may_round_matrices() -> None:
+    shapes = LARGE.tensors()
+    largest = LARGE.hidden * LARGE.intermediate
+    plain, folded = (held_memory("dppa", 1, shapes, 2, folds=folds) for folds in (False, True))
+    assert plain == 0 and folded == 2 * 64_000_000 + 3 * 8 * largest
+    fits = [threads_within(m, 8, partial(held_memory, "dppa", 1, shapes, folds=True))
+            for m in (700_000_000, 1_000_000_000, 8_000_000_000)]  # fmt: skip
+    assert fits == [1, 2, 8]
 
 
 @pytest.mark.long

@@ -162,17 +162,17 @@ def _workers(options: MergeOptions, recipe: MergeRecipe | None = None) -> int | 
     if options.ray is not None:
         raise typer.BadParameter("--memory is of this machine; a cluster takes --workers")
     use_budget(options.memory)  # models that rank or weigh by a text
-    held = partial(_held_memory, recipe)
+    held = partial(_held_memory, recipe, options.format == "same")
     return threads_within(memory_budget(), worker_count(options.workers), held)
 
 
-def _held_memory(recipe: MergeRecipe | None, workers: int) -> int:
+def _held_memory(recipe: MergeRecipe | None, folds: bool, workers: int) -> int:
     """Bytes of the whole tensors of a merge; a recipe of stages holds none that are counted."""
     if recipe is None:
         return 0
     base, rounds = open_checkpoint(recipe.base), recipe.arithmetic != "float32"
-    shapes = {name: base.shape(name) for name in base.names()}
-    return held_memory(recipe.method, len(recipe.models), shapes, workers, rounds=rounds)
+    shapes, how = {n: base.shape(n) for n in base.names()}, {"rounds": rounds, "folds": folds}
+    return held_memory(recipe.method, len(recipe.models), shapes, workers, **how)
 
 
 def _on_cluster(
