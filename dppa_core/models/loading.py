@@ -76,10 +76,25 @@ def build_model(
         return _built(source, tensors, dtype, label)
 
 
-def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> Any:
+def build_body(source: Checkpoint, label: str = "") -> Any:
+    """A model in float32 without any head, for its hidden states; see `build_model`."""
+    names, label = source.names(), label or str(source.folder)
+    tensors = {name: (source.dtype(name), source.shape(name), source.raw(name)) for name in names}
+    with _LOADING:
+        return _built(source, tensors, torch.float32, label, body=True)
+
+
+def _built(
+    source: Checkpoint,
+    tensors: Mapping[str, Any],
+    dtype: torch.dtype,
+    label: str,
+    *,
+    body: bool = False,
+) -> Any:
     config = _load_config(source, label)
     state = _state(tensors, dtype, label)
-    family = _family(config, source, label)
+    family = _body_family(config, label) if body else _family(config, source, label)
     _check_parameters(config, family, sum(value.numel() for value in state.values()), label)
     with ForeignCode(f"{label}: transformers cannot build a model from its config.json", _MIXED):
         # transformers' own loader renames, fuses and ties tensors as each family does.
@@ -91,7 +106,9 @@ def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, l
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported, and refused just below
         )
-    _check_all_fit(model, loading_info, state, label)
+    _check_all_fit(model, loading_info, state, label, body=body)
+    if body:
+        return model.eval()
     _read_generation_config(source, model, label)
     if knows(model):
         fuse_weights(model)
@@ -139,6 +156,15 @@ def _family(config: Any, source: Checkpoint, label: str) -> Any:
             "Allowed are causal and masked language models."
         )
     return families[type(config)]
+
+
+def _body_family(config: Any, label: str) -> Any:
+    """The class of transformers that computes hidden states."""
+    from transformers import MODEL_MAPPING  # noqa: PLC0415  (heavy)
+
+    if type(config) not in MODEL_MAPPING:
+        raise DamagedCheckpoint(f"{label}: a model of the type {config.model_type!r} has no body.")
+    return MODEL_MAPPING[type(config)]
 
 
 def _blueprint(config: Any, family: Any, label: str) -> Any:
@@ -254,15 +280,25 @@ def to_torch(code: str, shape: tuple[int, ...], raw: Any) -> torch.Tensor:
 
 
 def _check_all_fit(
-    model: Any, loading_info: Mapping[str, Any], state: Mapping[str, torch.Tensor], label: str
+    model: Any,
+    loading_info: Mapping[str, Any],
+    state: Mapping[str, torch.Tensor],
+    label: str,
+    *,
+    body: bool,
 ) -> None:
     """Refuse a model if a single parameter would differ from the one on disk.
 
-    A masked language model does without the pooler and other heads that its folder may hold.
+    A masked language model does without the pooler and other heads that its folder may hold, and a
+    body without any head.
     """
     parameters = (*model.named_parameters(), *model.named_buffers())
     missing, unexpected = loading_info["missing_keys"], loading_info["unexpected_keys"]
-    if fills_masks(model):
+    if body:
+        missing, unexpected = (
+            [name for name in names if not in_head(name)] for names in (missing, unexpected)
+        )
+    elif fills_masks(model):
         unexpected = [name for name in unexpected if not in_head(name)]
         if missing and all(map(in_head, missing)):
             raise DamagedCheckpoint(

@@ -1,6 +1,7 @@
 """Encoders of sentences scored by pairs: vectors as torch makes them, ranks by hand."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, NotAllowed
 from dppa_core.evaluation.sentences.similarity import rank_interval, read_pairs
 from dppa_core.evaluation.sentences.vectors import sentence_vectors
@@ -41,6 +43,10 @@ def spearman(first: object, second: object) -> float:
     return float(np.corrcoef(ranks)[0, 1])
 
 
+def vectors(folder: Path, texts: Sequence[str]) -> torch.Tensor:
+    return sentence_vectors(open_checkpoint(str(folder)), texts)
+
+
 def change(folder: Path, name: str, **values: object) -> None:
     path = folder / name
     path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **values}), "utf-8")
@@ -60,9 +66,7 @@ def test_vectors_are_pooled_and_projected_as_the_files_say(encoder: Path) -> Non
     raw = [states(encoder, text, 6).mean(0) for text in TEXTS]
     expected = [layer(vector).tanh().detach() for vector in raw]
     expected = [vector / vector.norm() for vector in expected]
-    torch.testing.assert_close(
-        sentence_vectors(encoder, TEXTS), torch.stack(expected), atol=1e-5, rtol=1e-4
-    )
+    torch.testing.assert_close(vectors(encoder, TEXTS), torch.stack(expected), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -80,34 +84,44 @@ def test_every_pooling_is_that_of_the_library(encoder: Path, settings: dict, poo
     rows = json.loads((encoder / "modules.json").read_text())
     (encoder / "modules.json").write_text(json.dumps(rows[:2]))
     expected = [pool(states(encoder, text, 6)) for text in TEXTS]  # type: ignore[operator]
-    torch.testing.assert_close(
-        sentence_vectors(encoder, TEXTS), torch.stack(expected), atol=1e-5, rtol=1e-4
-    )
+    torch.testing.assert_close(vectors(encoder, TEXTS), torch.stack(expected), atol=1e-5, rtol=1e-4)
 
 
 def test_a_prompt_by_default_comes_before_each_text_and_no_modules_mean_the_mean(
     encoder: Path, tmp_path: Path
 ) -> None:
     change(encoder, "config_sentence_transformers.json", default_prompt_name="query")
-    prompted = sentence_vectors(encoder, ["good"])
+    prompted = vectors(encoder, ["good"])
     change(encoder, "config_sentence_transformers.json", default_prompt_name=None)
-    torch.testing.assert_close(prompted, sentence_vectors(encoder, ["not good"]))
+    torch.testing.assert_close(prompted, vectors(encoder, ["not good"]))
     plain = save(BertModel.from_pretrained(encoder), tmp_path / "plain")
     mean = states(plain, TEXTS[2], 512).mean(0)[None]
-    torch.testing.assert_close(sentence_vectors(plain, TEXTS[2:]), mean, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(vectors(plain, TEXTS[2:]), mean, atol=1e-5, rtol=1e-4)
 
 
 def test_unknown_modules_and_damaged_files_are_named(encoder: Path) -> None:
     change(encoder, "2_Dense/config.json", activation_function="x.Swish")
     with pytest.raises(NotAllowed, match="2_Dense: its activation is 'Swish'"):
-        sentence_vectors(encoder, TEXTS)
+        vectors(encoder, TEXTS)
     change(encoder, "2_Dense/config.json", activation_function="x.Tanh")
     (encoder / "2_Dense/model.safetensors").write_bytes(b"x")
     with pytest.raises(DamagedCheckpoint, match="2_Dense: its weights cannot be read"):
-        sentence_vectors(encoder, TEXTS)
+        vectors(encoder, TEXTS)
     (encoder / "1_Pooling/config.json").write_text('{"pooling_mode_weightedmean_tokens": true}')
     with pytest.raises(NotAllowed, match="Pooling by weightedmean_tokens: known here are"):
-        sentence_vectors(encoder, TEXTS)
+        vectors(encoder, TEXTS)
+
+
+def test_code_of_a_model_is_never_run_and_weights_must_fit(encoder: Path) -> None:
+    settings = {"model_type": "own", "auto_map": {"AutoModel": "modeling.Own"}}
+    whole = json.loads((encoder / "config.json").read_text())
+    change(encoder, "config.json", **settings)
+    (encoder / "modeling.py").write_text("raise SystemExit('was run')")
+    with pytest.raises(NotAllowed, match="asks for code of its own"):
+        vectors(encoder, TEXTS)
+    (encoder / "config.json").write_text(json.dumps({**whole, "num_hidden_layers": 3}))
+    with pytest.raises(DamagedCheckpoint, match="num_hidden_layers 3, its weights have 2 layers"):
+        vectors(encoder, TEXTS)
 
 
 def test_ranks_are_those_of_pandas_and_ties_share_theirs() -> None:
@@ -157,8 +171,8 @@ def test_a_merge_of_encoders_is_scored_beside_its_models(
     rows = {row["key"]: row for row in dppa.json["pairs"]}
     assert set(rows) >= {"recipe", "base", str(news)}
     for key, folder in (("base", encoder), (str(news), news)):
-        vectors = [sentence_vectors(folder, [pair[n] for pair in PAIRS]) for n in (0, 1)]
-        cosines = torch.cosine_similarity(*vectors).numpy()
+        sides = [vectors(folder, [pair[n] for pair in PAIRS]) for n in (0, 1)]
+        cosines = torch.cosine_similarity(*sides).numpy()
         expected = spearman(cosines, [pair[2] for pair in PAIRS])
         assert rows[key]["correlation"]["value"] == pytest.approx(expected)
     assert dppa(*command, "--alone") == 0

@@ -59,7 +59,7 @@ class LowBitWeights:
     tensors: Mapping[str, Folded]
     """Name -> the tensor, as a model of plain numbers names it."""
     beside: frozenset[str]
-    """StoredTensor tensors that belong to the format, and to no weight."""
+    """Stored tensors that belong to the format, and to no weight."""
 
     @property
     def title(self) -> str:

@@ -18,10 +18,11 @@ from jaxtyping import Float64
 from numpy import ndarray
 from torch.nn import functional
 
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.sentences.vectors import sentence_vectors
 from dppa_core.evaluation.side_by_side import Entrant
-from dppa_core.merging.convert import convert_to_folder
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.parameter_fields import is_number
 from dppa_core.progress import Progress, Stop, check, report
@@ -99,7 +100,7 @@ def similarity_rows(
 ) -> list[dict[str, Any]]:
     """For each entrant the rank correlation with people, with a bootstrap interval over pairs.
 
-    A merge, or a model with an adapter, is written into a temporary folder first.
+    A merge is written into a temporary folder first.
 
     Raises:
         NotAllowed: a module of a model that is not known here.
@@ -113,8 +114,8 @@ def similarity_rows(
         check(stop)
         report(progress, number, len(entrants), entrant.label)
         with closing(TemporaryFolder("model")) as room:
-            folder = _written(entrant.target, room.path / "model", stop)
-            vectors = functional.normalize(sentence_vectors(folder, texts, stop), dim=1)
+            source = _opened(entrant.target, room.path / "model", stop)
+            vectors = functional.normalize(sentence_vectors(source, texts, stop), dim=1)
         cosines = (vectors[sides[0]] * vectors[sides[1]]).sum(1).double().numpy()
         found = rank_interval(cosines, people)
         rows.append(
@@ -128,12 +129,11 @@ def similarity_rows(
     return rows
 
 
-def _written(target: str | MergeRecipe, out: Path, stop: Stop | None) -> Path:
-    if isinstance(target, MergeRecipe):
-        merge_to_folder(target, out, sync=False, stop=stop)
-    else:
-        convert_to_folder(target, out, sync=False, stop=stop)
-    return out
+def _opened(target: str | MergeRecipe, out: Path, stop: Stop | None) -> Checkpoint:
+    if isinstance(target, str):
+        return open_checkpoint(target)
+    merge_to_folder(target, out, sync=False, stop=stop)
+    return open_checkpoint(str(out))
 
 
 def rank_interval(first: Float64[ndarray, " n"], second: Float64[ndarray, " n"]) -> Interval:

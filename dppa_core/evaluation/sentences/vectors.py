@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
-from transformers import AutoModel, AutoTokenizer
 
+from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.folders.sentence_files import MODULES, PROMPTS, WEIGHTS, module_folders
+from dppa_core.checkpoints.folders.small_files import read_file, unreadable
 from dppa_core.errors import DamagedCheckpoint, NotAllowed, shown
+from dppa_core.evaluation.perplexity import USUAL_CAUSE
+from dppa_core.models.loading import build_body, load_tokenizer
+from dppa_core.models.texts import check_logits
 from dppa_core.progress import Stop, check
 from dppa_core.system.error_translation import ForeignCode
+from dppa_core.system.strict_json import parse_json
 
 _BATCH, _MOST_TOKENS = 32, 512
 _POOLED = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens")
@@ -30,7 +34,7 @@ _ACTIVATIONS = {
 
 
 @torch.inference_mode()
-def sentence_vectors(folder: Path, texts: Sequence[str], stop: Stop | None = None) -> Tensor:
+def sentence_vectors(source: Checkpoint, texts: Sequence[str], stop: Stop | None = None) -> Tensor:
     """The vectors of texts, by the modules that sentence-transformers lists: pooling, dense layers.
 
     Without modules.json a vector is the mean over tokens.
@@ -40,28 +44,30 @@ def sentence_vectors(folder: Path, texts: Sequence[str], stop: Stop | None = Non
 
     Raises:
         NotAllowed: a module or a setting of one that is not known here.
-        DamagedCheckpoint: a file of a module that cannot be read.
+        DamagedCheckpoint: a file of the model or of a module that cannot be read.
     """
+    folder = source.folder
     modules = module_folders(folder) if (folder / MODULES).is_file() else ()
-    with ForeignCode(f"{folder.name}: cannot be loaded as an encoder", "Another kind of model"):
-        model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+    layers = [_module(folder / name) for name in modules] or [_pooling(["mean_tokens"])]
+    model, tokenizer = build_body(source), load_tokenizer(source)
     prompts, longest = _settings(folder, PROMPTS), _longest(folder, tokenizer)
     prompt = str((prompts.get("prompts") or {}).get(prompts.get("default_prompt_name"), ""))
-    layers = [_module(folder / name) for name in modules] or [_pooling(["mean_tokens"])]
     order, rows = sorted(range(len(texts)), key=lambda n: len(texts[n])), dict[int, Tensor]()
     for start in range(0, len(order), _BATCH):
         check(stop)
         places = order[start : start + _BATCH]
         some = [prompt + texts[place] for place in places]
-        tokens = tokenizer(
-            some, padding=True, truncation=True, max_length=longest, return_tensors="pt"
-        )
+        with ForeignCode(f"{source.folder}: its tokenizer fails", USUAL_CAUSE):
+            tokens = tokenizer(
+                some, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+            )
         values = model(**tokens).last_hidden_state
         for layer in layers:
             values = layer(values, tokens["attention_mask"][..., None])
         rows |= dict(zip(places, values, strict=True))
-    return torch.stack([rows[place] for place in range(len(texts))])
+    vectors = torch.stack([rows[place] for place in range(len(texts))])
+    check_logits(vectors)
+    return vectors
 
 
 def _module(folder: Path) -> Any:
@@ -117,12 +123,13 @@ def _dense(folder: Path, settings: Mapping[str, Any]) -> Any:
 
 
 def _settings(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    try:
-        values = json.loads((folder / name).read_text("utf-8"))
-    except FileNotFoundError:
+    path = folder / name
+    if not path.is_file():
         return {}
-    except (OSError, ValueError) as error:
-        raise DamagedCheckpoint(f"{folder.name}/{name}: cannot be read: {error}") from error
+    try:
+        values = parse_json(read_file(path))
+    except ValueError as error:
+        raise unreadable(path, error) from error
     return values if isinstance(values, dict) else {}
 
 
