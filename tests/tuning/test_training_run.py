@@ -132,5 +132,10 @@ def test_the_command_takes_a_number_without_measuring_and_refuses_in_a_line(
     ):
         assert dppa(*command, *extra) == 1 and words in dppa.err and dppa.err.count("\n") == 1
         assert not out.exists()
+    config = run / "checkpoint-50" / "config.json"
+    config.write_bytes((run / "checkpoint-40" / "config.json").read_bytes())
+    assert dppa(*command, "--last", 2) == 1 and "checkpoint-50: neither model" in dppa.err
+    assert not out.exists()
+    config.unlink()
     assert dppa(*command, "--last", 2, "--weights", "linear") == 0
     assert "the mean of the last 2 of 3 checkpoints\nsteps 20, 40; weights 0.5, 1" in dppa.out

@@ -11,6 +11,7 @@ import typer
 
 from dppa_core.charts.chart import chart_svg
 from dppa_core.charts.tables import text_table
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.cli.options import (
     ItemsOption,
     JsonFlag,
@@ -102,6 +103,8 @@ def _checked(options: AverageOptions, run: tuple[Saved, ...], *, decides: bool) 
     if options.plot is not None and not decides:
         raise InvalidValue("--plot draws what --text or --items measure: give one of them.")
     mean_of(run[-(options.last or 1) :], options.weights, options.half_life)
+    for saved in run[-options.last :] if options.last else run:
+        open_checkpoint(str(saved.folder))  # its headers: one that is not complete is named
     return options.last
 
 
