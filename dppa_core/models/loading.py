@@ -16,24 +16,16 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.config_sizes import check_sizes
 from dppa_core.checkpoints.folders.architectures import is_encoder
 from dppa_core.checkpoints.folders.model_files import check_links
-from dppa_core.checkpoints.matching import check_finite
 from dppa_core.checkpoints.vocabulary.tokenizer_files import check_named_files
-from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights, NotAllowed, shown
+from dppa_core.errors import DamagedCheckpoint, NotAllowed, shown
 from dppa_core.models.own_step import knows
-from dppa_core.models.parameter_views import fuse_weights
+from dppa_core.models.parameter_views import fuse_weights, state_of
 from dppa_core.models.plain import is_plain, plain_model, plain_tokenizer
 from dppa_core.models.resident import fills_masks
-from dppa_core.pruning.floats import FLOATS
-from dppa_core.pruning.tensor_names import in_head, is_buffer
+from dppa_core.pruning.tensor_names import in_head
 from dppa_core.system.error_translation import ForeignCode
 from dppa_core.system.temporary import TemporaryFolder
 
-_TORCH_DTYPES = {
-    "BF16": torch.bfloat16,
-    "F16": torch.float16,
-    "F32": torch.float32,
-    "F64": torch.float64,
-}
 _LOADING = threading.RLock()
 """One thread at a time: transformers changes its own classes while it loads a model, so that two
 loads at once lose tied weights; and it imports its parts on first use."""
@@ -68,7 +60,7 @@ def build_model(
     if plain and is_plain(source.config):
         check_links(source.folder)
         check_sizes(source, label)
-        model = plain_model(source, _state(tensors, dtype, label))
+        model = plain_model(source, state_of(tensors, dtype, label))
         if model is not None:
             fuse_weights(model)
             return model.eval()
@@ -93,7 +85,7 @@ def _built(
     body: bool = False,
 ) -> Any:
     config = _load_config(source, label)
-    state = _state(tensors, dtype, label)
+    state = state_of(tensors, dtype, label)
     family = _body_family(config, label) if body else _family(config, source, label)
     _check_parameters(config, family, sum(value.numel() for value in state.values()), label)
     with ForeignCode(f"{label}: transformers cannot build a model from its config.json", _MIXED):
@@ -251,32 +243,6 @@ def _check_model_type(config: Mapping[str, Any], supported: Collection[str], lab
         + (f"Did you mean {close[0]!r}? " if close else "")
         + "A model newer than the library is the usual cause."
     )
-
-
-def weighs(name: str, code: str, shape: tuple[int, ...]) -> bool:
-    """Return True for a stored tensor that is loaded: every float that is no stored buffer."""
-    return code in _TORCH_DTYPES and not is_buffer(name, shape)
-
-
-def _state(tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> dict[str, torch.Tensor]:
-    """The loaded tensors, in the model's dtype."""
-    state = {}
-    for name, (code, shape, raw) in tensors.items():
-        if not weighs(name, code, shape):
-            continue
-        values = to_torch(code, shape, raw).to(dtype)
-        if not bool(torch.isfinite(values).all()):
-            if code in FLOATS:
-                check_finite(raw, code, name, label)
-            raise NonFiniteWeights(f"{label}: {name} holds values that {dtype} cannot hold.")
-        state[name] = values
-    return state
-
-
-def to_torch(code: str, shape: tuple[int, ...], raw: Any) -> torch.Tensor:
-    """A stored float tensor as a torch copy; `raw` is flat, as `Checkpoint.raw` gives it."""
-    values = raw.view("int16" if code == "BF16" else raw.dtype)  # a view reads what is lazy
-    return torch.tensor(values).view(_TORCH_DTYPES[code]).reshape(shape)
 
 
 def _check_all_fit(

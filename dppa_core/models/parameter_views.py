@@ -1,4 +1,4 @@
-"""Views of a model's parameters: where the tensors of a checkpoint lie, and the layers' weights.
+"""A checkpoint's tensors in torch: as a state to load, and where they lie in a loaded model.
 
 Families rename, stack and join tensors on their way into memory: the tensors that transformers
 would save, and their names, show where each one went.
@@ -15,8 +15,45 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from dppa_core.checkpoints.matching import check_finite
+from dppa_core.errors import NonFiniteWeights
 from dppa_core.models.plain import PlainModel
-from dppa_core.pruning.tensor_names import match_names
+from dppa_core.pruning.floats import FLOATS
+from dppa_core.pruning.tensor_names import is_buffer, match_names
+
+_TORCH_DTYPES = {
+    "BF16": torch.bfloat16,
+    "F16": torch.float16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+}
+"""Dtypes of floats that are loaded."""
+
+
+def weighs(name: str, code: str, shape: tuple[int, ...]) -> bool:
+    """Return True for a stored tensor that is loaded: every float that is no stored buffer."""
+    return code in _TORCH_DTYPES and not is_buffer(name, shape)
+
+
+def state_of(tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> dict[str, torch.Tensor]:
+    """The loaded tensors, in the model's dtype."""
+    state = {}
+    for name, (code, shape, raw) in tensors.items():
+        if not weighs(name, code, shape):
+            continue
+        values = to_torch(code, shape, raw).to(dtype)
+        if not bool(torch.isfinite(values).all()):
+            if code in FLOATS:
+                check_finite(raw, code, name, label)
+            raise NonFiniteWeights(f"{label}: {name} holds values that {dtype} cannot hold.")
+        state[name] = values
+    return state
+
+
+def to_torch(code: str, shape: tuple[int, ...], raw: Any) -> torch.Tensor:
+    """A stored float tensor as a torch copy; `raw` is flat, as `Checkpoint.raw` gives it."""
+    values = raw.view("int16" if code == "BF16" else raw.dtype)  # a view reads what is lazy
+    return torch.tensor(values).view(_TORCH_DTYPES[code]).reshape(shape)
 
 
 def find_places(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:

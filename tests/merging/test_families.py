@@ -19,8 +19,8 @@ from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.models.generate import stream_reply
-from dppa_core.models.loading import to_torch, weighs
 from dppa_core.models.overlay import Shell
+from dppa_core.models.parameter_views import to_torch, weighs
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.pruning.module_groups import find_modules, layer_of
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe

@@ -16,7 +16,7 @@ from dppa_core.merging.cards.card import model_card
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
-from dppa_core.models.loading import to_torch
+from dppa_core.models.parameter_views import to_torch
 from dppa_core.preflight_checks.preflight_report import preflight_models
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.coefficients import PartCoefficient

@@ -17,8 +17,8 @@ from dppa_core.merging.inputs import merge_base, with_dtype
 from dppa_core.models.answer_loss import Exchange, own_replies, reply_logits, surprise
 from dppa_core.models.decode import answer_ids, end_ids, prompt_ids, room, text_of
 from dppa_core.models.devices import free_room, lend
-from dppa_core.models.loading import to_torch, weighs
 from dppa_core.models.overlay import Shell
+from dppa_core.models.parameter_views import to_torch, weighs
 from dppa_core.models.reply import check_text
 from dppa_core.models.resident import Resident, check_whole
 from dppa_core.progress import Progress, Stop, check, report

@@ -15,8 +15,7 @@ from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.passes.chunk_pass import LIMITS
 from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tensor_tasks import WHOLE_MIN_NUMEL, write_tensors
-from dppa_core.models.loading import weighs
-from dppa_core.models.parameter_views import find_places
+from dppa_core.models.parameter_views import find_places, weighs
 from dppa_core.progress import RunControl
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.system.error_translation import ForeignCode
