@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dppa_core.charts.tables import percent_text, signed_text, text_table
+from dppa_core.tasks.loops import LOOP_TIMES
 
 MASKED_WORDS = "15 %, drawn from a fixed seed, never special ones,"
 """How an encoder's masks are chosen."""
@@ -16,14 +17,18 @@ def evaluated_text(value: Mapping[str, Any]) -> str:
     parts = []
     if "rows" in value:
         parts.append(_beside_text(value))
+        parts += _behaviours({row["label"]: row["domains"] for row in value["rows"]})
     elif "domains" in value:
         parts.append(_alone_text(value))
+        parts += _behaviours({value["target"][:20]: value["domains"]})
     if "text" in value:
         parts.append(_perplexities(value["text"]))
     if "pairs" in value:
         parts.append(_similarities(value["pairs"]))
     if "lm_eval" in value:
         parts.append(_harness(value["lm_eval"]))
+    if "one_more" in value:
+        parts.append(_one_more(value["one_more"]))
     return "\n".join(parts)
 
 
@@ -40,6 +45,71 @@ def _alone_text(value: Mapping[str, Any]) -> str:
         ]
     head = ["domain", "accuracy % (95 % interval)", "loss, nats a token", "items"]
     return f"{value['target']}, {value['split']} split\n{text_table(head, rows)}"
+
+
+def _behaviours(by_label: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Tables of length, loops and divergence; none unless they were measured."""
+    domains = list(next(iter(by_label.values())))
+    if any("behaviour" not in cell for cells in by_label.values() for cell in cells.values()):
+        return []
+    parts = list[str]()
+    tables: list[tuple[str, str, Callable[[float, Sequence[float]], str]]] = [
+        ("length", "Mean length of answers in tokens, with 95 % bootstrap intervals.", _number),
+        (
+            "loops",
+            f"Answers in %, with 95 % Wilson intervals, that ran into the limit of tokens while "
+            f"their end repeated one piece at least {LOOP_TIMES} times.",
+            percent_text,
+        ),
+        (
+            "kl",
+            "KL(model || base) of the next token along the right answers, in nats a token, with "
+            "95 % bootstrap intervals; - where the base is unknown or has other tokens.",
+            _number,
+        ),
+    ]
+    for name, head, text in tables:
+        rows = [
+            [label, *(_figure(cells[domain]["behaviour"][name], text) for domain in domains)]
+            for label, cells in by_label.items()
+        ]
+        parts += [head, text_table([name, *domains], rows)]
+    return parts
+
+
+def _number(value: float, ends: Sequence[float]) -> str:
+    """A number with its interval, to four digits."""
+    return f"{value:.4g} ({ends[0]:.4g}-{ends[1]:.4g})"
+
+
+def _one_more(value: Mapping[str, Any]) -> str:
+    """Losses by the number of models, the law and its forecast."""
+    rows = [
+        [
+            str(point["models"]),
+            f"{point['merges']} of {point['of']}",
+            f"{point['mean']:.4f}",
+            f"{point['low']:.4f} to {point['high']:.4f}",
+            "-" if point["fit"] is None else f"{point['fit']:.4f}",
+        ]
+        for point in value["points"]
+    ]
+    if value["one_more"]:
+        rows.append(
+            [
+                f"{value['one_more']['models']}, a forecast",
+                "",
+                "",
+                "",
+                f"{value['one_more']['loss']:.4f}",
+            ]
+        )
+    head = ["models k", "merges", "mean loss", "lowest to highest", "floor + a / (k + b)"]
+    return (
+        "Loss of merges of k of the models, in nats a token; where there are many, some are drawn "
+        "with a fixed seed. The law: arXiv:2509.24244.\n"
+        f"{text_table(head, rows)}\n{value['sentence']}"
+    )
 
 
 def _perplexities(rows: Sequence[Mapping[str, Any]]) -> str:

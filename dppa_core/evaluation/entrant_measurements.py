@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -45,6 +46,8 @@ def measure(
     *,
     split: str = "test",
     limit: int | None = None,
+    behaviour: bool = False,
+    base: str = "",
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> SideBySide:
@@ -52,6 +55,7 @@ def measure(
 
     Args:
         limit: Items per domain, tasks in turn; all if None.
+        behaviour, base: As of `Exam`.
         progress: Called for each item, by any thread, one at a time; first with the time to expect.
     """
     domain_items = {domain: items(domain, split, limit) for domain in domains}
@@ -67,21 +71,19 @@ def measure(
         marks = {}
         for domain in domains:
             check(stop)
-            exam = Exam(entrant.target, domain, split, limit)
-            count_items = partial(count, entrant, domain)
+            exam, count_items = exams[entrant.key, domain], partial(count, entrant, domain)
             marks[entrant.key, domain] = examiner.marks(exam, progress=count_items, stop=stop)
             count_items(len(domain_items[domain]))  # cached marks report no items one by one
         return marks
 
-    targets = [entrant.target for entrant in entrants]
-    workers = min(_parallel_exams(examiner, targets), len(entrants))
-    exams = [Exam(target, domain, split, limit) for target in targets for domain in domains]
-    seconds = expected_seconds(examiner, exams) / max(workers, torch.get_num_threads())
+    workers = min(_parallel_exams(examiner, [one.target for one in entrants]), len(entrants))
+    of_exam, pairs = (split, limit, behaviour, base), product(entrants, domains)
+    exams = {(one.key, domain): Exam(one.target, domain, *of_exam) for one, domain in pairs}
+    seconds = expected_seconds(examiner, [*exams.values()]) / max(workers, torch.get_num_threads())
     if seconds >= ANNOUNCED_SECONDS:
         report(progress, 0, total, f"about {in_time(seconds)} in all")
-    all_marks: dict[tuple[str, str], Marks] = {}
-    for marks in side_by_side([partial(examine, entrant) for entrant in entrants], workers):
-        all_marks |= marks
+    works = [partial(examine, entrant) for entrant in entrants]
+    all_marks = {key: m for marks in side_by_side(works, workers) for key, m in marks.items()}
     check(stop)
     return SideBySide(split, tuple(entrants), domain_items, all_marks)
 

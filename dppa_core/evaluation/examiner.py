@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.errors import OutOfBudget
 from dppa_core.evaluation.equal_models import EqualModels
 from dppa_core.evaluation.identity import identity
 from dppa_core.evaluation.scores import (
@@ -29,10 +31,11 @@ from dppa_core.evaluation.scores import (
     target_name,
 )
 from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.merging.in_memory.source import memory_of
 from dppa_core.models.answer_loss import Exchange, reference
 from dppa_core.models.decode import prompt_ids
 from dppa_core.models.devices import cards_for, lend, place_of
-from dppa_core.models.drafted_answers import MAX_REPLY_TOKENS, answers
+from dppa_core.models.drafted_answers import MAX_REPLY_TOKENS, answers, divergences
 from dppa_core.models.own_step import knows
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, report
@@ -73,8 +76,8 @@ class Examiner:
 
     def cached_marks(self, exam: Exam) -> Marks | None:
         """Marks from the cache, or None; loads no model. Raises as `Exam.items` does."""
-        cached = self._cached(self._entry(exam.target, _question(exam)))
-        return None if cached is None else _marks(cached)
+        cached = self._cached(self._entry(exam.target, exam.question()))
+        return None if cached is None else replace(Marks.of_json(cached), lengths=(), loops=())
 
     def marks(
         self, exam: Exam, *, progress: Callable[[int], None] | None = None, stop: Stop | None = None
@@ -90,9 +93,36 @@ class Examiner:
                 progress=progress,
                 stop=stop,
             )
-            return [list(map(int, marks.hits)), marks.losses, marks.tokens, marks.replies]
+            return marks.to_json()
 
-        return _marks(self.answer(exam.target, _question(exam), ask, stop))
+        question = exam.question()
+        marks = Marks.of_json(self.answer(exam.target, question, ask, stop))
+        if not exam.behaviour:
+            return replace(marks, lengths=(), loops=())
+        if not marks.lengths:  # kept by an earlier version
+            marks = Marks.of_json(self.answer(exam.target, [*question, ["behaviour"]], ask, stop))
+        return replace(marks, divergences=self._divergences(exam, stop))
+
+    def _divergences(self, exam: Exam, stop: Stop | None) -> tuple[float, ...]:
+        """See `divergences`; nothing without a base that has the same tokens."""
+        if exam.base in ("", exam.target):
+            return (0.0,) * len(exam.items()) if exam.base else ()
+        nbytes, _ = memory_of(self.base(exam.base))
+        if 2 * nbytes > self.pool.byte_budget:
+            raise OutOfBudget(
+                f"{exam.base}: to compare a model with it, both must be in memory: {2 * nbytes:,} "
+                f"bytes, and {self.pool.byte_budget:,} are allowed (--memory)."
+            )
+
+        def ask(resident: Resident) -> tuple[float, ...] | None:
+            encoded = self.exchanges(resident, exam.items())
+            with self.lend(exam.base, stop) as base:
+                pairs = zip(encoded, self.exchanges(base, exam.items()), strict=True)
+                same = all(one.reply == other.reply for one, other in pairs)
+                return divergences(resident, base, encoded, stop) if same else None
+
+        question = ["divergence", identity(exam.base, public=self.public), *exam.question()]
+        return tuple(self.answer(exam.target, question, ask, stop) or ())
 
     def score(
         self, exam: Exam, *, progress: Callable[[int], None] | None = None, stop: Stop | None = None
@@ -107,11 +137,13 @@ class Examiner:
         *,
         split: str = "test",
         limit: int | None = None,
+        behaviour: bool = False,
+        base: str = "",
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> Evaluation:
-        """Scores of one model or merge on several domains."""
-        exams = [Exam(target, domain, split, limit) for domain in domains]
+        """Scores of one model or merge on several domains; settings as of `Exam`."""
+        exams = [Exam(target, domain, split, limit, behaviour, base) for domain in domains]
         total, before = sum(len(exam.items()) for exam in exams), 0
         scores: dict[str, DomainScore] = {}
         for exam in exams:
@@ -234,6 +266,8 @@ def mark(
         tuple(reply.loss for reply in replies),
         tuple(reply.tokens for reply in replies),
         tuple(reply.reply[:MAX_REPLY_CHARACTERS] for reply in replies) if own else (),
+        tuple(reply.length for reply in replies),
+        tuple(reply.loops for reply in replies),
     )
 
 
@@ -264,14 +298,3 @@ def _tokenizer_key(resident: Resident) -> str | None:
     positions = getattr(resident.model.config, "max_position_embeddings", None)
     parts = [backend.to_str(), tokenizer.chat_template, tokenizer.eos_token_id, positions]
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
-
-
-def _question(exam: Exam) -> list[list[str]]:
-    longest = [] if exam.tokens is None else [["tokens", str(exam.tokens)]]
-    return [*(item.identity() for item in exam.items()), *longest]
-
-
-def _marks(value: Any) -> Marks:
-    hits, losses, tokens, *rest = value  # those of earlier versions have no replies
-    replies = tuple(rest[0]) if rest else ()
-    return Marks(tuple(map(bool, hits)), tuple(losses), tuple(tokens), replies)

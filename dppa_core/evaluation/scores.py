@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from math import sqrt
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.frames import frame_of
 from dppa_core.tasks import Item, OwnDomain, items, score
-from dppa_core.tasks.intervals import wilson
+from dppa_core.tasks.intervals import Interval, accuracy, mean_interval, wilson
 
 Target = str | MergeRecipe
 """A model's reference, or the recipe of a merge."""
@@ -39,6 +39,10 @@ class Exam:
     """train, search or test."""
     limit: int | None = None
     """Number of items, tasks in turn; all if None."""
+    behaviour: bool = False
+    """True if its score says how the target answers."""
+    base: str = ""
+    """For that: reference of the model to which its distance is measured; none if empty."""
 
     def items(self) -> tuple[Item, ...]:
         """The items of this exam.
@@ -54,6 +58,11 @@ class Exam:
     def tokens(self) -> int | None:
         """Most tokens of a reply, if the domain says so."""
         return self.domain.tokens if isinstance(self.domain, OwnDomain) else None
+
+    def question(self) -> list[list[str]]:
+        """What decides a target's marks beside the target."""
+        longest = [] if self.tokens is None else [["tokens", str(self.tokens)]]
+        return [*(item.identity() for item in self.items()), *longest]
 
 
 _drawn = lru_cache(64)(items)
@@ -72,6 +81,25 @@ class Marks:
     """Length of the right answer, including its end token."""
     replies: tuple[str, ...] = ()
     """Replies to the user's own questions, cut at `MAX_REPLY_CHARACTERS`; else empty."""
+    lengths: tuple[int, ...] = ()
+    """Tokens of each reply, its end token included; these and the next are empty unless the exam
+    asks for behaviour."""
+    loops: tuple[bool, ...] = ()
+    """True for a reply that ended in a loop; see `is_loop`."""
+    divergences: tuple[float, ...] = ()
+    """KL(target || base) of the next token, summed over the right answer's tokens, in nats."""
+
+    def to_json(self) -> list[Any]:
+        """What a cache keeps of them, without divergences."""
+        hits, loops = (list(map(int, flags)) for flags in (self.hits, self.loops))
+        return [hits, self.losses, self.tokens, self.replies, self.lengths, loops]
+
+    @classmethod
+    def of_json(cls, value: Sequence[Any]) -> Marks:
+        """Marks of a cache; those of earlier versions have no replies, or no lengths and loops."""
+        rows: list[Any] = [tuple(row) for row in (*value, (), (), ())[:6]]
+        rows[0], rows[5] = tuple(map(bool, rows[0])), tuple(map(bool, rows[5]))
+        return cls(*rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +108,33 @@ class TaskScore:
 
     accuracy: float
     n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How a model answers a domain's questions, rightly or not."""
+
+    length: Interval
+    """Mean tokens of a reply, its end token included."""
+    loops: Interval
+    """Share of replies that ran into the limit of tokens in a loop; see `is_loop`."""
+    kl: Interval | None
+    """Divergence KL(target || base) of the next token along the right answers, in nats per token;
+    None without a base that has the same tokens."""
+
+    @classmethod
+    def of(cls, marks: Marks) -> Behaviour | None:
+        """Means of an exam's marks; None unless it asked for them."""
+        if not marks.lengths:
+            return None
+        length = mean_interval(marks.lengths, (1,) * len(marks.lengths))
+        kl = mean_interval(marks.divergences, marks.tokens) if marks.divergences else None
+        return cls(length, accuracy(marks.loops), kl)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        kl = self.kl.to_json() if self.kl else None
+        return {"length": self.length.to_json(), "loops": self.loops.to_json(), "kl": kl}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +149,8 @@ class DomainScore:
     """Mean negative log-likelihood of the right answers, in nats per token."""
     hits: tuple[bool, ...] = field(default=(), compare=False, repr=False)
     """True for each exactly right answer; empty if only counts are known."""
+    behaviour: Behaviour | None = None
+    """None unless the exam asked for it."""
 
     def figures(self) -> dict[str, Any]:
         """Accuracy with its interval, and the number of items; JSON-ready."""
@@ -102,7 +159,8 @@ class DomainScore:
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy without `hits`; accuracies are fractions."""
         tasks = {name: asdict(score) for name, score in self.tasks.items()}
-        return {**self.figures(), "tasks": tasks, "loss": self.loss}
+        behaviour = {"behaviour": self.behaviour.to_json()} if self.behaviour else {}
+        return {**self.figures(), "tasks": tasks, "loss": self.loss, **behaviour}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +211,21 @@ class Evaluation:
 
 def score_row(score: DomainScore, loss: float | None) -> dict[str, Any]:
     """The columns of a score in a data frame."""
+    behaviour: dict[str, Any] = {}
+    if score.behaviour:
+        kl = score.behaviour.kl
+        behaviour = {
+            "reply_tokens": score.behaviour.length.value,
+            "loop_share": score.behaviour.loops.value,
+            "kl_nats_per_token": kl.value if kl else None,
+        }
     return {
         "accuracy_share": score.accuracy,
         "accuracy_low": score.ci95[0],
         "accuracy_high": score.ci95[1],
         "items": score.n,
         "loss_nats_per_token": loss,
+        **behaviour,
     }
 
 
@@ -169,7 +236,8 @@ def domain_score(items: Sequence[Item], replies: Sequence[str]) -> DomainScore:
 
 def marked_score(items: Sequence[Item], marks: Marks) -> DomainScore:
     """The score of marks on one domain's items."""
-    return _score(items, marks.hits, sum(marks.losses) / sum(marks.tokens))
+    score = _score(items, marks.hits, sum(marks.losses) / sum(marks.tokens))
+    return replace(score, behaviour=Behaviour.of(marks))
 
 
 def _score(items: Sequence[Item], hits: Sequence[bool], loss: float | None = None) -> DomainScore:

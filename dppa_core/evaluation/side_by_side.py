@@ -9,9 +9,12 @@ from typing import Any
 
 from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.checkpoints.sources.zoo import zoo_domain
+from dppa_core.checkpoints.vocabulary.chat_templates import is_template
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.scores import DomainScore, Marks, Target, marked_score, score_row
 from dppa_core.merging.inputs import renamed
+from dppa_core.methods.registry import get_method
+from dppa_core.recipes.merged_tokens import CHOICES
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system.frames import frame_of
 from dppa_core.tasks import Item, OwnDomain
@@ -61,6 +64,30 @@ def plain_merge(recipe: MergeRecipe, models: Sequence[DomainModel], method: str)
         overrides={},
         prune=None,
         calibration=None,
+    )
+
+
+def with_models(recipe: MergeRecipe, models: Sequence[DomainModel]) -> MergeRecipe:
+    """The recipe of some of its models.
+
+    A vocabulary or chat template of another one becomes the default; a parameter that names another
+    one names the first of these.
+    """
+    names = [model.model for model in models]
+    possible = ("base", "union", *names)
+    template, rows, parameters = recipe.chat_template, recipe.token_rows, dict(recipe.parameters)
+    kept = template in (*possible, *CHOICES["chat_template"]) or is_template(template)
+    tokens = {token: row for token, row in rows.tokens.items() if row.source in (*possible, "zero")}
+    for setting in get_method(recipe.method).named_models:
+        if parameters.get(setting) not in names:
+            parameters[setting] = names[0]
+    return replace(
+        recipe,
+        models=tuple(models),
+        parameters=parameters,
+        vocabulary=recipe.vocabulary if recipe.vocabulary in possible else "base",
+        chat_template=template if kept else "auto",
+        token_rows=replace(rows, tokens=tokens),
     )
 
 

@@ -53,7 +53,7 @@ def _cell(side: SideBySide, key: str, domain: str, *, merge: bool) -> dict[str, 
 
 def interval_json(interval: Interval | None) -> dict[str, Any] | None:
     """A value with its 95 % interval; None stays None."""
-    return None if interval is None else {"value": interval.value, "ci95": list(interval.ends)}
+    return None if interval is None else interval.to_json()
 
 
 def _comparison_json(side: SideBySide) -> dict[str, Any] | None:

@@ -1,4 +1,5 @@
-"""Greedy replies to questions with known answers, and the losses of those answers.
+"""Greedy replies to questions with known answers, the losses of those answers, and the divergence
+of two models along them.
 
 The right answer is the draft of the reply: read once behind its prompt, it gives its own loss and
 the part of the greedy reply that agrees with it; only the rest is written token by token.
@@ -14,13 +15,20 @@ from typing import Any
 
 import torch
 
-from dppa_core.models.answer_loss import Exchange, own_replies, reply_logits, surprise
+from dppa_core.models.answer_loss import (
+    Exchange,
+    divergence,
+    own_replies,
+    reply_logits,
+    surprise,
+)
 from dppa_core.models.decode import end_ids, room, text_of
 from dppa_core.models.devices import free_memory
 from dppa_core.models.resident import Resident
-from dppa_core.models.texts import Texts, texts_of
+from dppa_core.models.texts import Logits, Texts, texts_of
 from dppa_core.progress import Stop, check
 from dppa_core.system.threads import SparePool, available_cores, side_by_side
+from dppa_core.tasks.loops import is_loop
 
 MAX_REPLY_TOKENS = 48
 """Most tokens of a reply."""
@@ -42,6 +50,10 @@ class DraftedAnswer:
     """Negative log-likelihood of the right answer, summed over its tokens, in nats."""
     tokens: int
     """Tokens of the right answer, its end token included."""
+    length: int
+    """Tokens of the reply, its end token included."""
+    loops: bool
+    """True if the reply did not end by itself, and `is_loop`."""
 
 
 def answers(
@@ -69,10 +81,7 @@ def answers(
         NonFiniteWeights: the model computes NaN or infinity.
     """
     pool = SparePool(partial(texts_of, resident.model))
-    free = free_memory(resident.model)
-    if free is not None:
-        most = fitting(resident.model, exchanges, longest, free // workers)
-        together = together if most is None else min(together, most)
+    together = _together(resident.model, exchanges, longest, together, workers)
 
     def ask(rows: Sequence[int]) -> list[DraftedAnswer]:
         with _CORES, pool.use() as texts:
@@ -88,6 +97,15 @@ def answers(
         if progress:
             progress(len(by_row))
     return tuple(by_row[row] for row in range(len(exchanges)))
+
+
+def _together(
+    model: Any, exchanges: Sequence[Exchange], longest: int, most: int, workers: int
+) -> int:
+    """Questions in a batch, of at most `most`; see `fitting`."""
+    free = free_memory(model)
+    fit = None if free is None else fitting(model, exchanges, longest, free // workers)
+    return most if fit is None else min(most, fit)
 
 
 def fitting(model: Any, exchanges: Sequence[Exchange], longest: int, free: int) -> int | None:
@@ -123,12 +141,47 @@ def _apart(
         check(stop)
         with torch.inference_mode():
             loss = surprise(*reply_logits(resident.model, [exchange])).double().sum()
-        yield DraftedAnswer(_text(resident, greedy.reply), float(loss), len(exchange.reply))
+        yield _answer(resident, greedy.reply, float(loss), exchange)
 
 
-def _text(resident: Resident, reply: Sequence[int]) -> str:
-    ends = end_ids(resident.model, resident.tokenizer)
-    return text_of(resident.tokenizer, reply[:-1] if reply and reply[-1] in ends else reply)
+def _answer(
+    resident: Resident, reply: Sequence[int], loss: float, exchange: Exchange
+) -> DraftedAnswer:
+    ended = bool(reply) and reply[-1] in end_ids(resident.model, resident.tokenizer)
+    text = text_of(resident.tokenizer, reply[:-1] if ended else reply)
+    lengths = len(exchange.reply), len(reply)
+    return DraftedAnswer(text, loss, *lengths, not ended and is_loop(reply))
+
+
+def divergences(
+    resident: Resident, base: Resident, exchanges: Sequence[Exchange], stop: Stop | None = None
+) -> tuple[float, ...] | None:
+    """KL(model || base) of the next token, summed over the tokens of each right answer, in nats.
+
+    Both read the right answers, not their own; the distributions are float32.
+
+    Returns:
+        None if the models have different numbers of tokens.
+    """
+    sums = list[float]()
+    batch = _together(resident.model, exchanges, 0, MAX_BATCH_QUESTIONS, 2)
+    for start in range(0, len(exchanges), batch):
+        check(stop)
+        part = exchanges[start : start + batch]
+        pair = (_read(texts_of(model), part) for model in (resident.model, base.model))
+        for logits, reference in zip(*pair, strict=True):
+            if logits.shape != reference.shape:
+                return None
+            sums.append(float(divergence(reference[:-1], of=logits[:-1]).double().sum()))
+    return tuple(sums)
+
+
+def _read(texts: Texts, exchanges: Sequence[Exchange]) -> list[Logits]:
+    """Logits of every token of the right answers, and of the one after them."""
+    return texts.read(
+        [exchange.prompt + exchange.reply for exchange in exchanges],
+        [len(exchange.reply) + 1 for exchange in exchanges],
+    )
 
 
 def _drafted(
@@ -136,17 +189,14 @@ def _drafted(
 ) -> Iterator[DraftedAnswer]:
     check(stop)
     losses, drafts = list[float](), list[list[int]]()
-    read = texts.read(
-        [exchange.prompt + exchange.reply for exchange in exchanges],
-        [len(exchange.reply) + 1 for exchange in exchanges],
-    )
+    read = _read(texts, exchanges)
     for exchange, logits in zip(exchanges, read, strict=True):
         losses.append(float(surprise(logits[:-1], torch.tensor(exchange.reply)).double().sum()))
         drafts.append(_agreed(exchange.reply, logits.argmax(-1).tolist()))
     del read
     replies = _finished(resident, texts, exchanges, drafts, longest, stop)
     for exchange, reply, loss in zip(exchanges, replies, losses, strict=True):
-        yield DraftedAnswer(_text(resident, reply), loss, len(exchange.reply))
+        yield _answer(resident, reply, loss, exchange)
 
 
 def _agreed(right: Sequence[int], likeliest: Sequence[int]) -> list[int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import atan, comb, erfc, pi, sqrt, tan
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -42,6 +43,10 @@ class Interval:
     def ends(self) -> tuple[float, float]:
         """Lower and upper end."""
         return self.low, self.high
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        return {"value": self.value, "ci95": [self.low, self.high]}
 
 
 @dataclass(frozen=True, slots=True)

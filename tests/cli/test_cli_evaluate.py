@@ -55,6 +55,40 @@ def test_a_recipe_stands_beside_its_models_and_two_plain_merges(
     assert "No difference seen between recipe and against" in dppa.out
 
 
+def test_behaviour_stands_beside_accuracy(dppa: Command, recipe: Path, tmp_path: Path) -> None:
+    frame = tmp_path / "rows.csv"
+    options = ["--tasks", "math,law", "--limit", 2, "--behaviour", "--frame", frame]
+    assert dppa("evaluate", recipe, *options, "--json") == 0
+    rows = {row["key"]: row["domains"] for row in dppa.json["rows"]}
+    assert rows["base"]["math"]["behaviour"]["kl"]["value"] == 0
+    assert rows["recipe"]["law"]["behaviour"]["kl"]["value"] > 0
+    assert frame.read_text().splitlines()[0].count("reply_tokens,loop_share,kl_nats_per_token") == 1
+    assert dppa("evaluate", recipe, *options) == 0
+    heads = [
+        line.split()[0] for line in dppa.out.splitlines() if line.split()[1:] == ["math", "law"]
+    ]
+    assert heads[-3:] == ["length", "loops", "kl"]
+    assert dppa("evaluate", "zoo:math", "--tasks", "law", "--limit", 2, "--behaviour") == 0
+    assert dppa.out.splitlines()[-1].startswith("zoo:math  ")
+    assert dppa("evaluate", recipe, *options[:4], "--json") == 0
+    assert "behaviour" not in dppa.json["rows"][0]["domains"]["math"]
+
+
+def test_one_more_model_is_a_table_a_sentence_and_a_drawing(
+    dppa: Command, recipe: Path, tmp_path: Path
+) -> None:
+    plot, options = tmp_path / "curve.svg", ["--alone", "--tasks", "law", "--limit", 2]
+    assert dppa("evaluate", recipe, *options, "--one-more", "--plot", plot) == 0
+    assert "a recipe of 3 models or more" in dppa.out.splitlines()[-1]
+    assert [line.split()[:4] for line in dppa.out.splitlines()[-3:-1]] == [
+        *(["1", "2", "of", "2"], ["2", "1", "of", "1"]),
+    ]
+    assert plot.read_text().startswith("<svg")
+    assert dppa("evaluate", recipe, *options, "--one-more", "--json") == 0
+    value = dppa.json["one_more"]
+    assert value["law"] is None and [point["merges"] for point in value["points"]] == [2, 1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -80,6 +114,8 @@ def test_what_is_not_known_is_named(dppa: Command, arguments: list[str], message
         ["zoo:math", "zoo:law"],
         ["zoo:math", "--against", "r.yaml"],
         ["zoo:math", "--lm-eval-tasks", "tasks"],
+        ["zoo:math", "--one-more"],
+        ["zoo:math", "--plot", "curve.svg"],
         ["zoo:math", "--limit", "0"],
         ["zoo:math", "--limit", "some"],
     ],

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dppa_core.charts.chart import chart_svg
+from dppa_core.checkpoints.sources.zoo import is_embedded, own_base
 from dppa_core.cli.evaluation_text import evaluated_text
 from dppa_core.cli.options import (
     FrameOption,
@@ -23,6 +25,7 @@ from dppa_core.cli.options import (
 from dppa_core.cli.output import emit, progress_line
 from dppa_core.recipes.recipe_argument import recipe_or_model
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
+from dppa_core.system.atomic_folders import check_file, replace_file
 from dppa_core.system.frames import check_frame_file, write_frame
 from dppa_core.tasks import DOMAINS, KNOWN_DOMAINS, OwnDomain
 from dppa_core.tasks import items as items_of
@@ -80,6 +83,23 @@ class EvaluateOptions:
     alone: Annotated[
         bool, typer.Option("--alone", help="Leave out base, models and plain merges.")
     ] = False
+    behaviour: Annotated[
+        bool,
+        typer.Option(
+            "--behaviour",
+            help="How long answers are, how many run in loops, how far the model is from its base.",
+        ),
+    ] = False
+    one_more: Annotated[
+        bool,
+        typer.Option(
+            "--one-more",
+            help="The loss of merges of one of the models, of two …, and what one more may bring.",
+        ),
+    ] = False
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw what --one-more finds, as SVG.")
+    ] = None
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore cached answers.")] = False
     device_map: Annotated[
         str | None,
@@ -105,7 +125,7 @@ def evaluate(options: EvaluateOptions) -> None:
     target = recipe_or_model(options.target)
     recipe = target if isinstance(target, MergeRecipe) else None
     beside = recipe is not None and not options.alone
-    domains = _checked_domains(options, beside=beside)
+    domains = _checked_domains(options, target, beside=beside)
     from dppa_core.evaluation.entrant_measurements import harness_rows, text_rows  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
     from dppa_core.evaluation.lm_eval_harness import Harness  # noqa: PLC0415
@@ -131,6 +151,8 @@ def evaluate(options: EvaluateOptions) -> None:
             value["pairs"] = similarity_rows(entrants, pairs, progress)
         if harness is not None:
             value["lm_eval"] = harness_rows(examiner, entrants, harness, progress=progress)
+        if options.one_more and recipe is not None:
+            value["one_more"] = _one_more(options, examiner, recipe, domains, text, progress)
     if options.frame is not None:
         write_frame(to_frame(), options.frame)
     own_domains = [domain for domain in domains if isinstance(domain, OwnDomain)]
@@ -150,6 +172,8 @@ def _scores(
     from dppa_core.evaluation.side_by_side_values import side_by_side_json  # noqa: PLC0415
 
     exam: dict[str, Any] = {"split": options.split, "limit": options.limit, "progress": progress}
+    if options.behaviour:
+        exam |= {"behaviour": True, "base": _base(entrants)}
     if len(entrants) == 1:
         evaluation = examiner.evaluation(entrants[0].target, domains, **exam)
         return evaluation.to_json(), evaluation.to_frame
@@ -157,18 +181,54 @@ def _scores(
     return side_by_side_json(side), side.to_frame
 
 
-def _checked_domains(options: EvaluateOptions, *, beside: bool) -> list[str]:
+def _base(entrants: Sequence[Entrant]) -> str:
+    """The base of the recipe, or of an embedded model; empty if it is unknown."""
+    target = entrants[-1].target
+    if isinstance(target, MergeRecipe):
+        return target.base
+    return own_base(target) if is_embedded(target) else ""
+
+
+def _one_more(
+    options: EvaluateOptions,
+    examiner: Examiner,
+    recipe: MergeRecipe,
+    domains: Sequence[str],
+    text: str | None,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """What each further model of a recipe brings, as plain values; draws it if asked."""
+    from dppa_core.evaluation.analysis.one_more import loss_curve  # noqa: PLC0415  (imports torch)
+
+    exam: dict[str, Any] = {"split": options.split, "limit": options.limit, "progress": progress}
+    curve = loss_curve(examiner, recipe, domains, text or "", **exam)
+    if options.plot is not None:
+        replace_file(options.plot, chart_svg(curve.chart()))
+    return curve.to_json()
+
+
+def _checked_domains(
+    options: EvaluateOptions, target: str | MergeRecipe, *, beside: bool
+) -> list[str]:
     """The domains to ask about; raises for options that do not go together."""
     if options.against is not None and not beside:
         raise typer.BadParameter("--against compares two recipes, side by side")
     if options.lm_eval_tasks is not None and options.lm_eval is None:
         raise typer.BadParameter("--lm-eval-tasks is where the tasks of --lm-eval lie")
+    if options.one_more and not isinstance(target, MergeRecipe):
+        raise typer.BadParameter("--one-more takes a recipe, and leaves some of its models out")
+    if options.plot is not None:
+        if not options.one_more:
+            raise typer.BadParameter("--plot draws what --one-more finds")
+        check_file(options.plot)
     check_frame_file(options.frame)
     nothing = f"--tasks names no domain. Known: {', '.join(KNOWN_DOMAINS)}."
     domains = domains_in(options.tasks, options.items, options.scorer, nothing)
     if domains is None:
         others = (options.text, options.pairs, options.lm_eval)
         domains = list(DOMAINS) if all(other is None for other in others) else []
+    if options.one_more and not domains and options.text is None:
+        raise typer.BadParameter("--one-more measures losses: name --tasks, --items or --text")
     domains = list(dict.fromkeys(domains))
     for domain in domains:  # before a model is loaded
         items_of(domain, options.split, 1)

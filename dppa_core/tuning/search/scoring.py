@@ -9,14 +9,12 @@ from functools import cache
 from itertools import pairwise
 from typing import TypeVar
 
-from dppa_core.checkpoints.vocabulary.chat_templates import is_template
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore, Exam
-from dppa_core.evaluation.side_by_side import domains_of
+from dppa_core.evaluation.side_by_side import domains_of, with_models
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.recipes.merged_tokens import CHOICES
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import KNOWN_DOMAINS, OwnDomain, check_domain
 
@@ -68,26 +66,12 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
 def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
     """The merge the paper scores: one model's pruned and amplified delta alone on the base.
 
-    A method after the pruning stage is left out, because it combines models. A vocabulary or chat
-    template of another model becomes the default, a model that a parameter names becomes this one.
+    A method after the pruning stage is left out, because it combines models.
     """
-    method, parameters = recipe.method, recipe.parameters
     if recipe.prune is not None:
-        method, parameters = recipe.prune.method, recipe.prune.parameters
-    possible = ("base", "union", model.model)
-    template, rows = recipe.chat_template, recipe.token_rows
-    kept = template in (*possible, *CHOICES["chat_template"]) or is_template(template)
-    tokens = {token: row for token, row in rows.tokens.items() if row.source in (*possible, "zero")}
-    return replace(
-        recipe,
-        models=(replace(model, coefficient=1.0),),
-        method=method,
-        parameters={**parameters, **dict.fromkeys(get_method(method).named_models, model.model)},
-        prune=None,
-        vocabulary=recipe.vocabulary if recipe.vocabulary in possible else "base",
-        chat_template=template if kept else "auto",
-        token_rows=replace(rows, tokens=tokens),
-    )
+        stage = recipe.prune
+        recipe = replace(recipe, method=stage.method, parameters=stage.parameters, prune=None)
+    return with_models(recipe, (replace(model, coefficient=1.0),))
 
 
 def item_counts(domains: Iterable[str], limit: int) -> tuple[int, int]:
