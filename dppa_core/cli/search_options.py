@@ -114,7 +114,7 @@ def search_in_lines(
     def watch(trial: SearchTrial) -> None:
         number = next(numbers)  # of trials that were broken off a study keeps a number
         if not (options.in_study and trial.remembered):
-            say(trial_line(trial, options.way, number, trials))
+            say(trial_line(trial, options, number, trials))
 
     return run_search(
         recipe,

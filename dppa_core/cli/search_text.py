@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dppa_core.charts.tables import factors_text, percent_text, text_table
+from dppa_core.tuning.search.options import BEHAVIOURS, KL, LENGTH
 from dppa_core.tuning.search.space import value_text
 
 if TYPE_CHECKING:
@@ -15,23 +16,26 @@ if TYPE_CHECKING:
     from dppa_core.tasks.intervals import Interval
     from dppa_core.tuning.search.climb import ClimbResult
     from dppa_core.tuning.search.joint_sampler import JointResult
+    from dppa_core.tuning.search.options import SearchOptions
     from dppa_core.tuning.search.results import SearchResult, SearchTrial, StudyState
     from dppa_core.tuning.search.verdict import BaselineMerge, DomainVerdict
 
 
-def trial_line(trial: SearchTrial, way: str, number: int, trials: int) -> str:
+def trial_line(trial: SearchTrial, options: SearchOptions, number: int, trials: int) -> str:
     """A trial on one line; `number` of them ended so far, of so many in all."""
-    if way == "climb":
+    if options.way == "climb":
         remembered = " (from the state)" if trial.remembered else ""
         factors = factors_text(trial.amplification)
         return f"{trial.model} {factors}: {trial.goals[0]:.3f}{remembered}"
     kept = ", ".join(f"{domain} {share:.0%}" for domain, share in trial.retentions.items()) or "-"
-    if way == "joint":
+    if options.way == "joint":
         loss = "overflows" if trial.loss is None else f"loss {trial.loss:.4f}"
         return f"{number}/{trials} {_values(trial) or 'as given'}: {loss}; {kept}"
     endings = {"pruned": " (given up)", "failed": f" (failed: {trial.why})"}
     ending = endings.get(trial.state, "")
-    return f"{number}/{trials} {_values(trial)}: {kept}, {trial.density:.0%} kept{ending}"
+    goals = zip(options.objectives, trial.goals, strict=False)
+    more = "".join(f", {name} {value:.3g}" for name, value in goals if name in BEHAVIOURS)
+    return f"{number}/{trials} {_values(trial)}: {kept}, {trial.density:.0%} kept{more}{ending}"
 
 
 def _values(trial: SearchTrial) -> str:
@@ -105,7 +109,7 @@ def _study_lines(result: StudyState, out: Path, item_counts: tuple[int, int]) ->
     """The trials of the front, or the grid as a table; and the differences that chance makes."""
     best, objectives = result.best, result.options.objectives
     if result.options.grid:
-        body = grid_table(result)
+        body = "\n".join(grid_table(result, place) for place in range(len(objectives)))
     else:
         rows = [
             [
@@ -144,20 +148,29 @@ def _items(item_counts: tuple[int, int]) -> str:
     return f"{fewest if fewest == most else f'{fewest} to {most}'} search items a domain"
 
 
-def grid_table(result: StudyState) -> str:
-    """Retention of the merge, in %, by two settings: the first one down, the second across."""
+def grid_table(result: StudyState, place: int = 0) -> str:
+    """An objective by two settings: the first one down, the second across; shares in %."""
     down, across = result.parameters
     cells = {(t.values.get(down.name), t.values.get(across.name)): t for t in result.trials}
-    objective = result.options.objectives[0]
-    head = [f"{objective} % by {down.name} \\ {across.name}", *map(value_text, across.values())]
+    objective = result.options.objectives[place]
+    number = objective in (LENGTH, KL)
+    head = [
+        f"{objective}{'' if number else ' %'} by {down.name} \\ {across.name}",
+        *map(value_text, across.values()),
+    ]
     rows = []
     for value in down.values():
         trials = [cells.get((value, column)) for column in across.values()]
         shares = [
-            f"{100 * trial.goals[0]:.0f}" if trial and trial.goals else "-" for trial in trials
+            _goal(trial.goals[place], number=number) if trial and trial.goals else "-"
+            for trial in trials
         ]
         rows.append([value_text(value), *shares])
     return text_table(head, rows)
+
+
+def _goal(value: float, *, number: bool) -> str:
+    return f"{value:.3g}" if number else f"{100 * value:.0f}"
 
 
 def merge_lines(verdict: Sequence[DomainVerdict], baselines: Sequence[BaselineMerge]) -> list[str]:
@@ -175,7 +188,22 @@ def merge_lines(verdict: Sequence[DomainVerdict], baselines: Sequence[BaselineMe
     means = [*(baseline.retention for baseline in baselines), mean_retention(verdict)]
     rows.append(["mean retention", "", "", "", *map(_interval_text, means)])
     head = ["test items", "n", "base %", "domain model %", *names, "what was found %"]
-    return [text_table(head, rows), *(baseline.sentence() for baseline in baselines)]
+    sentences = (baseline.sentence() for baseline in baselines)
+    return [text_table(head, rows), *sentences, *_behaviour_lines(verdict)]
+
+
+def _behaviour_lines(verdict: Sequence[DomainVerdict]) -> list[str]:
+    """Lengths, loops and divergences on the test items; none unless they were objectives."""
+    rows = []
+    for of_domain in verdict:
+        scores = of_domain.base, of_domain.own, of_domain.merged
+        asked = [score.behaviour for score in scores if score.behaviour]
+        for name in BEHAVIOURS if asked else ():
+            means = (getattr(behaviour, name) for behaviour in asked)
+            cells = [f"{mean.value:.4g}" if mean else "-" for mean in means]
+            rows.append([f"{of_domain.domain} {name}", *cells])
+    head = ["test items", "base", "domain model", "what was found"]
+    return [text_table(head, rows)] if rows else []
 
 
 def _interval_text(interval: Interval | None) -> str:

@@ -11,7 +11,7 @@ from optuna.storages import InMemoryStorage
 
 from dppa_core.errors import Cancelled, DppaError, InvalidValue, NonFiniteWeights
 from dppa_core.evaluation.examiner import Examiner
-from dppa_core.evaluation.scores import DomainScore, Exam
+from dppa_core.evaluation.scores import Behaviour, DomainScore, Exam
 from dppa_core.methods.registry import METHODS
 from dppa_core.recipes.yaml_text import (
     MergeRecipe,
@@ -20,6 +20,7 @@ from dppa_core.recipes.yaml_text import (
     parse_recipe,
     recipe_hash,
 )
+from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.search.options import SearchOptions, check_objectives
 from dppa_core.tuning.search.optuna_study import open_study, values_of
 from dppa_core.tuning.search.results import StudyState, dominates, objective_values
@@ -145,11 +146,39 @@ def test_goals_are_checked_and_told_apart() -> None:
     for goals, message in (
         (("speed",), "No objective 'speed'"),
         (("density", "retention"), "cannot be the first"),
+        (("kl", "retention"), "kl cannot be the first objective: less is better"),
+        (("retention", "lenght"), "Did you mean 'length'"),
+        (("speed",), "Known: density, kl, length, loops, retention, retention.law, "),
         (("retention", "retention"), "each objective once"),
         ((), "at least one"),
     ):
         with pytest.raises(InvalidValue, match=message):
             check_objectives(goals, ("math", "law"))
+
+
+def behaving(length: float, loops: float, kl: float | None) -> Behaviour:
+    given, none = (Interval(value, value, value) for value in (length, loops)), kl is None
+    return Behaviour(*given, None if none else Interval(kl or 0, 0, 9))
+
+
+def test_of_lengths_loops_and_divergences_less_is_better() -> None:
+    names, shares = ("retention", "length", "loops", "kl"), {"math": 1.0, "law": 1.0}
+    both = (behaving(10, 0.5, 2.0), behaving(30, 0.0, 1.0))
+    assert objective_values(names, shares, 1.0, both) == [1.0, 20, 0.25, 1.5]
+    assert objective_values(names, shares, 1.0, both[:1]) == [1.0, 5, 0.25, 1.0], "0 of the rest"
+    for place, name in enumerate(names[1:], 1):
+        better, worse = [0.9] * 4, [0.9] * 4
+        better[place] = 0.8
+        assert dominates(better, worse, names) and not dominates(worse, better, names), name
+    with pytest.raises(InvalidValue, match="objective kl: the merge has other tokens"):
+        objective_values(names, shares, 1.0, (behaving(1, 0, None),))
+    assert objective_values(names[:2], shares, 1.0, (behaving(4, 0, None),)) == [1.0, 2]
+
+
+def shorter(recipe: MergeRecipe, domain: str) -> DomainScore:
+    """Answers get shorter, and nearer to the base, with the rate."""
+    rate = recipe.models[0].levels[-1]
+    return replace(by_rate(recipe, domain), behaviour=behaving(100 * (1 - rate), 0, 1 - rate))
 
 
 # --- studies -------------------------------------------------------------------------------------
@@ -191,6 +220,30 @@ def test_two_goals_give_a_front_and_hopeless_means_beaten_whatever_follows() -> 
         kept = {"math": 1 - 2 * away, "finance": 1 - away / 2, "law": 1 - away / 2}
         true = objective_values(goals, kept, trial.density)
         assert any(dominates(rival.goals, true, goals) for rival in whole)
+
+
+def test_length_makes_a_front_and_only_what_is_an_objective_is_measured() -> None:
+    goals = ("retention", "length")
+    asks, exams = by_model(MODEL_SCORES, shorter)
+    result = studied("rate=0.5:0.95", trials=24, objectives=goals, ask=asks)
+    whole = [trial for trial in result.trials if trial.state == "complete"]
+    front = [trial for trial in whole if trial.number in result.front]
+    assert len(front) > 1 and min(trial.values["rate"] for trial in front) > 0.65
+    for trial in (trial for trial in result.trials if trial.state == "pruned"):
+        merge = parse_recipe(trial.recipe)
+        scores = {d: shorter(merge, d) for d in ("math", "finance", "law")}
+        true = objective_values(
+            goals,
+            {domain: score.accuracy for domain, score in scores.items()},
+            trial.density,
+            [score.behaviour for score in scores.values() if score.behaviour],
+        )
+        assert any(dominates(rival.goals, true, goals) for rival in whole)
+    asked = {(isinstance(exam.target, str), exam.behaviour, exam.base) for exam in exams}
+    assert asked == {(True, False, ""), (False, True, "")}
+    asks, exams = by_model(MODEL_SCORES, shorter)
+    studied("rate=0.5:0.95", trials=1, objectives=("retention", "kl"), ask=asks)
+    assert {exam.base for exam in exams if exam.behaviour} == {"zoo:base"}
 
 
 def test_a_grid_asks_every_pair_once_and_in_order(tmp_path: Path) -> None:
@@ -309,6 +362,23 @@ def test_a_file_says_what_is_searched_and_a_grid_is_a_table(dppa: Command, recip
     lines = dppa.out.splitlines()
     assert lines[1].split() == ["retention", "%", "by", "rate", "\\", "factor", "1", "1.1", "1.2"]
     assert lines[3].split() == ["0.7", "100", "100", "100"]
+
+
+def test_a_grid_of_two_objectives_is_two_tables_and_the_test_split_has_both(
+    dppa: Command, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {name: replace(s, behaviour=behaving(9, 0, None)) for name, s in MODEL_SCORES.items()}
+    base = {"zoo:base": replace(scored(a=(0, 100)), behaviour=behaving(3, 0, 0.0))}
+    asks, exams = by_model(own | base, shorter)
+    monkeypatch.setattr(Examiner, "score", lambda self, exam: asks(exam))
+    grid = ("--grid", "rate=0.6,0.7", "--grid", "factor=1,1.2")
+    goals = ("--objective", "retention", "--objective", "kl")
+    assert dppa("search", recipe, "--out", recipe.with_name("best.yaml"), *grid, *goals) == 0
+    lines = [line.split() for line in dppa.out.splitlines()]
+    assert lines[1][:2] == ["retention", "%"] and lines[4][:2] == ["kl", "by"]
+    assert lines[5] == ["0.6", "0.4", "0.4"] and "4/4 rate 0.7" in dppa.err and "kl 0.3" in dppa.err
+    assert ["math", "length", "3", "9", "30"] in lines and ["math", "kl", "0", "-", "0.3"] in lines
+    assert all(exam.behaviour for exam in exams if exam.target == "zoo:base")
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from dppa_core.system.frames import check_frame_file, write_frame
 from dppa_core.tuning.search.options import TRIALS, SearchOptions, options_for
 
 if TYPE_CHECKING:
+    from dppa_core.tuning.search.results import SearchResult
     from dppa_core.tuning.search.verdict import BaselineMerge, DomainVerdict
 
     Verdict = tuple[tuple[DomainVerdict, ...], tuple[BaselineMerge, ...]]
@@ -76,8 +77,8 @@ class SearchCommand:
     objective: Annotated[
         list[str] | None,
         typer.Option(
-            help="retention, worst, retention.DOMAIN, density; several give a front. With --joint: "
-            "accuracy or loss."
+            help="retention, worst, retention.DOMAIN; behind it those of which less is better: "
+            "density, length, loops, kl. Several give a front. With --joint: accuracy or loss."
         ),
     ] = None
     trials: Annotated[
@@ -145,7 +146,7 @@ def search(options: SearchCommand) -> None:
         options_for(settings, recipe)  # a mistake is reported before any model is read
     with exam_place(options.ray, recipe) as place, message_if_stopped(lambda: _left(state)):
         result = search_in_lines(recipe, settings, place, domains, say, state, options.name)
-        verdict, baselines = _verdict(place, result.recipe, recipe, domains, options.test_limit)
+        verdict, baselines = _verdict(place, result, recipe, domains, options.test_limit)
         for baseline in baselines:
             if baseline.comparison.difference.value < 0:
                 say(f"On the test items: {baseline.sentence()}")
@@ -179,7 +180,7 @@ def _item_counts(recipe: MergeRecipe, tasks: list[str] | None, limit: int) -> tu
 
 def _verdict(
     place: ExamPlace,
-    recipe: MergeRecipe,
+    result: SearchResult,
     original: MergeRecipe,
     tasks: list[str] | None,
     limit: int | None,
@@ -190,6 +191,7 @@ def _verdict(
 
     if limit == 0:
         return (), ()
+    recipe, goals = result.recipe, result.options.objectives
     domains = domains_for(recipe, tasks)
     with progress_line() as progress:
 
@@ -197,8 +199,9 @@ def _verdict(
             if progress:
                 progress(0, 0, exam)
 
-        verdict = verdicts(recipe, domains, place.ask, limit=limit, watch=watch)
-        return verdict, rivals(recipe, original, verdict, place.ask, limit=limit, watch=watch)
+        exam: dict[str, Any] = {"limit": limit, "watch": watch}
+        verdict = verdicts(recipe, domains, place.ask, objectives=goals, **exam)
+        return verdict, rivals(recipe, original, verdict, place.ask, **exam)
 
 
 def _verdict_json(

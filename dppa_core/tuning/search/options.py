@@ -21,6 +21,10 @@ SAMPLERS = ("tpe", "nsga2", "random")
 """Names of Optuna's samplers."""
 RETENTION, WORST, DENSITY = "retention", "worst", "density"
 """Objectives of Optuna and grids; `retention.DOMAIN` is one, too."""
+BEHAVIOURS = LENGTH, LOOPS, KL = "length", "loops", "kl"
+"""More of them: fields of `Behaviour`, as means over the domains."""
+LOWER = (DENSITY, *BEHAVIOURS)
+"""Objectives of which less is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +137,22 @@ def _study_trials(options: SearchOptions, recipe: MergeRecipe) -> int:
     return trials
 
 
+def behaviour_of_exams(objectives: Sequence[str], base: str) -> tuple[bool, str]:
+    """`behaviour` and `base` of the exams of merges: only what the objectives need is measured."""
+    return not set(BEHAVIOURS).isdisjoint(objectives), base if KL in objectives else ""
+
+
 def check_objectives(objectives: Sequence[str], domains: Sequence[str]) -> None:
-    """Raise InvalidValue for no objective, an unknown one or one twice, and for density first."""
-    names = (RETENTION, WORST, DENSITY, *(f"{RETENTION}.{domain}" for domain in domains))
+    """Raise InvalidValue for no objective, an unknown one or one twice, and for one of
+    which less is better first."""
+    names = (RETENTION, WORST, *LOWER, *(f"{RETENTION}.{domain}" for domain in domains))
     for objective in objectives:
         if objective not in names:
             raise InvalidValue(f"No objective {objective!r}. {did_you_mean(objective, names)}")
     if not objectives or len(set(objectives)) < len(objectives):
         raise InvalidValue("Name each objective once, and at least one: retention, density, …")
-    if objectives[0] == DENSITY:
+    if objectives[0] in LOWER:
         raise InvalidValue(
-            "density cannot be the first objective: keeping nothing would be best. Name "
-            "retention before it."
+            f"{objectives[0]} cannot be the first objective: less is better, so that a merge that "
+            "knows nothing may be best. Name retention before it."
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import cast
 
 import optuna
 from optuna.trial import Trial, TrialState
 
 from dppa_core.errors import InvalidRecipe, NonFiniteWeights
-from dppa_core.evaluation.scores import DomainScore
+from dppa_core.evaluation.scores import Behaviour, DomainScore
 from dppa_core.recipes.yaml_text import dump_recipe
 from dppa_core.tuning.search.options import SearchOptions
 from dppa_core.tuning.search.optuna_study import (
@@ -103,14 +104,18 @@ class OptunaSampler(Sampler):
             scores[domain] = score
         shares = retentions(scores, self._model_scores)
         drawn.set_user_attr("retentions", shares)
+        behaviours = [score.behaviour for score in scores.values() if score.behaviour]
         if not trial.waiting:
             density = drawn.user_attrs["density"]
-            self._end(drawn, objective_values(self._options.objectives, shares, density))
-        elif self._is_hopeless(drawn, shares):
+            values = objective_values(self._options.objectives, shares, density, behaviours)
+            self._end(drawn, values)
+        elif self._is_hopeless(drawn, shares, behaviours):
             trial.waiting.clear()
             self._end(drawn, TrialState.PRUNED)
 
-    def _is_hopeless(self, trial: Trial, shares: dict[str, float]) -> bool:
+    def _is_hopeless(
+        self, trial: Trial, shares: dict[str, float], behaviours: Sequence[Behaviour]
+    ) -> bool:
         """Return True if the scores so far rule out that the trial becomes one of the best."""
         objectives = self._options.objectives
         if not is_pruned(self._options):
@@ -125,7 +130,8 @@ class OptunaSampler(Sampler):
         best = {
             domain: max(1.0, *(kept[domain] for kept in earlier)) for domain in self._model_scores
         }
-        hope = objective_values(objectives, best | shares, trial.user_attrs["density"])
+        density = trial.user_attrs["density"]
+        hope = objective_values(objectives, best | shares, density, behaviours)
         return any(dominates(ended.values, hope, objectives) for ended in whole)
 
     def _end(self, trial: Trial, outcome: list[float] | TrialState | Failure) -> None:

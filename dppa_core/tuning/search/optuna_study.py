@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.state_file import differences
-from dppa_core.tuning.search.options import DENSITY, SearchOptions
+from dppa_core.tuning.search.options import LOWER, SearchOptions
 from dppa_core.tuning.search.results import SearchTrial
 from dppa_core.tuning.search.space import (
     SearchParameter,
@@ -90,7 +90,7 @@ def _opened(options: SearchOptions, storage: Storage, name: str) -> optuna.Study
             storage=f"sqlite:///{storage}" if isinstance(storage, Path) else storage,
             study_name=name,
             pruner=pruner,
-            directions=["minimize" if n == DENSITY else "maximize" for n in options.objectives],
+            directions=["minimize" if n in LOWER else "maximize" for n in options.objectives],
             load_if_exists=True,
         )
     except (ImportError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:

@@ -8,9 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dppa_core.errors import InvalidValue, many
+from dppa_core.evaluation.scores import Behaviour
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
 from dppa_core.system.frames import frame_of
-from dppa_core.tuning.search.options import DENSITY, RETENTION, WORST, SearchOptions
+from dppa_core.tuning.search.options import (
+    BEHAVIOURS,
+    DENSITY,
+    LOWER,
+    RETENTION,
+    WORST,
+    SearchOptions,
+)
 from dppa_core.tuning.search.scoring import geometric_mean
 from dppa_core.tuning.search.space import SearchParameter, Value, value_text
 
@@ -90,16 +98,31 @@ class SearchResult(ABC):
 
 
 def objective_values(
-    objectives: Sequence[str], retentions: Mapping[str, float], density: float
+    objectives: Sequence[str],
+    retentions: Mapping[str, float],
+    density: float,
+    behaviours: Sequence[Behaviour] = (),
 ) -> list[float]:
     """The values of objectives.
 
     Args:
         retentions: Domain -> accuracy ÷ the domain model's own.
         density: Share of the deltas that is kept.
+        behaviours: Of the domains; of those that are missing 0, the best, is assumed.
+
+    Raises:
+        InvalidValue: a divergence is an objective, and the merge has other tokens than its base.
     """
     shares = tuple(retentions.values())
     means = {DENSITY: density, WORST: min(shares), RETENTION: geometric_mean(shares)}
+    for name in set(objectives) & set(BEHAVIOURS):
+        intervals = [getattr(behaviour, name) for behaviour in behaviours]
+        if None in intervals:
+            raise InvalidValue(
+                f"objective {name}: the merge has other tokens than its base. A vocabulary of the "
+                "recipe is the usual cause; leave it or the objective out."
+            )
+        means[name] = sum(interval.value for interval in intervals) / len(shares)
     return [
         means[name] if name in means else retentions[name.partition(".")[2]] for name in objectives
     ]
@@ -107,7 +130,7 @@ def objective_values(
 
 def dominates(better: Sequence[float], worse: Sequence[float], objectives: Sequence[str]) -> bool:
     """Return True if one outcome is at least as good in every objective and better in one."""
-    signs = [-1 if name == DENSITY else 1 for name in objectives]
+    signs = [-1 if name in LOWER else 1 for name in objectives]
     gains = [sign * (a - b) for sign, a, b in zip(signs, better, worse, strict=True)]
     return all(gain >= 0 for gain in gains) and any(gain > 0 for gain in gains)
 

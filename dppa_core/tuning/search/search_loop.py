@@ -18,6 +18,7 @@ from dppa_core.tuning.search.climb import ClimbSampler
 from dppa_core.tuning.search.joint_sampler import JointSampler
 from dppa_core.tuning.search.options import (
     SearchOptions,
+    behaviour_of_exams,
     check_objectives,
     checked_options,
     options_for,
@@ -85,7 +86,7 @@ def run_search(
         path = state if isinstance(state, Path) else None
         memory = state if isinstance(state, ScoreMemory) else ScoreMemory(path, facts)
         make = JointSampler if options.joint else ClimbSampler
-    exams = _Exams(memory, ask, options.limit, beside)
+    exams = _Exams(memory, ask, options, beside)
     scores = exams.of_models(recipe, domains, by_domain=options.way != "climb")
     task = SearchTask(recipe, options, domains, scores, watch or (lambda _: None), public)
     with closing(make(task)) as sampler:
@@ -109,8 +110,8 @@ def new_state(options: SearchOptions, made_by: Mapping[str, Any]) -> State:
 class _Exams:
     """Holds exams on the search split, `beside` of them in parallel."""
 
-    def __init__(self, memory: ScoreMemory, ask: Ask, limit: int, beside: int) -> None:
-        self._memory, self._ask, self._limit, self._beside = memory, ask, limit, beside
+    def __init__(self, memory: ScoreMemory, ask: Ask, options: SearchOptions, beside: int) -> None:
+        self._memory, self._ask, self._options, self._beside = memory, ask, options, beside
         self._open: list[OpenTrial] = []
         self._changed = threading.Condition()
         self._ended = False
@@ -122,7 +123,7 @@ class _Exams:
         exams = []
         for model, domain in zip(recipe.models, domains, strict=True):
             key = f"{model.model} {domain}" if by_domain else model.model
-            exam = Exam(model.model, domain, SEARCH, self._limit)
+            exam = Exam(model.model, domain, SEARCH, self._options.limit)
             exams.append(partial(self._memory.score, (key, ()), exam, self._ask))
         return tuple(side_by_side(exams, min(self._beside, len(exams))))
 
@@ -174,7 +175,9 @@ class _Exams:
             return None
 
     def _score(self, trial: OpenTrial, domain: str) -> DomainScore | Failure:
-        exam, key = Exam(trial.recipe, domain, SEARCH, self._limit), trial.keys.get(domain)
+        options, recipe, key = self._options, trial.recipe, trial.keys.get(domain)
+        asked = behaviour_of_exams(options.objectives, recipe.base)
+        exam = Exam(recipe, domain, SEARCH, options.limit, *asked)
         try:
             if key is None or key not in self._memory:
                 trial.remembered = False

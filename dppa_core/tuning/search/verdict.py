@@ -13,6 +13,7 @@ from dppa_core.evaluation.side_by_side import ARITHMETIC, Comparison, compared, 
 from dppa_core.evaluation.side_by_side_values import comparison_sentence, interval_json
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks.intervals import Interval, ratio
+from dppa_core.tuning.search.options import behaviour_of_exams
 from dppa_core.tuning.search.scoring import (
     TEST,
     Ask,
@@ -86,6 +87,7 @@ def verdicts(
     ask: Ask,
     *,
     limit: int | None = None,
+    objectives: Sequence[str] = (),
     watch: Callable[[str], None] | None = None,
 ) -> tuple[DomainVerdict, ...]:
     """Score a recipe on the test split, domain by domain.
@@ -93,8 +95,10 @@ def verdicts(
     Args:
         domains: One per model.
         limit: Test items per domain; all if None.
+        objectives: Of the search; lengths, loops and divergences are measured if among them.
         watch: Called with a description of each exam.
     """
+    asked = behaviour_of_exams(objectives, recipe.base)
     judged, profiles = [], remembered_profiles()
     for model, domain in zip(recipe.models, domains, strict=True):
         single = single_recipe(recipe, model)
@@ -109,7 +113,7 @@ def verdicts(
         for name, target in targets.items():
             if watch:
                 watch(f"{name} about {domain}, test")
-            scores.append(ask(Exam(target, domain, TEST, limit)))
+            scores.append(ask(Exam(target, domain, TEST, limit, *asked)))
         base, model_score, alone, merged = (*scores, scores[-1])[:4]
         density = density_of(single, profiles)
         judged.append(DomainVerdict(domain, model.model, base, model_score, alone, merged, density))
