@@ -83,7 +83,7 @@ def _number(value: float, ends: Sequence[float]) -> str:
 
 
 def _one_more(value: Mapping[str, Any]) -> str:
-    """Losses by the number of models, the law and its forecast."""
+    """Losses by the number of models, the law, and a sentence on one more."""
     rows = [
         [
             str(point["models"]),
@@ -94,16 +94,6 @@ def _one_more(value: Mapping[str, Any]) -> str:
         ]
         for point in value["points"]
     ]
-    if value["one_more"]:
-        rows.append(
-            [
-                f"{value['one_more']['models']}, a forecast",
-                "",
-                "",
-                "",
-                f"{value['one_more']['loss']:.4f}",
-            ]
-        )
     head = ["models k", "merges", "mean loss", "lowest to highest", "floor + a / (k + b)"]
     return (
         "Loss of merges of k of the models, in nats a token; where there are many, some are drawn "

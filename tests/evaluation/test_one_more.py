@@ -58,7 +58,7 @@ def test_one_more_model_brings_the_next_step_of_the_law() -> None:
         ((2.0, 2.0, 2.0), "does not fall with more models (2 with one, 2 with 3)"),
         ((0.1, 0.1, 0.1, 0.1), "does not fall with more models"),
         ((1.0, 2.0, 3.0), "does not fall with more models (1 with one, 3 with 3)"),
-        ((3.0, 2.0, 1.0), "too little for a forecast. Models that each know a domain"),
+        ((3.0, 2.0, 1.0), "too little for a forecast. The last model brings too much"),
         ((3.73, 1.71, 0.04), "The law explains 69 % of how the loss falls"),
     ],
 )

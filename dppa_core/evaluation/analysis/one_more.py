@@ -102,14 +102,15 @@ class LossCurve:
                 "would lower it."
             )
         if self.gain is None:
-            text = f"The law explains {percent(self.explained)} of how the loss falls, which is "
-            text += "too little for a forecast."
+            share, cause = percent(self.explained), ""
             if means[-2] - means[-1] > law.loss(n - 1) - law.loss(n):
-                text += (
-                    " Models that each know a domain of their own are the usual cause: the last "
+                cause = (
+                    " The last model brings too much for it; models that each know a domain of "
+                    "their own are the usual cause."
                 )
-                text += "one brings as much as those before."
-            return text
+            return (
+                f"The law explains {share} of how the loss falls, too little for a forecast.{cause}"
+            )
         text = (
             f"Fit: {law.floor:.4g} + {law.a:.4g} / (k + {law.b:.3g}). One more model like these is "
             f"expected to lower the loss by {self.gain:.3g} to {law.loss(n + 1):.4g} nats a token: "
@@ -117,7 +118,9 @@ class LossCurve:
         )
         if not law.floor or law.b > 0.99 * _MAX_OFFSET:
             text += " The floor is a guess: the curve does not bend enough."
-        return text + (" Nothing checks it: three points fix three numbers." if n == 3 else "")
+        elif n == MIN_POINTS:
+            text += " Nothing checks it: three points fix three numbers."
+        return text
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
