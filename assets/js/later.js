@@ -14,6 +14,7 @@ import "./controls/levels.js";
 import "./stage/guide.js";
 import "./stage/stage.js";
 import "./stage/verdict.js";
+import "./panes/course.js";
 import "./panes/own-questions.js";
 import "./panes/perplexity.js";
 import "./panes/ready-tasks.js";

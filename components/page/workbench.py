@@ -28,6 +28,7 @@ from ..views.controls.prune import AdvancedPruning, build_advanced, build_rate, 
 from ..views.controls.whole_states import build_tune
 from ..views.export.export import add_export
 from ..views.export.push import build_push, wire_push
+from ..views.score.course import add_course
 from ..views.score.own_questions import add_own_questions
 from ..views.score.perplexity import add_perplexity
 from ..views.score.ready_tasks import TaskOffer, add_ready_tasks
@@ -139,6 +140,7 @@ def _build_panes(
         wire_size(size, questions, controls, studio)
     with _part("search-pane", "Search", "pane"):
         add_search(controls, studio, questions)
+        add_course(studio)
     with _part("export-pane", "Export", "pane"):
         add_export(controls, studio, exports)
 

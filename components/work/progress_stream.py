@@ -19,6 +19,8 @@ from .studio import Emit, Job, Studio
 
 Changes = dict[str, Any]
 """New values of an answer's fields; see `ModelAnswer`."""
+Show = Callable[[dict[str, Any]], None]
+"""Shows the result so far."""
 IDLE: dict[str, Any] = {"state": "idle", "id": "", "result": None}
 """Before the first run."""
 
@@ -28,18 +30,29 @@ def stream_run(
 ) -> Iterator[dict[str, Any]]:
     """Yield values for the browser, a few times a second, until there is a result. Closing it stops
     the work. `work` reports its progress and returns the result as JSON."""
-    about = {"id": secrets.token_hex(4), "result": None}
+    return stream_growing(studio, kind, lambda progress, _show, stop: work(progress, stop))
+
+
+def stream_growing(
+    studio: Studio, kind: Kind, work: Callable[[Progress, Show, Stop], dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """As `stream_run`, of work that shows the result so far while it runs; after a cancel or a
+    failure that one stays."""
+    about: dict[str, Any] = {"id": secrets.token_hex(4), "result": None}
     standing: dict[str, Any] = {"done": 0, "total": 0, "what": "Starting"}
     yield {"state": "running", **about, **standing}
     results: list[dict[str, Any]] = []
 
     def run(emit: Emit, stop: Stop) -> None:
-        results.append(work(lambda *step: emit(step), stop))
+        results.append(work(lambda *step: emit(step), lambda result: emit((result,)), stop))
 
     job = studio.start(kind, run)
     for batch in job.batches(every=0.2):
         for event in batch:
-            standing = dict(zip(("done", "total", "what"), event, strict=True))
+            if len(event) == 1:
+                about["result"] = event[0]
+            else:
+                standing = dict(zip(("done", "total", "what"), event, strict=True))
         if batch:
             yield {"state": "running", **about, **standing}
     yield about | end_of(job) | ({} if job.error else {"result": results[0]})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class RunCourse:
     alone: tuple[float, ...]
     """The measure of every checkpoint."""
     windows: tuple[WindowMean, ...]
-    """Of means of the last one, two, three …"""
+    """Of means of the last one, two, three …; fewer while it is being measured."""
 
     @property
     def best(self) -> WindowMean:
@@ -74,17 +74,26 @@ class RunCourse:
         steps = tuple(float(saved.step) for saved in self.run)
         begins = tuple(steps[-window.checkpoints] for window in self.windows)
         name, _, unit = self.measure.partition(", ")
+        title = f"{len(self.alone)} of {len(steps)} checkpoints are measured"
+        if self.windows:
+            best = self.best.checkpoints
+            which = f"mean of the last {best}" if best > 1 else "last"
+            title = f"The {which} of {len(steps)} checkpoints is best"
         return Chart(
             "lines",
-            f"The mean of the last {self.best.checkpoints} of {len(steps)} checkpoints is best",
+            title,
             Axis("step of the training"),
             Axis(name, unit),
             (
-                Series("checkpoint", steps, self.alone),
-                Series("mean from here to the end", begins[::-1],
-                       tuple(window.value for window in self.windows)[::-1]),
+                Series("checkpoint", steps[: len(self.alone)], self.alone),
+                Series(
+                    "mean from here to the end",
+                    begins[::-1],
+                    tuple(window.value for window in self.windows)[::-1],
+                    labels=tuple(f"last {w.checkpoints}" for w in self.windows)[::-1],
+                ),
             ),
-        )  # fmt: skip
+        )
 
 
 def saved_in(run: Path) -> tuple[Saved, ...]:
@@ -160,6 +169,7 @@ def measure_run(
     schedule: str = "equal",
     half_life: float | None = None,
     progress: Progress | None = None,
+    watch: Callable[[RunCourse], None] | None = None,
     stop: Stop | None = None,
 ) -> RunCourse:
     """Score every checkpoint, and the mean of the last two, three … of them.
@@ -168,6 +178,7 @@ def measure_run(
         score: The measure of a model, on what decides: never what tests.
         measure, rises: See `RunCourse`.
         schedule, half_life: See `weights_of`.
+        watch: Called with what is measured so far, after every score.
 
     Raises:
         InvalidValue: see `weights_of`.
@@ -175,18 +186,18 @@ def measure_run(
     """
     names = [str(saved.folder) for saved in run]
     means = [mean_of(run[-k:], schedule, half_life) for k in range(2, len(run) + 1)]
-    values = list[float]()
     targets: list[str | MergeRecipe] = [*names, *means]
+    course = RunCourse(tuple(run), measure, rises, (), ())
     for number, target in enumerate(targets):
         check(stop)
-        what = target if isinstance(target, str) else f"mean of the last {number - len(run) + 2}"
+        last = number - len(run) + 2
+        what = target if isinstance(target, str) else f"mean of the last {last}"
         report(progress, number, len(targets), what)
-        values.append(score(target))
-    alone, windows = values[: len(run)], [values[len(run) - 1], *values[len(run) :]]
-    return RunCourse(
-        tuple(run),
-        measure,
-        rises,
-        tuple(alone),
-        tuple(WindowMean(k, value) for k, value in enumerate(windows, 1)),
-    )
+        value = score(target)
+        if number < len(run):
+            course = replace(course, alone=(*course.alone, value))
+        if last > 0:
+            course = replace(course, windows=(*course.windows, WindowMean(last, value)))
+        if watch is not None:
+            watch(course)
+    return course

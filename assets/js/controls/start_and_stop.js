@@ -11,6 +11,7 @@ const RUNS = [ // part, start button, stop button
   ["attribution", "attribution-run", "attribution-stop"],
   ["advice", "advice-run", "advice-stop"],
   ["perplexity", "perplexity-run", "perplexity-stop"],
+  ["course", "course-run", "course-stop"],
   ["questions", "questions-run", "questions-stop"],
   ["tasks", "tasks-run", "tasks-stop"],
 ];

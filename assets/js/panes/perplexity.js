@@ -19,18 +19,18 @@ function how(rows) {
         + "text."}${alike ? "" : " These models cut the text into other tokens: compare bits per byte."}`;
 }
 
-// A text file is read here, into the box; the server receives only the box's text, on Measure.
-function opener(host) {
-  const pick = html("button", { type: "button", class: "small", id: "perplexity-pick" }, host, "Open a text file …");
+// A text file is read here, into the box NAME-text; the server receives only the box's text, on Measure.
+export function opener(host, name) {
+  const pick = html("button", { type: "button", class: "small", id: `${name}-pick` }, host, "Open a text file …");
   const file = html("input",
-    { type: "file", id: "perplexity-file", accept: ".txt,.md,text/*", hidden: "", tabindex: -1,
+    { type: "file", id: `${name}-file`, accept: ".txt,.md,text/*", hidden: "", tabindex: -1,
       "aria-label": "Text file" }, host);
   const note = html("p", { class: "how", role: "status" }, host);
   pick.addEventListener("click", () => file.click());
   file.addEventListener("change", async () => {
     const [upload] = file.files;
     if (!upload) return;
-    const box = byId("perplexity-text").querySelector("textarea"), most = box.maxLength;
+    const box = byId(`${name}-text`).querySelector("textarea"), most = box.maxLength;
     const text = (await upload.slice(0, 4 * most).text()).replace(/^\ufeff/, "");
     Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value")?.set?.call(box, text.slice(0, most));
     box.dispatchEvent(new Event("input", { bubbles: true }));
@@ -44,7 +44,7 @@ function opener(host) {
 
 part("perplexity", ({ host, get, watch }) => {
   host.replaceChildren();
-  opener(host);
+  opener(host, "perplexity");
   const runs = watchRuns(host, "perplexity", { label: "Reading", idle: IDLE });
   const scroll = html("div",
     { class: "scroll", hidden: "", tabindex: "0", role: "region", "aria-label": "Table of perplexities" }, host);

@@ -1,12 +1,11 @@
 // The search: every trial as a mark, the Pareto front or the grid, and applying a trial.
 // Names of models and settings are inserted as text, never as markup.
 import { html, svg, say, put } from "../base/shapes.js";
-import * as history from "../session/history.js";
 import { paint, part, server, setActivity } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
 import { saveable } from "../session/save_plots.js";
-import { stateText } from "../session/session_value.js";
 import * as adamerging from "./adamerging.js";
+import { takesOver } from "./take_over.js";
 import { after, bestOf, domainOf, HOW, isClimb, kindOf, PLOTS, settings, title, byWhom } from "./search-plots.js";
 
 /** Start was pressed. @type {() => void} */
@@ -14,6 +13,7 @@ export let startSearch = () => {};
 const IDLE = "Nothing searched yet. Settings are tried on search questions; the test asks others.";
 const BEFORE = "Score what you take over, in the Score tab: it asks more questions, and plain merges stand beside it. "
   + "Task arithmetic, which prunes nothing, may beat it.";
+const NOT_SHOWN = "The controls of the page cannot show that setting: the command line can (dppa search).";
 const WAYS = { climb: "the climb", joint: "the joint search", optuna: "Optuna", grid: "the grid",
   adamerging: "AdaMerging" };
 
@@ -38,24 +38,9 @@ part("search", ({ host, get, watch, trigger }) => {
   }, true);
   const take = html("button", { type: "button", id: "search-take", hidden: "" }, host, "Take over the best");
   const saves = saveable(box, "search", rows, () => root);
-  let /** @type {any} */ value = null, drawn = "", cancelled = false, taken = "";
+  let /** @type {any} */ value = null, drawn = "", cancelled = false;
 
-  function over(state, label) {
-    if (!state) {
-      say(sentence, "The controls of the page cannot show that setting: the command line can (dppa search).");
-      return;
-    }
-    if (history.refusal()) { say(sentence, history.refusal()); return; }
-    taken = stateText(state);
-    history.goTo(state);
-    say(sentence, `Taken over: ${label}. Undo brings back what was there.`);
-  }
-  // No longer true once the controls change, by Undo or by hand.
-  history.onSettled(() => {
-    if (!taken || stateText(history.history().state) === taken) return;
-    taken = "";
-    say(sentence, "");
-  });
+  const { over, forget } = takesOver(sentence, NOT_SHOWN);
   const pick = (g, trial) => {
     const go = () => over(trial.take, settings(value, trial));
     g.addEventListener("click", go);
@@ -117,7 +102,7 @@ part("search", ({ host, get, watch, trigger }) => {
     const message = finished(next);
     if (!runs.take({ ...next, told: message, result: next.result ?? next.trials[0] })) return;
     // what is taken over of a run stays said while it goes on
-    if (next.id !== value?.id) { taken = ""; say(sentence, ""); }
+    if (next.id !== value?.id) forget();
     value = next;
     if (!value.trials.length) { root.replaceChildren(); drawn = ""; } // a run of its own
     put(host, "data-trials", value.trials.length);
