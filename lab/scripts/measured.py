@@ -16,7 +16,7 @@ from typing import Any
 from dppa_lab.reports.board_tables import boards, form_rows
 from dppa_lab.reports.data import LabData
 from dppa_lab.reports.figures import figures
-from dppa_lab.reports.form_tables import encoder_table, factor_table, form_tables
+from dppa_lab.reports.form_tables import conflict_table, encoder_table, factor_table, form_tables
 from dppa_lab.reports.page_file import page_file
 from dppa_lab.reports.result_tables import (
     coefficient_table,
@@ -56,6 +56,7 @@ def tables(data: LabData, values: Mapping[str, Any]) -> dict[str, str]:
         "study": study_table(values["study"]),
         **{f"forms-{size}": form_tables(kinds) for size, kinds in values["forms"].items()},
         **{f"factors-{size}": factor_table(kinds) for size, kinds in values["forms"].items()},
+        "conflicts": conflict_table(values["conflicts"]),
         "encoders": encoder_table(values["encoders"]),
         "survey": survey_table(values["survey"]),
         "leaderboard": boards(*leaderboards),

@@ -25,6 +25,7 @@ LAB_COMMANDS = {
     "zoo study": "Measure the same merges on sets of other training seeds.",
     "zoo survey": "Prune every model of some sets alone.",
     "zoo forms": "Keep every delta of some sets in each form.",
+    "zoo conflicts": "Merge models of different manners by pairs.",
     "zoo encoders": "Keep the deltas of published encoders in each form.",
     "zoo near": "Train the embedded set of small deltas.",
 }

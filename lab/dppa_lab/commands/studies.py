@@ -1,4 +1,4 @@
-"""The commands that measure sets beside each other: study, survey, forms and encoders."""
+"""The commands that measure sets beside each other: study, survey, forms, conflicts, encoders."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dppa_lab.zoo.study.merges import BUDGETS, METHODS, RATES
 STUDY_KEYS = ("set", "own", "merges")
 SURVEY_KEYS = ("set", "own", "shrunk", "places")
 FORM_KEYS = ("set", "domain", "change", "forms")
+CONFLICT_KEYS = ("set", "pair", "alone", "methods")
 """Keys that each record of a JSON file has."""
 
 
@@ -135,6 +136,37 @@ def forms(
     sets = _measured(folders, out, measure, FORM_KEYS)
     deltas = [delta for records in sets for delta in records]
     emit({"deltas": deltas}, form_tables(form_figures(deltas)), as_json=as_json)
+
+
+def conflicts(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Sets of manners that `dppa zoo train` made, or JSON files of measured ones."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="A JSON file for each set goes here.")] = Path(
+        "out/conflicts"
+    ),
+    limit: TestItems = None,
+    search_limit: SearchItems = 12,
+    as_json: JsonFlag = False,
+) -> None:
+    """Merge models of different manners by pairs, with a coefficient for each, by some methods.
+
+    A set whose file is there is not measured again; what was asked before comes from the cache.
+    """
+    from dppa_lab.reports.form_tables import conflict_table  # noqa: PLC0415
+    from dppa_lab.zoo.conflicts.conflict_figures import conflict_figures  # noqa: PLC0415
+    from dppa_lab.zoo.conflicts.measured_conflicts import measure_conflicts  # noqa: PLC0415
+
+    measure = partial(
+        measure_conflicts, limit=limit, search_items=search_limit, say=teller(quiet=as_json)
+    )
+    pairs = [
+        pair for records in _measured(folders, out, measure, CONFLICT_KEYS) for pair in records
+    ]
+    emit({"pairs": pairs}, conflict_table(conflict_figures(pairs)), as_json=as_json)
 
 
 def encoders(

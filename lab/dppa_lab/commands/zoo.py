@@ -14,7 +14,7 @@ from dppa_core.cli.output import emit, teller
 from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.system.atomic_folders import check_file
 from dppa_lab.commands.kept_output import OutOption, SearchItems, TestItems, emit_and_keep
-from dppa_lab.commands.studies import encoders, forms, study, survey
+from dppa_lab.commands.studies import conflicts, encoders, forms, study, survey
 from dppa_lab.zoo.manners import MANNERS
 from dppa_lab.zoo.regimes import Training, regime_named
 from dppa_lab.zoo.spec import size_named
@@ -175,5 +175,5 @@ def coefficients(
     emit_and_keep(measured, coefficient_tables(measured), out, as_json=as_json)
 
 
-for _command in (encoders, forms, study, survey):
+for _command in (conflicts, encoders, forms, study, survey):
     zoo_app.command()(_command)

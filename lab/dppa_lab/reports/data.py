@@ -49,6 +49,11 @@ class LabData:
         sizes = dict.fromkeys(delta["set"]["size"] for delta in deltas)
         return {size: [one for one in deltas if one["set"]["size"] == size] for size in sizes}
 
+    @property
+    def conflicts(self) -> Sequence[Values]:
+        """The pairs of manners of all sets whose conflicts were measured."""
+        return [pair for file in self._files("conflicts") for pair in _read(file)]
+
     def _files(self, name: str) -> list[Path]:
         return sorted((self.folder / name).glob("*.json"))
 

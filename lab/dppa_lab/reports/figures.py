@@ -8,6 +8,7 @@ from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.tasks.intervals import SIGNIFICANCE_LEVEL
 from dppa_lab.reports.board_tables import corrected
 from dppa_lab.reports.data import LabData, Values
+from dppa_lab.zoo.conflicts.conflict_figures import conflict_figures
 from dppa_lab.zoo.forms.encoder_figures import encoder_figures
 from dppa_lab.zoo.forms.form_figures import form_figures
 from dppa_lab.zoo.results.choosing import BUDGET
@@ -24,6 +25,7 @@ def figures(data: LabData) -> dict[str, Any]:
     """All figures: fractions, not per cent, and differences as fractions, not points."""
     return {
         "setup": _setup(data),
+        "conflicts": conflict_figures(data.conflicts),
         "encoders": encoder_figures(data.file("encoders.json")),
         "forms": {size: form_figures(deltas) for size, deltas in data.forms.items()},
         "leaderboard": _board(data.file("leaderboard.json")),

@@ -80,6 +80,22 @@ def factor_table(figures: Values) -> str:
     return markdown_table([*heads, "factor, foretold", "searched"], rows) if rows else ""
 
 
+def conflict_table(figures: Values) -> str:
+    """Method -> per cent kept of two manners by one merge, and the ratio of the coefficients."""
+    rows = [
+        [
+            title,
+            _kept(row["worse"]),
+            _kept(row["mean"]),
+            f"{row['both answered']} of {figures['pairs']}",
+            f"{row['ratio']:.1f}",
+        ]
+        for title, row in figures["methods"].items()
+    ]
+    heads = ["each in one merge", "worse manner", "mean", "pairs with 90 % of both", "ratio"]
+    return markdown_table(heads, rows) if rows else ""
+
+
 def _points(interval: Values) -> str:
     value, low, high = (100 * interval[end] for end in ("value", "low", "high"))
     return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"

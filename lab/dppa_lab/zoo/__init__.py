@@ -7,4 +7,5 @@ Its parts in order; each imports only those before it:
     study        the same merges on sets of other seeds and regimes
     survey       each delta of such sets alone: what foretells how far it can be pruned
     forms        each delta kept in every form, by its size
+    conflicts    models of two manners merged, each method with a coefficient for each
 """
