@@ -29,7 +29,7 @@ from dppa_lab.zoo.trained_set import trained_set
 SETTINGS = 16
 """Settings that every method asks by loss."""
 RATE = 0.9
-_COEFFICIENTS = (1 / 16, 16.0)
+_COEFFICIENTS = (1 / 16, 8.0)
 _NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
 
