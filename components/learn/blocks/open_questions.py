@@ -85,7 +85,7 @@ def forms_by_size(arguments: Arguments, _context: BlockContext) -> dict[str, Any
         "question": measured["question"],
         "finding": "",
         "plot": measured["plot"],
-        "note": "",
+        "note": measured["note"],
         "words": "",
         "figures": {"smallest": min(of_models["embedded"]["plot"]["series"][0]["x"])},
     }

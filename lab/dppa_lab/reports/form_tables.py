@@ -119,12 +119,25 @@ def forms_by_size(figures: Values) -> dict[str, Any]:
             "series": [_line(kinds, store) for store in DRAWN],
         },
         "deltas": sum(kind["deltas"] for kind in kinds),
+        "note": _note(kinds),
     }
+
+
+def _note(kinds: Sequence[Values]) -> str:
+    """Why a form may keep more than all, if one in the plot does."""
+    longest = kinds[-1]
+    if max(longest["forms"][store]["kept"]["low"] for store in DRAWN) <= 1:
+        return ""
+    return (
+        f"Above 100 %: at ‖d‖/‖W‖ {longest['size']:.2g} the whole fine-tunes answer "
+        f"{100 * longest['own']:.0f} % themselves, as their training went too far. Pruning and few "
+        "bits take some of that back."
+    )
 
 
 def _headline(kinds: Sequence[Values]) -> str:
     kept = ", ".join(
-        f"{100 * kind['forms'][SMALLEST]['kept']['value']:.0f} % at ‖d‖/‖W‖ {kind['size']:.2f}"
+        f"{100 * kind['forms'][SMALLEST]['kept']['value']:.0f} % at ‖d‖/‖W‖ {kind['size']:.2g}"
         for kind in (kinds[0], kinds[-1])
     )
     return f"{parse_store_text(SMALLEST).title()} keeps {kept}"

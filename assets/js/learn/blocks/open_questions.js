@@ -29,9 +29,9 @@ function questionBlock({ host, result, ask }) {
     say(status, "");
     place.replaceChildren();
     if (plot.kind === "bars") spans(plot, note);
-    else curves(plot);
+    else curves(plot, note);
   }
-  function curves({ title, x, y, series }) {
+  function curves({ title, x, y, series }, note) {
     const xs = series.flatMap((line) => line.x),
       ys = series.flatMap((line) => [...line.low, ...line.high, ...line.y]).filter((value) => value !== null);
     const low = Math.min(...xs), high = Math.max(...xs), ends = [Math.min(0, ...ys), Math.max(0, ...ys)];
@@ -51,7 +51,7 @@ function questionBlock({ host, result, ask }) {
       slider: x.title,
       at: low,
       how: `Across: ${unit(x)}. Up: ${unit(y)}. `
-      + `${series.some((line) => line.low.some((end) => end !== null)) ? "Upright strokes: 95 % intervals." : ""}`,
+      + `${series.some((line) => line.low.some((end) => end !== null)) ? "Upright strokes: 95 % intervals. " : ""}${note}`,
     });
   }
   function spans({ title, y, series }, note) {
