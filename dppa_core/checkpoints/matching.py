@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy import ndarray
 from dppa_core.checkpoints.aligned_checkpoint import as_read
 from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
 from dppa_core.checkpoints.chunks import CHUNK
-from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, NonFiniteWeights
+from dppa_core.checkpoints.folders.architectures import labels_of
+from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, NonFiniteWeights, shown
 from dppa_core.pruning.floats import FLOATS, OTHERS, to_float32
 from dppa_core.pruning.tensor_names import (
     find_embedding,
@@ -22,6 +23,8 @@ from dppa_core.pruning.tensor_names import (
     match_names,
 )
 
+_LABELS_SHOWN = 200
+"""Characters of a list of labels in a message."""
 _INFINITIES = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}
 
 
@@ -46,6 +49,27 @@ def place_tensors(
     return places
 
 
+def unlike_labels(
+    base: Mapping[str, Any], tuned: Mapping[str, Any], shapes: Iterable[tuple[str, Sequence[int]]]
+) -> tuple[tuple[str, ...], str]:
+    """Tensors of a classifier's head with a row a label, if another one has other labels.
+
+    Args:
+        base: Its configuration.
+        tuned: Configuration of the other one.
+        shapes: Names and shapes of its tensors.
+
+    Returns:
+        The names, and the labels of both in words; nothing if they are the same, or none.
+    """
+    labels, others = labels_of(base), labels_of(tuned)
+    if not labels or not others or labels == others:
+        return (), ""
+    rows = (name for name, shape in shapes if in_head(name) and tuple(shape[:1]) == (len(labels),))
+    sides = (shown(list(side), _LABELS_SHOWN) for side in (others, labels))
+    return tuple(sorted(rows)), "its labels are {}, the base's {}".format(*sides)
+
+
 def match_tensors(
     base: Checkpoint, finetuned: Checkpoint, name: str = "", *, heads: str = "match"
 ) -> Mapping[str, str]:
@@ -56,7 +80,8 @@ def match_tensors(
 
     Args:
         name: Name of the domain model in messages.
-        heads: "base" leaves out tensors of heads that only one model has, or in another shape.
+        heads: "base" leaves out tensors of heads that only one model has, or in another shape, or
+            with rows of other labels.
 
     Raises:
         IncompatibleCheckpoints: other names, shapes, or dtypes without a delta.
@@ -64,6 +89,10 @@ def match_tensors(
     label = name or "the domain model"
     base_names, tuned_names = base.names(), finetuned.names()
     places = place_tensors(base_names, tuned_names, finetuned.config)
+    shapes = ((tensor, base.shape(tensor)) for tensor in base_names)
+    rows, labels = unlike_labels(base.config, finetuned.config, shapes)
+    if rows and heads != "base":
+        raise IncompatibleCheckpoints(f"{', '.join(rows)}: of {label} {labels}. {HEADS_REMEDY}")
     head = find_head(base_names)
     if heads != "base" and head and head not in places and find_embedding(tuned_names):
         raise IncompatibleCheckpoints(
@@ -77,7 +106,8 @@ def match_tensors(
             continue
         counterpart = places.get(tensor)
         if heads == "base" and in_head(tensor):
-            if counterpart is None or base.shape(tensor) != finetuned.shape(counterpart):
+            unlike = counterpart is None or base.shape(tensor) != finetuned.shape(counterpart)
+            if unlike or tensor in rows:
                 places.pop(tensor, None)
                 continue
         if counterpart is None:

@@ -106,7 +106,8 @@ def expected_seconds(examiner: Examiner, exams: Sequence[Exam]) -> float:
         questions = exam.items()
         base = examiner.base(exam.target)
         elsewhere = pool.expected_place(base) or memory_of(base)[0] > pool.byte_budget
-        if not questions or elsewhere or examiner.cached_marks(exam) is not None:
+        known = examiner.classifies(exam.target) or examiner.cached_marks(exam) is not None
+        if not questions or elsewhere or known:
             continue
         answer = sum(len(item.answer) for item in questions) / len(questions) / 4
         prompt = sum(len(item.prompt) for item in questions) / len(questions) / 4

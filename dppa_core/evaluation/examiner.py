@@ -8,17 +8,17 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.folders.architectures import labels_of
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import OutOfBudget
-from dppa_core.evaluation.equal_models import EqualModels
-from dppa_core.evaluation.identity import identity
+from dppa_core.evaluation.identity import EqualModels, identity, tokenizer_key
+from dppa_core.evaluation.labels import label_marks
 from dppa_core.evaluation.scores import (
     MAX_REPLY_CHARACTERS,
     DomainScore,
@@ -83,6 +83,12 @@ class Examiner:
         self, exam: Exam, *, progress: Callable[[int], None] | None = None, stop: Stop | None = None
     ) -> Marks:
         """Ask all items, or read their marks from the cache; for `progress` see `mark`."""
+        if self.classifies(exam.target):
+            marks = self.cached_marks(exam) or label_marks(exam, progress, stop)
+            if self._keep:
+                entry = self._entry(exam.target, exam.question())
+                store(entry, json.dumps(marks.to_json()).encode())
+            return marks
 
         def ask(resident: Resident) -> list[Any]:
             small = resident.nbytes <= SMALL_MODEL_BYTES and knows(resident.model)
@@ -102,6 +108,10 @@ class Examiner:
         if not marks.lengths:  # kept by an earlier version
             marks = Marks.of_json(self.answer(exam.target, [*question, ["behaviour"]], ask, stop))
         return replace(marks, divergences=self._divergences(exam, stop))
+
+    def classifies(self, target: Target) -> bool:
+        """Return True for a classifier of texts, whose answers are labels."""
+        return bool(labels_of(self.base(target).config))
 
     def _divergences(self, exam: Exam, stop: Stop | None) -> tuple[float, ...]:
         """See `divergences`; nothing without a base that has the same tokens."""
@@ -187,7 +197,7 @@ class Examiner:
                 data = ask_json(resident)
             else:
                 data = self._equal.answer(
-                    resident, json.dumps(question), partial(ask_json, resident), stop
+                    resident, json.dumps(question), lambda: ask_json(resident), stop
                 )
         if self._keep:
             store(entry, data)
@@ -217,7 +227,7 @@ class Examiner:
 
     def exchanges(self, resident: Resident, items: Sequence[Item]) -> tuple[Exchange, ...]:
         """The items as token ids, encoded once per tokenizer."""
-        tokenizer = _tokenizer_key(resident)
+        tokenizer = tokenizer_key(resident)
         own = any(isinstance(item, OwnItem) for item in items)  # unlimited in number: not kept
         if tokenizer is None or own:
             return exchanges(resident, items)
@@ -287,14 +297,3 @@ def threads_for(resident: Resident) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _tokenizer_key(resident: Resident) -> str | None:
-    """A key, equal for tokenizers that encode alike; None for a slow tokenizer."""
-    tokenizer: Any = resident.tokenizer
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        return None
-    positions = getattr(resident.model.config, "max_position_embeddings", None)
-    parts = [backend.to_str(), tokenizer.chat_template, tokenizer.eos_token_id, positions]
-    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()

@@ -68,12 +68,13 @@ def build_model(
         return _built(source, tensors, dtype, label)
 
 
-def build_body(source: Checkpoint, label: str = "") -> Any:
-    """A model in float32 without any head, for its hidden states; see `build_model`."""
+def build_body(source: Checkpoint, label: str = "", kind: str = "base") -> Any:
+    """A model in float32 for its hidden states, without any head; as a "classifier" with the head
+    that scores labels. See `build_model`."""
     names, label = source.names(), label or str(source.folder)
     tensors = {name: (source.dtype(name), source.shape(name), source.raw(name)) for name in names}
     with _LOADING:
-        return _built(source, tensors, torch.float32, label, body=True)
+        return _built(source, tensors, torch.float32, label, kind)
 
 
 def _built(
@@ -81,12 +82,11 @@ def _built(
     tensors: Mapping[str, Any],
     dtype: torch.dtype,
     label: str,
-    *,
-    body: bool = False,
+    kind: str = "",
 ) -> Any:
     config = _load_config(source, label)
     state = state_of(tensors, dtype, label)
-    family = _body_family(config, label) if body else _family(config, source, label)
+    family = _family(config, source, label, kind)
     _check_parameters(config, family, sum(value.numel() for value in state.values()), label)
     with ForeignCode(f"{label}: transformers cannot build a model from its config.json", _MIXED):
         # transformers' own loader renames, fuses and ties tensors as each family does.
@@ -98,8 +98,8 @@ def _built(
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported, and refused just below
         )
-    _check_all_fit(model, loading_info, state, label, body=body)
-    if body:
+    _check_all_fit(model, loading_info, state, label, body=kind == "base")
+    if kind:
         return model.eval()
     _read_generation_config(source, model, label)
     if knows(model):
@@ -132,31 +132,26 @@ def blueprint(source: Checkpoint, label: str = "") -> Any:
         return _blueprint(config, _family(config, source, label), label)
 
 
-def _family(config: Any, source: Checkpoint, label: str) -> Any:
-    """The class of transformers that computes a model: causal, or masked for an encoder."""
+def _family(config: Any, source: Checkpoint, label: str, kind: str = "") -> Any:
+    """The class of transformers that computes a model; without a kind that of a language model,
+    causal, or masked for an encoder."""
     from transformers import (  # noqa: PLC0415  (heavy)
         MODEL_FOR_CAUSAL_LM_MAPPING,
         MODEL_FOR_MASKED_LM_MAPPING,
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+        MODEL_MAPPING,
     )
 
-    kinds = {"causal": MODEL_FOR_CAUSAL_LM_MAPPING, "masked": MODEL_FOR_MASKED_LM_MAPPING}
-    kind = "masked" if is_encoder(source.config) else "causal"
-    families: Any = kinds[kind]
+    kind = kind or f"{'masked' if is_encoder(source.config) else 'causal'} language model"
+    families: Any = {
+        "causal language model": MODEL_FOR_CAUSAL_LM_MAPPING,
+        "masked language model": MODEL_FOR_MASKED_LM_MAPPING,
+        "classifier": MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+        "base": MODEL_MAPPING,
+    }[kind]
     if type(config) not in families:
-        raise DamagedCheckpoint(
-            f"{label}: a model of the type {config.model_type!r} is no {kind} language model. "
-            "Allowed are causal and masked language models."
-        )
+        raise DamagedCheckpoint(f"{label}: a model of the type {config.model_type!r} is no {kind}.")
     return families[type(config)]
-
-
-def _body_family(config: Any, label: str) -> Any:
-    """The class of transformers that computes hidden states."""
-    from transformers import MODEL_MAPPING  # noqa: PLC0415  (heavy)
-
-    if type(config) not in MODEL_MAPPING:
-        raise DamagedCheckpoint(f"{label}: a model of the type {config.model_type!r} has no body.")
-    return MODEL_MAPPING[type(config)]
 
 
 def _blueprint(config: Any, family: Any, label: str) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from dppa_core.checkpoints.folders.architectures import (
     is_encoder,
+    labels_of,
     lacks_lm_head,
     other_architectures,
 )
@@ -109,7 +110,15 @@ def _architecture(facts: ModelFacts) -> Iterator[Finding]:
             "Load the merge where you trust that code.",
         )
     names = other_architectures(facts.config)
-    if is_encoder(facts.config):
+    if labels := labels_of(facts.config):
+        yield facts.note(
+            "architecture",
+            f"It is a {listed(names)}, which tells {listed(list(labels))} apart: it writes no "
+            "replies.",
+            "Chat needs a causal language model.",
+            "`dppa evaluate --items` scores it by lines whose answers are labels.",
+        )
+    elif is_encoder(facts.config):
         yield facts.note(
             "architecture",
             f"It is {f'a {listed(names)}, ' if names else ''}an encoder: it writes no replies.",

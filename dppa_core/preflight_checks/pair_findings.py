@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dppa_core.checkpoints.matching import HEADS_REMEDY, place_tensors
+from dppa_core.checkpoints.matching import HEADS_REMEDY, place_tensors, unlike_labels
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.errors import many
 from dppa_core.preflight_checks.facts import Finding, ModelFacts, listed
@@ -146,9 +146,12 @@ def _tensors(base: ModelFacts, tuned: ModelFacts, heads: str) -> Iterator[Findin
     shapes = {n: (base_shapes[n], tuned_shapes[places[n]]) for n in base_shapes if n in places}
     reshaped = [name for name, (old, new) in shapes.items() if old != new]
     unlike = [n for n in reshaped if n not in token_rows or shapes[n][0][1:] != shapes[n][1][1:]]
+    rows, labels = unlike_labels(base.config, tuned.config, base_shapes.items())
+    unlike += [name for name in rows if name in places and name not in unlike]
     of_heads = [name for name in (*absent, *extra, *unlike) if in_head(name)]
     if of_heads:
-        yield _other_heads(tuned, of_heads, heads, lacking=not {*of_heads} & {*absent, *unlike})
+        lacking = not {*of_heads} & {*absent, *unlike}
+        yield _other_heads(tuned, of_heads, heads, labels, lacking=lacking)
     if head and heads == "match":
         yield _own_head(tuned, head)
     absent, extra, unlike = (
@@ -179,10 +182,12 @@ def _unmatched(tuned: ModelFacts, absent: list[str], extra: list[str]) -> Iterat
         yield _unlike(tuned, f"It has {how_many} the base lacks: {listed(extra)}.")
 
 
-def _other_heads(tuned: ModelFacts, names: list[str], heads: str, *, lacking: bool) -> Finding:
+def _other_heads(
+    tuned: ModelFacts, names: list[str], heads: str, labels: str, *, lacking: bool
+) -> Finding:
     """Heads that differ, or that the base is lacking, and what the merge does about them."""
     differs = "It has a head that the base lacks" if lacking else "Its head differs from the base's"
-    sentence = f"{differs}: {listed(names)}."
+    sentence = f"{differs}: {listed(names)}{labels and f'; {labels}'}."
     if heads == "base":
         action = "leaves it out" if lacking else "takes the base's and leaves its own out"
         return tuned.note("head", f"{sentence} The merge {action}.")

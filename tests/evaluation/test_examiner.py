@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from dppa_core.evaluation import entrant_measurements, equal_models
+from dppa_core.evaluation import entrant_measurements
+from dppa_core.evaluation import identity as identities
 from dppa_core.evaluation.entrant_measurements import expected_seconds, measure
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.identity import identity
@@ -202,14 +203,14 @@ def test_equal_models_are_asked_once_unless_an_exam_is_fresh(
 def test_equal_models_keep_few_answers_by_short_keys_and_read_a_model_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    digests, digest = list[str](), equal_models.model_digest
+    digests, digest = list[str](), identities.model_digest
 
     def counted(resident: Resident) -> str | None:
         digests.append(resident.key)
         return digest(resident)
 
-    monkeypatch.setattr(equal_models, "model_digest", counted)
-    equal = equal_models.EqualModels()
+    monkeypatch.setattr(identities, "model_digest", counted)
+    equal = identities.EqualModels()
     with ModelPool().lend("zoo:math") as resident:
         for number in range(200):
             assert equal.answer(resident, f"{number} {'long' * 99}", lambda: b"yes") == b"yes"

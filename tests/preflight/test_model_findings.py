@@ -82,18 +82,26 @@ def test_counters_and_masks_are_not_quantised_weights() -> None:
 
 def test_code_of_its_own_and_another_task_are_warned_of() -> None:
     config = {**model().config, "auto_map": {"AutoModel": "modeling_x.X"}}
-    config["architectures"] = ["LlamaForSequenceClassification"]
+    config["architectures"] = ["LlamaForQuestionAnswering"]
     noted = of_severity(Severity.WARNING, findings_of(model(config=config)))
-    assert ["auto_map" in f.what or "SequenceClassification" in f.what for f in noted] == [True] * 2
+    assert ["auto_map" in f.what or "QuestionAnswering" in f.what for f in noted] == [True] * 2
 
 
 def test_an_encoder_is_named_as_one_and_not_warned_of() -> None:
-    config = {"model_type": "bert", "architectures": ["BertForSequenceClassification"]}
+    config = {"model_type": "bert", "architectures": ["BertForQuestionAnswering"]}
     findings = findings_of(model(config=config))
     assert not of_severity(Severity.WARNING, findings)
     (noted,) = (f for f in findings if "encoder" in f.what)
-    assert noted.what == "It is a BertForSequenceClassification, an encoder: it writes no replies."
+    assert noted.what == "It is a BertForQuestionAnswering, an encoder: it writes no replies."
     assert "--text" in noted.remedy
+
+
+def test_a_classifier_is_named_with_its_labels_and_not_warned_of() -> None:
+    config = {**model().config, "architectures": ["LlamaForSequenceClassification"]}
+    findings = findings_of(model(config=config | {"id2label": {"0": "bad", "1": "good"}}))
+    assert not of_severity(Severity.WARNING, findings)
+    (noted,) = (f for f in findings if "tells bad, good apart" in f.what)
+    assert "--items" in noted.remedy
 
 
 def test_a_head_of_which_nothing_is_known_is_not_called_tied() -> None:

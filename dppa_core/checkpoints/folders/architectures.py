@@ -7,6 +7,7 @@ from typing import Any
 
 _CAUSAL = ("CausalLM", "LMHead")
 _MASKED = "MaskedLM"
+_CLASSIFIER, _MOST = "ForSequenceClassification", 1 << 16
 _WITH_LM_HEAD = (*_CAUSAL, _MASKED, "PreTraining", "ConditionalGeneration")
 _ENCODERS = frozenset(
     "albert bert camembert convbert deberta deberta-v2 distilbert electra ernie esm eurobert ibert "
@@ -48,8 +49,28 @@ def lacks_lm_head(config: Mapping[str, Any]) -> bool:
     return bool(_names_without(_WITH_LM_HEAD, config))
 
 
+def labels_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The labels of a classifier of texts, in the order of its scores; empty for other models.
+
+    Without names they are LABEL_0, LABEL_1 and so on, two if no number is stated, as transformers
+    reads it.
+    """
+    if not any(_CLASSIFIER in name for name in _names_without((), config)):
+        return ()
+    names, count = config.get("id2label"), config.get("num_labels")
+    if isinstance(names, Mapping):
+        try:
+            return tuple(str(names[key]) for key in sorted(names, key=int))
+        except ValueError:
+            return ()
+    return tuple(f"LABEL_{n}" for n in range(min(count, _MOST) if isinstance(count, int) else 2))
+
+
 def pipeline_tag(config: Mapping[str, Any]) -> str:
-    """The Hub's tag of a language model; empty for others, whose card names none."""
+    """The Hub's tag of a language model or a classifier of texts; empty for others, whose card
+    names none."""
+    if labels_of(config):
+        return "text-classification"
     if is_encoder(config):
         masked = any(_MASKED in name for name in _names_without((), config))
         return "fill-mask" if masked else ""

@@ -18,15 +18,12 @@ from jaxtyping import Float64
 from numpy import ndarray
 from torch.nn import functional
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, shown
+from dppa_core.evaluation.labels import opened
 from dppa_core.evaluation.sentences.vectors import sentence_vectors
 from dppa_core.evaluation.side_by_side import Entrant
-from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.parameter_fields import is_number
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.regular_files import read_regular
 from dppa_core.system.strict_json import parse_json
 from dppa_core.system.temporary import TemporaryFolder
@@ -114,7 +111,7 @@ def similarity_rows(
         check(stop)
         report(progress, number, len(entrants), entrant.label)
         with closing(TemporaryFolder("model")) as room:
-            source = _opened(entrant.target, room.path / "model", stop)
+            source = opened(entrant.target, room.path / "model", stop)
             vectors = functional.normalize(sentence_vectors(source, texts, stop), dim=1)
         cosines = (vectors[sides[0]] * vectors[sides[1]]).sum(1).double().numpy()
         found = rank_interval(cosines, people)
@@ -127,13 +124,6 @@ def similarity_rows(
             }
         )
     return rows
-
-
-def _opened(target: str | MergeRecipe, out: Path, stop: Stop | None) -> Checkpoint:
-    if isinstance(target, str):
-        return open_checkpoint(target)
-    merge_to_folder(target, out, sync=False, stop=stop)
-    return open_checkpoint(str(out))
 
 
 def rank_interval(first: Float64[ndarray, " n"], second: Float64[ndarray, " n"]) -> Interval:
