@@ -21,6 +21,7 @@ from dppa_core.cli.search_options import (
     settled_options,
 )
 from dppa_core.errors import DppaError, InvalidValue, shown
+from dppa_core.evaluation.scores import base_of
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.preflight_checks.preflight_report import (
@@ -96,6 +97,7 @@ def evaluate(
     scorer: str | None = None,
     split: str = "test",
     limit: int | None = None,
+    behaviour: bool = False,
 ) -> Evaluation:
     """Score one model, or one merge in memory: `dppa evaluate --alone`.
 
@@ -108,6 +110,8 @@ def evaluate(
         scorer: Of items that declare none: exact, number or contains.
         split: "test"; "search" for choices that a test must not decide; "train".
         limit: Items a domain, at least 1; all of them if None.
+        behaviour: Measure the length of answers, the share of loops and the distance to the base,
+            too: `dppa evaluate --behaviour`.
 
     Returns:
         Accuracies as shares of 1 with 95 % intervals, and losses in nats per token, by domain.
@@ -120,8 +124,9 @@ def evaluate(
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
     with _python_options():
-        domains = _domains(tasks, items, scorer) or DOMAINS
-        return Examiner().evaluation(recipe_or_model(target), domains, split=split, limit=limit)
+        domains, asked = _domains(tasks, items, scorer) or DOMAINS, recipe_or_model(target)
+        exam: dict[str, Any] = {"split": split, "limit": limit, "behaviour": behaviour}
+        return Examiner().evaluation(asked, domains, base=base_of(asked), **exam)
 
 
 def search(

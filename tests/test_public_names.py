@@ -110,6 +110,9 @@ def test_the_path_of_a_recipe_goes_wherever_a_recipe_goes(
     assert dppa_core.preflight(path).models == dppa_core.preflight(recipe).models
     scored = dppa_core.evaluate(path, "math", limit=2)
     assert scored == dppa_core.evaluate(recipe, ["math"], limit=2)
+    assert scored.domains["math"].behaviour is None
+    answered = dppa_core.evaluate(recipe, ["math"], limit=2, behaviour=True).domains["math"]
+    assert answered.behaviour and answered.behaviour.length.value > 0 and answered.behaviour.kl
 
 
 @pytest.mark.parametrize("kind", [str, Path])

@@ -8,6 +8,7 @@ from functools import lru_cache
 from math import sqrt
 from typing import Any
 
+from dppa_core.checkpoints.sources.zoo import is_embedded, own_base
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.frames import frame_of
 from dppa_core.tasks import Item, OwnDomain, items, score
@@ -27,6 +28,13 @@ def references_of(target: Target) -> list[str]:
     if not isinstance(target, MergeRecipe):
         return [target]
     return [target.base, *(model.model for model in target.models)]
+
+
+def base_of(target: Target) -> str:
+    """Reference of the base of a recipe or an embedded model; empty if it is unknown."""
+    if isinstance(target, MergeRecipe):
+        return target.base
+    return own_base(target) if is_embedded(target) else ""
 
 
 @dataclass(frozen=True, slots=True)

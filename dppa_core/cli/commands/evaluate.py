@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dppa_core.charts.chart import chart_svg
-from dppa_core.checkpoints.sources.zoo import is_embedded, own_base
 from dppa_core.cli.evaluation_text import evaluated_text
 from dppa_core.cli.options import (
     FrameOption,
@@ -23,6 +22,7 @@ from dppa_core.cli.options import (
     names_in,
 )
 from dppa_core.cli.output import emit, progress_line
+from dppa_core.evaluation.scores import base_of
 from dppa_core.recipes.recipe_argument import recipe_or_model
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.system.atomic_folders import check_file, replace_file
@@ -173,20 +173,12 @@ def _scores(
 
     exam: dict[str, Any] = {"split": options.split, "limit": options.limit, "progress": progress}
     if options.behaviour:
-        exam |= {"behaviour": True, "base": _base(entrants)}
+        exam |= {"behaviour": True, "base": base_of(entrants[-1].target)}
     if len(entrants) == 1:
         evaluation = examiner.evaluation(entrants[0].target, domains, **exam)
         return evaluation.to_json(), evaluation.to_frame
     side = measure(examiner, entrants, domains, **exam)
     return side_by_side_json(side), side.to_frame
-
-
-def _base(entrants: Sequence[Entrant]) -> str:
-    """The base of the recipe, or of an embedded model; empty if it is unknown."""
-    target = entrants[-1].target
-    if isinstance(target, MergeRecipe):
-        return target.base
-    return own_base(target) if is_embedded(target) else ""
 
 
 def _one_more(
