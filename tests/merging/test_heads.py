@@ -12,7 +12,9 @@ from transformers import (
     BertModel,
 )
 
+from dppa_core.checkpoints.adapters.packs import SUFFIX
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling.profile import profile_deltas
@@ -180,3 +182,20 @@ def test_only_two_ways_with_heads_exist() -> None:
 )
 def test_a_head_is_outside_of_blocks_embeddings_and_the_last_norm(name: str, inside: bool) -> None:
     assert in_head(name) is inside
+
+
+def test_a_pack_and_an_adapter_leave_the_heads_of_the_base(
+    encoders: tuple[str, str, str], tmp_path: Path, dppa: Command
+) -> None:
+    base, tuned, _ = encoders
+    file = tmp_path / "recipe.yaml"
+    merge = MergeRecipe(base, (DomainModel(tuned),), "task_arithmetic", heads="base")
+    file.write_text(dump_recipe(merge), encoding="utf-8")
+    merge_to_folder(merge, tmp_path / "out")
+    assert dppa("pack", file, "--out", tmp_path / "packs") == 0, dppa.err
+    (pack,) = (tmp_path / "packs").glob(f"*{SUFFIX}")
+    whole, packed = SafetensorsCheckpoint(str(tmp_path / "out")), open_checkpoint(f"{base}+{pack}")
+    for name in whole.names():
+        np.testing.assert_array_equal(packed.raw(name), whole.raw(name), err_msg=name)
+    assert dppa("pack", file, "--format", "lora", "--rank", 4, "--out", tmp_path / "adapter") == 0
+    assert "cls." not in dppa.out

@@ -52,7 +52,8 @@ class DifferenceSink(ABC):
         return np.empty(stop - start, FLOATS[self.dtype]) if self._by_parts else None
 
     def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
-        """See `Sink`."""
+        """See `Sink`; a copied tensor, as a head of the base, differs nowhere."""
+        stored = self.base.dtype(name)
         if base is None:
-            raise TypeError(f"{name} is copied, and no part of a pack")
-        self.compare(name, start, as_dtype(base, self.base.dtype(name), self.dtype), merged)
+            base, merged = merged, as_dtype(merged, stored, self.dtype)
+        self.compare(name, start, as_dtype(base, stored, self.dtype), merged)
