@@ -158,7 +158,7 @@ def _obstacle(facts: ExportFacts, kind: str) -> str:
     if kind not in ("packs", "adapter"):
         return ""
     if kind == "adapter" and not (facts.record.pipeline and facts.adapters.shapes):
-        return "An adapter is made of causal language models with linear modules."
+        return "An adapter is made of language models with linear modules."
     try:
         check_packable(facts.recipe, whole=kind == "adapter")
     except DppaError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSp
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.merging.lora.linear_modules import LinearModule
 from dppa_core.pruning.floats import FLOATS
+from dppa_core.pruning.tensor_names import in_head
 
 _PREFIX = "base_model.model."
 
@@ -89,29 +90,42 @@ def write_factors(folder: Path, modules: Sequence[AdaptedModule], dtype: str, sp
         return writer.finish()
 
 
-def write_lora_config(folder: Path, base: str, modules: Sequence[AdaptedModule]) -> None:
+def write_lora_config(
+    folder: Path,
+    base: str,
+    modules: Sequence[AdaptedModule],
+    names: Iterable[str],
+    *,
+    causal: bool,
+) -> None:
     """Write adapter_config.json: alpha is the rank of every module, so that B @ A is the delta.
 
     vLLM knows no patterns: it divides one alpha by one r, which is 1 as well.
 
     Args:
         base: Reference of the base.
+        names: Of the base's tensors. Modules of a head that end as an adapted one are excluded.
+        causal: True for a causal language model; PEFT needs no type of task for others.
     """
     ranks = {module.module.name: max(module.rank, 1) for module in modules}
     rank = max(ranks.values())
     pattern = {name: number for name, number in sorted(ranks.items()) if number != rank}
+    leaves = {module.module.leaf for module in modules}
+    heads = {name.removesuffix(".weight") for name in names if in_head(name)} - ranks.keys()
+    others = [head for head in heads if head.rpartition(".")[2] in leaves]
     source = ModelRef.parse(base)
     on_hub = source.source == "hub" and source.base is None
     config: dict[str, Any] = {
         "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
+        "task_type": "CAUSAL_LM" if causal else None,
         "base_model_name_or_path": source.location if on_hub else base,
         "revision": (source.revision or None) if on_hub else None,
         "r": rank,
         "lora_alpha": rank,
         "rank_pattern": pattern,
         "alpha_pattern": pattern,
-        "target_modules": sorted({module.module.leaf for module in modules}),
+        "target_modules": sorted(leaves),
+        "exclude_modules": sorted(others) or None,
         "fan_in_fan_out": any(module.module.transposed for module in modules),
         "bias": "none",
         "inference_mode": True,

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from dppa_core.checkpoints.adapters.lora_files import CONFIG, WEIGHTS
+from dppa_core.checkpoints.folders.architectures import other_architectures
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.cards.card import model_card
 from dppa_core.merging.cards.record import MergeRecord
@@ -165,7 +166,9 @@ class _Adapter:
         """Write the folder's files."""
         modules = [module.adapted for module in self._measured.values()]
         about = replace(about, sha256=write_factors(folder, modules, self._dtype, self._spool))
-        write_lora_config(folder, about.base, modules)
+        base = self._merger.base
+        causal = not other_architectures(base.config)
+        write_lora_config(folder, about.base, modules, base.names(), causal=causal)
         (folder / RECIPE).write_text(dump_recipe(self._recipe), "utf-8")
         record = MergeRecord(self._merger.inputs.parents(), warnings=self._merger.plan.warnings)
         (folder / CARD).write_text(model_card(self._recipe, record, about.subject), "utf-8")
