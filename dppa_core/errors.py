@@ -10,7 +10,7 @@ cause.
   x NoCounterpart                 a recipe that another tool, or this one, cannot express
   x NotAllowed                    refused here: folders on a public page, links out of a model
   x OutOfBudget                   more memory or disk than this process may use
-  x Unreachable                   the Hugging Face Hub does not answer
+  x Unreachable                   the Hugging Face Hub, or another server, does not answer
   x Cancelled                     someone pressed stop
   * CheckpointError
     x MissingCheckpoint           no weights there
@@ -59,7 +59,7 @@ class OutOfBudget(DppaError):
 
 
 class Unreachable(DppaError):
-    """The Hugging Face Hub does not answer."""
+    """The Hugging Face Hub, or another server, does not answer."""
 
 
 class Cancelled(DppaError):

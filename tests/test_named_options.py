@@ -19,7 +19,7 @@ SOURCES = [
     if path.name != "theme.py"  # custom properties of CSS begin with -- too
 ]
 OF_OTHERS = {"--head": "`ray start --head`", "--port": "app.py"}
-OF_OTHERS |= {"--enable-lora": "vLLM", "--max-lora-rank": "vLLM"}
+OF_OTHERS |= {"--enable-lora": "vLLM", "--max-lora-rank": "vLLM", "--revision": "vllm serve"}
 """Options of other programs -> what names the program in the text, or declares them."""
 
 

@@ -40,6 +40,7 @@ WHY = {
     "installs packages",
     "needs the network",
     "needs Docker",
+    "needs a GPU",
     "needs a cluster",
     "needs a training",
     "needs a large model",

@@ -1,4 +1,5 @@
-"""The option `--ray`, and the place where models answer, for commands that can use a cluster."""
+"""The options `--ray` and `--judge`, and the place where models answer, for commands that can use
+a cluster or a server."""
 
 from __future__ import annotations
 
@@ -6,11 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dppa_core.errors import InvalidValue
+
 if TYPE_CHECKING:
+    from dppa_core.evaluation.vllm.judge import VllmJudge
     from dppa_core.recipes.yaml_text import MergeRecipe
     from dppa_core.tuning.search.scoring import Ask
 
@@ -19,6 +24,31 @@ RayOption = Annotated[
     typer.Option(
         metavar="ADDRESS",
         help="Work on a Ray cluster: auto, local, HOST:PORT or ray://… (docs/guides/cluster.md).",
+    ),
+]
+JudgeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="A vLLM server with the base, http://HOST:PORT, answers: every candidate is sent to "
+        "it as an adapter (docs/guides/cluster.md).",
+    ),
+]
+JudgeRankOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=512,
+        help="With --judge: most directions of a matrix that are sent; if unset, all of merged "
+        "adapters, 16 of others.",
+    ),
+]
+JudgeFolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        file_okay=False,
+        help="With --judge: where adapters lie meanwhile, in sight of the server.",
     ),
 ]
 
@@ -30,12 +60,29 @@ class ExamPlace:
     ask: Ask
     beside: int = 1
     """Exams at a time."""
+    judge: VllmJudge | None = None
 
 
 @contextmanager
-def exam_place(ray: str | None, recipe: MergeRecipe) -> Iterator[ExamPlace]:
-    """Merges like a recipe in this process if unset, or on the cluster of an address while the
-    block runs."""
+def exam_place(
+    ray: str | None,
+    recipe: MergeRecipe,
+    judge: str | None = None,
+    rank: int | None = None,
+    folder: Path | None = None,
+) -> Iterator[ExamPlace]:
+    """Merges like a recipe in this process if unset; on a cluster, or a server that judges by
+    adapters of a rank in a folder, while the block runs."""
+    if ray is not None and judge is not None:
+        raise InvalidValue("Give either --ray or --judge: models answer in one place.")
+    if judge is None and (rank is not None or folder is not None):
+        raise InvalidValue("--judge-rank and --judge-folder go with --judge.")
+    if judge is not None:
+        from dppa_core.evaluation.vllm.judge import vllm_judge  # noqa: PLC0415  (torch)
+
+        with vllm_judge(recipe, judge, rank, folder) as vllm:
+            yield ExamPlace(vllm.score, judge=vllm)
+        return
     if ray is None:
         from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 

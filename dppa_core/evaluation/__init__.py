@@ -9,4 +9,5 @@ Its parts in order; each imports only those before it:
     analysis     what a delta or a merge looks like inside
     diff         two models compared
     sentences    encoders: vectors of texts, and how they rank pairs
+    vllm         exams held by a vLLM server
 """

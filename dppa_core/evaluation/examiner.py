@@ -20,7 +20,6 @@ from dppa_core.errors import OutOfBudget
 from dppa_core.evaluation.identity import EqualModels, identity, tokenizer_key
 from dppa_core.evaluation.labels import label_marks
 from dppa_core.evaluation.scores import (
-    MAX_REPLY_CHARACTERS,
     DomainScore,
     Evaluation,
     Exam,
@@ -41,7 +40,7 @@ from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.system.folder_cache import cache_folder, load, store
 from dppa_core.system.threads import worker_count
-from dppa_core.tasks import Item, score
+from dppa_core.tasks import Item
 from dppa_core.tasks.own_items import OwnItem
 
 SMALL_MODEL_BYTES = 256 << 20
@@ -269,16 +268,7 @@ def mark(
     """
     encoded = exchanges(resident, items) if encoded is None else encoded
     control: dict[str, Any] = {"workers": workers, "progress": progress, "stop": stop}
-    replies = answers(resident, encoded, longest=longest, **control)
-    own = all(isinstance(item, OwnItem) for item in items)
-    return Marks(
-        tuple(score(item, reply.reply) for item, reply in zip(items, replies, strict=True)),
-        tuple(reply.loss for reply in replies),
-        tuple(reply.tokens for reply in replies),
-        tuple(reply.reply[:MAX_REPLY_CHARACTERS] for reply in replies) if own else (),
-        tuple(reply.length for reply in replies),
-        tuple(reply.loops for reply in replies),
-    )
+    return Marks.of_replies(items, answers(resident, encoded, longest=longest, **control))
 
 
 def exchanges(resident: Resident, items: Sequence[Item]) -> tuple[Exchange, ...]:

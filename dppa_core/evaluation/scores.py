@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from math import sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dppa_core.checkpoints.sources.zoo import is_embedded, own_base
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.frames import frame_of
 from dppa_core.tasks import Item, OwnDomain, items, score
 from dppa_core.tasks.intervals import Interval, accuracy, mean_interval, wilson
+from dppa_core.tasks.own_items import OwnItem
+
+if TYPE_CHECKING:
+    from dppa_core.models.drafted_answers import DraftedAnswer
 
 Target = str | MergeRecipe
 """A model's reference, or the recipe of a merge."""
@@ -101,6 +105,19 @@ class Marks:
         """What a cache keeps of them, without divergences."""
         hits, loops = (list(map(int, flags)) for flags in (self.hits, self.loops))
         return [hits, self.losses, self.tokens, self.replies, self.lengths, loops]
+
+    @classmethod
+    def of_replies(cls, items: Sequence[Item], replies: Sequence[DraftedAnswer]) -> Marks:
+        """Marks of replies to some items."""
+        own = all(isinstance(item, OwnItem) for item in items)
+        return cls(
+            tuple(score(item, reply.reply) for item, reply in zip(items, replies, strict=True)),
+            tuple(reply.loss for reply in replies),
+            tuple(reply.tokens for reply in replies),
+            tuple(reply.reply[:MAX_REPLY_CHARACTERS] for reply in replies) if own else (),
+            tuple(reply.length for reply in replies),
+            tuple(reply.loops for reply in replies),
+        )
 
     @classmethod
     def of_json(cls, value: Sequence[Any]) -> Marks:

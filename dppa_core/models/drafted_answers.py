@@ -141,12 +141,13 @@ def _apart(
         check(stop)
         with torch.inference_mode():
             loss = surprise(*reply_logits(resident.model, [exchange])).double().sum()
-        yield _answer(resident, greedy.reply, float(loss), exchange)
+        yield drafted_answer(resident, greedy.reply, float(loss), exchange)
 
 
-def _answer(
+def drafted_answer(
     resident: Resident, reply: Sequence[int], loss: float, exchange: Exchange
 ) -> DraftedAnswer:
+    """A reply, given its tokens, with the loss of the right answer."""
     ended = bool(reply) and reply[-1] in end_ids(resident.model, resident.tokenizer)
     text = text_of(resident.tokenizer, reply[:-1] if ended else reply)
     lengths = len(exchange.reply), len(reply)
@@ -196,7 +197,7 @@ def _drafted(
     del read
     replies = _finished(resident, texts, exchanges, drafts, longest, stop)
     for exchange, reply, loss in zip(exchanges, replies, losses, strict=True):
-        yield _answer(resident, reply, loss, exchange)
+        yield drafted_answer(resident, reply, loss, exchange)
 
 
 def _agreed(right: Sequence[int], likeliest: Sequence[int]) -> list[int]:

@@ -101,7 +101,7 @@ def _built(
     _check_all_fit(model, loading_info, state, label, body=kind == "base")
     if kind:
         return model.eval()
-    _read_generation_config(source, model, label)
+    read_generation_config(source, model, label)
     if knows(model):
         fuse_weights(model)
     return model.eval()
@@ -282,7 +282,7 @@ def _check_all_fit(
             )
 
 
-def _read_generation_config(source: Checkpoint, model: Any, label: str) -> None:
+def read_generation_config(source: Checkpoint, model: Any, label: str) -> None:
     """Read the ids that end a reply, if the folder names them: chat models have several."""
     from transformers import GenerationConfig  # noqa: PLC0415  (heavy)
 

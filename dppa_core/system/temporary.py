@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from dppa_core.system.locks import lock_folder, locked_new
 
-Kind = Literal["breaks", "export", "handed", "model", "offload"]
+Kind = Literal["breaks", "export", "handed", "judge", "model", "offload"]
 """The purpose of a folder, a part of its name."""
 _NAME = re.compile(rf"dppa-({'|'.join(get_args(Kind))})-[a-z0-9_]{{8}}")  # names by mkdtemp
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.cluster import ExamPlace, RayOption, exam_place
+from dppa_core.cli.cluster import (
+    ExamPlace,
+    JudgeFolderOption,
+    JudgeOption,
+    JudgeRankOption,
+    RayOption,
+    exam_place,
+)
 from dppa_core.cli.options import (
     FrameOption,
     ItemsOption,
@@ -98,6 +105,9 @@ class SearchCommand:
     prune: Annotated[bool, typer.Option(help="Give trials without hope up early.")] = True
     overwrite: OverwriteFlag = False
     ray: RayOption = None
+    judge: JudgeOption = None
+    judge_rank: JudgeRankOption = None
+    judge_folder: JudgeFolderOption = None
     memory: MemoryOption = None
     frame: FrameOption = None
     as_json: JsonFlag = False
@@ -116,6 +126,7 @@ class SearchCommand:
             self.sampler,
             self.seed,
             self.prune,
+            "" if self.judge is None else f"vLLM, --judge-rank {self.judge_rank}",
         )
         return settled_options(options, self.space, recipe)
 
@@ -144,7 +155,13 @@ def search(options: SearchCommand) -> None:
     say = teller(quiet=options.as_json)
     if settings.in_study:
         options_for(settings, recipe)  # a mistake is reported before any model is read
-    with exam_place(options.ray, recipe) as place, message_if_stopped(lambda: _left(state)):
+    judge = options.judge, options.judge_rank, options.judge_folder
+    with (
+        exam_place(options.ray, recipe, *judge) as place,
+        message_if_stopped(lambda: _left(state)),
+    ):
+        if place.judge:
+            say(place.judge.sentence())
         result = search_in_lines(recipe, settings, place, domains, say, state, options.name)
         verdict, baselines = _verdict(place, result, recipe, domains, options.test_limit)
         for baseline in baselines:
@@ -161,6 +178,9 @@ def search(options: SearchCommand) -> None:
     value |= result.to_json() | _verdict_json(verdict, baselines)
     counts = _item_counts(result.recipe, domains, settings.limit)
     text = search_text(result, verdict, baselines, options.out, counts)
+    if place.judge:
+        value["judge"] = place.judge.to_json(result.recipe)
+        text = f"{text}\n{place.judge.sentence()}"
     emit(value, text, as_json=options.as_json)
 
 

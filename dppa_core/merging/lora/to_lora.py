@@ -42,6 +42,10 @@ _DTYPE = "BF16"
 Announce = Callable[[AdapterReport], None]
 
 
+class NoChange(InvalidValue):
+    """The merge is its base."""
+
+
 def merge_to_lora(
     recipe: MergeRecipe | str | Path,
     out: str | Path,
@@ -70,7 +74,8 @@ def merge_to_lora(
 
     Raises:
         InvalidRecipe: the vocabulary is not the base's.
-        InvalidValue: a rank out of range, or a merge that changes no linear module.
+        InvalidValue: a rank out of range, or a merge that changes no linear module (NoChange if
+            it changes nothing else).
         DamagedCheckpoint: transformers does not know the base's architecture.
         InvalidValue, NotAllowed, CheckpointError: see `pack_models`.
     """
@@ -129,14 +134,14 @@ class _Adapter:
         measured = dict(make.measure_all(self._modules, self._workers, control))
         leaves = {self._modules[name].leaf for name, module in measured.items() if module.energy}
         self._measured = {n: m for n, m in measured.items() if self._modules[n].leaf in leaves}
-        if not self._measured:
-            raise InvalidValue(
-                "No linear module of the merge differs from the base, so there is nothing for an "
-                "adapter. Coefficients of 0 are the usual cause."
-            )
         dropped = dict[str, float]()
         if self._total is None:
             dropped = left_out(self._merger, self._modules, self._workers, control)
+        if not self._measured:
+            raise (InvalidValue if dropped else NoChange)(
+                "No linear module of the merge differs from the base, so there is nothing for an "
+                "adapter. Coefficients of 0 are the usual cause."
+            )
         return self._report(dropped)
 
     def _report(self, dropped: Mapping[str, float]) -> AdapterReport:

@@ -48,6 +48,8 @@ class SearchOptions:
     seed: int = 0
     prune: bool = True
     """True if hopeless trials end before all domains are scored."""
+    judge: str = ""
+    """What holds the exams and changes their scores; empty if they are held here or by Ray."""
 
     @property
     def way(self) -> str:
@@ -91,6 +93,11 @@ def checked_options(options: SearchOptions) -> SearchOptions:
     if options.joint and (len(objectives) > 1 or objectives[0] not in OBJECTIVES):
         names = ", ".join(objectives)
         raise InvalidValue(f"A joint search has the objective accuracy or loss, got {names}.")
+    if options.judge and KL in objectives:
+        raise InvalidValue(
+            "--objective kl compares whole distributions, which a vLLM server does not send: leave "
+            "it or --judge out."
+        )
     limit = options.limit or (JOINT_ITEMS if options.joint else SEARCH_ITEMS)
     return replace(options, objectives=objectives, limit=limit)
 

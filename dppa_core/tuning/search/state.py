@@ -101,6 +101,7 @@ def made_by(
         "weights": [checkpoint.content_hash() for checkpoint in checkpoints],
         "domains": list(map(domain_key, scored)),
         "items": options.limit,
+        **({"judge": options.judge} if options.judge else {}),
     }
     if options.joint:
         return facts | {"way": "joint"}
