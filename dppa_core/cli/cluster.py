@@ -30,26 +30,18 @@ JudgeOption = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="A vLLM server with the base, http://HOST:PORT, answers: every candidate is sent to "
-        "it as an adapter (docs/guides/cluster.md).",
+        help="A vLLM server answers, as http://HOST:8000 (docs/guides/cluster.md).",
     ),
 ]
 JudgeRankOption = Annotated[
     int | None,
     typer.Option(
-        min=1,
-        max=512,
-        help="With --judge: most directions of a matrix that are sent; if unset, all of merged "
-        "adapters, 16 of others.",
+        min=1, max=512, help="Of what is sent to it; if unset 16, and all of merged adapters."
     ),
 ]
 JudgeFolderOption = Annotated[
     Path | None,
-    typer.Option(
-        exists=True,
-        file_okay=False,
-        help="With --judge: where adapters lie meanwhile, in sight of the server.",
-    ),
+    typer.Option(exists=True, file_okay=False, help="Where it sees what is sent, if shared."),
 ]
 
 

@@ -1,5 +1,6 @@
 """Searches judged by a vLLM server: a stand-in of it, which no GPU computes."""
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from dppa_core.evaluation.vllm import server as http
 from dppa_core.evaluation.vllm.judge import vllm_judge
 from dppa_core.merging.lora.to_lora import merge_to_lora
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+from dppa_core.tasks import items
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import random_llama, tuned_llama
 from tests.helpers.vllm_server import Answer, VllmServer, vllm_server
@@ -38,6 +40,10 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
         models.append(DomainModel(f"{BASE}+{folder / name}"))
     recipe = MergeRecipe(str(BASE), tuple(models), "task_arithmetic", dtype="float32")
     (folder / "r.yaml").write_text(dump_recipe(recipe))
+    asked = [item for item in items("law", "search", 18) if item.task == "fairness"]
+    rows = [{"question": item.prompt, "answer": item.answer} for item in asked]
+    lines = map(json.dumps, [{"scorer": "exact", "tokens": 8}, *rows])
+    (folder / "terms.jsonl").write_text("\n".join(lines))
     return folder / "r.yaml"
 
 
@@ -59,7 +65,8 @@ def served(tiny: MergeRecipe) -> Iterator[VllmServer]:
 def test_a_search_ranks_twelve_merges_of_adapters_as_in_memory(
     adapters: Path, dppa: Command, tmp_path: Path
 ) -> None:
-    options = ("--tasks", "law,law", *GRID, "--limit", 3, "--test-limit", 0, "--json")
+    terms = ("--items", adapters.with_name("terms.jsonl"))
+    options = (*terms, *GRID, "--test-limit", 0, "--json")
     dppa("search", adapters, "--out", tmp_path / "here.yaml", *options)
     here = dppa.json
     shared = tmp_path / "shared"
@@ -193,6 +200,8 @@ def test_options_that_do_not_go_together(tiny: MergeRecipe, tmp_path: Path, dppa
     fails(dppa, tiny, tmp_path, "either --ray or --judge", *judge, "--ray", "local")
     fails(dppa, tiny, tmp_path, "go with --judge", "--judge-rank", 8)
     fails(dppa, tiny, tmp_path, "http://HOST:8000, got 'gpu:8000'", "--judge", "gpu:8000")
+    for address in ("http://[x", "http://127.0.0.1:port"):
+        fails(dppa, tiny, tmp_path, f"No vLLM server answers at {address}", "--judge", address)
 
 
 def test_a_search_that_was_judged_goes_on_with_its_judge_only(

@@ -104,12 +104,14 @@ class VllmServer(ThreadingHTTPServer):
         ids = torch.tensor([prompt])
         choice: dict[str, Any] = {"index": 0, "text": ""}
         if body.get("prompt_logprobs") is not None:
-            logs = model(ids, use_cache=False).logits[0, :-1].log_softmax(-1)
+            logs = model(ids, use_cache=False).logits[0].log_softmax(-1)
             pairs = enumerate(prompt[1:])
             choice["prompt_logprobs"] = [
                 None,
                 *({str(t): {"logprob": float(logs[at, t]), "rank": 1}} for at, t in pairs),
             ]
+            if body["max_tokens"] == 1:  # nobody reads it
+                return 200, {"object": "text_completion", "choices": [choice]}
         written = model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),

@@ -180,10 +180,7 @@ class VllmJudge:
         text = (*prompt, *right)
         loss = self._server.complete(candidate.name, text, loss_in, max_tokens=1, prompt_logprobs=0)
         if not math.isfinite(loss):
-            raise NonFiniteWeights(
-                "The server's model computes NaN or infinity. Large factors or coefficients are "
-                "the usual cause."
-            )
+            raise NonFiniteWeights("The server computes NaN or infinity: too large factors?")
         return drafted_answer(reader, reply, loss, exchange)
 
 

@@ -12,6 +12,7 @@ by NCCL or CUDA IPC.
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,6 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 
 from dppa_core.errors import DppaError, InvalidValue, NotAllowed, Unreachable, printable, shown
 from dppa_core.merging.lora.report import VLLM_RANKS
@@ -67,8 +67,7 @@ class VllmServer:
     def __init__(self, address: str, serve: str, rank: int) -> None:
         self.address = address.rstrip("/").removesuffix("/v1")
         self._serve, self._rank = serve, rank
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        if not re.fullmatch(r"https?://\S+", address):
             raise InvalidValue(
                 "--judge takes the address of a vLLM server, as http://HOST:8000, got "
                 f"{shown(address)}."
@@ -159,9 +158,10 @@ class VllmServer:
     def _call(self, path: str, value: object, read: Callable[[bytes], Value]) -> Value:
         place = f"{self.address}{path}"
         data = None if value is None else json.dumps(value).encode()
-        request = urllib.request.Request(place, data, {"Content-Type": "application/json"})
-        with self._answering(place), urllib.request.urlopen(request, timeout=SECONDS) as answer:
-            body = answer.read()
+        with self._answering(place):
+            request = urllib.request.Request(place, data, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+                body = answer.read()
         try:
             return read(body)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -177,7 +177,7 @@ class VllmServer:
             yield
         except HTTPError as error:
             raise _Refusal(place, error.code, error.read()) from error
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:  # the last: no address
             cause = getattr(error, "reason", error)
             if isinstance(cause, TimeoutError):
                 raise Unreachable(
