@@ -20,7 +20,7 @@ def evaluated_text(value: Mapping[str, Any]) -> str:
         parts += _behaviours({row["label"]: row["domains"] for row in value["rows"]})
     elif "domains" in value:
         parts.append(_alone_text(value))
-        parts += _behaviours({value["target"][:20]: value["domains"]})
+        parts += _behaviours({value["label"]: value["domains"]})
     if "text" in value:
         parts.append(_perplexities(value["text"]))
     if "pairs" in value:
@@ -44,7 +44,7 @@ def _alone_text(value: Mapping[str, Any]) -> str:
             for name, task in score["tasks"].items()
         ]
     head = ["domain", "accuracy % (95 % interval)", "loss, nats a token", "items"]
-    return f"{value['target']}, {value['split']} split\n{text_table(head, rows)}"
+    return f"{value['label']}, {value['split']} split\n{text_table(head, rows)}"
 
 
 def _behaviours(by_label: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -147,3 +147,9 @@ def check_target(out: Path, *, overwrite: bool) -> None:
     if out.exists() and not overwrite:
         raise InvalidValue(f"{out}: already exists. --overwrite replaces it.")
     check_file(out)
+
+
+def check_plot(path: Path | None) -> None:
+    """Refuse a drawing in another format than SVG."""
+    if path is not None and path.suffix.lower() != ".svg":
+        raise typer.BadParameter(f"--plot draws SVG: name a file that ends with .svg, not {path}")

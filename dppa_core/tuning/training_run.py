@@ -105,7 +105,9 @@ def saved_in(run: Path) -> tuple[Saved, ...]:
         MissingCheckpoint: there is none.
         InvalidValue: two of one step.
     """
-    entries = sorted(run.iterdir()) if run.is_dir() else []
+    if not run.is_dir():
+        raise MissingCheckpoint(f"{run}: no such folder.")
+    entries = sorted(run.iterdir())
     named = [(_STEP.fullmatch(entry.name), entry) for entry in entries]
     saved = [Saved(int(m[1]), e) for m, e in named if m and (e / "config.json").is_file()]
     if not saved:

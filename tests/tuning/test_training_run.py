@@ -43,9 +43,12 @@ def at(*steps: int) -> list[Saved]:
 def test_checkpoints_are_found_by_step_and_nothing_else_is(run: Path) -> None:
     (run / "checkpoint-40").rename(run / "checkpoint-100")
     assert [saved.step for saved in saved_in(run)] == [10, 20, 100]
-    for folder in (run / "checkpoint-10", run / "none"):
-        with pytest.raises(MissingCheckpoint, match="holds no checkpoints of a training"):
-            saved_in(folder)
+    for folder, words in (
+        ("checkpoint-10", "holds no checkpoints of a training"),
+        ("none", "no such"),
+    ):
+        with pytest.raises(MissingCheckpoint, match=words):
+            saved_in(run / folder)
     (run / "checkpoint-20").rename(run / "step_100")
     with pytest.raises(InvalidValue, match="are both of step 100"):
         saved_in(run)
@@ -128,10 +131,13 @@ def test_the_command_takes_a_number_without_measuring_and_refuses_in_a_line(
         (["--last", 4], "--last is at most the number of checkpoints, 3"),
         (["--last", 2, "--plot", tmp_path / "a.svg"], "--plot draws what"),
         (["--last", 2, "--weights", "exponential"], "need a half-life"),
+        (["--last", 2, "--half-life", 9], "--half-life belongs to --weights exponential"),
         (["--text", "a", "--tasks", "math"], "give one of them"),
     ):
         assert dppa(*command, *extra) == 1 and words in dppa.err and dppa.err.count("\n") == 1
         assert not out.exists()
+    assert dppa(*command, "--text", "a", "--plot", tmp_path / "a.png") == 2
+    assert "name a file that ends with .svg" in dppa.err
     config = run / "checkpoint-50" / "config.json"
     config.write_bytes((run / "checkpoint-40" / "config.json").read_bytes())
     assert dppa(*command, "--last", 2) == 1 and "checkpoint-50: neither model" in dppa.err

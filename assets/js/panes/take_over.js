@@ -3,6 +3,8 @@ import { sayProse } from "../base/shapes.js";
 import * as history from "../session/history.js";
 import { stateText } from "../session/session_value.js";
 
+const ALREADY = "The controls have this setting already.";
+
 /**
  * `over(state, label)` sets the controls, or says why not: `missing` without a state.
  * @param {HTMLElement} sentence @param {string} missing
@@ -15,6 +17,7 @@ export function takesOver(sentence, missing) {
   const over = (/** @type {any} */ state, /** @type {string} */ label, reason = missing) => {
     const refusal = state ? history.refusal() : reason;
     if (refusal) { sayProse(sentence, refusal); return; }
+    if (stateText(state) === stateText(history.history().state)) { sayProse(sentence, ALREADY); return; }
     taken = stateText(state);
     history.goTo(state);
     sayProse(sentence, `Taken over: ${label}. Undo brings back what was there.`);

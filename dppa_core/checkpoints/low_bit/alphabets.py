@@ -46,7 +46,8 @@ def minifloat(title: str, exponent_bits: int, mantissa: int, largest: float) -> 
         size = np.minimum(np.abs(numbers), np.float32(largest))
         powers = np.maximum((size.view(np.int32) >> 23) - 127, least)
         steps = ((powers - mantissa + 127) << 23).view(np.float32)
-        codes = ((powers - least) << mantissa) + np.rint(size / steps).astype(np.int32)
+        with np.errstate(invalid="ignore"):  # NaN: what is not finite is refused by its tensor
+            codes = ((powers - least) << mantissa) + np.rint(size / steps).astype(np.int32)
         return np.asarray((codes | np.where(np.signbit(numbers), sign, 0)).astype(np.uint8))
 
     both = np.concatenate([values, -values])

@@ -18,6 +18,7 @@ from dppa_core.cli.options import (
     MemoryOption,
     OverwriteFlag,
     ScorerOption,
+    check_plot,
     check_target,
     dataclass_command,
     domains_in,
@@ -70,6 +71,7 @@ def average(options: AverageOptions) -> None:
     """
     run, domains = saved_in(options.run), domains_in(options.tasks, options.items, options.scorer)
     last = _checked(options, run, decides=bool(options.text or domains))
+    check_plot(options.plot)
     for path in (options.out, options.plot):
         if path is not None:
             check_target(path, overwrite=options.overwrite)
@@ -77,13 +79,15 @@ def average(options: AverageOptions) -> None:
     last = last or (course.best.checkpoints if course else 1)
     recipe = mean_of(run[-last:], options.weights, options.half_life)
     replace_file(options.out, dump_recipe(recipe))
-    if course is not None and options.plot is not None:
-        replace_file(options.plot, chart_svg(course.chart()))
     value = {"out": str(options.out), "models": [model.model for model in recipe.models]}
     weights = ", ".join(f"{model.coefficient:.3g}" for model in recipe.models)
     steps = ", ".join(str(saved.step) for saved in run[-last:])
-    lines = [f"{options.out}: the mean of the last {last} of {len(run)} checkpoints"]
+    which = f"mean of the last {last}" if last > 1 else "last"
+    lines = [f"{options.out}: the {which} of {len(run)} checkpoints"]
     lines += [f"steps {steps}; weights {weights}"]
+    if course is not None and options.plot is not None:
+        replace_file(options.plot, chart_svg(course.chart()))
+        lines.append(f"{options.plot}: the course of the run, drawn")
     emit(
         value | (course.to_json() if course else {}),
         "\n".join([*lines, *([_text(course)] if course else [])]),
@@ -98,10 +102,13 @@ def _checked(options: AverageOptions, run: tuple[Saved, ...], *, decides: bool) 
         raise InvalidValue(f"--last is at most the number of checkpoints, {len(run)}.")
     if options.last is None and not decides:
         raise InvalidValue(
-            f"How many of {len(run)} checkpoints? Give --last, or what decides: --text or --items."
+            f"How many of {len(run)} checkpoints? Give --last, or what decides: --text, "
+            "--tasks or --items."
         )
     if options.plot is not None and not decides:
-        raise InvalidValue("--plot draws what --text or --items measure: give one of them.")
+        raise InvalidValue("--plot draws what --text, --tasks or --items measure: give one.")
+    if options.half_life is not None and options.weights != "exponential":
+        raise InvalidValue("--half-life belongs to --weights exponential.")
     mean_of(run[-(options.last or 1) :], options.weights, options.half_life)
     for saved in run[-options.last :] if options.last else run:
         open_checkpoint(str(saved.folder))  # its headers: one that is not complete is named

@@ -17,6 +17,7 @@ from dppa_core.cli.options import (
     JsonFlag,
     MemoryOption,
     ScorerOption,
+    check_plot,
     dataclass_command,
     domains_in,
     names_in,
@@ -176,7 +177,7 @@ def _scores(
         exam |= {"behaviour": True, "base": base_of(entrants[-1].target)}
     if len(entrants) == 1:
         evaluation = examiner.evaluation(entrants[0].target, domains, **exam)
-        return evaluation.to_json(), evaluation.to_frame
+        return {**evaluation.to_json(), "label": entrants[0].label}, evaluation.to_frame
     side = measure(examiner, entrants, domains, **exam)
     return side_by_side_json(side), side.to_frame
 
@@ -212,6 +213,7 @@ def _checked_domains(
     if options.plot is not None:
         if not options.one_more:
             raise typer.BadParameter("--plot draws what --one-more finds")
+        check_plot(options.plot)
         check_file(options.plot)
     check_frame_file(options.frame)
     nothing = f"--tasks names no domain. Known: {', '.join(KNOWN_DOMAINS)}."

@@ -14,6 +14,7 @@ from dppa_core.errors import InvalidValue
 from dppa_core.merging.cluster.parts import (
     Shards,
     WrittenShard,
+    check_parts,
     count,
     gather,
     parts_folder,
@@ -100,6 +101,7 @@ def join_parts(
     target, merger, threads = _opened(recipe, out, overwrite, options)
     tally, shards = MergeTally(merger.plan, merger.inputs.parents()), shards_of(merger, shard_size)
     with parts_folder(merger, shard_size, target) as parts:
+        check_parts(parts, target)
         written = _write_missing(merger, shards, parts, threads, options)
         files = {file: shard for file, (shard, _) in written.items()}
         for shard in files.values():

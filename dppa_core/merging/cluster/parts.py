@@ -5,6 +5,7 @@ A part appears complete, with a record beside it; a part with a wrong record or 
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -109,8 +110,7 @@ def parts_folder(
     """
     weights = [model.content_hash() for model in (merger.base, *merger.inputs.tuned)]
     key = "\0".join((recipe_hash(merger.recipe), str(shard_size), *weights))
-    start = os.fsencode(target.name)[:100].decode("utf-8", "ignore")  # a name has 255 bytes
-    name = f".{start}.dppa-parts-{hashlib.sha256(key.encode()).hexdigest()}"
+    name = f"{_start_of(target)}{hashlib.sha256(key.encode()).hexdigest()}"
     folder, lock = target.with_name(name), None
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -127,6 +127,27 @@ def parts_folder(
     finally:
         if lock is not None:
             os.close(lock)
+
+
+def _start_of(target: Path) -> str:
+    start = os.fsencode(target.name)[:100].decode("utf-8", "ignore")  # a name has 255 bytes
+    return f".{start}.dppa-parts-"
+
+
+def check_parts(folder: Path, target: Path) -> None:
+    """Refuse to begin a merge anew beside parts of another to the same target.
+
+    Raises:
+        InvalidValue: the folder of parts is empty, and there is another that is not.
+    """
+    beside = target.parent.glob(f"{glob.escape(_start_of(target))}*")
+    others = [other for other in beside if other != folder and any(other.iterdir())]
+    if others and not any(folder.iterdir()):
+        raise InvalidValue(
+            f"{target}: no part of this merge is there, but parts of another, in {others[0]}. "
+            "Another recipe or --shard-size is the usual cause: give those of the parts, or remove "
+            "that folder."
+        )
 
 
 def count(tally: MergeTally, shard: WrittenShard) -> None:

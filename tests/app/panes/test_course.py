@@ -112,7 +112,7 @@ def test_what_a_browser_sends_is_checked(run: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(InvalidValue, match=words):
             asked(**wrong)
-    with pytest.raises(MissingCheckpoint, match="holds no checkpoints of a training"):
+    with pytest.raises(MissingCheckpoint, match="none: no such folder"):
         asked(str(tmp_path / "none"))
     (run / "checkpoint-40" / "model.safetensors").unlink()
     with pytest.raises(MissingCheckpoint, match="checkpoint-40: neither model"):

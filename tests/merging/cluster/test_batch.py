@@ -71,6 +71,17 @@ def test_a_part_runs_again_and_joining_writes_what_is_missing_or_damaged(
     assert contents(out) == contents(tmp_path / "whole") and not waiting(out)
 
 
+def test_parts_of_other_settings_are_named_and_not_merged_anew(
+    recipe: Path, dppa: Command, tmp_path: Path
+) -> None:
+    command = ["merge", recipe, "--out", tmp_path / "out", "--part"]
+    assert dppa(*command, "1/1", "--shard-size", SIZE) == 0
+    assert dppa(*command, "join", "--shard-size", SIZE + 1) == 1
+    assert "no part of this merge is there, but parts of another" in dppa.err
+    assert "--shard-size is the usual cause" in dppa.err and not (tmp_path / "out").exists()
+    assert dppa(*command, "join", "--shard-size", SIZE) == 0
+
+
 def test_parts_run_beside_each_other_and_are_not_joined_meanwhile(
     recipe: Path, tmp_path: Path
 ) -> None:

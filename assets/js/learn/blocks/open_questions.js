@@ -51,7 +51,8 @@ function questionBlock({ host, result, ask }) {
       slider: x.title,
       at: low,
       how: `Across: ${unit(x)}. Up: ${unit(y)}. `
-      + `${series.some((line) => line.low.some((end) => end !== null)) ? "Upright strokes: 95 % intervals. " : ""}${note}`,
+      + `${series.some((line) => line.low.some((end) => end !== null)) ? "Upright strokes: 95 % intervals. " : ""}`
+      + note,
     });
   }
   function spans({ title, y, series }, note) {
