@@ -18,6 +18,7 @@ def record(seed: int, french: str, json: str, ratio: float = 2.0) -> dict[str, A
     return {
         "set": {"size": "smollm2", "regime": "brief-10", "seed": seed},
         "pair": ["french", "json"],
+        "search_items": 12,
         "alone": {
             "french": {"french": "11110", "json": "00000"},
             "json": {"french": "00000", "json": "11111"},
@@ -25,6 +26,7 @@ def record(seed: int, french: str, json: str, ratio: float = 2.0) -> dict[str, A
         "methods": [
             {
                 "title": "sum",
+                "settings": 16,
                 "values": {"first": 1.0, "second": ratio},
                 "hits": {"french": french, "json": json},
             }
@@ -36,7 +38,7 @@ def test_the_kept_share_of_the_worse_manner_is_averaged_over_seeds() -> None:
     figures = conflict_figures([record(0, "11110", "10000"), record(1, "11110", "11111", 0.25)])
     method = figures["methods"]["sum"]
     assert (figures["pairs"], figures["seeds"], figures["items"]) == (2, 2, 5)
-    assert figures["other manner"] == 0
+    assert (figures["other manner"], figures["search items"], figures["settings"]) == (0, 12, 16)
     assert method["worse"]["value"] == pytest.approx((0.2 + 1) / 2)
     assert method["mean"]["value"] == pytest.approx((0.6 + 1) / 2)
     assert method["both answered"] == 1 and method["ratio"] == pytest.approx(3)

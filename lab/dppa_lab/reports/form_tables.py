@@ -85,8 +85,10 @@ def conflict_table(figures: Values) -> str:
     rows = [
         [
             title,
-            _kept(row["worse"]),
-            _kept(row["mean"]),
+            *(
+                _kept(row[key]) if figures["seeds"] > 1 else f"{100 * row[key]['value']:.0f}"
+                for key in ("worse", "mean")
+            ),
             f"{row['both answered']} of {figures['pairs']}",
             f"{row['ratio']:.1f}",
         ]

@@ -19,16 +19,20 @@ def conflict_figures(records: Sequence[Record]) -> dict[str, Any]:
     A manner is kept by accuracy ÷ that of its own model. Shares are averaged over the pairs of a
     seed; the interval, Student's at 95 %, is over seeds.
     """
+    if not records:
+        return {"pairs": 0, "seeds": 0, "methods": {}}
     seeds = sorted({int(record["set"]["seed"]) for record in records})
-    titles = [method["title"] for method in records[0]["methods"]] if records else []
+    first, *_ = records
     return {
         "pairs": len(records),
         "seeds": len(seeds),
-        "items": len(next(iter(records[0]["alone"][records[0]["pair"][0]].values())))
-        if records
-        else 0,
-        "other manner": fmean(map(_other_manner, records)) if records else 0.0,
-        "methods": {title: _method(records, title, seeds) for title in titles},
+        "items": len(first["alone"][first["pair"][0]][first["pair"][0]]),
+        "search items": first["search_items"],
+        "settings": max(method["settings"] for method in first["methods"]),
+        "other manner": fmean(map(_other_manner, records)),
+        "methods": {
+            row["title"]: _method(records, row["title"], seeds) for row in first["methods"]
+        },
     }
 
 
