@@ -46,7 +46,7 @@ def label_marks(
         raise InvalidValue("--behaviour: a classifier writes no answers that had a length.")
     items = exam.items()
     with closing(TemporaryFolder("model")) as room:
-        source = opened(exam.target, room.path / "model", stop)
+        source = checkpoint_of(exam.target, room.path / "model", stop)
         labels = labels_of(source.config)
         _check_kind(source, labels)
         right = torch.tensor([_right(item, labels, source) for item in items])
@@ -61,7 +61,7 @@ def label_marks(
     )
 
 
-def opened(target: str | MergeRecipe, out: Path, stop: Stop | None) -> Checkpoint:
+def checkpoint_of(target: str | MergeRecipe, out: Path, stop: Stop | None) -> Checkpoint:
     """A model; a merge is written into the folder `out` first."""
     if isinstance(target, str):
         return open_checkpoint(target)

@@ -240,6 +240,6 @@ def _dtypes(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
             "dtype",
             f"Its weights are {tuned.low_bit or kinds[1][0]}, the base's "
             f"{base.low_bit or kinds[0][0]}.",
-            "Rounding is then part of the delta: small changes next to nothing but noise.",
+            "The delta then holds the rounding, too, in which small changes are lost.",
             "Prune, or take both in one dtype where their authors offer it.",
         )

@@ -25,7 +25,7 @@ BLOCKS, BLOCK_NUMEL = 16, 256
 MAX_TENSORS = 48
 """Tensors of a sample. An adapter computes each of them whole."""
 REMEDY = "Write `dtype: float32` in the recipe."
-_LOW_BIT_REMEDY = "Leave out --format same: the merge is then bfloat16."
+_LOW_BIT_REMEDY = "Without --format same the merge is bfloat16, which rounds far less."
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,8 +79,10 @@ def test_one_more_model_is_a_table_a_sentence_and_a_drawing(
 ) -> None:
     plot, options = tmp_path / "curve.svg", ["--alone", "--tasks", "law", "--limit", 2]
     assert dppa("evaluate", recipe, *options, "--one-more", "--plot", plot) == 0
-    assert "a recipe of 3 models or more" in dppa.out.splitlines()[-1]
-    assert [line.split()[:4] for line in dppa.out.splitlines()[-3:-1]] == [
+    *lines, told = dppa.out.splitlines()
+    assert told == f"{plot}: the curve, drawn"
+    assert "a recipe of 3 models or more" in lines[-1]
+    assert [line.split()[:4] for line in lines[-3:-1]] == [
         *(["1", "2", "of", "2"], ["2", "1", "of", "1"]),
     ]
     assert plot.read_text().startswith("<svg")

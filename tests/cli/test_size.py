@@ -29,6 +29,13 @@ def test_forms_stand_by_bytes_and_stars_mark_what_no_smaller_one_beats(dppa: Com
     assert [line.startswith("*") for line in lines[2:-1]] == [True, True, False, True]
 
 
+def test_of_draws_whose_energy_is_unknown_no_star_is_told(dppa: Command) -> None:
+    forms = f"{FORMS};drawn(rate=0.99)"
+    assert dppa("size", "zoo:math", "--forms", forms, "--json") == 0
+    best = {row["title"]: row["best"] for row in dppa.json["models"][0]["forms"]}
+    assert not best.pop("99 % dropped") and list(best.values()) == [True, True, False, True]
+
+
 def test_a_recipes_models_come_one_by_one_as_json(dppa: Command, tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     path.write_text("dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:math}, {model: zoo:law}]\n")

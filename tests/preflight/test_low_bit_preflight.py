@@ -90,7 +90,7 @@ def test_preflight_says_it_before_the_merge(tmp_path: Path, command: Command) ->
     assert command("preflight", base, tuned, "--format", "same") == 0
     assert "Rounding to compressed-tensors takes" in command.out
     assert "in 83% the delta is smaller than one step" in command.out
-    assert "do:  Leave out --format same: the merge is then bfloat16." in command.out
+    assert "do:  Without --format same the merge is bfloat16, which rounds far less." in command.out
     assert "✓ ok       format: safetensors in compressed-tensors, 78.3 thousand" in command.out
     assert command("preflight", base, tuned) == 0
     assert "Rounding to bfloat16" in command.out and "compressed-tensors takes" not in command.out

@@ -158,6 +158,7 @@ def evaluate(options: EvaluateOptions) -> None:
         write_frame(to_frame(), options.frame)
     own_domains = [domain for domain in domains if isinstance(domain, OwnDomain)]
     notes = [_split_note(domain, options.split) for domain in own_domains]
+    notes += [f"{options.plot}: the curve, drawn"] if options.plot is not None else []
     emit(value, "\n".join([evaluated_text(value), *notes]), as_json=options.as_json)
 
 

@@ -164,8 +164,9 @@ def _values(
     """Every form's bytes, energy and scores, by bytes."""
     rows = sorted((*sizes, whole_size(model)), key=lambda row: row.nbytes)
     rows = [*([FormSize(BASE, "the base alone", 0, 0.0)] if scores else []), *rows]
-    points = [(row.nbytes, _loss(row, scores)) for row in rows]
-    best = set(frontier(points))
+    files = [n for n, row in enumerate(rows) if row.store != BASE and (scores or row.energy >= 0)]
+    points = [(rows[n].nbytes, _loss(rows[n], scores)) for n in files]
+    best = {files[place] for place in frontier(points)}
     return {
         "base": base,
         "model": model,

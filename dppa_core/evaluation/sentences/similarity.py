@@ -19,7 +19,7 @@ from numpy import ndarray
 from torch.nn import functional
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.evaluation.labels import opened
+from dppa_core.evaluation.labels import checkpoint_of
 from dppa_core.evaluation.sentences.vectors import sentence_vectors
 from dppa_core.evaluation.side_by_side import Entrant
 from dppa_core.parameter_fields import is_number
@@ -111,7 +111,7 @@ def similarity_rows(
         check(stop)
         report(progress, number, len(entrants), entrant.label)
         with closing(TemporaryFolder("model")) as room:
-            source = opened(entrant.target, room.path / "model", stop)
+            source = checkpoint_of(entrant.target, room.path / "model", stop)
             vectors = functional.normalize(sentence_vectors(source, texts, stop), dim=1)
         cosines = (vectors[sides[0]] * vectors[sides[1]]).sum(1).double().numpy()
         found = rank_interval(cosines, people)

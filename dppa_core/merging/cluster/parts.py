@@ -138,11 +138,13 @@ def check_parts(folder: Path, target: Path) -> None:
     """Refuse to begin a merge anew beside parts of another to the same target.
 
     Raises:
-        InvalidValue: the folder of parts is empty, and there is another that is not.
+        InvalidValue: the folder of parts is empty, and there is another that is not. The empty one
+            is removed.
     """
     beside = target.parent.glob(f"{glob.escape(_start_of(target))}*")
-    others = [other for other in beside if other != folder and any(other.iterdir())]
+    others = [other for other in beside if other != folder and any(other.glob("*.safetensors"))]
     if others and not any(folder.iterdir()):
+        folder.rmdir()
         raise InvalidValue(
             f"{target}: no part of this merge is there, but parts of another, in {others[0]}. "
             "Another recipe or --shard-size is the usual cause: give those of the parts, or remove "

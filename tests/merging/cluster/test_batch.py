@@ -79,6 +79,7 @@ def test_parts_of_other_settings_are_named_and_not_merged_anew(
     assert dppa(*command, "join", "--shard-size", SIZE + 1) == 1
     assert "no part of this merge is there, but parts of another" in dppa.err
     assert "--shard-size is the usual cause" in dppa.err and not (tmp_path / "out").exists()
+    assert len(list(tmp_path.glob(".out.dppa-parts-*"))) == 1
     assert dppa(*command, "join", "--shard-size", SIZE) == 0
 
 
