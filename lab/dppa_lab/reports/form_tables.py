@@ -132,8 +132,8 @@ def _note(kinds: Sequence[Values]) -> str:
         return ""
     return (
         f"Above 100 %: at ‖d‖/‖W‖ {longest['size']:.2g} the whole fine-tunes answer "
-        f"{100 * longest['own']:.0f} % themselves, as their training went too far. Pruning and few "
-        "bits take some of that back."
+        f"{100 * longest['own']:.0f} % themselves, fewer than those of smaller changes. Pruning "
+        "and few bits take some of that back."
     )
 
 
