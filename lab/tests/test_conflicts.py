@@ -60,6 +60,27 @@ def test_a_recipe_has_a_coefficient_for_each_model_and_dppa_two_factors_beside()
     assert merge.parameters["strength"] == 0.0 and merge.dtype == "float32"
 
 
+def test_a_search_starts_from_the_best_setting_of_the_method_it_contains() -> None:
+    by_model, dppa = PAIR_METHODS[1], PAIR_METHODS[-1]
+    assert [axis.start for axis in by_model.axes({"both": 0.5})] == [0.5, 0.5]
+    assert [axis.start for axis in dppa.axes({"first": 0.5, "second": 2.0})] == [0.5, 2, 1, 0.08]
+    titles = {method.title for method in PAIR_METHODS}
+    assert {method.contains for method in PAIR_METHODS if method.contains} <= titles
+
+
+@pytest.mark.usefixtures("one_torch_thread")
+def test_dppa_ends_no_higher_than_the_pruning_that_it_contains(
+    tiny_zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, model in {"base": "base", "french": "math", "json": "law"}.items():
+        shutil.copytree(tiny_zoo / model, tmp_path / name)
+    monkeypatch.setattr(measured_conflicts, "PAIR_METHODS", (PAIR_METHODS[4], PAIR_METHODS[-1]))
+    monkeypatch.setattr(measured_conflicts, "SETTINGS", 2)
+    (pair,) = measured_conflicts.measure_conflicts(tmp_path, limit=2, search_items=2)
+    magnitude, dppa = (method["loss"] for method in pair["methods"])
+    assert dppa <= magnitude * (1 + 1e-6)
+
+
 @pytest.mark.usefixtures("one_torch_thread")
 def test_pairs_are_measured_by_command_and_not_twice(
     tiny_zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dppa: Command

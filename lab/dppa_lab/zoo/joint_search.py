@@ -57,7 +57,11 @@ class JointSearch:
 
 
 def joint_search(
-    axes: Sequence[SearchAxis], losses: Measure, accuracies: Measure, budget: Budget
+    axes: Sequence[SearchAxis],
+    losses: Measure,
+    accuracies: Measure,
+    budget: Budget,
+    extra: Sequence[Point] = (),
 ) -> JointSearch:
     """Choose the values of all axes together. No setting is asked twice by the same measure.
 
@@ -68,9 +72,10 @@ def joint_search(
     Args:
         losses: Losses of settings, lower is better; may be infinite.
         accuracies: Accuracies or retentions of settings, higher is better.
+        extra: Settings to ask after the start.
     """
     table = LossTable(axes, budget.losses)
-    steps = table.descend()
+    steps = table.descend(extra)
     points = next(steps, None)
     while points:
         measured = losses(points)

@@ -44,11 +44,21 @@ class PairMethod:
     """Bands of the pruned delta; 0 for methods that take no levels."""
     by_model: bool = True
     """False for one coefficient of both models."""
+    contains: str = ""
+    """Title of the simpler method from whose best setting the search starts."""
 
-    def axes(self) -> tuple[SearchAxis, ...]:
-        """A coefficient, or one for each model; of two bands the second's factor and a strength."""
+    def axes(self, simpler: Mapping[str, float] = _NO_PARAMETERS) -> tuple[SearchAxis, ...]:
+        """A coefficient, or one for each model; of two bands the second's factor and a strength.
+
+        Args:
+            simpler: The numbers of the contained method's best setting, from which these start.
+        """
         names = ("first", "second") if self.by_model else ("both",)
-        axes = [SearchAxis(name, 1.0, *_COEFFICIENTS) for name in names]
+        starts = [simpler.get(name, simpler.get("both", 1.0)) for name in names]
+        axes = [
+            SearchAxis(name, start, *_COEFFICIENTS)
+            for name, start in zip(names, starts, strict=True)
+        ]
         if self.partitions > 1:
             axes += [
                 SearchAxis("factor2", 1.0, *_COEFFICIENTS),
@@ -78,12 +88,12 @@ class PairMethod:
 
 PAIR_METHODS = (
     PairMethod("whole deltas, one coefficient", "task_arithmetic", by_model=False),
-    PairMethod("whole deltas", "task_arithmetic"),
+    PairMethod("whole deltas", "task_arithmetic", contains="whole deltas, one coefficient"),
     PairMethod("signs elected, nothing pruned (TIES)", "ties", {"density": 1.0}),
     PairMethod("signs elected, 80 % pruned (TIES)", "ties", {"density": 0.2}),
     PairMethod("90 % pruned by size", "magnitude", partitions=1),
     PairMethod("90 % dropped (DARE)", "dare", partitions=1),
-    PairMethod("90 % pruned by DPPA", "dppa", partitions=2),
+    PairMethod("90 % pruned by DPPA", "dppa", partitions=2, contains="90 % pruned by size"),
 )
 
 
@@ -119,9 +129,11 @@ def measure_conflicts(
             name: _hits(examiner, reference, pair)
             for name, reference in zip(pair, references, strict=True)
         }
-        methods = []
+        methods: list[dict[str, Any]] = []
         for method in PAIR_METHODS:
-            methods.append(_measured(method, examiner, models.references["base"], references, pair))
+            values = {m["title"]: m["values"] for m in methods}
+            ask = _Asked(examiner, models.references["base"], references, pair)
+            methods.append(_measured(method, ask, values.get(method.contains, {})))
             say(f"{folder.name}: {' and '.join(pair)}, {method.title}")
         records.append(
             {
@@ -135,28 +147,37 @@ def measure_conflicts(
     return records
 
 
-def _measured(
-    method: PairMethod,
-    examiner: MergeExaminer,
-    base: str,
-    models: tuple[str, str],
-    pair: tuple[str, str],
-) -> dict[str, Any]:
-    """The setting of least loss of both manners, and its hits on the test items."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who answers for which merge of a pair."""
 
-    def loss(point: Point) -> float:
-        recipe = method.recipe(base, models, point)
+    examiner: MergeExaminer
+    base: str
+    models: tuple[str, str]
+    pair: tuple[str, str]
+
+    def loss(self, method: PairMethod, point: Point) -> float:
+        """Of the search items of both manners; infinite for weights that overflow."""
+        recipe = method.recipe(self.base, self.models, point)
         try:
-            return balanced_loss([examiner.loss(recipe, asked_of(name)) for name in pair])
+            return balanced_loss([self.examiner.loss(recipe, asked_of(name)) for name in self.pair])
         except NonFiniteWeights:
             return math.inf
 
-    axes = method.axes()
+    def hits(self, method: PairMethod, point: Point) -> dict[str, str]:
+        """Of the test items of both manners."""
+        return _hits(self.examiner, method.recipe(self.base, self.models, point), self.pair)
+
+
+def _measured(method: PairMethod, ask: _Asked, simpler: Mapping[str, float]) -> dict[str, Any]:
+    """The setting of least loss of both manners, and its hits on the test items."""
+    axes = method.axes(simpler)
     search = joint_search(
         axes,
-        lambda points: list(map(loss, points)),
+        lambda points: [ask.loss(method, point) for point in points],
         lambda points: [0.0] * len(points),
         Budget(SETTINGS, 1),
+        extra=[tuple(axis.start if axis.absent is None else axis.absent for axis in axes)],
     )
     chosen = search.by_loss
     return {
@@ -164,7 +185,7 @@ def _measured(
         "values": {axis.name: value for axis, value in zip(axes, chosen.values, strict=True)},
         "loss": chosen.loss,
         "settings": len(search.candidates),
-        "hits": _hits(examiner, method.recipe(base, models, chosen.values), pair),
+        "hits": ask.hits(method, chosen.values),
     }
 
 
