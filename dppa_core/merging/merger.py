@@ -18,6 +18,7 @@ from dppa_core.checkpoints.folders.architectures import INPUTS_FIRST
 from dppa_core.kernels import get_backend
 from dppa_core.kernels.ready import usual_backend
 from dppa_core.merging.inputs import MergeInputs, open_inputs
+from dppa_core.merging.low_bit.target import LowBitTarget, low_bit_target
 from dppa_core.merging.passes.chunk_pass import ChunkPass
 from dppa_core.merging.passes.combined_pass import CombinedPass
 from dppa_core.merging.passes.deltas import (
@@ -41,18 +42,30 @@ from dppa_core.system.threads import SharedValue, SparePool
 
 
 def open_merger(
-    recipe: MergeRecipe, *, backend: str = "auto", often: bool = False, **opening: Any
+    recipe: MergeRecipe,
+    *,
+    backend: str = "auto",
+    often: bool = False,
+    same_format: bool = False,
+    **opening: Any,
 ) -> TensorMerger:
     """All three steps: open the models of a recipe, plan, and prepare to merge.
 
     Args:
         backend, often: See `TensorMerger`.
+        same_format: Compute in float32 what is then rounded to the format of the first model of few
+            bits, the base before all others; see `low_bit_target`.
         opening: See `open_inputs`.
     """
     if backend != "auto":
         get_backend(backend)  # fails before anything is read
-    inputs = open_inputs(recipe, **opening)
-    return TensorMerger(inputs, plan_merge(inputs), backend, often=often, stop=opening.get("stop"))
+    inputs, target = open_inputs(recipe, **opening), None
+    plan = plan_merge(inputs)
+    if same_format:
+        target = low_bit_target(inputs.base, inputs.tuned, plan.tensors)
+        plan = replace(plan, tensors=target.merged(plan.tensors))
+    settings: dict[str, Any] = {"often": often, "stop": opening.get("stop"), "target": target}
+    return TensorMerger(inputs, plan, backend, **settings)
 
 
 class TensorMerger:
@@ -64,9 +77,10 @@ class TensorMerger:
         often: Keeps intermediate results, because every tensor is requested many times.
         settled: Ties that earlier merges of the same models settled; see `merge_whole`.
         stop: Ends a survey of the whole model.
+        target: The format of few bits that merged tensors are then rounded to; None for none.
 
     Attributes:
-        inputs, plan: As given.
+        inputs, plan, target: As given.
         backend: The one that computes.
         recipe: The recipe, with the commits of Hub models.
         base: The base, in the vocabulary of the merge.
@@ -83,8 +97,9 @@ class TensorMerger:
         often: bool = False,
         settled: dict[str, SettledCuts] | None = None,
         stop: Stop | None = None,
+        target: LowBitTarget | None = None,
     ) -> None:
-        self.inputs, self.plan = inputs, plan
+        self.inputs, self.plan, self.target = inputs, plan, target
         self._settled = {} if settled is None else settled
         if backend == "auto":
             numel = sum(spec.numel for spec in plan.tensors.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dppa_core.checkpoints.low_bit.writer import Losses
 from dppa_core.merging.cards.record import KeptModule
 from dppa_core.merging.plan import MergePlan
 from dppa_core.preflight_checks.licences import merged_licence
@@ -18,6 +19,8 @@ class MergeTally:
         self._modules = {module.tensor: module for module in plan.modules}
         self.kept: dict[str, tuple[int, ...]] = {}
         """Tensor of a module -> elements kept of each domain model's delta."""
+        self.losses: Losses = {}
+        """Of the tensors that were rounded to few bits."""
         self.changed = False
         """True if any element differs from the base; set by the sinks."""
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from dppa_core.checkpoints.adapters.pack_blocks import differing
 from dppa_core.checkpoints.adapters.packs import as_dtype
 from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
 from dppa_core.checkpoints.low_bit.writer import FoldingWriter
-from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter
+from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
 from dppa_core.checkpoints.shard_writer import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.merging.cards.companions import Companions
 from dppa_core.merging.cards.record import MergeRecord, Requantised
@@ -26,7 +26,6 @@ from dppa_core.merging.folder import (
     write_provenance,
 )
 from dppa_core.merging.inputs import references
-from dppa_core.merging.low_bit.target import LowBitTarget, low_bit_target
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tally import MergeTally
@@ -117,20 +116,12 @@ def merge_to_folder(
     recipe = as_recipe(recipe)
     check_target(Path(out), (), overwrite=overwrite)  # before the long part, and again after it
     control: RunControl = {"progress": progress, "stop": stop}
-    merger = open_merger(recipe, backend=backend, public=public, workers=threads, **control)
-    target = _low_bit_target(merger) if same_format else None
+    merger = open_merger(
+        recipe, backend=backend, same_format=same_format, public=public, workers=threads, **control
+    )
     tally = MergeTally(merger.plan, merger.inputs.parents())
-    fill = partial(_write_weights, merger, tally, shard_size, threads, control, target)
-    settings = {"overwrite": overwrite, "sync": sync}
-    return finish(began, merger, tally, fill, out, target=target, **settings)
-
-
-def _low_bit_target(merger: TensorMerger) -> LowBitTarget:
-    """The format of few bits to write; the merger then computes what it rounds in float32."""
-    tensors = merger.plan.tensors
-    target = low_bit_target(merger.base, merger.inputs.tuned, tensors)
-    merger.plan = replace(merger.plan, tensors=target.merged(tensors))
-    return target
+    fill = partial(_write_weights, merger, tally, shard_size, threads, control)
+    return finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
 
 
 def finish(
@@ -142,7 +133,6 @@ def finish(
     *,
     overwrite: bool,
     sync: bool,
-    target: LowBitTarget | None = None,
 ) -> MergeReport:
     """Make the folder: its weights first, then the files beside them; see `merge_to_folder`.
 
@@ -150,14 +140,13 @@ def finish(
         began: Start of the merge, on the clock of `time.perf_counter`.
         tally: Counts while `fill` runs.
         fill: Writes the weights into the folder, the index included.
-        target: The format of few bits that it writes; None for plain numbers.
     """
-    recipe, beside = merger.recipe, merger.inputs.companions()
+    recipe, beside, target = merger.recipe, merger.inputs.companions(), merger.target
     losses = merger.inputs.rounding_losses(target.weights if target else None)
     folders = merger.inputs.folders()
     with new_folder(Path(out), folders, overwrite=overwrite, sync=sync) as folder:
         weights = fill(folder)
-        record = _write_beside(folder, merger, beside, tally, weights, target)
+        record = _write_beside(folder, merger, beside, tally, weights)
     return MergeReport(
         recipe_hash=recipe_hash(recipe),
         sources=references(recipe),
@@ -185,9 +174,9 @@ def _write_beside(
     beside: Companions,
     tally: MergeTally,
     weights: Weights,
-    target: LowBitTarget | None,
 ) -> MergeRecord:
     """Write all but the weights, and return the record."""
+    target = merger.target
     config = target.config(beside.config) if target else beside.config
     write_config(config, merger.recipe.dtype, folder)
     write_files(beside.files, folder)
@@ -197,7 +186,7 @@ def _write_beside(
         origins=beside.origins,
         warnings=merger.plan.warnings,
         pipeline=beside.pipeline,
-        requantised=target.requantised() if target else None,
+        requantised=target.requantised(tally.losses) if target else None,
     )
     write_provenance(merger.recipe, record, folder)
     return record
@@ -209,18 +198,34 @@ def _write_weights(
     shard_size: int,
     workers: int,
     control: RunControl,
-    target: LowBitTarget | None,
     folder: Path,
 ) -> Weights:
-    tensors = merger.plan.tensors
-    specs = target.specs(tensors) if target else tuple(tensors.values())
+    specs = stored_specs(merger)
     with closing(WeightsWriter(folder, specs, shard_size)) as writer:
-        with target.writing(writer) if target else nullcontext(writer) as places:
-            write_tensors(merger, FolderSink(merger, places, tally), workers, **control)
+        fill_files(merger, writer, tally, workers, **control)
         return writer.finish(), written_fingerprints(specs, writer.digests())
 
 
-class FolderSink:
+def stored_specs(merger: TensorMerger) -> tuple[TensorSpec, ...]:
+    """The tensors of a merge's weight files."""
+    tensors, target = merger.plan.tensors, merger.target
+    return target.specs(tensors) if target else tuple(tensors.values())
+
+
+def fill_files(
+    merger: TensorMerger,
+    writer: WeightsWriter | SafetensorsWriter,
+    tally: MergeTally,
+    workers: int,
+    **control: Unpack[RunControl],
+) -> None:
+    """Merge what a writer's files hold, and write it."""
+    target = merger.target
+    with target.writing(writer, tally.losses) if target else nullcontext(writer) as places:
+        write_tensors(merger, _FolderSink(merger, places, tally), workers, **control)
+
+
+class _FolderSink:
     """Writes merged tensors into files, and counts them in the tally."""
 
     whole: Literal["bounded"] = "bounded"

@@ -170,10 +170,8 @@ def test_commands_take_models_of_few_bits(
     rows = [line for line in card.splitlines() if line.startswith("| `model.layers.")]
     record = json.loads((out / "merge.json").read_text())["requantised"]
     assert len(rows) == 10 and len(record["tensors"]) == 13 and record["format"] == "FP8"
-    assert (
-        command("merge", tmp_path / "r.yaml", "--out", out, "--format", "same", "--part", "1/2")
-        == 2
-    )
+    gguf = ("--format", "same", "--gguf", tmp_path / "merge.gguf")
+    assert command("merge", tmp_path / "r.yaml", "--out", out, *gguf) == 2
 
 
 def test_adapters_and_packs_lie_on_a_base_of_few_bits(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from numpy import ndarray
 from dppa_core.checkpoints.low_bit.formats import LowBitWeights
 from dppa_core.checkpoints.low_bit.lazy import Unfolded
 
+Losses = dict[str, tuple[float, float]]
+"""Tensor -> the squares of what rounding took of it, and of it."""
+
 
 @runtime_checkable
 class Places(Protocol):
@@ -37,11 +40,12 @@ class FoldingWriter:
     """Takes the tensors of a model, and writes those of few bits as their parts.
 
     A matrix is held as float32 until it is complete. Safe for many threads; what is written does
-    not depend on their number, nor on the slices.
+    not depend on their number, nor on the slices. A file that holds some parts of a matrix gets
+    these.
     """
 
     def __init__(self, writer: Places, weights: LowBitWeights) -> None:
-        self._writer = writer
+        self._writer, self._stored = writer, frozenset(writer.names)
         tensors = {name: weights.blocked(name) for name in weights.tensors}
         self._folded = {name: folded for name, folded in tensors.items() if folded}
         logical = {part: f.name for f in self._folded.values() for part in f.parts.values()}
@@ -66,9 +70,9 @@ class FoldingWriter:
             if complete is not None:
                 self._fold(name, slab, complete)
 
-    def losses(self) -> dict[str, tuple[float, float]]:
-        """Tensor -> the squares of what rounding took of it, and of it."""
-        sums: dict[str, tuple[float, float]] = {}
+    def losses(self) -> Losses:
+        """Of the tensors written."""
+        sums: Losses = {}
         for (name, _), (error, square) in sorted(self._squares.items()):
             before = sums.get(name, (0.0, 0.0))
             sums[name] = before[0] + error, before[1] + square
@@ -92,4 +96,5 @@ class FoldingWriter:
         parts, error = folded.fold(slab, values.reshape(folded.shape[-2:]))
         self._squares[name, slab] = error, float(np.square(values, dtype=np.float64).sum())
         for part, array in parts.items():
-            self._writer.place(folded.parts[part], array.reshape(-1), slab * array.size)
+            if folded.parts[part] in self._stored:
+                self._writer.place(folded.parts[part], array.reshape(-1), slab * array.size)

@@ -77,9 +77,8 @@ def merge(options: MergeOptions) -> None:
 
     A model may be the file of an earlier recipe: it is merged first, into a folder beside it.
     """
-    elsewhere = options.ray is not None or options.gguf is not None or options.part
-    if options.format == "same" and elsewhere:
-        raise typer.BadParameter("--format same goes with neither --ray, --gguf nor --part")
+    if options.format == "same" and options.gguf is not None:
+        raise typer.BadParameter("--format same does not go with --gguf")
     recipe, workers = load_recipe(options.recipe), _workers(options)
     out, gguf = options.out, options.gguf
     part = _part(options)
@@ -98,12 +97,12 @@ def merge(options: MergeOptions) -> None:
         settings["progress"] = progress
         recipe = with_stages(recipe, **settings | {"overwrite": False, "workers": workers})
         workers = _workers(options, recipe)
+        settings["same_format"] = options.format == "same"
         if options.ray is None:
             settings |= {"backend": options.backend, "workers": workers}
             if options.part:
                 report = join_parts(recipe, out, **settings)
             else:
-                settings["same_format"] = options.format == "same"
                 report = merge_to_folder(recipe, out, **settings)
         else:
             cluster = {"address": options.ray, "threads": workers or 1}
@@ -141,6 +140,7 @@ def _write_part(options: MergeOptions, recipe: MergeRecipe, part: tuple[int, int
             overwrite=options.overwrite,
             shard_size=parse_size(options.shard_size),
             backend=options.backend,
+            same_format=options.format == "same",
             workers=_workers(options, recipe),
             progress=progress,
         )

@@ -60,14 +60,14 @@ def merge_part(
     Args:
         part: From 1 to `parts`. Parts may run at the same time, and again: what is complete stays.
         overwrite, shard_size: See `merge_to_folder`; the same for all parts.
-        options: backend, workers, progress, stop; see `merge_to_folder`.
+        options: backend, same_format, workers, progress, stop; see `merge_to_folder`.
 
     Raises:
         InvalidValue: no such part; or the parts are being joined.
         DppaError: see `merge_to_folder`.
     """
     if not 1 <= part <= parts:
-        raise InvalidValue(f"part must be from 1 to {parts}, got {part}.")
+        raise InvalidValue(f"--part: I of I/N must be from 1 to {parts}, got {part}/{parts}.")
     target, merger, threads = _opened(recipe, out, overwrite, options)
     every = shards_of(merger, shard_size)
     with parts_folder(merger, shard_size, target, shared=True) as folder:
@@ -118,7 +118,8 @@ def _opened(
     check_target(out, (), overwrite=overwrite)  # before the long part
     control = RunControl(progress=options.get("progress"), stop=options.get("stop"))
     threads = worker_count(options.get("workers"))
-    merger = open_merger(recipe, backend=options.get("backend", "auto"), workers=threads, **control)
+    how = {key: options[key] for key in ("backend", "same_format") if key in options}
+    merger = open_merger(recipe, workers=threads, **how, **control)
     return check_target(out, merger.inputs.folders(), overwrite=overwrite), merger, threads
 
 

@@ -65,6 +65,7 @@ class MergeFacts:
     folder: str = ""
     """The folder of the parts."""
     threads: int = 1
+    same_format: bool = False
 
 
 def merge_on_cluster(
@@ -72,6 +73,7 @@ def merge_on_cluster(
     out: str | Path,
     *,
     address: str,
+    same_format: bool = False,
     overwrite: bool = False,
     shard_size: int = SHARD_SIZE,
     sync: bool = True,
@@ -98,6 +100,7 @@ def merge_on_cluster(
     recipe, control = pinned_recipe(recipe, False), RunControl(progress=progress, stop=stop)
     with joined(address) as cluster:
         facts = prepared(cluster, recipe, threads, control)
+        facts = replace(facts, same_format=same_format)
         merger = opened(facts, **control)
         tally = MergeTally(merger.plan, merger.inputs.parents())
         shards = shards_of(merger, shard_size)
@@ -239,15 +242,18 @@ def opened(facts: MergeFacts, **control: Unpack[RunControl]) -> TensorMerger:
         if load_profile(entry, (profile.base, profile.finetuned)) is None:
             save_profile(entry, profile)
     recipe = parse_recipe(facts.recipe)
-    return open_merger(recipe, backend="numba", workers=facts.threads, **control)
+    return open_merger(
+        recipe, backend="numba", same_format=facts.same_format, workers=facts.threads, **control
+    )
 
 
-_mergers: dict[str, TensorMerger] = {}
+_mergers: dict[tuple[str, bool], TensorMerger] = {}
 
 
 def _resident(facts: MergeFacts) -> TensorMerger:
     """The merger of this process, shared by all the files it writes."""
-    if facts.recipe not in _mergers:
+    key = facts.recipe, facts.same_format
+    if key not in _mergers:
         _mergers.clear()
-        _mergers[facts.recipe] = opened(facts)
-    return _mergers[facts.recipe]
+        _mergers[key] = opened(facts)
+    return _mergers[key]

@@ -12,17 +12,17 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dppa_core.checkpoints.fingerprints import written_fingerprints
+from dppa_core.checkpoints.low_bit.writer import Losses
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
 from dppa_core.checkpoints.shard_writer import METADATA, assign_shards, write_index
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.tally import MergeTally
-from dppa_core.merging.tensor_tasks import write_tensors
-from dppa_core.merging.to_folder import FolderSink, Weights
+from dppa_core.merging.to_folder import Weights, fill_files, stored_specs
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.system.atomic_folders import replace_file, sync_paths
 from dppa_core.system.locks import lock_folder
@@ -43,11 +43,13 @@ class WrittenShard:
     """Tensor of a module -> elements kept of each domain model's delta."""
     changed: bool
     """True if any element differs from the base."""
+    losses: Losses = field(default_factory=dict)
+    """Of the tensors that were rounded to few bits."""
 
 
 def shards_of(merger: TensorMerger, shard_size: int) -> dict[str, tuple[TensorSpec, ...]]:
     """The weight files of a merge, as `merge_to_folder` writes them."""
-    return assign_shards(list(merger.plan.tensors.values()), shard_size)
+    return assign_shards(stored_specs(merger), shard_size)
 
 
 def write_shard(
@@ -67,14 +69,14 @@ def write_shard(
     tally, path = MergeTally(merger.plan, ()), folder / f".{file}.{secrets.token_hex(8)}"
     try:
         with closing(SafetensorsWriter(path, specs, METADATA)) as writer:
-            write_tensors(merger, FolderSink(merger, writer, tally), workers)
+            fill_files(merger, writer, tally, workers)
             sha256, digests = writer.finish(), writer.digests()
         with suppress(OSError):  # not every file system can
             sync_paths(path)
         path.rename(folder / file)
     finally:
         path.unlink(missing_ok=True)
-    written = WrittenShard(file, sha256, digests, tally.kept, tally.changed)
+    written = WrittenShard(file, sha256, digests, tally.kept, tally.changed, tally.losses)
     replace_file(_record_of(folder, file), json.dumps(asdict(written)))
     return written
 
@@ -83,8 +85,9 @@ def read_shard(file: str, specs: tuple[TensorSpec, ...], folder: Path) -> Writte
     """The record of a file written before; None if it has to be written again. Reads it once."""
     try:
         values = json.loads(_record_of(folder, file).read_text("utf-8"))
-        kept = {name: tuple(numbers) for name, numbers in values.pop("kept").items()}
-        shard = WrittenShard(kept=kept, **values)
+        for key in ("kept", "losses"):
+            values[key] = {name: tuple(numbers) for name, numbers in values[key].items()}
+        shard = WrittenShard(**values)
         with (folder / file).open("rb") as opened:
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -109,7 +112,8 @@ def parts_folder(
         InvalidValue: another process is writing there.
     """
     weights = [model.content_hash() for model in (merger.base, *merger.inputs.tuned)]
-    key = "\0".join((recipe_hash(merger.recipe), str(shard_size), *weights))
+    settings = (recipe_hash(merger.recipe), str(shard_size), *(["same"] if merger.target else []))
+    key = "\0".join((*settings, *weights))
     name = f"{_start_of(target)}{hashlib.sha256(key.encode()).hexdigest()}"
     folder, lock = target.with_name(name), None
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,14 +151,15 @@ def check_parts(folder: Path, target: Path) -> None:
         folder.rmdir()
         raise InvalidValue(
             f"{target}: no part of this merge is there, but parts of another, in {others[0]}. "
-            "Another recipe or --shard-size is the usual cause: give those of the parts, or remove "
-            "that folder."
+            "Another recipe, --shard-size or --format is the usual cause: give those of the parts, "
+            "or remove that folder."
         )
 
 
 def count(tally: MergeTally, shard: WrittenShard) -> None:
     """Add to a tally what the merge did in a weight file."""
     tally.changed = tally.changed or shard.changed
+    tally.losses |= shard.losses
     for name, kept in shard.kept.items():
         tally.keep(name, kept)
 

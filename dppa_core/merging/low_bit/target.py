@@ -5,25 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, low_bit_of
 from dppa_core.checkpoints.low_bit.formats import LowBitWeights
-from dppa_core.checkpoints.low_bit.writer import FoldingWriter
+from dppa_core.checkpoints.low_bit.writer import FoldingWriter, Losses, Places
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
-from dppa_core.checkpoints.shard_writer import WeightsWriter
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, shown
 from dppa_core.merging.cards.record import Requantised
 
 
-@dataclass
+@dataclass(frozen=True)
 class LowBitTarget:
     """A format, and the tensors of a model that show how it stores them."""
 
     weights: LowBitWeights
-    losses: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Tensor -> the squares of what rounding took of it, and of it; after a merge."""
 
     def merged(self, plain: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
         """The tensors of a merge as they are computed: float32 where they are rounded later."""
@@ -42,22 +39,28 @@ class LowBitTarget:
         return (*specs, *(TensorSpec(name, entry.dtype, entry.shape) for name, entry in entries))
 
     @contextmanager
-    def writing(self, writer: WeightsWriter) -> Iterator[FoldingWriter]:
-        """A writer of the merge's tensors; in the end, what the model has beside them is copied."""
+    def writing(self, writer: Places, losses: Losses) -> Iterator[FoldingWriter]:
+        """A writer of the merge's tensors; in the end, what the model has beside them is copied.
+
+        Args:
+            writer: Of all stored tensors, or of some.
+            losses: Gets those of the tensors written.
+        """
         folding = FoldingWriter(writer, self.weights)
         yield folding
-        self.losses = folding.losses()
-        for name in sorted(self.weights.beside):
+        losses.update(folding.losses())
+        for name in sorted(self.weights.beside.intersection(writer.names)):
             writer.place(name, self.weights.read(name))
 
     def config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A config.json with the format."""
         return {**config, "quantization_config": dict(self.weights.settings)}
 
-    def requantised(self) -> Requantised:
+    def requantised(self, losses: Losses) -> Requantised:
         """What rounding took: ‖rounded(W) - W‖ / ‖W‖ of each matrix, and of all."""
-        error, square = (sum(column) for column in zip(*self.losses.values(), strict=True))
-        shares = {name: _share(*squares) for name, squares in self.losses.items()}
+        losses = dict(sorted(losses.items()))  # parts of a merge may come in any order
+        error, square = (sum(column) for column in zip(*losses.values(), strict=True))
+        shares = {name: _share(*squares) for name, squares in losses.items()}
         return Requantised(self.weights.title, _share(error, square), shares)
 
 

@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.cluster.batch import join_parts, merge_part
@@ -15,6 +18,8 @@ from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
+from tests.helpers.low_bit_models import FORMS, save
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)), DomainModel("zoo:law", (0.5,))))
 SIZE = 4_000
@@ -78,7 +83,8 @@ def test_parts_of_other_settings_are_named_and_not_merged_anew(
     assert dppa(*command, "1/1", "--shard-size", SIZE) == 0
     assert dppa(*command, "join", "--shard-size", SIZE + 1) == 1
     assert "no part of this merge is there, but parts of another" in dppa.err
-    assert "--shard-size is the usual cause" in dppa.err and not (tmp_path / "out").exists()
+    assert "--shard-size or --format is the usual cause" in dppa.err
+    assert not (tmp_path / "out").exists()
     assert len(list(tmp_path.glob(".out.dppa-parts-*"))) == 1
     assert dppa(*command, "join", "--shard-size", SIZE) == 0
 
@@ -98,7 +104,7 @@ def test_bad_parts_are_refused_in_a_line(recipe: Path, dppa: Command, tmp_path: 
     command = ["merge", recipe, "--out", tmp_path / "out", "--part"]
     for part in ("3/2", "0/2"):
         assert dppa(*command, part) == 1
-        assert f"part must be from 1 to 2, got {part[0]}" in dppa.err
+        assert f"--part: I of I/N must be from 1 to 2, got {part}" in dppa.err
     for part in ("2", "a/b", "1/2/3"):
         assert dppa(*command, part) == 2
         assert "--part takes I/N, as 2/8, or join" in dppa.err
@@ -107,3 +113,28 @@ def test_bad_parts_are_refused_in_a_line(recipe: Path, dppa: Command, tmp_path: 
     recipe.write_text(dump_recipe(RECIPE).replace("zoo:law", str(tmp_path / "first.yaml")))
     assert dppa(*command, "1/2") == 1 and "merge this earlier recipe first" in dppa.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", ["fp8", "compressed-int4-zeros", "gptq-act-order"])
+def test_parts_in_few_bits_are_the_bytes_of_one_merge(
+    dppa: Command, tmp_path: Path, form: str
+) -> None:
+    base = random_llama(1, Shape(hidden=40, intermediate=56))
+    models = [save(base, tmp_path / "base", FORMS[form]), tuned_llama(base, 2).save(tmp_path / "m")]
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    merge = MergeRecipe(str(models[0]), (DomainModel(str(models[1]), (0.5,)),))
+    recipe.write_text(dump_recipe(merge))
+    settings: dict[str, Any] = {"shard_size": 1000, "sync": False}
+    whole = merge_to_folder(merge, tmp_path / "whole", same_format=True, **settings)
+    command = ["merge", recipe, "--out", out, "--shard-size", 1000, "--part"]
+    for part in ("2/2", "1/2"):
+        assert dppa(*command, part, "--format", "same") == 0
+    assert dppa(*command, "join") == 1 and "--format is the usual cause" in dppa.err
+    lost, damaged, *kept = waiting(out)
+    modules = [{name.rpartition(".")[0] for name in load_file(path)} for path in kept]
+    assert len(set().union(*modules)) < sum(map(len, modules))  # some are in two files
+    lost.unlink()
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert dppa(*command, "join", "--format", "same", "--json") == 0
+    assert contents(out) == contents(tmp_path / "whole") and not waiting(out)
+    assert dppa.json["requantised"] == asdict(whole.requantised) and whole.requantised.error > 0

@@ -20,6 +20,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from dppa_core.tuning.search.cluster import exams_on_cluster
 from dppa_core.tuning.search.options import SearchOptions
 from dppa_core.tuning.search.search_loop import run_search
+from tests.helpers.low_bit_models import FORMS, save
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 SHARD = 4_000
@@ -127,6 +128,18 @@ def test_a_lost_driver_is_followed_by_one_that_goes_on(
     assert contents(tmp_path / "out") == alone
     assert {name: (tmp_path / "out" / name).stat().st_ino for name in before} == before
     assert not parts.exists()
+
+
+@pytest.mark.long
+def test_files_in_few_bits_are_those_of_one_machine(address: str, tmp_path: Path) -> None:
+    base = random_llama(1, Shape(hidden=40, intermediate=56))
+    models = save(base, tmp_path / "base", FORMS["fp8"]), tuned_llama(base, 2).save(tmp_path / "m")
+    recipe = MergeRecipe(str(models[0]), (DomainModel(str(models[1]), (0.5,)),))
+    settings = {"shard_size": SHARD, "sync": False, "same_format": True}
+    alone = merge_to_folder(recipe, tmp_path / "alone", **settings)
+    report = merge_on_cluster(recipe, tmp_path / "out", address=address, **settings)
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+    assert len(report.files) > 3 and report.requantised == alone.requantised
 
 
 @pytest.mark.long
