@@ -12,6 +12,7 @@ from typing import Literal, Unpack
 
 from dppa_core.checkpoints.adapters.pack_blocks import differing
 from dppa_core.checkpoints.adapters.packs import as_dtype
+from dppa_core.checkpoints.checkpoint import low_bit_of
 from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
 from dppa_core.checkpoints.low_bit.writer import FoldingWriter
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
@@ -60,7 +61,7 @@ class MergeReport:
     generation_config: str
     """Its owner."""
     dtype: str
-    """Of the merged weights: the recipe's, or the base's where it names none."""
+    """Of the merged weights in plain numbers: the recipe's, or the base's where it names none."""
     rounding: dict[str, float]
     """Domain model -> share of ‖d‖ that rounding to that dtype takes of its whole delta,
     measured on a sample; empty where the dtype holds the weights of all models."""
@@ -71,6 +72,8 @@ class MergeReport:
     """SHA-256 of every weight file, by its name."""
     digest: str
     """One hash of all tensors, the same in any number of files; see `one_fingerprint`."""
+    low_bit: tuple[str, ...] = ()
+    """Formats of few bits of the models."""
     requantised: Requantised | None = None
     """What rounding to a format of few bits took; None for plain numbers."""
 
@@ -143,7 +146,7 @@ def finish(
     """
     recipe, beside, target = merger.recipe, merger.inputs.companions(), merger.target
     losses = merger.inputs.rounding_losses(target.weights if target else None)
-    folders = merger.inputs.folders()
+    folders, models = merger.inputs.folders(), (merger.base, *merger.inputs.tuned)
     with new_folder(Path(out), folders, overwrite=overwrite, sync=sync) as folder:
         weights = fill(folder)
         record = _write_beside(folder, merger, beside, tally, weights)
@@ -164,6 +167,7 @@ def finish(
         sha256=one_hash(record.files),
         files=dict(record.files),
         digest=record.digest,
+        low_bit=tuple(dict.fromkeys(few.title for few in map(low_bit_of, models) if few)),
         requantised=record.requantised,
     )
 

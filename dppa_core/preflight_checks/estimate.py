@@ -94,8 +94,12 @@ class Sizes:
     """Bytes of the weights of base and domain models."""
     missing: int = 0
     """Bytes to fetch."""
+    formats: tuple[str, ...] = ("bfloat16",)
+    """Dtypes of the models, or their formats of few bits."""
     dtype: str = "bfloat16"
-    """Of the merged weights."""
+    """Of the merged weights, or their format of few bits."""
+    folded: int = 0
+    """Bytes of the merge in few bits; 0 if it is written in plain numbers."""
     combines: bool = False
     """True if the method combines deltas."""
     workers: int = 1
@@ -115,8 +119,14 @@ class Estimate:
     """Bytes to fetch."""
     download_seconds: float
     """Of that, at 100 Mbit/s."""
+    read: int
+    """Bytes of the models' weights."""
+    formats: tuple[str, ...]
+    """Their dtypes, or formats of few bits."""
     written: int
     """Bytes of the merged weights."""
+    dtype: str
+    """Of the merged weights, or their format of few bits."""
     merge_memory: int
     """Bytes of memory to merge into a folder."""
     model_memory: int
@@ -132,8 +142,7 @@ def estimate(sizes: Sizes) -> Estimate:
     and writes once.
     """
     base, *tuned = sizes.stored
-    width = WIDTHS.get(sizes.dtype, 2)  # of few bits: no more than bfloat16
-    written = sizes.parameters * width
+    written = sizes.folded or sizes.parameters * WIDTHS[sizes.dtype]
     hashed, profiled = base + sum(tuned), len(tuned) * base + sum(tuned)
     merged = base + sum(tuned) + written
     rate = COMBINE_RATE if sizes.combines else PASS_RATE
@@ -141,7 +150,10 @@ def estimate(sizes: Sizes) -> Estimate:
     return Estimate(
         download=sizes.missing,
         download_seconds=sizes.missing / LINE_RATE,
+        read=hashed,
+        formats=sizes.formats,
         written=written,
+        dtype=sizes.dtype,
         merge_memory=MERGE_MEMORY + (sizes.workers - 1) * THREAD_MEMORY + sizes.moved + sizes.held,
         model_memory=memory_to_chat(sizes.parameters),
         merge_seconds=START + seconds / sizes.workers + written / DISK_RATE,

@@ -178,6 +178,11 @@ class ModelFacts:
         return dict(sorted(weights.items(), key=lambda pair: -pair[1]))
 
     @property
+    def formats(self) -> set[str]:
+        """Dtypes of the weights as stored, and the format of few bits in place of float32."""
+        return {self.low_bit if self.low_bit and d == "F32" else d for d in self.dtypes}
+
+    @property
     def stored_dtype(self) -> str:
         """Name of the dtype of most weights; where no header was read, that of its configuration,
         else bfloat16."""
@@ -206,7 +211,7 @@ class ModelFacts:
             "commit": self.commit,
             "model_type": self.config.get("model_type"),
             "parameters": self.parameters,
-            "dtypes": list(self.dtypes),
+            "dtypes": sorted(self.formats) if self.low_bit else list(self.dtypes),
             "bytes": sum(self.files.values()),
             "missing_bytes": sum(self.missing.values()),
             "vocabulary": self.rows,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dppa_core.checkpoints.low_bit.formats import FORMATS
 from dppa_core.methods.registry import get_method
 from dppa_core.preflight_checks.estimate import (
     Estimate,
@@ -42,8 +43,10 @@ def sizes_of(
     """Sizes for the estimate; files that several models share count once.
 
     Args:
+        dtype: Of the merged weights; "same" for the first format of few bits.
         rounds: True if each operation of the method is rounded.
     """
+    few = next((m for m in (base, *tuned) if m.low_bit), None) if dtype == "same" else None
     missing = {
         (m.reference, name): size for m in (base, *tuned) for name, size in m.missing.items()
     }
@@ -52,11 +55,13 @@ def sizes_of(
         parameters=base.parameters or base.bytes_of_weights // 2,  # of .bin files, half of it
         stored=tuple(model.bytes_of_weights for model in (base, *tuned)),
         missing=sum(missing.values()),
-        dtype=dtype,
+        formats=tuple(dict.fromkeys(m.low_bit or m.stored_dtype for m in (base, *tuned))),
+        dtype=few.low_bit if few else base.stored_dtype if dtype == "same" else dtype,
+        folded=few.bytes_of_weights if few else 0,
         combines=get_method(method).combination is not None,
         workers=workers,
         moved=_moved(base, tuned),
-        held=held_memory(method, len(tuned), shapes, workers, rounds=rounds),
+        held=held_memory(method, len(tuned), shapes, workers, rounds=rounds, folds=few is not None),
         matrix_seconds=matrix_seconds(method, len(tuned), shapes),
     )
 
@@ -95,6 +100,20 @@ def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
         yield ok("licence", "", f"The merge stands under {merged.identifier}.")
 
 
+def about_same_format(models: Sequence[ModelFacts], dtype: str) -> Iterator[Finding]:
+    """Whether there is a format of few bits, for a merge in the "same"."""
+    title = next((model.low_bit for model in models if model.low_bit), "")
+    if dtype != "same":
+        return
+    if not title:
+        problem = "No model is stored in few bits, so --format same has no format to write."
+    elif title in {row.title for row in FORMATS if not row.writable}:
+        problem = f"{title} is read here, not written."
+    else:
+        return
+    yield blocker("format", "", problem, "", "Leave --format same out.")
+
+
 def about_resources(needed: Estimate, machine: Machine) -> Iterator[Finding]:
     """Room and memory of this machine, and the time of the merge."""
     yield _download(needed, machine)
@@ -130,8 +149,10 @@ def _download(needed: Estimate, machine: Machine) -> Finding:
 def _disk(needed: Estimate, machine: Machine) -> Finding:
     left = machine.disk - needed.download
     place = "where the downloads go, after them" if needed.download else "here"
-    written = in_bytes(needed.written)
-    sentence = f"The merge takes {written} on disk; {in_bytes(left)} are left {place}."
+    sentence = (
+        f"The models are {in_bytes(needed.read)} in {', '.join(needed.formats)}, the merge "
+        f"{in_bytes(needed.written)} in {needed.dtype}; {in_bytes(left)} are left {place}."
+    )
     if needed.written > left:
         return warning("disk", "", sentence, "", "Write it to another disk (--out).")
     return ok("disk", "", sentence)

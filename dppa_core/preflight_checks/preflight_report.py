@@ -27,7 +27,12 @@ from dppa_core.preflight_checks.facts import (
 )
 from dppa_core.preflight_checks.facts_collector import FactsCollector
 from dppa_core.preflight_checks.local_facts import LookNotes, trouble
-from dppa_core.preflight_checks.merge_findings import about_licences, about_resources, sizes_of
+from dppa_core.preflight_checks.merge_findings import (
+    about_licences,
+    about_resources,
+    about_same_format,
+    sizes_of,
+)
 from dppa_core.preflight_checks.model_findings import about_model
 from dppa_core.preflight_checks.pair_findings import about_pair
 from dppa_core.preflight_checks.weight_findings import (
@@ -156,7 +161,7 @@ def preflight_models(
             findings += about_pair(base_facts, model, vocabulary, heads)
         dtype = base_facts.stored_dtype if dtype == "base" else dtype
     if facts:
-        findings += about_licences(facts)
+        findings += (*about_licences(facts), *about_same_format(facts, dtype))
     if base_facts and base_facts.bytes_of_weights:
         cost: dict[str, Any] = {"dtype": dtype, "method": method, "rounds": rounds}
         needed = estimate(sizes_of(base_facts, tuned, workers=worker_count(workers), **cost))
@@ -232,7 +237,7 @@ def _weights(
     for model in tuned if base.tensors else ():
         if not model.tensors or model.reference in bad:
             continue
-        loss, stored = None, {*base.dtypes, *model.dtypes, *(("F32",) if model.adapters else ())}
+        loss, stored = None, base.formats | model.formats | ({"F32"} if model.adapters else set())
         if base.reference in opened and model.reference in opened:
             loss = rounding_loss(opened[base.reference], opened[model.reference], dtype, few)
         yield about_rounding(model.reference, stored, few.title if few else dtype, loss)

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint
-from dppa_core.errors import IncompatibleCheckpoints, InvalidValue
+from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NonFiniteWeights
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.merging.verify import check_merge
+from dppa_core.preflight_checks.preflight_report import preflight_models
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
@@ -162,9 +163,9 @@ def test_commands_take_models_of_few_bits(
     assert FolderCheckpoint(tmp_path / "plain").dtype(UP) == "BF16"
     out = tmp_path / "out"
     assert command("merge", tmp_path / "r.yaml", "--out", out, "--format", "same") == 0
-    assert (
-        "FP8: rounding takes 0.02" in command.out and "of ‖W‖, most of model.layers." in command.out
-    )
+    assert "dtype: FP8, beside it bfloat16, from compressed-tensors, " in command.out
+    assert "kB; rounding takes 0.02" in command.out
+    assert "of ‖W‖ (most of model.layers." in command.out and " of ‖d‖ of " in command.out
     card = (out / "README.md").read_text()
     assert "## Rounded to FP8" in card and "--out DIR --format same" in card
     rows = [line for line in card.splitlines() if line.startswith("| `model.layers.")]
@@ -207,3 +208,32 @@ def test_the_first_model_gives_the_format_if_the_base_has_none(tmp_path: Path) -
     report = merge_to_folder(recipe(base, math), tmp_path / "out", same_format=True, sync=False)
     assert report.requantised is not None and report.requantised.format == "AWQ"
     assert FolderCheckpoint(tmp_path / "out").low_bit is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "element"),
+    [
+        ("fp8", "weight_scale_inv", 2),
+        ("mxfp4-rows", "weight_scale", 3),
+        ("nvfp4", "weight_global_scale", 0),
+        ("gptq", "scales", 5),
+        ("bits8", "SCB", 1),
+        ("nf4", "weight.absmax", 1),
+        ("nf4-nested", "weight.nested_absmax", 0),
+    ],
+)
+def test_nan_in_a_scale_is_told_by_the_name_of_the_scale(
+    tmp_path: Path, name: str, part: str, element: int
+) -> None:
+    base, math = save(BASE, tmp_path / "base", (FORMS | READ_ONLY)[name]), MATH.save(tmp_path / "m")
+    file, stored = base / "model.safetensors", f"{UP.removesuffix('.weight')}.{part}"
+    tensors = load_file(file)
+    broken = tensors[stored].flatten()
+    broken[element] = 255 if broken.dtype == torch.uint8 else torch.nan
+    save_file(tensors | {stored: broken.reshape(tensors[stored].shape)}, file, {"format": "pt"})
+    text = f"base: {stored} holds (nan|inf) at element {element}; every scale must be finite"
+    with pytest.raises(NonFiniteWeights, match=text):
+        merge_to_folder(recipe(base, math), tmp_path / "out", sync=False)
+    (finding,) = preflight_models(str(base), [str(math)]).blockers
+    assert finding.model == str(base) and finding.topic == "weights"
+    assert finding.what.startswith(f"{stored} holds")

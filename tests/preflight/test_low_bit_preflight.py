@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint, low_bit_of
+from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.preflight_checks.local_facts import look_at_folder
 from dppa_core.profiling import rounding_loss as rounding_loss_module
 from dppa_core.profiling.rounding_loss import rounding_loss
@@ -33,6 +34,12 @@ def test_facts_are_those_of_the_plain_model(tmp_path: Path, name: str) -> None:
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     return Command(capsys, monkeypatch)
+
+
+def stored_bytes(folder: Path) -> bytes:
+    """All tensors of a folder, one after the other."""
+    tensors = load_file(folder / "model.safetensors").values()
+    return b"".join(t.reshape(-1).view(torch.uint8).numpy().tobytes() for t in tensors)
 
 
 def level(folder: Path, deltas: np.ndarray) -> tuple[Path, Path]:
@@ -94,6 +101,30 @@ def test_preflight_says_it_before_the_merge(tmp_path: Path, command: Command) ->
     assert "✓ ok       format: safetensors in compressed-tensors, 78.3 thousand" in command.out
     assert command("preflight", base, tuned) == 0
     assert "Rounding to bfloat16" in command.out and "compressed-tensors takes" not in command.out
+
+
+def test_the_disk_is_that_of_the_format_that_is_written(tmp_path: Path, command: Command) -> None:
+    base = save(BASE, tmp_path / "base", FORMS["fp8"])
+    math = save(tuned_llama(BASE, 2), tmp_path / "math", FORMS["fp8"])
+    plain = BASE.save(tmp_path / "plain")
+    few, wide = (in_bytes(len(stored_bytes(folder))) for folder in (base, plain))
+    both = in_bytes(2 * len(stored_bytes(base)))
+    for settings, size in (((), f"{wide} in bfloat16"), (("--format", "same"), f"{few} in FP8")):
+        assert command("preflight", base, math, *settings) == 0
+        assert f"disk: The models are {both} in FP8, the merge {size}; " in command.out
+    assert "why: The weights are BF16, FP8: FP8 rounds small changes" in command.out
+    assert "F32" not in command.out
+    assert command("preflight", plain, math, "--format", "same") == 0
+    assert f"in bfloat16, FP8, the merge {few} in FP8; " in command.out
+
+
+def test_a_format_that_cannot_be_written_is_a_blocker(tmp_path: Path, command: Command) -> None:
+    plain, math = BASE.save(tmp_path / "plain"), tuned_llama(BASE, 2).save(tmp_path / "math")
+    assert command("preflight", plain, math, "--format", "same") == 1
+    assert "No model is stored in few bits, so --format same has no format" in command.out
+    few = save(BASE, tmp_path / "few", READ_ONLY["nf4"])
+    assert command("preflight", few, math, "--format", "same") == 1
+    assert "bitsandbytes is read here, not written." in command.out
 
 
 def test_damage_is_a_blocker(tmp_path: Path, command: Command) -> None:

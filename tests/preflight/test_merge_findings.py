@@ -187,7 +187,9 @@ def test_a_disk_without_room_for_downloads_blocks() -> None:
 def test_room_on_the_disk_is_told_where_there_is_enough() -> None:
     finding = resources(Sizes(1000, (2000, 2000)), 10**12, 5000)["disk"]
     assert finding.severity is Severity.OK
-    assert finding.what == "The merge takes 2 kB on disk; 5 kB are left here."
+    assert finding.what == (
+        "The models are 4 kB in bfloat16, the merge 2 kB in bfloat16; 5 kB are left here."
+    )
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,8 @@ def test_preflight_and_plan_say_what_rounding_takes(
 @pytest.mark.parametrize(
     ("dtype", "says"),
     [
-        ("base", r"dtype: float32$"),
-        ("bfloat16", r"dtype: bfloat16; rounding takes 0\.\d+ of ‖d‖ of .*math$"),
+        ("base", r"dtype: float32, [\d.]+ kB$"),
+        ("bfloat16", r"dtype: bfloat16, [\d.]+ kB; rounding takes 0\.\d+ of ‖d‖ of .*math$"),
     ],
 )
 def test_a_merge_says_its_dtype_and_what_rounding_takes(

@@ -47,7 +47,7 @@ class Flat(Folded):
         codes = np.stack([packed >> 4, packed & 15], axis=1).reshape(-1)
         numbers = self.floats("map")[codes[start % 2 :][: stop - start]]
         first, last = start // self.block, -(-stop // self.block)
-        scales = self._scales(first, last)
+        scales = self.finite(self._scales(first, last))
         return np.asarray(numbers * scales[np.arange(start, stop) // self.block - first])
 
     def _scales(self, first: int, last: int) -> Float32[ndarray, " blocks"]:
@@ -67,7 +67,7 @@ def find(source: StoredTensors) -> Iterator[Folded]:
         stored = {"codes": codes, "scales": source.check(name, scales, ("F32",), codes.shape[:1])}
         layout = Layout(codes.shape[0], codes.shape[1], (1, codes.shape[1]))
         parts = {"codes": name, "scales": scales}
-        yield ByRows(name, parts, stored, source.read, layout, integers(8))
+        yield ByRows(name, parts, stored, source, layout, integers(8))
     for state, name in source.named(rf"(.+)\.{_STATE}(?:nf4|fp4)"):
         yield _flat(source, name, state)
 
@@ -101,4 +101,4 @@ def _flat(source: StoredTensors, name: str, state: str) -> Folded:
         sizes_of = {"nested scales": (-(-blocks // nested[0]),), "nested map": (256,)}
         for part, shape in sizes_of.items():
             stored[part] = source.check(name, parts[part], ("F32",), shape)
-    return Flat(name, parts, stored, source.read, sizes, block, nested)
+    return Flat(name, parts, stored, source, sizes, block, nested)

@@ -10,12 +10,12 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.low_bit.alphabets import E2M1, E4M3, FLOAT8, Codes, integers
-from dppa_core.checkpoints.low_bit.folded import Folded, Layout, StoredTensor, as_floats, as_stored
+from dppa_core.checkpoints.low_bit.folded import Folded, Layout, as_floats, as_stored
 from dppa_core.checkpoints.low_bit.fp8 import of_bytes
 from dppa_core.checkpoints.low_bit.microscaling import Microscaled
 from dppa_core.checkpoints.low_bit.packed import Packed
 from dppa_core.checkpoints.low_bit.rounding import Grid, Numbers
-from dppa_core.checkpoints.low_bit.source import ANY, StoredTensors
+from dppa_core.checkpoints.low_bit.source import ANY, StoredTensor, StoredTensors
 
 _SCALES = ("BF16", "F16", "F32")
 _ALLOWED = "Allowed are dense matrices of 2, 4 or 8 bits in groups, rows or blocks."
@@ -104,7 +104,7 @@ def _words(source: StoredTensors, name: str) -> Folded:
         packed = (-(-layout.rows * bits // 32), groups[-1])
         stored["zeros"] = source.check(name, parts["zeros"], ("I32", "I8"), packed, groups)
     symmetric = weights.get("symmetric") is not False
-    return Packed(name, parts, stored, source.read, layout, integers(bits), symmetric)
+    return Packed(name, parts, stored, source, layout, integers(bits), symmetric)
 
 
 def _scheme_of(
@@ -139,10 +139,10 @@ def _nibbles(source: StoredTensors, name: str) -> Folded:
     scales = source.check(name, parts["scales"], dtypes, (rows, -(-columns // size)))
     stored, layout = {"codes": codes, "scales": scales}, Layout(rows, columns, (1, size))
     if size == 32:
-        return Microscaled(name, parts, stored, source.read, layout, E2M1)
+        return Microscaled(name, parts, stored, source, layout, E2M1)
     parts["divisor"] = divided
     stored["divisor"] = source.check(name, divided, ("F32",), (1,), ())
-    return Nvidia(name, parts, stored, source.read, layout, E2M1)
+    return Nvidia(name, parts, stored, source, layout, E2M1)
 
 
 def _bytes(source: StoredTensors, name: str, scales: str) -> Folded:

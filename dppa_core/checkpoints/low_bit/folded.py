@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -16,25 +16,17 @@ from numpy import ndarray
 from dppa_core.checkpoints.low_bit.alphabets import FLOAT8, Alphabet, Codes
 from dppa_core.checkpoints.low_bit.lazy import Unfolded
 from dppa_core.checkpoints.low_bit.rounding import BlockRounding, Grid, Numbers, encoded
+from dppa_core.checkpoints.low_bit.source import StoredTensor, StoredTensors
+from dppa_core.errors import NonFiniteWeights
 from dppa_core.pruning.floats import from_float32, to_float32
 
 POWERS = ("U8", "F8_E8M0")
 """Dtypes of scales that are exponents of two, as of microscaling."""
+_EXPONENTS = np.append(np.ldexp(np.float32(1), np.arange(255) - 127), np.float32(np.nan))
 Span = tuple[int, int]
 """First row or column, and the one after the last."""
 Window = Callable[[int, Span, Span], Numbers]
 """A part of a slab."""
-
-
-@runtime_checkable
-class StoredTensor(Protocol):
-    """The header entry of a tensor."""
-
-    @property
-    def dtype(self) -> str: ...
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +52,7 @@ class Folded(ABC):
     """Part of the format, as "scales" -> name of the stored tensor."""
     stored: Mapping[str, StoredTensor]
     """Header entries, by part."""
-    read: Callable[[str], Shaped[ndarray, " n"]] = field(repr=False)
-    """The elements of a stored tensor, flat; a view of its file."""
+    source: StoredTensors = field(repr=False)
 
     @property
     @abstractmethod
@@ -79,11 +70,26 @@ class Folded(ABC):
 
     def part(self, part: str) -> Shaped[ndarray, ...]:
         """A stored tensor in its shape."""
-        return self.read(self.parts[part]).reshape(self.stored[part].shape)
+        return self.source.read(self.parts[part]).reshape(self.stored[part].shape)
 
     def floats(self, part: str) -> Float32[ndarray, ...]:
         """A stored tensor of floats, as float32."""
         return as_floats(self.part(part), self.stored[part].dtype)
+
+    def finite(self, scales: Float32[ndarray, ...]) -> Float32[ndarray, ...]:
+        """Scales that were read; NonFiniteWeights names the stored tensor that is not finite."""
+        if np.isfinite(scales).all():
+            return scales
+        for part in ("divisor", "nested scales", "nested map", "scales"):
+            values = self.floats(part).reshape(-1) if part in self.parts else np.zeros(1)
+            first = int(np.argmin(np.isfinite(values)))
+            if not np.isfinite(values[first]):
+                raise NonFiniteWeights(
+                    f"{self.source.label}: {self.parts[part]} holds {values[first]} at element "
+                    f"{first}; every scale must be finite. A file overwritten in part is the usual "
+                    "cause."
+                )
+        return scales
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +228,7 @@ class Blocked(Folded):
     def _grid_of(self, slab: int) -> Grid:
         grid = self._grid.get(slab)
         if grid is None:
-            grid = self.scales(slab), self.zeros(slab)
+            grid = self.finite(self.scales(slab)), self.zeros(slab)
             self._grid.clear()
             self._grid[slab] = grid
         return grid
@@ -241,7 +247,7 @@ def as_floats(raw: Shaped[ndarray, ...], dtype: str) -> Float32[ndarray, ...]:
     if dtype in FLOAT8:
         return np.asarray(FLOAT8[dtype].values[raw])
     if dtype in POWERS:
-        return np.ldexp(np.float32(1), raw.astype(np.int32) - 127)
+        return np.asarray(_EXPONENTS[raw])
     return to_float32(raw, dtype)
 
 

@@ -10,8 +10,8 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.low_bit import bitsandbytes, compressed, fp8, gptq, microscaling
-from dppa_core.checkpoints.low_bit.folded import Blocked, Folded, StoredTensor
-from dppa_core.checkpoints.low_bit.source import StoredTensors
+from dppa_core.checkpoints.low_bit.folded import Blocked, Folded
+from dppa_core.checkpoints.low_bit.source import StoredTensor, StoredTensors
 from dppa_core.errors import DamagedCheckpoint
 
 

@@ -60,4 +60,4 @@ def of_bytes(
         block = [1 if by_row else max(rows, 1), max(columns, 1)]
     layout = Layout(rows, columns, (block[0], block[1]), slabs[0] if slabs else None)
     alphabet = FLOAT8[codes.dtype] if codes.dtype in FLOAT8 else integers(8)
-    return Packed(name, parts, stored, source.read, layout, alphabet)
+    return Packed(name, parts, stored, source, layout, alphabet)

@@ -10,16 +10,9 @@ from jaxtyping import Int32, Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.low_bit.alphabets import Codes, integers, pack, unpack
-from dppa_core.checkpoints.low_bit.folded import (
-    Blocked,
-    Folded,
-    Layout,
-    Span,
-    StoredTensor,
-    as_stored,
-)
+from dppa_core.checkpoints.low_bit.folded import Blocked, Folded, Layout, Span, as_stored
 from dppa_core.checkpoints.low_bit.rounding import Numbers
-from dppa_core.checkpoints.low_bit.source import ANY, StoredTensors
+from dppa_core.checkpoints.low_bit.source import ANY, StoredTensor, StoredTensors
 from dppa_core.errors import DamagedCheckpoint
 
 _SCALES = ("F16", "BF16", "F32")
@@ -126,7 +119,7 @@ def find(source: StoredTensors) -> Iterator[Folded]:
             stored["groups"] = source.check(name, parts["groups"], ("I32",), (columns,))
         layout, numbers = Layout(rows, columns, (1, size)), integers(bits, offset=0)
         kind = GptqSecond if second else Gptq
-        yield kind(name, parts, stored, source.read, layout, numbers, symmetric)
+        yield kind(name, parts, stored, source, layout, numbers, symmetric)
 
 
 def find_awq(source: StoredTensors) -> Iterator[Folded]:
@@ -144,7 +137,7 @@ def find_awq(source: StoredTensors) -> Iterator[Folded]:
         stored["codes"] = words
         symmetric = source.settings.get("zero_point") is False
         layout, numbers = Layout(rows, columns, (1, size)), integers(4, offset=0)
-        yield Awq(name, parts, stored, source.read, layout, numbers, symmetric)
+        yield Awq(name, parts, stored, source, layout, numbers, symmetric)
 
 
 def _beside(

@@ -39,4 +39,4 @@ def find(source: StoredTensors) -> Iterator[Folded]:
             transposed=True,
         )
         stored = {"codes": blocks, "scales": scales}
-        yield Microscaled(name, parts, stored, source.read, layout, E2M1)
+        yield Microscaled(name, parts, stored, source, layout, E2M1)

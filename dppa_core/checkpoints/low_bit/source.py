@@ -5,16 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.low_bit.folded import StoredTensor
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, shown
 
 ANY = -1
 """A size that is not known beforehand."""
+
+
+@runtime_checkable
+class StoredTensor(Protocol):
+    """The header entry of a tensor."""
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +36,7 @@ class StoredTensors:
     settings: Mapping[str, Any]
     stored: Mapping[str, StoredTensor]
     read: Callable[[str], Shaped[ndarray, " n"]]
-    """The elements of a stored tensor, flat."""
+    """The elements of a stored tensor, flat; a view of its file."""
     weights_here: bool = True
     """False if only headers are here, and nothing can be read."""
 

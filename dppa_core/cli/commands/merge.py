@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -191,29 +190,31 @@ def _on_cluster(
 
 def _report_lines(recipe: MergeRecipe, out: Path, report: MergeReport) -> list[str]:
     files = f" into {len(report.files)} files" if len(report.files) > 1 else ""
-    losses = [f"{share:.2g} of ‖d‖ of {model}" for model, share in report.rounding.items()]
-    rounding = f"; rounding takes {', '.join(losses)}" if losses else ""
     return [
         f"{out}: recipe {report.recipe_hash[:6]} merged in {report.seconds:.1f} s{files}"
         f"{_kept(recipe, report)}",
         f"tokenizer: {report.tokenizer}; chat template: {report.chat_template}; generation config: "
         f"{report.generation_config}",
-        f"dtype: {report.dtype}{rounding}",
-        *_requantised(report),
+        _numbers(out, report),
         *(f"calibrated: {model} on {text}" for model, text in report.calibration.items()),
         *(f"warning: {warning}" for warning in report.warnings),
     ]
 
 
-def _requantised(report: MergeReport) -> Iterator[str]:
-    """What rounding to few bits took, of all and of the matrix that lost most."""
-    if report.requantised is not None:
-        shares = report.requantised.tensors
-        worst = max(shares, key=shares.__getitem__)
-        yield (
-            f"{report.requantised.format}: rounding takes {report.requantised.error:.2g} of ‖W‖, "
-            f"most of {worst} ({shares[worst]:.2g})"
-        )
+def _numbers(out: Path, report: MergeReport) -> str:
+    """The number format of the weights, their bytes, and what rounding to it took."""
+    rounded, losses = report.requantised, []
+    formats = report.dtype if rounded is None else f"{rounded.format}, beside it {report.dtype}"
+    if rounded is not None:
+        worst = max(rounded.tensors, key=rounded.tensors.__getitem__)
+        share = rounded.tensors[worst]
+        losses = [f"{rounded.error:.2g} of ‖W‖ (most of {worst}, {share:.2g})"]
+    losses += [f"{share:.2g} of ‖d‖ of {model}" for model, share in report.rounding.items()]
+    size = sum((out / file).stat().st_size for file in report.files)
+    others = [title for title in report.low_bit if rounded is None or title != rounded.format]
+    read = f", from {', '.join(others)}" if others else ""
+    rounding = f"; rounding takes {', '.join(losses)}" if losses else ""
+    return f"dtype: {formats}{read}, {in_bytes(size)}{rounding}"
 
 
 def _kept(recipe: MergeRecipe, report: MergeReport) -> str:
