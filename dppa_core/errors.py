@@ -22,9 +22,10 @@ cause.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
+from typing import Any
 
 _CONTROLS = (*range(32), *range(127, 160), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 """Control characters, ends of lines, and what turns the direction of writing."""
@@ -104,6 +105,16 @@ def shown(value: object, longest: int = 80) -> str:
     if len(text) <= longest:
         return text
     return f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"
+
+
+def as_required(error: Mapping[str, Any]) -> str:
+    """What a value must be, and the value: one of the errors of pydantic, which checked it."""
+    text = str(error["msg"]).removeprefix("Value error, ")
+    rule = text.removeprefix("Input should be ").partition(", unable")[0]
+    if error["type"] == "missing" or rule == text:
+        return "is missing" if error["type"] == "missing" else text
+    rule = rule.replace("a valid integer", "a whole number").replace("a valid ", "a ")
+    return f"must be {rule}, got {shown(error['input'])}"
 
 
 def printable(text: str, keep: str = "\t\n") -> str:

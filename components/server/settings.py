@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE
-from dppa_core.errors import InvalidValue, shown
+from dppa_core.errors import InvalidValue, as_required, shown
 
 PREFIX = "DPPA_"
 LOOPBACK = "127.0.0.1,::1"
@@ -162,7 +162,7 @@ def read_settings() -> Settings:
         first = error.errors()[0]
         field = "_".join(map(str, first["loc"]))
         name = field if field.isupper() else PREFIX + field.upper()
-        raise InvalidValue(f"{name}={first['input']}: {first['msg']}.") from None
+        raise InvalidValue(f"{name}={first['input']}: {as_required(first)}.") from None
 
 
 def check_temporary_folder() -> None:

@@ -17,10 +17,10 @@ def evaluated_text(value: Mapping[str, Any]) -> str:
     parts = []
     if "rows" in value:
         parts.append(_beside_text(value))
-        parts += _behaviours({row["label"]: row["domains"] for row in value["rows"]})
+        parts += _behaviours(value, {row["label"]: row["domains"] for row in value["rows"]})
     elif "domains" in value:
         parts.append(_alone_text(value))
-        parts += _behaviours({value["label"]: value["domains"]})
+        parts += _behaviours(value, {value["label"]: value["domains"]})
     if "text" in value:
         parts.append(_perplexities(value["text"]))
     if "pairs" in value:
@@ -47,14 +47,20 @@ def _alone_text(value: Mapping[str, Any]) -> str:
     return f"{value['label']}, {value['split']} split\n{text_table(head, rows)}"
 
 
-def _behaviours(by_label: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _behaviours(value: Mapping[str, Any], by_label: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Tables of length, loops and divergence; none unless they were measured."""
-    domains = list(next(iter(by_label.values())))
-    if any("behaviour" not in cell for cells in by_label.values() for cell in cells.values()):
+    if "reply_limits" not in value:
         return []
-    parts = list[str]()
+    limits, parts = value["reply_limits"], list[str]()
+    domains, several = list(limits), len({*limits.values()}) > 1
+    most = ", ".join(f"{n} ({domain})" for domain, n in limits.items())
+    most = most if several else str(next(iter(limits.values())))
     tables: list[tuple[str, str, Callable[[float, Sequence[float]], str]]] = [
-        ("length", "Mean length of answers in tokens, with 95 % bootstrap intervals.", _number),
+        (
+            "length",
+            f"Mean length of answers in tokens, of at most {most}, with 95 % bootstrap intervals.",
+            _number,
+        ),
         (
             "loops",
             f"Answers in %, with 95 % Wilson intervals, that ran into the limit of tokens while "
@@ -90,7 +96,7 @@ def _one_more(value: Mapping[str, Any]) -> str:
             f"{point['merges']} of {point['of']}",
             f"{point['mean']:.4f}",
             f"{point['low']:.4f} to {point['high']:.4f}",
-            "-" if point["fit"] is None else f"{point['fit']:.4f}",
+            *(() if point["fit"] is None else [f"{point['fit']:.4f}"]),
         ]
         for point in value["points"]
     ]
@@ -98,7 +104,7 @@ def _one_more(value: Mapping[str, Any]) -> str:
     return (
         "Loss of merges of k of the models, in nats a token; where there are many, some are drawn "
         "with a fixed seed. The law: arXiv:2509.24244.\n"
-        f"{text_table(head, rows)}\n{value['sentence']}"
+        f"{text_table(head[: len(rows[0])], rows)}\n{value['sentence']}"
     )
 
 

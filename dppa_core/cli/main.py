@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from dppa_core.cli.commands.adamerge import adamerge
 from dppa_core.cli.commands.advise import advise
@@ -32,10 +34,24 @@ from dppa_core.cli.commands.size import size
 from dppa_core.cli.commands.soup import soup
 from dppa_core.cli.commands.zoo import zoo_app
 from dppa_core.cli.output import check_here, terminal
-from dppa_core.errors import DppaError, printable
+from dppa_core.errors import DppaError, as_required, printable
 from dppa_core.system.shortage import ShortageAsError
 
+
+class _Commands(TyperGroup):
+    """Says in its own words what an option must be, where pydantic checked it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if errors := getattr(error.__cause__, "errors", None):
+                error.message = as_required(errors()[0])
+            raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="dppa",
     help="Prune, amplify and merge fine-tuned models. A model is zoo:NAME, a folder, "
     "owner/name of the Hub, MODEL+ADAPTER or MODEL+PACK.",

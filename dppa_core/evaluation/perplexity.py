@@ -57,11 +57,15 @@ class Perplexity:
 
 
 def read_text(path: Path) -> str:
-    """Read a plain text in UTF-8; raises InvalidValue for any other file, or an empty one."""
+    """Read a plain text in UTF-8, without the space around it, as the page reads its field.
+
+    Raises:
+        InvalidValue: any other file, or an empty one.
+    """
     place = shown(str(path))
     try:
         data = read_regular(path, MAX_TEXT_BYTES + 1, streams=True)
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise InvalidValue(
             f"{place} is no plain text in UTF-8. Another kind of file is the usual cause."
@@ -72,7 +76,7 @@ def read_text(path: Path) -> str:
         raise InvalidValue(
             f"{place} has more than {MAX_TEXT_BYTES >> 20} MB, the most that is read. Give a part."
         )
-    if not text.strip():
+    if not text:
         raise InvalidValue(f"{place} holds no text.")
     return text
 

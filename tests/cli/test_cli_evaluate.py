@@ -68,6 +68,7 @@ def test_behaviour_stands_beside_accuracy(dppa: Command, recipe: Path, tmp_path:
         line.split()[0] for line in dppa.out.splitlines() if line.split()[1:] == ["math", "law"]
     ]
     assert heads[-3:] == ["length", "loops", "kl"]
+    assert "Mean length of answers in tokens, of at most 48, with" in dppa.out
     assert dppa("evaluate", "zoo:math", "--tasks", "law", "--limit", 2, "--behaviour") == 0
     assert dppa.out.splitlines()[-1].startswith("zoo:math  ")
     assert dppa("evaluate", recipe, *options[:4], "--json") == 0
@@ -107,6 +108,17 @@ def test_one_more_model_is_a_table_a_sentence_and_a_drawing(
 def test_what_is_not_known_is_named(dppa: Command, arguments: list[str], message: str) -> None:
     assert dppa("evaluate", *arguments, "--limit", 1) == 1
     assert message in dppa.err and dppa.err.count("\n") == 1 and not dppa.out
+
+
+def test_a_value_that_an_option_cannot_have_is_told_with_what_it_can(dppa: Command) -> None:
+    for option, value, says in (
+        ("--limit", "some", "must be a whole number, got 'some'"),
+        ("--window", "1", "must be greater than or equal to 2, got '1'"),
+    ):
+        assert dppa("evaluate", "zoo:math", option, value) == 2
+        assert f"Invalid value for '{option}': {says}" in dppa.err
+    assert dppa("merge", "r.yaml", "--out", "out", "--format", "q") == 2
+    assert "Invalid value for '--format': 'q' is not one of 'plain', 'same'" in dppa.err
 
 
 @pytest.mark.parametrize(

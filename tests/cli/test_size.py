@@ -49,7 +49,7 @@ def test_a_recipes_models_come_one_by_one_as_json(dppa: Command, tmp_path: Path)
 def test_a_text_is_the_loss_without_questions_and_its_first_half_chooses_factors(
     dppa: Command, tmp_path: Path
 ) -> None:
-    path, half = tmp_path / "a.txt", "One bag has nine red apples. " * 7
+    path, half = tmp_path / "a.txt", "One bag has nine red apples" + ", and nine red apples" * 7
     path.write_text(half * 2)
     common = "size", "zoo:math", "--forms", "bits(bits=1)", "--json"
     assert dppa(*common, "--text", path, "--factors", "1,2") == 0

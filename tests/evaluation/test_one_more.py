@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from dppa_core.cli.evaluation_text import evaluated_text
 from dppa_core.evaluation.analysis.one_more import (
     MAX_MERGES,
     LossCurve,
@@ -45,6 +46,7 @@ def test_one_more_model_brings_the_next_step_of_the_law() -> None:
     assert "expected to lower the loss by 0.0833 to 1.25 nats" in told.sentence()
     assert "an extrapolation" in told.sentence() and "three points fix three" in told.sentence()
     value = told.to_json()
+    assert "floor + a / (k + b)" in evaluated_text({"one_more": value})
     assert value["one_more"] == {"models": 4, "loss": pytest.approx(1.25), "gain": told.gain}
     assert "three points" not in curve(2.0, 1.5, 1 + 1 / 3, 1.25).sentence()
     assert [series.name for series in told.chart().series][1] == "fit, and one more"
@@ -58,7 +60,10 @@ def test_one_more_model_brings_the_next_step_of_the_law() -> None:
         ((2.0, 2.0, 2.0), "does not fall with more models (2 with one, 2 with 3)"),
         ((0.1, 0.1, 0.1, 0.1), "does not fall with more models"),
         ((1.0, 2.0, 3.0), "does not fall with more models (1 with one, 3 with 3)"),
-        ((3.0, 2.0, 1.0), "too little for a forecast. The last model brings too much"),
+        (
+            (3.0, 2.0, 1.0),
+            "its fit is shown from 95 % on. The last model brings too much",
+        ),
         ((3.73, 1.71, 0.04), "The law explains 69 % of how the loss falls"),
     ],
 )
@@ -68,11 +73,12 @@ def test_a_curve_that_the_law_does_not_describe_has_no_forecast(
     told = curve(*means)
     assert words in told.sentence() and told.gain is None
     assert told.to_json()["one_more"] is None and len(told.chart().series) == 1
+    assert "floor + a" not in evaluated_text({"one_more": told.to_json()})
     assert told.law is None or min(told.law.floor, told.law.a, told.law.b) >= 0
 
 
 def test_a_step_that_is_too_steep_is_not_laid_to_domains() -> None:
-    assert "too little for a forecast." in curve(3.0, 1.0, 1.0, 1.0).sentence()
+    assert "too little for a forecast" in curve(3.0, 1.0, 1.0, 1.0).sentence()
     assert "domain" not in curve(3.0, 1.0, 1.0, 1.0).sentence()
 
 

@@ -108,7 +108,9 @@ def test_the_command_measures_a_text_and_writes_the_best_mean(
     command = ["average", run, "--out", out, "--text", text, "--plot", plot]
     assert dppa(*command, "--json") == 0
     alone = [
-        perplexity(ModelPool().get(str(run / f"checkpoint-{step}")), text.read_text()).loss.value
+        perplexity(
+            ModelPool().get(str(run / f"checkpoint-{step}")), text.read_text().strip()
+        ).loss.value
         for step in STEPS
     ]
     assert [row["value"] for row in dppa.json["alone"]] == pytest.approx(alone)

@@ -172,15 +172,19 @@ def _scores(
     """Scores of one entrant, or of several side by side: plain values, and the data frame."""
     from dppa_core.evaluation.entrant_measurements import measure  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.side_by_side_values import side_by_side_json  # noqa: PLC0415
+    from dppa_core.models.drafted_answers import MAX_REPLY_TOKENS  # noqa: PLC0415
 
     exam: dict[str, Any] = {"split": options.split, "limit": options.limit, "progress": progress}
+    limits: dict[str, Any] = {}
     if options.behaviour:
         exam |= {"behaviour": True, "base": base_of(entrants[-1].target)}
+        most = {d: d.tokens if isinstance(d, OwnDomain) else None for d in domains}
+        limits["reply_limits"] = {d: tokens or MAX_REPLY_TOKENS for d, tokens in most.items()}
     if len(entrants) == 1:
         evaluation = examiner.evaluation(entrants[0].target, domains, **exam)
-        return {**evaluation.to_json(), "label": entrants[0].label}, evaluation.to_frame
+        return {**evaluation.to_json(), "label": entrants[0].label, **limits}, evaluation.to_frame
     side = measure(examiner, entrants, domains, **exam)
-    return side_by_side_json(side), side.to_frame
+    return {**side_by_side_json(side), **limits}, side.to_frame
 
 
 def _one_more(

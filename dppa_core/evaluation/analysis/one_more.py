@@ -109,7 +109,8 @@ class LossCurve:
                     "their own are the usual cause."
                 )
             return (
-                f"The law explains {share} of how the loss falls, too little for a forecast.{cause}"
+                f"The law explains {share} of how the loss falls, too little for a forecast: its "
+                f"fit is shown from {percent(MIN_EXPLAINED)} on.{cause}"
             )
         text = (
             f"Fit: {law.floor:.4g} + {law.a:.4g} / (k + {law.b:.3g}). One more model like these is "
@@ -124,13 +125,14 @@ class LossCurve:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
-        law, n = self.law, len(self.means)
+        law, n, gain = self.law, len(self.means), self.gain
+        fit = law if gain is not None else None
         points: list[dict[str, Any]] = [
             {"models": k, "merges": len(merges), "of": comb(n, k), "mean": mean}
-            | {"low": min(merges), "high": max(merges), "fit": law.loss(k) if law else None}
+            | {"low": min(merges), "high": max(merges), "fit": fit.loss(k) if fit else None}
             for k, (merges, mean) in enumerate(zip(self.losses, self.means, strict=True), 1)
         ]
-        gain, more = self.gain, None
+        more = None
         if law and gain is not None:
             more = {"models": n + 1, "loss": law.loss(n + 1), "gain": gain}
         return {

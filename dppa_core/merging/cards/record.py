@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dppa_core.checkpoints.fingerprints import Fingerprint, one_fingerprint
 from dppa_core.checkpoints.folders.small_files import read_object
-from dppa_core.errors import DamagedCheckpoint
+from dppa_core.errors import DamagedCheckpoint, as_required
 from dppa_core.preflight_checks.provenance import Parent
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.pruning.share_plot import shares_by_place
@@ -143,7 +143,7 @@ def read_record(folder: Path) -> MergeRecord:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise DamagedCheckpoint(f"{folder / RECORD}: {place}: {first['msg']}.") from error
+        raise DamagedCheckpoint(f"{folder / RECORD}: {place}: {as_required(first)}.") from error
     if record.digest != digest:
         raise DamagedCheckpoint(
             f"{folder / RECORD}: its digest does not match the tensors it lists. An edited file "

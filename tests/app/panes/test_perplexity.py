@@ -4,6 +4,7 @@ import json
 import threading
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from components.work.kinds import PERPLEXITY
 from components.work.progress_stream import stream_run
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
+from dppa_core.evaluation.perplexity import read_text
 from dppa_core.recipes.yaml_text import recipe_hash
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -39,6 +41,11 @@ def studio(zoo_env: object) -> Studio:
 def test_what_a_browser_sends_is_checked(text: object, says: str) -> None:
     with pytest.raises(InvalidValue, match=says):
         read_perplexity(text, None, SESSION)
+
+
+def test_a_field_and_a_file_that_ends_with_a_newline_are_the_same_text(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(f"{TEXT.strip()}\n")
+    assert read_text(tmp_path / "text.txt") == read_perplexity(TEXT, None, SESSION).text
 
 
 def test_the_merge_is_first_and_the_base_last_by_their_names_on_the_page() -> None:
