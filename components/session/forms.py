@@ -12,7 +12,6 @@ from dppa_core.checkpoints.sources.references import (
     kept_reference,
 )
 from dppa_core.forms.registry import get_form
-from dppa_core.forms.store import Store, parse_store_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +54,8 @@ def on_base(reference: str, base: str) -> str:
     return kept_reference(KeptDelta(kept.store, kept.model, base)) if kept else reference
 
 
-def beyond_forms(reference: str, base: str) -> Iterator[str]:
-    """What of a kept delta has no control, in a few words."""
+def beyond_base(reference: str, base: str) -> Iterator[str]:
+    """The base of a kept delta, if it is another, in a few words."""
     kept = kept_delta(reference)
-    if kept is None:
-        return
-    store = parse_store_text(kept.store)
-    if kept.base != base:
+    if kept is not None and kept.base != base:
         yield f"{kept.model} is kept as a delta from {kept.base}, and here from {base}"
-    if not _has_control(store):
-        yield f"{kept.model} is kept as {store.title()} ({store})"
-
-
-def within_forms(reference: str, base: str) -> str:
-    """The nearest reference with controls: the first of its forms."""
-    kept = kept_delta(reference)
-    if kept is None:
-        return reference
-    part = parse_store_text(kept.store).parts[0]
-    setting = next(row.setting for row in FORM_CONTROLS if row.form == part.form.name)
-    text = f"{part.form.name}({setting}={part.values()[setting]})"
-    return kept_reference(KeptDelta(text, kept.model, base))
-
-
-def _has_control(store: Store) -> bool:
-    """One form, and all else as usual."""
-    (part, *more) = store.parts
-    return len(part.values()) == 1 and store.other_tensors == "same" and not more

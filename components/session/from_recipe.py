@@ -16,7 +16,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 
 from .curve import points_through
 from .fields import COEFFICIENT, FACTOR, MOST_PARTITIONS, PRUNING_SETTINGS
-from .forms import beyond_forms
+from .forms import beyond_base
 from .method_choice import DPPA, MethodChoice
 from .parts import parts_text
 from .session import MOST_MODELS, ModelChoice, Session
@@ -74,7 +74,7 @@ def beyond_controls(recipe: MergeRecipe) -> Iterator[str]:
     if len(first.levels) > MOST_PARTITIONS:
         yield f"{len(first.levels)} levels, and at most {MOST_PARTITIONS} fit"
     for model in recipe.models:
-        yield from beyond_forms(model.model, recipe.base)
+        yield from beyond_base(model.model, recipe.base)
         yield from _beyond_model(model)
     usual = {"seed": 0, "vocabulary": "base", "arithmetic": "float32"}
     for name, value in usual.items():

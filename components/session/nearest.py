@@ -11,7 +11,7 @@ from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 
 from .fields import COEFFICIENT, FACTOR, MOST_PARTITIONS
-from .forms import within_forms
+from .forms import on_base
 from .from_recipe import beyond_controls, every_layer_spelled_out, unchecked_session
 from .method_choice import DPPA
 from .session import MOST_MODELS, Session
@@ -29,7 +29,7 @@ def within_controls(recipe: MergeRecipe) -> MergeRecipe:
     return replace(
         recipe,
         models=tuple(
-            _model(replace(model, model=within_forms(model.model, recipe.base)), levels)
+            _model(replace(model, model=on_base(model.model, recipe.base)), levels)
             for model in recipe.models[:MOST_MODELS]
         ),
         seed=0,

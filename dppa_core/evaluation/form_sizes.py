@@ -21,6 +21,10 @@ from dppa_core.system.threads import side_by_side, worker_count
 
 _FORMAT = 1  # raise it if the same weights and forms take other bytes, or keep other energy
 _WHOLE_BYTES = 2  # of a weight in bfloat16
+ENOUGH_ENERGY = 0.8
+"""Kept energy of a form that is good enough, where nothing is asked."""
+MOST_LOST = 0.02
+"""Accuracy, or share of what training won, that a form may lose and be good enough."""
 BASE = "base"
 """In place of a store: nothing of the delta is kept."""
 USUAL_STORES = tuple(
@@ -113,6 +117,19 @@ def kept_alone(
     reference = kept_reference(KeptDelta(store, model, base)) if store else model
     models = (DomainModel(reference, coefficient=factor),)
     return MergeRecipe(base, models, method="task_arithmetic", heads=heads)
+
+
+def smallest_enough(points: Iterable[tuple[float, float]], least: float) -> int:
+    """Index of the smallest file that is good enough; of equal ones the better.
+
+    Args:
+        points: Bytes and quality of each.
+        least: The quality that is enough; one of them must have it.
+    """
+    enough = [
+        (nbytes, -quality, n) for n, (nbytes, quality) in enumerate(points) if quality >= least
+    ]
+    return min(enough)[-1]
 
 
 def frontier(points: Iterable[tuple[float, float]]) -> tuple[int, ...]:

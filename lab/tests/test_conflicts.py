@@ -76,6 +76,7 @@ def test_dppa_ends_no_higher_than_the_pruning_that_it_contains(
         shutil.copytree(tiny_zoo / model, tmp_path / name)
     monkeypatch.setattr(measured_conflicts, "PAIR_METHODS", (PAIR_METHODS[4], PAIR_METHODS[-1]))
     monkeypatch.setattr(measured_conflicts, "SETTINGS", 2)
+    monkeypatch.setattr(measured_conflicts, "SIMPLE_SETTINGS", 1)
     (pair,) = measured_conflicts.measure_conflicts(tmp_path, limit=2, search_items=2)
     magnitude, dppa = (method["loss"] for method in pair["methods"])
     assert dppa <= magnitude * (1 + 1e-6)
@@ -90,6 +91,7 @@ def test_pairs_are_measured_by_command_and_not_twice(
         shutil.copytree(tiny_zoo / model, manners / name)
     monkeypatch.setattr(measured_conflicts, "PAIR_METHODS", PAIR_METHODS[1::5])
     monkeypatch.setattr(measured_conflicts, "SETTINGS", 3)
+    monkeypatch.setattr(measured_conflicts, "SIMPLE_SETTINGS", 1)
     arguments = ("zoo", "conflicts", manners, "--limit", 3, "--search-limit", 2, "--json")
     assert dppa(*arguments, "--out", tmp_path) == 0, dppa.err
     (pair,) = dppa.json["pairs"]

@@ -19,7 +19,8 @@ def dppa(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 def test_forms_stand_by_bytes_and_stars_mark_what_no_smaller_one_beats(dppa: Command) -> None:
     assert dppa("size", "zoo:math", "--forms", FORMS) == 0
-    lines = dppa.out.splitlines()
+    *lines, enough = dppa.out.splitlines()
+    assert enough.startswith("smallest file that keeps 80% of the energy: ")
     size = delta_size(cached_profile("zoo:base", "zoo:math")).relative
     text = f"its changes are {size:.2%} as long as the weights (‖d‖/‖W‖)"
     assert lines[0] == f"zoo:math against zoo:base: {text}"
@@ -27,6 +28,31 @@ def test_forms_stand_by_bytes_and_stars_mark_what_no_smaller_one_beats(dppa: Com
     titles = [next(cell.strip() for cell in row if cell.strip(" *")) for row in rows]
     assert titles == ["rank 4", "1 bit", "90 % pruned", "whole, bfloat16"]
     assert [line.startswith("*") for line in lines[2:-1]] == [True, True, False, True]
+
+
+def test_the_smallest_file_that_answers_as_well_is_written(dppa: Command, tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    tasks = ("--tasks", "math", "--limit", 2, "--factors", "1")
+    assert dppa("size", "zoo:math", "--forms", FORMS, *tasks, "--out", out, "--json") == 0
+    (model,), files = dppa.json["models"], dppa.json["files"]
+    rows = model["forms"]
+    good = [row for row in rows if row["accuracy"] >= rows[-1]["accuracy"] - 0.02]
+    enough = rows[model["enough"]]
+    assert enough["nbytes"] == min(row["nbytes"] for row in good)
+    assert bool(files) == out.exists() == (enough["store"] not in ("", "base"))
+
+
+def test_a_form_that_keeps_enough_energy_is_a_model_by_its_file(
+    dppa: Command, tmp_path: Path
+) -> None:
+    out, forms = tmp_path / "small", "bits(bits=1);bits(bits=8)"
+    assert dppa("size", "zoo:math", "--forms", forms, "--out", out) == 0
+    _, enough, _, file = dppa.out.rsplit("\n", 4)[:4]
+    assert "8 bits" in enough and "(bits(bits=8))" in enough
+    (path,) = out.glob("*.safetensors")
+    assert file == f"as a model: zoo:base+{path}"
+    assert dppa("size", "zoo:math", "--forms", forms, "--out", out) == 1
+    assert "already" in dppa.err or "exists" in dppa.err
 
 
 def test_of_draws_whose_energy_is_unknown_no_star_is_told(dppa: Command) -> None:

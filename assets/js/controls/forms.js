@@ -21,9 +21,6 @@ function formOf(ref) {
 
 /** @type {any[]} */
 let forms = [];
-/** Whether the page has a control for a store; it has for a whole delta. @param {string} store */
-export const hasControl = (store) => !store || forms.some(({ form, setting }) =>
-  new RegExp(`^${form}\\(${setting}=[\\d.]+\\)$`).test(store));
 
 /**
  * Keep a model's delta as a store, written as in references; empty: whole. A factor becomes its coefficient.
@@ -107,7 +104,7 @@ part("forms", ({ host, get }) => {
       const chosen = known ? form : storeOf(ref) && "other";
       if (current.select.value !== chosen) current.select.value = chosen;
       put(current.select, "title", known?.help ?? "");
-      say(current.other, chosen === "other" ? storeOf(ref) : "");
+      say(current.other, chosen === "other" ? /\(([^()]*)\)$/.exec(label(ref))?.[1] ?? storeOf(ref) : "");
       const slot = `${chosen} ${server.names[ref]?.rank ?? 0}`;
       if (current.slot.dataset.form !== slot) {
         current.slot.replaceChildren();

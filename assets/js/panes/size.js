@@ -6,14 +6,14 @@ import { paint, part, server } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
 import { saveable } from "../session/save_plots.js";
 import { plainModel } from "../session/session_value.js";
-import { resultLegend, resultPlot } from "../plots/experiment-plots.js";
-import { hasControl, keepAs, nameOf, storeOf } from "../controls/forms.js";
+import { resultLegend, resultPlot, resultText } from "../plots/experiment-plots.js";
+import { keepAs, nameOf, storeOf } from "../controls/forms.js";
 
 const FORMS = { low_rank: "low rank", bits: "few bits", sparse: "largest elements", drawn: "drawn at random" };
 const DPPA = "DPPA", SUMS = "sums", WHOLE = "whole model", FRONTIER = "no smaller file is better";
 const SERIES = [FORMS.low_rank, FORMS.bits, FORMS.sparse, DPPA, SUMS, WHOLE, FORMS.drawn]; // one colour in all measures
-const ENOUGH = 0.8, NEARLY = 0.02; // kept energy that a title looks for; accuracy that it gives up for fewer bytes
 const REAL = 1e8; // bytes from which on a model is like SmolLM2 rather than the embedded ones
+const APART = 4; // pixels between the marks of a size, whose intervals would hide each other
 const LARGE = 5e8; // weights from which on nothing is measured unasked
 /** @type {Record<string, any>} */
 const MEASURES = {
@@ -23,7 +23,7 @@ const MEASURES = {
     text: (row) => three(row.loss) },
 };
 const HOW = "One mark per form and setting; left is smaller. The line joins those that no smaller file beats. A click, "
-  + "or Enter, keeps the model so where Kept as offers the form.";
+  + "or Enter, keeps the model so.";
 const ENERGY = " Kept energy: share of the squares of the changes. Drawn at random has none to show: it enlarges what "
   + "it keeps. The questions tell.";
 
@@ -54,18 +54,16 @@ function chartOf(rows, measure, best) {
       name: one.name, line: one.line, x: one.rows.map((row) => Math.log10(row.nbytes / 1e6)), y: one.rows.map(y),
       low: [], high: [], labels: one.rows.map((row) => (row.store ? row.title : "")),
     })),
-    places: series.map((one) => one.rows.map((row) => (hasControl(row.store) ? row : null))),
+    places: series.map((one) => one.rows),
   };
 }
 /**
  * This much for this many megabytes.
- * @param {any} rows @param {string} measure @param {number[]} best @param {string} name
+ * @param {any} rows @param {string} measure @param {any} enough @param {string} name
  */
-function sentence(rows, measure, best, name) {
-  const whole = rows.find(({ store }) => !store), files = best.map((at) => rows[at]).filter(({ store }) => store);
-  const enough = files.find((row) => (measure === "energy" ? row.energy >= ENOUGH
-    : row.accuracy >= whole.accuracy - NEARLY)) ?? files[files.length - 1] ?? whole;
-  const { text } = MEASURES[measure];
+function sentence(rows, measure, enough, name) {
+  const whole = rows.find(({ store }) => !store), { text } = MEASURES[measure];
+  if (enough === whole) return `No smaller file is enough for ${name}: ${megabytes(whole.nbytes)} of the whole model`;
   const quality = { energy: "of the changes' energy", accuracy: "right", loss: "nats per token" }[measure];
   return `${name} kept as ${enough.title}: ${text(enough)} ${quality} in ${megabytes(enough.nbytes)}, against `
     + `${measure === "energy" ? "" : `${text(whole)} in `}${megabytes(whole.nbytes)} of the whole model`;
@@ -79,10 +77,10 @@ function bySize(plot, change, name) {
   const log = (/** @type {number[]} */ xs) => xs.map(Math.log10), own = log([change, change]);
   const series = plot.series.map((/** @type {any} */ one) => ({ ...one, labels: [], x: log(one.x) }));
   return {
-    kind: "lines",
+    kind: "lines", apart: APART,
     x: { title: plot.x.title, unit: "", text: (x) => three(10 ** x), marks: roundLogs([...series[0].x, ...own]) },
     y: plot.y,
-    series: [...series, { name, x: own, y: [0, 100], low: [], high: [], labels: [] }],
+    series: [...series, { name, x: own, y: [0, 100], line: true, low: [], high: [], labels: [] }],
   };
 }
 
@@ -129,6 +127,7 @@ part("size", ({ host, get, watch }) => {
   const table = html("table", { id: "size-table" }, scroll);
   const others = html("details", { class: "twin-box", id: "size-others", open: "" }, box);
   html("summary", {}, others, "Which form, for changes of which size");
+  const othersHeading = html("h3", { class: "plot-title" }, others);
   const othersLegend = html("ul", { class: "legend" }, others);
   const othersRoot = svg("svg",
     { role: "img", "aria-label": "What forms keep, by the size of the change. Lesson 3 has its numbers." }, others);
@@ -151,7 +150,7 @@ part("size", ({ host, get, watch }) => {
     select.value = measure;
     const best = result.best[measure].filter((at) => isShown(measure, result.rows[at]));
     const chart = chartOf(result.rows, measure, best);
-    say(heading, sentence(result.rows, measure, best, nameOf(model.ref)));
+    say(heading, sentence(result.rows, measure, result.rows[result.enough[measure]], nameOf(model.ref)));
     say(how, `${HOW}${measure === "energy" ? ENERGY : askedText(result)} The changes of ${nameOf(model.ref)} are `
       + `${percent1(result.change)} as long as its weights (‖d‖/‖W‖).`);
     resultLegend(legend, chart);
@@ -161,6 +160,7 @@ part("size", ({ host, get, watch }) => {
     const whole = result.rows.find(({ store }) => !store).nbytes;
     const [on, title] = measured.smollm2 && whole > REAL ? ["smollm2", "SmolLM2"] : ["embedded", "embedded"];
     const { plot, deltas } = measured[on], compared = bySize(plot, result.change, nameOf(model.ref));
+    say(othersHeading, resultText(plot.title));
     resultLegend(othersLegend, compared);
     resultPlot(othersRoot, compared, width);
     say(othersHow, `${deltas} ${title} fine-tunes, each form with its best factor; upright: 95${THIN}% `
@@ -175,9 +175,8 @@ part("size", ({ host, get, watch }) => {
     rows.forEach((row, at) => {
       const tr = html("tr", { "data-store": row.store, "data-now": isNow(row, now) }, body);
       const name = html("th", { scope: "row" }, tr);
-      if (hasControl(row.store)) html("button", { type: "button", title: "Keep the model so" }, name, row.title)
+      html("button", { type: "button", title: "Keep the model so" }, name, row.title)
         .addEventListener("click", keep(row));
-      else say(name, row.title);
       const cells = [three(row.nbytes / 1e6), row.energy < 0 ? "–" : percent(row.energy),
         ...(isAsked ? [percent(row.accuracy), three(row.loss)] : [])];
       const notes = [isNow(row, now) ? "now" : "", best.includes(at) ? "best" : ""];

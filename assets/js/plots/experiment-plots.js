@@ -1,6 +1,7 @@
 // Plots of results: lines, bars and points with their 95 % intervals, and heatmaps.
 import { amounts, signs, html, svg, put, px, ticks, axis } from "../base/shapes.js";
 import { server } from "../session/parts.js";
+import { fingerRoom } from "./finger_room.js";
 
 const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44;
 const LETTER = 6.6, FEW = 8; // pixels; up to so many values of an axis are all marked
@@ -24,7 +25,6 @@ export const resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace
 /** @param {any} options */
 const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
 export { number as resultNumber, axisText as resultAxis };
-
 const numeric = (/** @type {any[]} */ values) => values.filter((x) => typeof x === "number");
 /** @param {any} root @param {number} width @param {number} height */
 function size(root, width, height) {
@@ -133,8 +133,8 @@ function tip(root, chart, series, i, to, pick) {
 /** @type {(...all: any[]) => void} */
 const seriesOf = (root, chart, series, place, many, at, pick) => {
   const colour = colourOf(series, place), band = at.room ? Math.min((at.room * 0.8) / many, 26) : 0;
-  const shift = chart.kind === "bars" ? (place - (many - 1) / 2) * band : at.room
-    ? (place - (many - 1) / 2) * Math.min(6, at.room / many) : 0;
+  const apart = at.room ? Math.min(6, at.room / many) : series.line ? 0 : chart.apart ?? 0;
+  const shift = (place - (many - 1) / 2) * (chart.kind === "bars" ? band : apart);
   const points = series.x.map((/** @type {any} */ x, /** @type {number} */ i) => [at.x(x) + shift, series.y[i], i])
     .filter((/** @type {any} */ [, y]) => typeof y === "number");
   if (chart.kind === "lines" || series.line) {
@@ -155,7 +155,7 @@ const seriesOf = (root, chart, series, place, many, at, pick) => {
     } else {
       whisker(g, x, series.low[i], series.high[i], at.y, colour);
       if (chart.places?.[place]?.[i]) // room for a finger
-        svg("circle", { cx: px(x), cy: px(at.y(y)), r: 12, fill: "transparent" }, g);
+        svg("circle", { cx: px(x), cy: px(at.y(y)), r: px(at.reach(x, at.y(y))), fill: "transparent" }, g);
       svg("path", { d: mark(place)(x, at.y(y)), fill: colour }, g);
     }
     tip(g, chart, series, i, chart.places?.[place]?.[i], pick);
@@ -191,7 +191,7 @@ function drawChart(root, chart, width, bounds, pick) {
   yAxis(root, chart, width, marks, at.y);
   xAxis(root, chart, width, names, at.x);
   chart.series.forEach((/** @type {any} */ series, /** @type {any} */ place) =>
-    seriesOf(root, chart, series, place, chart.series.length, at, pick));
+    seriesOf(root, chart, series, place, chart.series.length, { ...at, reach: fingerRoom(chart, at) }, pick));
 }
 
 /** @type {Record<string, any>} */

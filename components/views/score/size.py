@@ -3,7 +3,7 @@ assets/js/panes/size.js draws it, as one of the views."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,15 @@ import gradio as gr
 from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.form_sizes import FormSize, form_sizes, frontier, whole_size
+from dppa_core.evaluation.form_sizes import (
+    ENOUGH_ENERGY,
+    MOST_LOST,
+    FormSize,
+    form_sizes,
+    frontier,
+    smallest_enough,
+    whole_size,
+)
 from dppa_core.forms.contract import times
 from dppa_core.progress import Progress, RunControl, Stop
 from dppa_core.pruning.delta_size import relative_size
@@ -116,7 +124,7 @@ def _value(
     change: float,
     scores: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:
-    """The rows, and which of them no smaller one beats, by each measure."""
+    """The rows, and by each measure those that no smaller one beats, and the smallest good one."""
     losses = {"energy": [1 - row.energy for row in sizes]}
     if scores:
         losses["loss"] = [scores[row.store]["loss"] for row in sizes]
@@ -125,6 +133,11 @@ def _value(
         measure: frontier((row.nbytes, loss) for row, loss in zip(sizes, lost, strict=True))
         for measure, lost in losses.items()
     }
+    enough = {"energy": _smallest(sizes, [row.energy for row in sizes], ENOUGH_ENERGY)}
+    if scores:
+        right = [scores[row.store]["accuracy"] for row in sizes]
+        whole = scores[""]["accuracy"]
+        enough["accuracy"] = enough["loss"] = _smallest(sizes, right, whole - MOST_LOST)
     rows = []
     for row in sizes:
         score = scores.get(row.store, {})
@@ -134,7 +147,12 @@ def _value(
             .replace("× ", "×\u202f")
         )
         rows.append({**asdict(row), "title": title, **score})
-    return {"model": request.model, "change": change, "rows": rows, "best": best}
+    return {"model": request.model, "change": change, "rows": rows, "best": best, "enough": enough}
+
+
+def _smallest(sizes: Sequence[FormSize], qualities: Sequence[float], least: float) -> int:
+    points = [(row.nbytes, quality) for row, quality in zip(sizes, qualities, strict=True)]
+    return smallest_enough(points, least)
 
 
 @dataclass(frozen=True, slots=True)

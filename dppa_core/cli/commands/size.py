@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dppa_core.charts.tables import text_table
+from dppa_core.cli.commands.smallest_file import (
+    bound_of_enough,
+    place_of_enough,
+    spelled,
+    write_enough,
+)
 from dppa_core.cli.evaluation_text import MASKED_WORDS
 from dppa_core.cli.options import (
     ItemsOption,
@@ -35,6 +41,7 @@ from dppa_core.evaluation.form_sizes import (
 )
 from dppa_core.forms.contract import times
 from dppa_core.forms.store import Store, parse_store_text
+from dppa_core.merging.folder import check_target
 from dppa_core.parameter_fields import check_number
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_size import relative_size
@@ -83,6 +90,10 @@ class SizeOptions:
         ),
     ] = "1,1.5,2,3"
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Also write the smallest file that is enough, into this new folder."),
+    ] = None
     workers: WorkersOption = None
     as_json: JsonFlag = False
 
@@ -95,6 +106,8 @@ def size(options: SizeOptions) -> None:
     also how well each answers, or predicts a text.
     """
     pairs = _pairs(options.models)
+    if options.out:
+        check_target(options.out, (), overwrite=False)
     stores = _stores(options.forms)
     factors = [
         check_number("--factors", _number(text), 0, 100) for text in names_in(options.factors) or ()
@@ -111,7 +124,9 @@ def size(options: SizeOptions) -> None:
         change = {"relative_change": relative_size(profile.modules)}
         values.append(change | _values(base, model, sizes, scores))
         texts.append(_text(values[-1]))
-    emit({"models": values}, "\n\n".join(texts), as_json=options.as_json)
+    files = write_enough(values, options.out, options.workers) if options.out else []
+    texts += [f"as a model: {file}" for file in files]
+    emit({"models": values, "files": files}, "\n\n".join(texts), as_json=options.as_json)
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
@@ -170,6 +185,7 @@ def _values(
     return {
         "base": base,
         "model": model,
+        "enough": place_of_enough(rows, scores),
         "forms": [
             {**_stated(row, scores), "best": n in best, **_score_values(scores.get(row.store))}
             for n, row in enumerate(rows)
@@ -224,6 +240,7 @@ def _text(values: Mapping[str, Any]) -> str:
         for row in values["forms"]
     ]
     measure = "loss" if scored else "energy lost"
+    enough = values["forms"][values["enough"]]
     return (
         f"{values['model']} against {values['base']}: its changes are "
         f"{values['relative_change']:.2%} as long as the weights (‖d‖/‖W‖)\n"
@@ -231,7 +248,9 @@ def _text(values: Mapping[str, Any]) -> str:
         f"* no smaller or equal file has less {measure}; MB without names, some "
         "kB; energy: share of the delta's squares that "
         "is kept, - where draws are enlarged"
-        f"{_masks(values['forms'][0])}"
+        f"{_masks(values['forms'][0])}\n"
+        f"smallest file {bound_of_enough(scored)}: {enough['title']}, "
+        f"{enough['nbytes'] / 1e6:.3f} MB{spelled(enough['store'])}"
     )
 
 

@@ -41,21 +41,18 @@ def test_the_usual_setting_of_every_control_is_a_store_with_a_control(control) -
 
 
 @pytest.mark.parametrize(
-    ("store", "words", "nearest"),
+    ("store", "kept"),
     [
-        ("[{form: low_rank, rank: 8}, {form: bits}]", "rank 8 + 1 bit", "low_rank(rank=8)"),
-        ("{form: low_rank, rank: 8, other_tensors: drop}", "others(drop)", "low_rank(rank=8)"),
-        ("{form: bits, bits: 4, block: block}", "block=block", "bits(bits=4)"),
-        ("{form: sparse, rate: 0.9, bits: 8}", "90 % pruned, 8 bits", "sparse(rate=0.9)"),
+        ("[{form: low_rank, rank: 8}, {form: bits}]", "low_rank(rank=8)+bits(bits=1)"),
+        ("{form: bits, bits: 4, block: block}", "bits(bits=4,block=block)"),
+        ("{form: sparse, rate: 0.9, strength: 0.08}", "sparse(rate=0.9,strength=0.08)"),
     ],
 )
-def test_a_store_without_a_control_is_named_and_the_nearest_taken(
-    store: str, words: str, nearest: str
-) -> None:
+def test_a_store_without_a_slider_stays_as_the_recipe_has_it(store: str, kept: str) -> None:
     whole = parse_recipe(recipe(store))
     session, beyond = nearest_session(whole, within_controls(whole), LAYERS)
-    assert words in beyond and "zoo:math is kept as" in beyond
-    assert session.models[0].reference == f"kept:{nearest} of zoo:math on zoo:base"
+    assert beyond == ""
+    assert session.models[0].reference == f"kept:{kept} of zoo:math on zoo:base"
 
 
 def test_every_form_has_a_control() -> None:

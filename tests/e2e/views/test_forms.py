@@ -54,14 +54,18 @@ def test_a_click_in_size_keeps_the_model_in_that_form(visit: Visit, width: int) 
     studio.wait_models()
     page.locator('#views button[data-view="size"]').click()
     page.locator('#size [data-result="true"]').wait_for(timeout=ANSWER_MS)
-    expect(page.locator("#size h3")).to_contain_text("math kept as")
-    page.locator('#size g.point[data-series="few bits"][role=button]').first.click()
+    expect(page.locator("#size h3").first).to_contain_text("math kept as")
+    page.locator('#size g.point[data-series="few bits"][role=button]').nth(1).click()
     expect(math_row(studio).locator("select").first).to_have_value("bits")
-    page.locator("#size .twin-box summary").click()
+    page.locator("#size .twin-box summary").first.click()
     page.locator('#size-table tr[data-store="low_rank(rank=8)"] button').press("Enter")
     page.wait_for_function(SETTLED)
     assert page.evaluate(MODELS)[0] == "kept:low_rank(rank=8) of zoo:math on zoo:base"
     expect(page.locator('#size-table tr[data-now="true"] th')).to_have_text("rank 8")
+    page.locator('#size-table tr[data-store*="strength=0.08"] button').first.press("Enter")
+    page.wait_for_function(SETTLED)
+    kept_as = math_row(studio).locator("select")
+    expect(kept_as.locator("option:checked")).to_have_text("DPPA, 95 % pruned")
     assert page.evaluate("() => document.scrollingElement.scrollWidth - innerWidth") <= 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
@@ -20,14 +20,14 @@ from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tuning.search.axes import Point, SearchAxis
 from dppa_core.tuning.search.scoring import balanced_loss
-from dppa_lab.zoo.joint_search import Budget, joint_search
+from dppa_lab.zoo.joint_search import Budget, JointSearch, joint_search
 from dppa_lab.zoo.manners import MANNERS, asked_of
 from dppa_lab.zoo.results.merge_examiner import MergeExaminer
 from dppa_lab.zoo.results.retained import bits
 from dppa_lab.zoo.trained_set import trained_set
 
-SETTINGS = 16
-"""Settings that every method asks by loss."""
+SETTINGS, SIMPLE_SETTINGS = 16, 6
+"""Settings that every method asks by loss, and how many of them have one coefficient for both."""
 RATE = 0.9
 _COEFFICIENTS = (1 / 16, 8.0)
 _NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
@@ -45,7 +45,8 @@ class PairMethod:
     by_model: bool = True
     """False for one coefficient of both models."""
     contains: str = ""
-    """Title of the simpler method from whose best setting the search starts."""
+    """Title of the simpler method from whose best setting the search starts; if none, it starts
+    from the best of one coefficient for both."""
 
     def axes(self, simpler: Mapping[str, float] = _NO_PARAMETERS) -> tuple[SearchAxis, ...]:
         """A coefficient, or one for each model; of two bands the second's factor and a strength.
@@ -88,7 +89,7 @@ class PairMethod:
 
 PAIR_METHODS = (
     PairMethod("whole deltas, one coefficient", "task_arithmetic", by_model=False),
-    PairMethod("whole deltas", "task_arithmetic", contains="whole deltas, one coefficient"),
+    PairMethod("whole deltas", "task_arithmetic"),
     PairMethod("signs elected, nothing pruned (TIES)", "ties", {"density": 1.0}),
     PairMethod("signs elected, 80 % pruned (TIES)", "ties", {"density": 0.2}),
     PairMethod("90 % pruned by size", "magnitude", partitions=1),
@@ -171,22 +172,38 @@ class _Asked:
 
 def _measured(method: PairMethod, ask: _Asked, simpler: Mapping[str, float]) -> dict[str, Any]:
     """The setting of least loss of both manners, and its hits on the test items."""
+    asked = 0
+    if method.by_model and not method.contains:
+        uniform = replace(method, by_model=False)
+        search = _searched(uniform, ask, simpler, SIMPLE_SETTINGS)
+        simpler, asked = _named(uniform, search), len(search.candidates)
+    search = _searched(method, ask, simpler, SETTINGS - asked)
+    return {
+        "title": method.title,
+        "values": _named(method, search),
+        "loss": search.by_loss.loss,
+        "settings": asked + len(search.candidates),
+        "hits": ask.hits(method, search.by_loss.values),
+    }
+
+
+def _searched(
+    method: PairMethod, ask: _Asked, simpler: Mapping[str, float], settings: int
+) -> JointSearch:
     axes = method.axes(simpler)
-    search = joint_search(
+    return joint_search(
         axes,
         lambda points: [ask.loss(method, point) for point in points],
         lambda points: [0.0] * len(points),
-        Budget(SETTINGS, 1),
+        Budget(settings, 1),
         extra=[tuple(axis.start if axis.absent is None else axis.absent for axis in axes)],
     )
-    chosen = search.by_loss
-    return {
-        "title": method.title,
-        "values": {axis.name: value for axis, value in zip(axes, chosen.values, strict=True)},
-        "loss": chosen.loss,
-        "settings": len(search.candidates),
-        "hits": ask.hits(method, chosen.values),
-    }
+
+
+def _named(method: PairMethod, search: JointSearch) -> dict[str, float]:
+    """The values of the setting of least loss, by axis."""
+    names = [axis.name for axis in method.axes()]
+    return dict(zip(names, search.by_loss.values, strict=True))
 
 
 def _hits(

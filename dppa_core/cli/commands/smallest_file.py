@@ -1,0 +1,65 @@
+"""The smallest file of `dppa size` that is good enough: which it is, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dppa_core.checkpoints.sources.references import KeptDelta, kept_reference
+from dppa_core.cli.output import progress_line
+from dppa_core.evaluation.form_sizes import (
+    BASE,
+    ENOUGH_ENERGY,
+    MOST_LOST,
+    FormSize,
+    smallest_enough,
+)
+from dppa_core.merging.to_pack import pack_models
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+
+if TYPE_CHECKING:
+    from dppa_core.evaluation.form_scores import FormScore
+
+
+def place_of_enough(rows: Sequence[FormSize], scores: Mapping[str, FormScore]) -> int:
+    """Place of the smallest file that is good enough."""
+    if not scores:
+        return smallest_enough([(row.nbytes, row.energy) for row in rows], ENOUGH_ENERGY)
+    whole, base = scores[""], scores[BASE]
+    if whole.scores:
+        points = [(row.nbytes, scores[row.store].accuracy) for row in rows]
+        return smallest_enough(points, whole.accuracy - MOST_LOST)
+    points = [(row.nbytes, -scores[row.store].loss) for row in rows]
+    return smallest_enough(points, -whole.loss - MOST_LOST * max(base.loss - whole.loss, 0.0))
+
+
+def bound_of_enough(scored: Container[str]) -> str:
+    """What is enough."""
+    if "accuracy" in scored:
+        return f"that loses at most {100 * MOST_LOST:g} points of accuracy"
+    if "loss" in scored:
+        return f"that loses at most {MOST_LOST:.0%} of what training won on the text"
+    return f"that keeps {ENOUGH_ENERGY:.0%} of the energy"
+
+
+def spelled(store: str) -> str:
+    """A form as --forms and references write it; nothing for the base and the whole model."""
+    return f" ({store})" if store not in ("", BASE) else ""
+
+
+def write_enough(values: Sequence[Mapping[str, Any]], out: Path, workers: int | None) -> list[str]:
+    """Pack each model in its smallest good form; references of the files."""
+    base = values[0]["base"]
+    stores = {row["model"]: row["forms"][row["enough"]]["store"] for row in values}
+    models = tuple(
+        DomainModel(kept_reference(KeptDelta(store, model, base)))
+        for model, store in stores.items()
+        if store not in ("", BASE)
+    )
+    if not models:
+        return []
+    recipe = MergeRecipe(base, models, method="task_arithmetic")
+    with progress_line() as progress:
+        reports = pack_models(recipe, out, workers=workers, progress=progress)
+    return [f"{report.base}+{out / report.file}" for report in reports]
