@@ -63,7 +63,8 @@ function chartOf(rows, measure, best) {
  */
 function sentence(rows, measure, enough, name) {
   const whole = rows.find(({ store }) => !store), { text } = MEASURES[measure];
-  if (enough === whole) return `No smaller file is enough for ${name}: the whole model takes ${megabytes(whole.nbytes)}`;
+  if (enough === whole)
+    return `No smaller file is enough for ${name}: the whole model takes ${megabytes(whole.nbytes)}`;
   const quality = { energy: "of the changes' energy", accuracy: "right", loss: "nats per token" }[measure];
   return `${name} kept as ${enough.title}: ${text(enough)} ${quality} in ${megabytes(enough.nbytes)}, against `
     + `${measure === "energy" ? "" : `${text(whole)} in `}${megabytes(whole.nbytes)} of the whole model`;
