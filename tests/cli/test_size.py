@@ -52,7 +52,15 @@ def test_a_form_that_keeps_enough_energy_is_a_model_by_its_file(
     (path,) = out.glob("*.safetensors")
     assert file == f"as a model: zoo:base+{path}"
     assert dppa("size", "zoo:math", "--forms", forms, "--out", out) == 1
-    assert "already" in dppa.err or "exists" in dppa.err
+    assert "already exists" in dppa.err
+
+
+def test_where_no_form_is_enough_nothing_is_written_and_it_is_said(
+    dppa: Command, tmp_path: Path
+) -> None:
+    out = tmp_path / "small"
+    assert dppa("size", "zoo:math", "--forms", "low_rank(rank=4)", "--out", out) == 0
+    assert f"{out}: not written, since no form is enough" in dppa.out and not out.exists()
 
 
 def test_of_draws_whose_energy_is_unknown_no_star_is_told(dppa: Command) -> None:
@@ -70,6 +78,17 @@ def test_a_recipes_models_come_one_by_one_as_json(dppa: Command, tmp_path: Path)
         (row["model"], [form["title"] for form in row["forms"]]) for row in dppa.json["models"]
     ]
     assert models == [(name, ["1 bit", "whole, bfloat16"]) for name in ("zoo:math", "zoo:law")]
+
+
+def test_a_model_that_a_recipe_keeps_in_a_form_is_measured_whole(
+    dppa: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.yaml"
+    store = "store: {form: bits, bits: 1}"
+    models = f"[{{model: zoo:math, {store}}}]"
+    path.write_text(f"dppa: 1\nbase: zoo:base\nmethod: task_arithmetic\nmodels: {models}\n")
+    assert dppa("size", path, "--forms", "bits(bits=8)", "--out", tmp_path / "small") == 0
+    assert dppa.out.startswith("zoo:math against zoo:base")
 
 
 def test_a_text_is_the_loss_without_questions_and_its_first_half_chooses_factors(

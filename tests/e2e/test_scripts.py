@@ -351,3 +351,24 @@ def test_learned_questions_are_recognised_as_the_server_recognises_them(page: Pa
     script = "([texts, learned]) => texts.map(text => scripts.isLearned(text, learned))"
     known = page.evaluate(script, [texts, learned])
     assert known == list(map(is_known_kind, texts)) and not all(known)
+
+
+@pytest.mark.parametrize(
+    ("other", "room"),
+    [(200, 12), (20, 10.4), (4, 5)],  # a finger's; half of the way; never less than 5 pixels
+)
+def test_each_of_two_marks_that_stand_near_can_be_clicked(
+    page: Page, other: float, room: float
+) -> None:
+    load(page, "plots/mark_places")
+    chart = {
+        "kind": "lines",
+        "series": [{"x": ["80 %"], "y": [0]}, {"x": ["80 %"], "y": [other]}],
+        "places": [[1], [1]],
+    }
+    script = """chart => {
+        const at = { room: 40, x: () => 50, y: y => y };
+        const x = 50 + scripts.shiftOf(chart, 0, at);
+        return scripts.fingerRoom(chart, at)(x, 0);
+    }"""
+    assert page.evaluate(script, chart) == pytest.approx(room, abs=0.3)

@@ -19,9 +19,6 @@ function formOf(ref) {
   return { form, value: +value };
 }
 
-/** @type {any[]} */
-let forms = [];
-
 /**
  * Keep a model's delta as a store, written as in references; empty: whole. A factor becomes its coefficient.
  * @param {string} ref @param {string} store @param {number} [factor]
@@ -48,7 +45,8 @@ export const nameOf = (ref) => (storeOf(ref) ? label(ref).replace(/ \([^()]*\)$/
 
 part("forms", ({ host, get }) => {
   host.replaceChildren();
-  forms = get();
+  /** @type {any[]} */
+  const forms = get();
   const list = html("div", { class: "form-list" }, host);
   html("p", { class: "how" }, host, HOW);
   let rows = [], built = "";
@@ -103,8 +101,9 @@ part("forms", ({ host, get }) => {
       say(current.name, nameOf(ref));
       const chosen = known ? form : storeOf(ref) && "other";
       if (current.select.value !== chosen) current.select.value = chosen;
-      put(current.select, "title", known?.help ?? "");
-      say(current.other, chosen === "other" ? /\(([^()]*)\)$/.exec(label(ref))?.[1] ?? storeOf(ref) : "");
+      const other = chosen === "other" ? /\(([^()]*)\)$/.exec(label(ref))?.[1] ?? storeOf(ref) : "";
+      put(current.select, "title", known?.help ?? other);
+      say(current.other, other);
       const slot = `${chosen} ${server.names[ref]?.rank ?? 0}`;
       if (current.slot.dataset.form !== slot) {
         current.slot.replaceChildren();

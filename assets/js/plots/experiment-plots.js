@@ -1,7 +1,7 @@
 // Plots of results: lines, bars and points with their 95 % intervals, and heatmaps.
 import { amounts, signs, html, svg, put, px, ticks, axis } from "../base/shapes.js";
 import { server } from "../session/parts.js";
-import { fingerRoom } from "./finger_room.js";
+import { bandOf, fingerRoom, shiftOf } from "./mark_places.js";
 
 const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44;
 const LETTER = 6.6, FEW = 8; // pixels; up to so many values of an axis are all marked
@@ -25,6 +25,7 @@ export const resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace
 /** @param {any} options */
 const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
 export { number as resultNumber, axisText as resultAxis };
+
 const numeric = (/** @type {any[]} */ values) => values.filter((x) => typeof x === "number");
 /** @param {any} root @param {number} width @param {number} height */
 function size(root, width, height) {
@@ -131,10 +132,8 @@ function tip(root, chart, series, i, to, pick) {
   if (go) clickable(root, sentence, go);
 }
 /** @type {(...all: any[]) => void} */
-const seriesOf = (root, chart, series, place, many, at, pick) => {
-  const colour = colourOf(series, place), band = at.room ? Math.min((at.room * 0.8) / many, 26) : 0;
-  const apart = at.room ? Math.min(6, at.room / many) : series.line ? 0 : chart.apart ?? 0;
-  const shift = (place - (many - 1) / 2) * (chart.kind === "bars" ? band : apart);
+const seriesOf = (root, chart, series, place, at, pick) => {
+  const colour = colourOf(series, place), band = bandOf(chart, at), shift = shiftOf(chart, place, at);
   const points = series.x.map((/** @type {any} */ x, /** @type {number} */ i) => [at.x(x) + shift, series.y[i], i])
     .filter((/** @type {any} */ [, y]) => typeof y === "number");
   if (chart.kind === "lines" || series.line) {
@@ -190,8 +189,9 @@ function drawChart(root, chart, width, bounds, pick) {
   size(root, width, TOP + HEIGHT + below(names, width));
   yAxis(root, chart, width, marks, at.y);
   xAxis(root, chart, width, names, at.x);
+  const reach = fingerRoom(chart, at);
   chart.series.forEach((/** @type {any} */ series, /** @type {any} */ place) =>
-    seriesOf(root, chart, series, place, chart.series.length, { ...at, reach: fingerRoom(chart, at) }, pick));
+    seriesOf(root, chart, series, place, { ...at, reach }, pick));
 }
 
 /** @type {Record<string, any>} */

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dppa_core.charts.tables import text_table
+from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.cli.commands.smallest_file import (
     bound_of_enough,
     place_of_enough,
@@ -125,7 +126,10 @@ def size(options: SizeOptions) -> None:
         values.append(change | _values(base, model, sizes, scores))
         texts.append(_text(values[-1]))
     files = write_enough(values, options.out, options.workers) if options.out else []
-    texts += [f"as a model: {file}" for file in files]
+    if files:
+        texts.append("\n".join(f"as a model: {file}" for file in files))
+    elif options.out:
+        texts.append(f"{options.out}: not written, since no form is enough, or the base alone is")
     emit({"models": values, "files": files}, "\n\n".join(texts), as_json=options.as_json)
 
 
@@ -134,7 +138,7 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
     if path is None:
         return [base_and_model(names, None)]
     recipe = load_recipe(path)
-    return [(recipe.base, model.model) for model in recipe.models]
+    return [(recipe.base, whole_model(model.model)) for model in recipe.models]
 
 
 def _stores(text: str | None) -> tuple[Store, ...]:
