@@ -18,6 +18,7 @@ from dppa_core.models.decode import prompt_ids
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS, items
+from dppa_core.tasks.intervals import Interval
 from dppa_lab.zoo.joint_search import Budget
 from dppa_lab.zoo.results import choosing, leaderboard, merge_examiner
 from dppa_lab.zoo.results.choosing import BUDGET, ChosenValues, choose
@@ -54,9 +55,13 @@ def test_equal_scores_can_be_checked_item_by_item() -> None:
 def test_the_setting_of_least_loss_is_kept_where_it_is_another() -> None:
     ties = row("ties", 50, 40, 40)
     other = replace(ties.choice, by_loss={"scale": 1.5})
-    less = {domain: (True,) * 24 + (False,) * 76 for domain in DOMAINS}
-    rows = board(row("dppa", 80, 40, 60), replace(ties, choice=other, hits_by_loss=less))["rows"]
-    assert rows[1]["by_loss"]["retention"] == pytest.approx(0.3)
+    less = replace(ties, choice=other, by_loss=Interval(0.3, 0.2, 0.4))
+    rows = board(row("dppa", 80, 40, 60), less)["rows"]
+    assert rows[1]["by_loss"] == {
+        "values": {"scale": 1.5},
+        "retention": 0.3,
+        "retention_ci95": [0.2, 0.4],
+    }
 
 
 def test_a_difference_is_paired_item_by_item() -> None:
@@ -214,6 +219,11 @@ def test_what_was_measured_is_not_asked_again(
     monkeypatch.setattr(leaderboard, "choose", never)
     added = measure_board(["linear"], test_items=2, search_items=1, earlier=first)
     assert added["rows"] == first["rows"], "chosen settings are taken, and every method joins in"
+    monkeypatch.setattr(leaderboard, "_measured", never)
+    again = measure_board(["linear"], test_items=2, search_items=1, earlier=first)
+    assert again == first, "and so are the rows, where the items are the same"
+    with pytest.raises(AssertionError, match="asked again"):
+        measure_board(["linear"], test_items=1, search_items=1, earlier=first)
     with pytest.raises(AssertionError, match="asked again"):
         MergeExaminer(3, 1).hits("zoo:math", "math", "test")
 

@@ -32,8 +32,7 @@ def leaderboard(
             "--add-to",
             exists=True,
             dir_okay=False,
-            help="A file of --out on the same models: its methods join in, with the settings "
-            "chosen there.",
+            help="A file of --out on the same models and items: its rows join in as they are.",
         ),
     ] = None,
     out: OutOption = None,

@@ -9,6 +9,7 @@ from dppa_lab.zoo.results.choosing import ChosenValues
 from dppa_lab.zoo.results.entry import entry
 from dppa_lab.zoo.results.leaderboard import LeaderboardRow, board_json
 from dppa_lab.zoo.results.merge_examiner import Added
+from dppa_lab.zoo.results.retained import retained_interval
 
 OWN_SHARES = dict.fromkeys(DOMAINS, 0.8)
 
@@ -24,7 +25,8 @@ def row(
     merge = replace(entry(get_method(method)), changes=changes)
     values = {axis.name: moved * axis.start for axis in merge.axes()}
     chosen = ChosenValues(values, 9, 3, values)
-    return LeaderboardRow(merge, chosen, hits, (Added(0.5, 0.25, 0.75),), hits)
+    kept = retained_interval(hits, OWN_SHARES)
+    return LeaderboardRow(merge, chosen, hits, (Added(0.5, 0.25, 0.75),), kept)
 
 
 def board(

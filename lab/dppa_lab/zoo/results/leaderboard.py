@@ -23,6 +23,7 @@ from dppa_lab.zoo.results.merge_examiner import Added, MergeExaminer
 from dppa_lab.zoo.results.retained import (
     DomainHits,
     bits,
+    hits_of,
     paired_gain,
     retained,
     retained_interval,
@@ -50,8 +51,8 @@ class LeaderboardRow:
     """Domain -> hits on its test items."""
     added: tuple[Added, ...]
     """Delta of the merge, or of one merge per domain."""
-    hits_by_loss: DomainHits
-    """The hits of the setting of least loss, which may be the chosen one."""
+    by_loss: Interval
+    """The retention of the setting of least loss, which may be the chosen one."""
 
     @property
     def method(self) -> str:
@@ -66,7 +67,6 @@ class LeaderboardRow:
             domain: list(model.amplification)
             for domain, model in zip(self.entry.domains, recipe.models, strict=True)
         }
-        by_loss = retained_interval(self.hits_by_loss, accuracies)
         return {
             "method": self.method,
             "strength": values[axes[0].name] / axes[0].start if axes else 1.0,
@@ -81,8 +81,8 @@ class LeaderboardRow:
             "retention_ci95": list(retained_interval(self.hits, accuracies).ends),
             "by_loss": {
                 "values": dict(self.choice.by_loss),
-                "retention": by_loss.value,
-                "retention_ci95": list(by_loss.ends),
+                "retention": self.by_loss.value,
+                "retention_ci95": list(self.by_loss.ends),
             },
         }
 
@@ -104,57 +104,74 @@ def measure_board(
         test_items: Per domain; all if None.
         search_items: Per domain, of the search split.
         earlier: A board of the same models. Its methods join in, with the settings chosen there;
-            only the others are searched.
+            only the others are searched. Its rows are taken as they are if the domain models
+            answer the same number of items as they did there; otherwise its merges are asked again.
 
     Raises:
         UnknownName: no such method.
         MissingCheckpoint: a model of the set is not there.
     """
     references = models.complete() if models else EMBEDDED
-    chosen = _choices(earlier or {})
+    known = _rows(earlier or {})
     selected = [get_method(name) for name in names] if names is not None else list(METHODS)
-    selected += [get_method(name) for name, _ in (*chosen, (REFERENCE, ""))]
+    selected += [get_method(name) for name, _ in (*known, (REFERENCE, ""))]
     methods = [method for method in METHODS if method in selected]
     examiner = MergeExaminer(test_items, search_items, progress)
     accuracies = {domain: examiner.share(references[domain], domain, "test") for domain in DOMAINS}
-    rows, refused = [], {}
+    answered = {"test_items": test_items, "search_items": search_items, "own": accuracies}
+    same = earlier is not None and answered == {name: earlier[name] for name in answered}
+
+    def measured(merge: Entry, row: Mapping[str, Any] | None) -> LeaderboardRow:
+        if row is not None and same:
+            return _earlier_row(merge, row)
+        choice = choose(merge, examiner, references) if row is None else _choice(row)
+        return _measured(merge, choice, examiner, accuracies)
+
+    rows, refused = [], dict[str, str]((earlier or {}).get("refused", {}))
     for method in methods:
         try:
             merge = replace(entry(method), references=references)
-            choice = chosen.get((method.name, "")) or choose(merge, examiner)
-            rows.append(_measured(merge, choice, examiner))
+            rows.append(measured(merge, known.get((method.name, ""))))
         except InvalidRecipe as error:
             refused[method.name] = str(error)
     variants = []
     for variant in [] if models else VARIANTS:
-        name, what = variant.entry.method.name, variant.difference
-        if variant.entry.method in methods:
-            choice = chosen.get((name, what)) or choose(variant.entry, examiner, EMBEDDED)
-            variants.append((what, _measured(variant.entry, choice, examiner)))
+        merge, what = variant.entry, variant.difference
+        if merge.method in methods:
+            variants.append((what, measured(merge, known.get((merge.method.name, what)))))
     return {
         "models": f"the set {set_title(models.record)}" if models else EMBEDDED_TITLE,
         **board_json(rows, variants, accuracies),
         "refused": refused,
-        "own": accuracies,
-        "test_items": test_items,
-        "search_items": search_items,
+        **answered,
     }
 
 
-def _choices(board: Mapping[str, Any]) -> dict[tuple[str, str], ChosenValues]:
-    """Method, what differs in a variant -> the settings chosen for an earlier board."""
-    return {
-        (row["method"], row.get("what", "")): ChosenValues(
-            row["values"],
-            row["tried"]["losses"],
-            row["tried"]["retentions"],
-            row["by_loss"]["values"],
-        )
-        for row in (*board.get("rows", ()), *board.get("variants", ()))
-    }
+def _rows(board: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Method, what differs in a variant -> the row of an earlier board."""
+    rows = (*board.get("rows", ()), *board.get("variants", ()))
+    return {(row["method"], row.get("what", "")): row for row in rows}
 
 
-def _measured(entry: Entry, choice: ChosenValues, examiner: MergeExaminer) -> LeaderboardRow:
+def _choice(row: Mapping[str, Any]) -> ChosenValues:
+    """The settings chosen for a row of an earlier board."""
+    tried = row["tried"]
+    return ChosenValues(
+        row["values"], tried["losses"], tried["retentions"], row["by_loss"]["values"]
+    )
+
+
+def _earlier_row(entry: Entry, row: Mapping[str, Any]) -> LeaderboardRow:
+    """A row of an earlier board, as it is."""
+    hits = {domain: hits_of(text) for domain, text in row["hits"].items()}
+    by_loss = Interval(row["by_loss"]["retention"], *row["by_loss"]["retention_ci95"])
+    added = tuple(Added(**delta) for delta in row["added"])
+    return LeaderboardRow(entry, _choice(row), hits, added, by_loss)
+
+
+def _measured(
+    entry: Entry, choice: ChosenValues, examiner: MergeExaminer, accuracies: Accuracies
+) -> LeaderboardRow:
     """The score of chosen settings on the test split."""
     recipes, lowest = (entry.recipes(tuple(v.values())) for v in (choice.values, choice.by_loss))
     hits, by_loss = (
@@ -162,7 +179,7 @@ def _measured(entry: Entry, choice: ChosenValues, examiner: MergeExaminer) -> Le
         for by_domain in (recipes, lowest)
     )
     added = tuple(examiner.added(recipe) for recipe in dict.fromkeys(recipes.values()))
-    return LeaderboardRow(entry, choice, hits, added, by_loss)
+    return LeaderboardRow(entry, choice, hits, added, retained_interval(by_loss, accuracies))
 
 
 def board_json(

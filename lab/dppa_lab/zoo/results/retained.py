@@ -27,6 +27,11 @@ def bits(hits: Hits) -> str:
     return "".join("01"[hit] for hit in hits)
 
 
+def hits_of(bits: str) -> Hits:
+    """The hits whose text `bits` writes."""
+    return tuple(bit == "1" for bit in bits)
+
+
 def scores(hits: DomainHits) -> Evaluation:
     """Domain -> accuracy with its interval."""
     shares = {domain: accuracy(answers) for domain, answers in hits.items()}
