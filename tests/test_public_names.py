@@ -219,6 +219,7 @@ def test_each_search_of_the_command_line_is_a_call(tmp_path: Path) -> None:
     assert len(climbed.searches) == 2 and (tmp_path / "state.json").exists()
 
 
+@pytest.mark.usefixtures("unchecked_calls")
 @pytest.mark.parametrize(
     ("options", "says"),
     [

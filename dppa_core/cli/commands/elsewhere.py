@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from typing import Annotated
 
 import typer
 
 from dppa_core.errors import NotAllowed
 from dppa_core.extras import install_command, missing_packages
 
-OWN_OPTIONS = {"ignore_unknown_options": True, "allow_extra_args": True}
+OWN_OPTIONS = {"ignore_unknown_options": True}
+Arguments = Annotated[list[str] | None, typer.Argument(hidden=True)]
+"""All that follows the command, its options included; None for nothing."""
 LAB_COMMANDS = {
     "reproduce": "Run the paper's experiments.",
     "leaderboard": "Merge three domain models by every method and rank them.",
@@ -42,7 +45,7 @@ def add_commands_elsewhere(app: typer.Typer, zoo_app: typer.Typer) -> None:
         )(_lab_command(name))
 
 
-def page(context: typer.Context) -> None:
+def page(arguments: Arguments = None) -> None:
     """Serve the page, DPPA Studio, on this computer; its own --help lists its options.
 
     Its packages are the extra `app`.
@@ -59,18 +62,18 @@ def page(context: typer.Context) -> None:
             f"The page's command is not installed: {install_command('app')}. In the repository, "
             "make app opens the page."
         )
-    serve(context.args)
+    serve(arguments or [])
 
 
-def _lab_command(name: str) -> Callable[[typer.Context], None]:
-    def run(context: typer.Context) -> None:
+def _lab_command(name: str) -> Callable[..., None]:
+    def run(arguments: Arguments = None) -> None:
         lab = _entry_point("lab")
         if lab is None:
             raise NotAllowed(
                 f"`dppa {name}` belongs to the laboratory, which is not installed. In a checkout: "
                 "make lab; elsewhere: pip install 'dppa-studio[lab]'."
             )
-        lab([*name.split(), *context.args])
+        lab([*name.split(), *(arguments or [])])
 
     return run
 
