@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from dppa_lab.reports.board_tables import boards, form_rows
+from dppa_lab.reports.conflict_tables import conflict_table
 from dppa_lab.reports.data import LabData
 from dppa_lab.reports.figures import figures
-from dppa_lab.reports.form_tables import conflict_table, encoder_table, factor_table, form_tables
+from dppa_lab.reports.form_tables import encoder_table, factor_table, form_tables
 from dppa_lab.reports.page_file import page_file
 from dppa_lab.reports.result_tables import (
     coefficient_table,

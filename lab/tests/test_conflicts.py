@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dppa_lab.reports.form_tables import conflict_table
+from dppa_lab.reports.conflict_tables import conflict_table, two_manners
 from dppa_lab.zoo.conflicts import measured_conflicts
 from dppa_lab.zoo.conflicts.conflict_figures import conflict_figures
 from dppa_lab.zoo.conflicts.measured_conflicts import PAIR_METHODS, RATE
@@ -44,6 +44,8 @@ def test_the_kept_share_of_the_worse_manner_is_averaged_over_seeds() -> None:
     assert method["both answered"] == 1 and method["ratio"] == pytest.approx(3)
     # Student's 95 % of one degree of freedom: 12.706 standard errors of 0.4
     assert method["worse"]["high"] - 0.6 == pytest.approx(12.706 * 0.4, rel=1e-3)
+    drawn = two_manners(figures)
+    assert (drawn["x"], drawn["y"], drawn["low"], drawn["high"]) == (["sum"], [60], [20], [100])
     assert "| 1 of 2 |" in conflict_table(figures) and conflict_table(conflict_figures([])) == ""
 
 

@@ -52,7 +52,7 @@ export const ranges = (host, spec) => {
   function draw() {
     root.replaceChildren();
     const narrow = width < 480, step = narrow ? 38 : ROW, height = spec.rows.length * step + 4;
-    const names = narrow ? 6 : 150, texts = narrow ? 0 : 150;
+    const names = narrow ? 6 : spec.names ?? 150, texts = narrow ? 0 : 150;
     for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height }))
       put(root, name, value);
     const low = Math.min(0, ...spec.rows.map((row) => row.low)),

@@ -12,6 +12,7 @@ from dppa_core.methods.shared.sign_election import ballot_of
 from dppa_core.methods.shared.stack import Stack
 from dppa_core.pruning.overlap import Meeting
 
+from ...session.measured import measured_part
 from ...widgets.theme import KNOWN_MODELS
 from .context import BASE, Arguments, BlockContext, choice
 from .deltas import CORNER, rows_of
@@ -38,6 +39,17 @@ def conflict_rates(_arguments: Arguments, context: BlockContext) -> dict[str, An
         figures[f"{name}-conflict"] = pair["conflict"][QUOTED_PERCENT]
         figures[f"{name}-conflict-all"] = pair["conflict"][0]
     return {"pairs": pairs, "figures": figures}
+
+
+def two_manners(_arguments: Arguments, _context: BlockContext) -> dict[str, Any]:
+    """What merges of SmolLM2's fine-tunes, each with a manner of its own, keep of the worse one, in
+    per cent: of each method the mean over training seeds, the least and the most."""
+    measured = measured_part("manners")
+    rows = zip(*(measured[key] for key in ("x", "y", "low", "high")), strict=True)
+    return {
+        "rows": [dict(zip(("label", "value", "low", "high"), row, strict=True)) for row in rows],
+        "figures": {"pairs": measured["pairs"], "seeds": measured["seeds"]},
+    }
 
 
 def _pair_value(meeting: Meeting) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ...session.shipped import shipped
 from .amplification import partitions_by_hand
 from .coefficients import entropy_surface
 from .comparison import interval_width, leaderboard
-from .conflict import conflict_rates, sign_election
+from .conflict import conflict_rates, sign_election, two_manners
 from .context import Arguments, BlockContext
 from .deltas import delta_excerpt, delta_sizes
 from .factors import loss_by_factor
@@ -49,6 +49,7 @@ BLOCKS: dict[str, Block] = {
     "partitions-by-hand": partitions_by_hand,
     "sign-election": sign_election,
     "significance-by-hand": significance_by_hand,
+    "two-manners": two_manners,
     "two-matrices": two_matrices,
 }
 

@@ -156,7 +156,7 @@ def conflicts(
 
     A set whose file is there is not measured again; what was asked before comes from the cache.
     """
-    from dppa_lab.reports.form_tables import conflict_table  # noqa: PLC0415
+    from dppa_lab.reports.conflict_tables import conflict_table  # noqa: PLC0415
     from dppa_lab.zoo.conflicts.conflict_figures import conflict_figures  # noqa: PLC0415
     from dppa_lab.zoo.conflicts.measured_conflicts import measure_conflicts  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The table and the plot of forms by the size of the delta, from their figures."""
+"""The tables and the plot of forms by the size of the delta, from their figures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def form_tables(figures: Values) -> str:
         [
             form["title"],
             f"{100 * form['share of bytes']:.1f}",
-            *(_kept(kind["forms"][store]["kept"]) for kind in figures.values()),
+            *(kept_text(kind["forms"][store]["kept"]) for kind in figures.values()),
         ]
         for store, form in stores.items()
     ]
@@ -80,30 +80,13 @@ def factor_table(figures: Values) -> str:
     return markdown_table([*heads, "factor, foretold", "searched"], rows) if rows else ""
 
 
-def conflict_table(figures: Values) -> str:
-    """Method -> per cent kept of two manners by one merge, and the ratio of the coefficients."""
-    rows = [
-        [
-            title,
-            *(
-                _kept(row[key]) if figures["seeds"] > 1 else f"{100 * row[key]['value']:.0f}"
-                for key in ("worse", "mean")
-            ),
-            f"{row['both answered']} of {figures['pairs']}",
-            f"{row['ratio']:.1f}",
-        ]
-        for title, row in figures["methods"].items()
-    ]
-    heads = ["each in one merge", "worse manner", "mean", "pairs with 90 % of both", "ratio"]
-    return markdown_table(heads, rows) if rows else ""
-
-
 def _points(interval: Values) -> str:
     value, low, high = (100 * interval[end] for end in ("value", "low", "high"))
     return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
-def _kept(interval: Values) -> str:
+def kept_text(interval: Values) -> str:
+    """A kept share with its interval, in per cent."""
     value, low, high = (100 * interval[end] for end in ("value", "low", "high"))
     return f"{value:.0f} ({low:.0f}–{high:.0f})".replace("–-", " to -")
 

@@ -9,8 +9,10 @@ from typing import Any
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.differences import with_joined_bands
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
+from dppa_lab.reports.conflict_tables import two_manners
 from dppa_lab.reports.data import LabData
 from dppa_lab.reports.form_tables import forms_by_size
+from dppa_lab.zoo.conflicts.conflict_figures import conflict_figures
 from dppa_lab.zoo.forms.form_figures import form_figures
 from dppa_lab.zoo.study.merges import recipe_of
 from dppa_lab.zoo.study.seed_comparison import retention
@@ -37,6 +39,7 @@ def page_file(data: LabData) -> dict[str, Any]:
         "clicks": _clicks(data),
         "purposes": data.file("page.yaml")["purposes"],
         "forms": dict(_forms(data)),
+        "manners": two_manners(conflict_figures(data.conflicts)),
         "leaderboard": {"rows": rows, "figures": _figures(data, rows)},
         "experiments": {
             "embedded": data.file("experiments.json"),

@@ -1,8 +1,8 @@
 // Two domains in one weight: overlap and conflict of two deltas, and an election of signs.
-import { html, say, three, percent, percent1 } from "../../base/shapes.js";
+import { html, say, three, percent, percent1, THIN } from "../../base/shapes.js";
 import { lines, select } from "../charts.js";
 import { block, byChoice } from "../frame.js";
-import { cells, pointed } from "../rows_and_cells.js";
+import { cells, pointed, ranges } from "../rows_and_cells.js";
 
 const COLOURS = ["#0072B2", "#E69F00", "#009E73"], DASHES = ["none", "7 4", "2 4"];
 const and = new Intl.ListFormat("en-GB");
@@ -88,4 +88,17 @@ block("sign-election", ({ host, result, ask, write }) => {
   }
   pointed(grid, (place) => { at = place; tell(); });
   tell();
+});
+
+block("two-manners", ({ host, result }) => {
+  const { pairs, seeds } = result.figures, whole = (share) => `${Math.round(share)}${THIN}%`;
+  ranges(host, {
+    name: "two-manners",
+    label: "What each method keeps of the worse manner",
+    names: 250,
+    title: "Kept of the worse manner, of the accuracy of its own model",
+    rows: result.rows.map((row) => ({ ...row, strong: /DPPA/.test(row.label), text: whole(row.value) })),
+    how: `Measured on SmolLM2-135M, ${pairs} pairs of ${seeds} trainings. A dot: the mean; its line: from the least `
+    + `training to the most. All but the first have a coefficient for each model.`,
+  });
 });

@@ -75,7 +75,8 @@ def _accuracy(hits: str) -> float:
 
 
 def _over_seeds(values: Sequence[float]) -> dict[str, float]:
-    """The mean with its interval; without a width for a single seed."""
+    """The mean with its interval, without a width for a single seed; the least and the most."""
     mean, n = fmean(values), len(values)
     reach = student(n - 1) * stdev(values) / sqrt(n) if n > 1 else 0.0
-    return {"value": mean, "low": mean - reach, "high": mean + reach}
+    ends = {"low": mean - reach, "high": mean + reach}
+    return {"value": mean, **ends, "least": min(values), "most": max(values)}
