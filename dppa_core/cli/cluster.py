@@ -55,6 +55,12 @@ class ExamPlace:
     judge: VllmJudge | None = None
 
 
+def check_judge(judge: str | None, rank: int | None, folder: Path | None) -> None:
+    """Raise InvalidValue for options of a server that is not named."""
+    if judge is None and (rank is not None or folder is not None):
+        raise InvalidValue("--judge-rank and --judge-folder go with --judge.")
+
+
 @contextmanager
 def exam_place(
     ray: str | None,
@@ -67,8 +73,7 @@ def exam_place(
     adapters of a rank in a folder, while the block runs."""
     if ray is not None and judge is not None:
         raise InvalidValue("Give either --ray or --judge: models answer in one place.")
-    if judge is None and (rank is not None or folder is not None):
-        raise InvalidValue("--judge-rank and --judge-folder go with --judge.")
+    check_judge(judge, rank, folder)
     if judge is not None:
         from dppa_core.evaluation.vllm.judge import vllm_judge  # noqa: PLC0415  (torch)
 

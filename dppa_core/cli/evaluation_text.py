@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dppa_core.charts.tables import percent_text, signed_text, text_table
+from dppa_core.tasks import OwnDomain
 from dppa_core.tasks.loops import LOOP_TIMES
+from dppa_core.tasks.own_items import ALL
 
 MASKED_WORDS = "15 %, drawn from a fixed seed, never special ones,"
 """How an encoder's masks are chosen."""
@@ -21,6 +23,8 @@ def evaluated_text(value: Mapping[str, Any]) -> str:
     elif "domains" in value:
         parts.append(_alone_text(value))
         parts += _behaviours(value, {value["label"]: value["domains"]})
+    if "judge" in value:
+        parts.append(value["judge"]["sentence"])
     if "text" in value:
         parts.append(_perplexities(value["text"]))
     if "pairs" in value:
@@ -30,6 +34,15 @@ def evaluated_text(value: Mapping[str, Any]) -> str:
     if "one_more" in value:
         parts.append(_one_more(value["one_more"]))
     return "\n".join(parts)
+
+
+def split_note(domain: OwnDomain, split: str) -> str:
+    """Which of a user's questions were asked."""
+    if split == ALL:
+        return f"{domain}: all {len(domain.items)} questions, those for searches too."
+    part = f"{len(domain.of_split(split))} of {len(domain.items)} questions"
+    rest = "search" if split == "test" else "test"
+    return f"{domain}: {part} are of the {split} split; --split {rest} asks the others."
 
 
 def _alone_text(value: Mapping[str, Any]) -> str:
@@ -74,6 +87,9 @@ def _behaviours(value: Mapping[str, Any], by_label: Mapping[str, Mapping[str, An
             _number,
         ),
     ]
+    if "judge" in value:
+        tables.pop()
+        parts.append("KL compares whole distributions, which a vLLM server does not send.")
     for name, head, text in tables:
         rows = [
             [label, *(_figure(cells[domain]["behaviour"][name], text) for domain in domains)]

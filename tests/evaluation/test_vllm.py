@@ -180,7 +180,7 @@ def test_a_server_that_cannot_judge_is_told_how_to_start(
         fails(dppa, tiny, tmp_path, "max_lora_rank 8. Give a smaller", "--judge", address, *rank)
         assert f"{start} 32" in dppa.err
         server.name = "another/model"
-        fails(dppa, tiny, tmp_path, "'another/model', not the recipe's base", "--judge", address)
+        fails(dppa, tiny, tmp_path, "'another/model', not the base", "--judge", address)
     fails(dppa, tiny, tmp_path, f"No vLLM server answers at {address}", "--judge", address)
     assert f"{start} 16" in dppa.err
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dppa_core.charts.chart import chart_svg
-from dppa_core.cli.evaluation_text import evaluated_text
+from dppa_core.cli.cluster import (
+    JudgeFolderOption,
+    JudgeOption,
+    JudgeRankOption,
+    check_judge,
+)
+from dppa_core.cli.evaluation_text import evaluated_text, split_note
+from dppa_core.cli.judged_scores import judged_scores
 from dppa_core.cli.options import (
     FrameOption,
     ItemsOption,
@@ -30,7 +37,6 @@ from dppa_core.system.atomic_folders import check_file, replace_file
 from dppa_core.system.frames import check_frame_file, write_frame
 from dppa_core.tasks import DOMAINS, KNOWN_DOMAINS, OwnDomain
 from dppa_core.tasks import items as items_of
-from dppa_core.tasks.own_items import ALL
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.examiner import Examiner
@@ -112,6 +118,9 @@ class EvaluateOptions:
     dtype: Annotated[
         str, typer.Option(help="What a spread model computes in: float32, bfloat16, float16.")
     ] = "float32"
+    judge: JudgeOption = None
+    judge_rank: JudgeRankOption = None
+    judge_folder: JudgeFolderOption = None
     memory: MemoryOption = None
     frame: FrameOption = None
     as_json: JsonFlag = False
@@ -157,7 +166,7 @@ def evaluate(options: EvaluateOptions) -> None:
     if options.frame is not None:
         write_frame(to_frame(), options.frame)
     own_domains = [domain for domain in domains if isinstance(domain, OwnDomain)]
-    notes = [_split_note(domain, options.split) for domain in own_domains]
+    notes = [split_note(domain, options.split) for domain in own_domains]
     notes += [f"{options.plot}: the curve, drawn"] if options.plot is not None else []
     emit(value, "\n".join([evaluated_text(value), *notes]), as_json=options.as_json)
 
@@ -177,9 +186,15 @@ def _scores(
     exam: dict[str, Any] = {"split": options.split, "limit": options.limit, "progress": progress}
     limits: dict[str, Any] = {}
     if options.behaviour:
-        exam |= {"behaviour": True, "base": base_of(entrants[-1].target)}
+        exam["behaviour"] = True
         most = {d: d.tokens if isinstance(d, OwnDomain) else None for d in domains}
         limits["reply_limits"] = {d: tokens or MAX_REPLY_TOKENS for d, tokens in most.items()}
+    if options.judge is not None:
+        server = options.judge, options.judge_rank, options.judge_folder
+        values, to_frame = judged_scores(*server, entrants, domains, exam)
+        return values | limits, to_frame
+    if options.behaviour:
+        exam["base"] = base_of(entrants[-1].target)
     if len(entrants) == 1:
         evaluation = examiner.evaluation(entrants[0].target, domains, **exam)
         return {**evaluation.to_json(), "label": entrants[0].label, **limits}, evaluation.to_frame
@@ -209,6 +224,7 @@ def _checked_domains(
     options: EvaluateOptions, target: str | MergeRecipe, *, beside: bool
 ) -> list[str]:
     """The domains to ask about; raises for options that do not go together."""
+    _check_judge(options)
     if options.against is not None and not beside:
         raise typer.BadParameter("--against compares two recipes, side by side")
     if options.lm_eval_tasks is not None and options.lm_eval is None:
@@ -236,12 +252,22 @@ def _checked_domains(
     return domains
 
 
-def _split_note(domain: OwnDomain, split: str) -> str:
-    if split == ALL:
-        return f"{domain}: all {len(domain.items)} questions, those for searches too."
-    part = f"{len(domain.of_split(split))} of {len(domain.items)} questions"
-    rest = "search" if split == "test" else "test"
-    return f"{domain}: {part} are of the {split} split; --split {rest} asks the others."
+def _check_judge(options: EvaluateOptions) -> None:
+    """Raise for what a vLLM server does not measure."""
+    check_judge(options.judge, options.judge_rank, options.judge_folder)
+    others: dict[str, object] = {
+        "--text": options.text,
+        "--pairs": options.pairs,
+        "--lm-eval": options.lm_eval,
+        "--one-more": options.one_more,
+        "--device-map": options.device_map,
+        "--dtype": options.dtype != "float32",
+    }
+    given = ", ".join(option for option, value in others.items() if value)
+    if options.judge is not None and given:
+        raise typer.BadParameter(
+            f"a vLLM server only answers questions: leave {given} or --judge out"
+        )
 
 
 def _entrants(

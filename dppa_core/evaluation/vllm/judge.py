@@ -8,7 +8,6 @@ dtype.
 from __future__ import annotations
 
 import math
-import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -19,10 +18,11 @@ from typing import Any
 from uuid import uuid4
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
-from dppa_core.errors import DppaError, NonFiniteWeights, many
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.errors import DppaError, InvalidValue, NonFiniteWeights, many
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import DomainScore, Exam, Marks, Target, marked_score, target_name
+from dppa_core.evaluation.vllm.bases import known_base, same_model, serve_command, served_base
 from dppa_core.evaluation.vllm.server import VllmServer
 from dppa_core.merging.in_memory.source import source_of
 from dppa_core.merging.lora.report import USUAL_RANK
@@ -75,7 +75,11 @@ class VllmJudge:
         self._readers: dict[str, Resident] = {}
 
     def score(self, exam: Exam) -> DomainScore:
-        """The score of one exam.
+        """The score of one exam; raises as `marks`."""
+        return marked_score(exam.items(), self.marks(exam))
+
+    def marks(self, exam: Exam) -> Marks:
+        """The marks of one exam, without divergences.
 
         Raises:
             InvalidValue: a change that no adapter holds, or see `VllmServer.load`.
@@ -87,12 +91,10 @@ class VllmJudge:
         exchanges = self._encoder.exchanges(candidate.reader, items)
         tasks = [partial(self._answer, candidate, exchange, longest) for exchange in exchanges]
         marks = Marks.of_replies(items, tuple(side_by_side(tasks, REQUESTS)))
-        return marked_score(
-            items, marks if exam.behaviour else replace(marks, lengths=(), loops=())
-        )
+        return marks if exam.behaviour else replace(marks, lengths=(), loops=())
 
     def send(self, target: Target) -> Candidate:
-        """Send a model or merge, unless the server has it; raises as `score`."""
+        """Send a model or merge, unless the server has it; raises as `marks`."""
         key = target_name(target)
         if self._candidate is None or self._candidate.key != key:
             self.close()
@@ -120,15 +122,25 @@ class VllmJudge:
             f"most, which leave out {' to '.join(ends)} % of the norm of the change."
         )
 
-    def to_json(self, recipe: MergeRecipe) -> dict[str, Any]:
-        """Shares of the norms of changes that were left out, and of a recipe's; JSON-ready."""
+    def to_json(self, target: Target) -> dict[str, Any]:
+        """Shares of the norms of changes that were left out, and of a recipe's or model's;
+        JSON-ready."""
         shares = self._left_out.values()
         return {
             "server": self._server.address,
             "rank": self._rank,
             "left_out": [min(shares, default=0.0), max(shares, default=0.0)],
-            "left_out_of_recipe": self._left_out.get(target_name(recipe)),
+            "left_out_of_recipe": self._left_out.get(target_name(target)),
         }
+
+    def check_base(self, target: Target) -> None:
+        """Raise InvalidValue for a merge on another base than the server's."""
+        base = self._base[0]
+        if isinstance(target, MergeRecipe) and not same_model(target.base, base):
+            raise InvalidValue(
+                f"A recipe is on the base {target.base}, and the server's is {base}: a server "
+                "judges merges on its own base. Evaluate them one by one, or leave --judge out."
+            )
 
     def _sent(self, target: Target, key: str) -> Candidate:
         (base, served), recipe = self._base, target
@@ -186,33 +198,30 @@ class VllmJudge:
 
 @contextmanager
 def vllm_judge(
-    recipe: MergeRecipe, address: str, rank: int | None = None, parent: Path | None = None
+    target: Target, address: str, rank: int | None = None, parent: Path | None = None
 ) -> Iterator[VllmJudge]:
-    """A judge of merges on a recipe's base, which has the recipe first.
+    """A judge of models and merges on a target's base, which has the target first.
 
     At the end of the block, however it ends, no adapter of it is left on the server or on disk.
 
     Args:
+        target: A merge, or a model; for its base see `served_base`.
         address: Of the server, as http://127.0.0.1:8000.
         rank: See `VllmJudge`.
         parent: A folder that the server sees; the system's for temporary files if None.
 
     Raises:
-        InvalidValue: not an address, a server of another base, or see `VllmJudge.score`.
+        InvalidValue: not an address, a server of another base, or see `VllmJudge.marks`.
         NotAllowed: a server that takes no adapters while it runs.
         Unreachable: no server answers.
     """
-    base, folder = ModelRef.parse(recipe.base), open_checkpoint(recipe.base).folder.resolve()
-    place = base.location if base.source == "hub" else str(folder)
-    serve = "vllm serve {} --revision {}" if base.revision else "vllm serve {}"
-    serve = serve.format(shlex.quote(place), base.revision)
-    server = VllmServer(address, serve, rank or USUAL_RANK)
-    served = server.served_name((recipe.base, place), folder)
+    server = VllmServer(address, serve_command(known_base(target)), rank or USUAL_RANK)
+    base = served_base(server, target)
     with closing(TemporaryFolder("judge", parent)) as scratch:
-        judge = VllmJudge(server, (recipe.base, served), rank, scratch.path)
+        judge = VllmJudge(server, base, rank, scratch.path)
         hidden: tuple[type[DppaError], ...] = (DppaError,)
         try:
-            judge.send(recipe)
+            judge.send(target)
             yield judge
             hidden = ()  # there is no earlier error to tell
         finally:

@@ -73,25 +73,33 @@ class VllmServer:
                 f"{shown(address)}."
             )
 
-    def served_name(self, names: Sequence[str], folder: Path) -> str:
-        """The name by which the server calls a base.
+    def bases(self) -> list[tuple[str, str]]:
+        """Name and place of each model that is no adapter.
+
+        Raises:
+            Unreachable: no answer, none in time, or not one of vLLM.
+        """
+        return self._call("/v1/models", None, _bases)
+
+    def served_name(self, names: Sequence[str], folder: Path | None) -> str:
+        """The name by which the server calls a base; empty if it has another.
 
         Args:
             names: What the server may have been started with.
-            folder: Where the base lies on this machine.
+            folder: Where the base lies on this machine; None if it does not.
 
         Raises:
-            InvalidValue: it serves another model.
-            Unreachable: no answer, none in time, or not one of vLLM.
+            Unreachable: see `bases`.
         """
-        bases = self._call("/v1/models", None, _bases)
-        for name, root in bases:
-            if {name, root} & set(names) or Path(root).resolve() == folder.resolve():
+        for name, root in self.bases():
+            if {name, root} & set(names) or Path(root).resolve() == folder:
                 return name
-        serves = " and ".join(shown(name) for name, _ in bases) or "no model"
-        raise InvalidValue(
-            f"{self.address} serves {serves}, not the recipe's base {names[0]}. {self._start()}"
-        )
+        return ""
+
+    def other_base(self, base: str) -> InvalidValue:
+        """The error of a server that has another base. Raises Unreachable: see `bases`."""
+        serves = " and ".join(shown(name) for name, _ in self.bases()) or "no model"
+        return InvalidValue(f"{self.address} serves {serves}, not the base {base}. {self._start()}")
 
     def load(self, name: str, folder: Path, rank: int) -> None:
         """Load an adapter.
@@ -101,7 +109,7 @@ class VllmServer:
         Raises:
             NotAllowed: the server takes no adapters while it runs.
             InvalidValue: a rank above the server's, or a folder that it does not see.
-            Unreachable: see `served_name`.
+            Unreachable: see `bases`.
         """
         self._rank = rank
         try:
@@ -125,7 +133,7 @@ class VllmServer:
             raise problem from refusal
 
     def unload(self, name: str) -> None:
-        """Unload an adapter. Raises Unreachable: see `served_name`."""
+        """Unload an adapter. Raises Unreachable: see `bases`."""
         self._post("unload_lora_adapter", {"lora_name": name})
 
     def complete(
@@ -138,7 +146,7 @@ class VllmServer:
             settings: As vLLM names them.
 
         Raises:
-            Unreachable: see `served_name`.
+            Unreachable: see `bases`.
         """
         request = {"model": name, "prompt": list(prompt), **_GREEDY, **settings}
         return self._call(
@@ -193,4 +201,8 @@ class VllmServer:
 def _bases(body: bytes) -> list[tuple[str, str]]:
     """Name and place of each model that is no adapter."""
     cards = json.loads(body)["data"]
-    return [(str(card["id"]), str(card.get("root"))) for card in cards if not card.get("parent")]
+    return [
+        (str(card["id"]), str(card.get("root") or card["id"]))
+        for card in cards
+        if not card.get("parent")
+    ]
