@@ -53,6 +53,14 @@ def test_a_lesson_says_truly_where_ties_keeps_more_than_dppa() -> None:
     assert "ties" not in real["more than DPPA"] and "ties" in toys["less than DPPA"]
 
 
+def test_the_readme_names_methods_that_keep_more_of_smollm2() -> None:
+    said = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert "On SmolLM2, trained once, none of this showed; RegMean and Iso-C kept more." in said
+    board = json.loads(FIGURES.read_text("utf-8"))["leaderboard-smollm2"]
+    assert {"regmean", "iso_c"} <= set(board["more than DPPA"])
+    assert not {"magnitude", "owl"} & {*board["more than DPPA"], *board["less than DPPA"]}
+
+
 PAGE = """Kept: 93.4 %, 1,600 items, place 4th (`0.08`), [see](x-12.md).
 
 <!-- table: one -->
