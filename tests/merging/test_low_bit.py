@@ -211,27 +211,32 @@ def test_the_first_model_gives_the_format_if_the_base_has_none(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("name", "part", "element"),
+    ("name", "part", "element", "value"),
     [
-        ("fp8", "weight_scale_inv", 2),
-        ("mxfp4-rows", "weight_scale", 3),
-        ("nvfp4", "weight_global_scale", 0),
-        ("gptq", "scales", 5),
-        ("bits8", "SCB", 1),
-        ("nf4", "weight.absmax", 1),
-        ("nf4-nested", "weight.nested_absmax", 0),
+        ("fp8", "weight_scale_inv", 2, np.nan),
+        ("mxfp4-rows", "weight_scale", 3, np.nan),
+        *(("nvfp4", "weight_global_scale", 0, n) for n in (np.nan, np.inf, 0.0, -1.0, 1e-38)),
+        ("gptq", "scales", 5, np.nan),
+        ("bits8", "SCB", 1, np.nan),
+        ("nf4", "weight.absmax", 1, np.nan),
+        ("nf4-nested", "weight.nested_absmax", 0, np.nan),
     ],
 )
-def test_nan_in_a_scale_is_told_by_the_name_of_the_scale(
-    tmp_path: Path, name: str, part: str, element: int
+def test_a_scale_that_gives_no_number_is_told_by_its_name(
+    tmp_path: Path, name: str, part: str, element: int, value: float
 ) -> None:
     base, math = save(BASE, tmp_path / "base", (FORMS | READ_ONLY)[name]), MATH.save(tmp_path / "m")
     file, stored = base / "model.safetensors", f"{UP.removesuffix('.weight')}.{part}"
     tensors = load_file(file)
     broken = tensors[stored].flatten()
-    broken[element] = 255 if broken.dtype == torch.uint8 else torch.nan
+    broken[element] = 255 if broken.dtype == torch.uint8 else value
     save_file(tensors | {stored: broken.reshape(tensors[stored].shape)}, file, {"format": "pt"})
-    text = f"base: {stored} holds (nan|inf) at element {element}; every scale must be finite"
+    rule = (
+        "divisor must be finite and at least 1.32e-36"
+        if "global" in part
+        else "scale must be finite"
+    )
+    text = f"base: {stored} holds {np.float32(value)} at element {element}; every {rule}"
     with pytest.raises(NonFiniteWeights, match=text):
         merge_to_folder(recipe(base, math), tmp_path / "out", sync=False)
     (finding,) = preflight_models(str(base), [str(math)]).blockers

@@ -18,6 +18,8 @@ from dppa_core.checkpoints.low_bit.rounding import Grid, Numbers
 from dppa_core.checkpoints.low_bit.source import ANY, StoredTensor, StoredTensors
 
 _SCALES = ("BF16", "F16", "F32")
+_LEAST_DIVISOR = E4M3.largest / np.finfo(np.float32).max
+"""The largest scale of FP8 divided by a smaller one exceeds float32."""
 _ALLOWED = "Allowed are dense matrices of 2, 4 or 8 bits in groups, rows or blocks."
 
 
@@ -42,7 +44,12 @@ class Nvidia(Packed):
 
     @property
     def _divisor(self) -> np.float32:
-        return np.float32(self.part("divisor").reshape(-1)[0])
+        """The stored divisor; NonFiniteWeights if a scale divided by it is no number, or 0."""
+        divisor = np.float32(self.part("divisor").reshape(-1)[0])
+        if not _LEAST_DIVISOR <= divisor < np.inf:
+            rule = f"divisor must be finite and at least {_LEAST_DIVISOR:.3g}"
+            raise self.unusable("divisor", 0, rule)
+        return divisor
 
     def _divisor_of(self, scales: Numbers) -> np.float32:
         """The matrix's divisor; a smaller one if a scale would not fit."""

@@ -80,16 +80,20 @@ class Folded(ABC):
         """Scales that were read; NonFiniteWeights names the stored tensor that is not finite."""
         if np.isfinite(scales).all():
             return scales
-        for part in ("divisor", "nested scales", "nested map", "scales"):
+        for part in ("nested scales", "nested map", "scales"):
             values = self.floats(part).reshape(-1) if part in self.parts else np.zeros(1)
             first = int(np.argmin(np.isfinite(values)))
             if not np.isfinite(values[first]):
-                raise NonFiniteWeights(
-                    f"{self.source.label}: {self.parts[part]} holds {values[first]} at element "
-                    f"{first}; every scale must be finite. A file overwritten in part is the usual "
-                    "cause."
-                )
+                raise self.unusable(part, first, "scale must be finite")
         return scales
+
+    def unusable(self, part: str, element: int, rule: str) -> NonFiniteWeights:
+        """The error of an element of a stored part that no weight can be computed with."""
+        value = self.floats(part).reshape(-1)[element]
+        return NonFiniteWeights(
+            f"{self.source.label}: {self.parts[part]} holds {value} at element {element}; every "
+            f"{rule}. A file overwritten in part is the usual cause."
+        )
 
 
 @dataclass(frozen=True, eq=False)
