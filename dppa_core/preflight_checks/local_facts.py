@@ -17,7 +17,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.folders.architectures import with_model_type
-from dppa_core.checkpoints.folders.sentence_files import names_within
+from dppa_core.checkpoints.folders.sentence_files import names_within, sentence_home
 from dppa_core.checkpoints.folders.small_files import (
     COMPANIONS,
     read_config,
@@ -118,7 +118,9 @@ def look_at_folder(reference: str, folder: Path, source: str = "local") -> Colle
     config: dict[str, Any] = notes.attempt(lambda: read_config(folder), {})
     if notes.findings:  # missing, or no model: nothing else can be read
         return CollectedFacts(None, tuple(notes.findings))
-    front: dict[str, object] = notes.attempt(lambda: front_matter(folder / "README.md"), {})
+    front: dict[str, object] = notes.attempt(
+        lambda: front_matter(sentence_home(folder) / "README.md"), {}
+    )
     tensors: dict[str, TensorInfo] = notes.attempt(lambda: local_tensors(folder), {})
     facts = ModelFacts(
         reference,

@@ -16,6 +16,7 @@ import yaml
 from dppa_core.checkpoints.adapters.kept_pack import is_kept_pack, read_kept_header
 from dppa_core.checkpoints.adapters.packs import SUFFIX, read_pack_header
 from dppa_core.checkpoints.folders.model_files import open_model_file
+from dppa_core.checkpoints.folders.sentence_files import sentence_home
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.recipes.yaml_text import parse_recipe
 
@@ -48,7 +49,9 @@ def parent_of(reference: str, folder: Path) -> Parent:
         header = read_pack_header(file)
         models = tuple(model.model for model in parse_recipe(header.recipe).models)
         return Parent(reference, header.licence or None, models)
-    return Parent(reference, licence_in(front_matter(folder / "README.md"), reference))
+    return Parent(
+        reference, licence_in(front_matter(sentence_home(folder) / "README.md"), reference)
+    )
 
 
 def licence_in(front: Mapping[str, object], reference: str) -> str | None:

@@ -1,7 +1,8 @@
 """The files that make an encoder one of sentences: pooling and what follows, prompts, lengths.
 
-sentence-transformers lists the modules in modules.json. The encoder lies beside it; each other
-module has a folder, as 1_Pooling, of a configuration and perhaps weights.
+sentence-transformers lists the modules in modules.json. The encoder lies beside it, or in older
+releases in a folder, as 0_Transformer; each other module has a folder, as 1_Pooling, of a
+configuration and perhaps weights.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.folders.small_files import read_file, unreadable
-from dppa_core.errors import DamagedCheckpoint, NotAllowed, shown
+from dppa_core.checkpoints.folders.model_files import within_roots
+from dppa_core.checkpoints.folders.small_files import file_mode, read_file, unreadable
+from dppa_core.errors import DamagedCheckpoint, DppaError, NotAllowed, shown
 from dppa_core.system.strict_json import parse_json
 
 MODULES = "modules.json"
@@ -60,6 +62,12 @@ def sentence_names(names: Collection[str]) -> list[str]:
     return chosen
 
 
+def listed_encoder(names: Collection[str]) -> str:
+    """The first module's folder among a model's files, if it may hold the encoder; else empty."""
+    folders = sorted(name.rpartition("/")[0] for name in names if name.endswith(f"/{CONFIG}"))
+    return next((n for n in folders if MODULES in names and n.startswith("0_")), "")
+
+
 def names_within(folder: Path) -> list[str]:
     """The files of this kind in a folder."""
     try:
@@ -70,8 +78,34 @@ def names_within(folder: Path) -> list[str]:
         raise unreadable(folder, error) from error
 
 
+def encoder_folder(folder: Path) -> Path:
+    """The folder of a model's encoder: the folder itself, or the one in it that modules.json lists
+    first."""
+    try:
+        name = str(_rows(folder / MODULES)[0]["path"]) if file_mode(folder / MODULES) else ""
+        inner = folder / name if is_module_folder(name) else folder
+        return inner if file_mode(inner / CONFIG) and not inner.is_symlink() else folder
+    except DppaError:  # told where the files are needed
+        return folder
+
+
+def sentence_home(folder: Path) -> Path:
+    """Where modules.json and the modules of an encoder lie: its folder, or the one above if that
+    lists it first and may be read."""
+    if not is_module_folder(folder.name) or (folder / MODULES).is_file():
+        return folder
+    try:
+        above = within_roots(folder.parent)
+    except NotAllowed:
+        return folder
+    return above if encoder_folder(above) == folder else folder
+
+
 def module_folders(folder: Path) -> tuple[str, ...]:
     """The folders of the modules behind the encoder, as modules.json lists them.
+
+    Args:
+        folder: See `sentence_home`.
 
     Raises:
         DamagedCheckpoint: it is no such list.
@@ -83,7 +117,8 @@ def module_folders(folder: Path) -> tuple[str, ...]:
         if not str(row["type"]).startswith(_PACKAGE):
             raise NotAllowed(f"{path}: {shown(row['type'])} is code of the model, never run here.")
     encoder, *others = (row["path"] for row in rows)
-    if encoder != "" or not all(isinstance(p, str) and is_module_folder(p) for p in others):
+    beside = encoder == "" or encoder_folder(folder) != folder
+    if not beside or not all(isinstance(p, str) and is_module_folder(p) for p in others):
         raise NotAllowed(
             f"{path}: its modules do not lie in folders as 1_Pooling beside the encoder, but in "
             f"{', '.join(shown(row['path']) for row in rows)}."

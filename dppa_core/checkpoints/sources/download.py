@@ -15,7 +15,7 @@ from typing import Any, Unpack
 
 from dppa_core.checkpoints.adapters.lora_files import CONFIG, WEIGHTS
 from dppa_core.checkpoints.folders.quantisation import why_gguf, why_quantised
-from dppa_core.checkpoints.folders.sentence_files import sentence_names
+from dppa_core.checkpoints.folders.sentence_files import listed_encoder, sentence_names
 from dppa_core.checkpoints.folders.small_files import COMPANIONS, read_config
 from dppa_core.checkpoints.formats import (
     FORMATS,
@@ -209,6 +209,13 @@ def _check_weights(model: HubModel) -> tuple[WeightFormat, str]:
     gguf = why_gguf(model.sizes)
     if gguf is not None and weights is None:
         raise IncompatibleCheckpoints(f"{model}: {gguf}")
+    inner = listed_encoder(model.sizes) if weights is None else ""
+    if inner:
+        raise MissingCheckpoint(
+            f"{model}: its encoder lies in {inner}, as older releases of sentence-transformers "
+            f"wrote it. Fetch it with `hf download {model.name} --local-dir FOLDER`, and name "
+            "FOLDER instead."
+        )
     if "config.json" not in model.sizes:
         raise MissingCheckpoint(f"{model}: no config.json. {_held_weights(model)}")
     if weights is None:

@@ -13,7 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.folders.sentence_files import MODULES, PROMPTS, WEIGHTS, module_folders
+from dppa_core.checkpoints.folders.sentence_files import (
+    MODULES,
+    PROMPTS,
+    WEIGHTS,
+    module_folders,
+    sentence_home,
+)
 from dppa_core.checkpoints.folders.small_files import read_file, unreadable
 from dppa_core.errors import DamagedCheckpoint, NotAllowed, shown
 from dppa_core.evaluation.perplexity import USUAL_CAUSE
@@ -46,11 +52,11 @@ def sentence_vectors(source: Checkpoint, texts: Sequence[str], stop: Stop | None
         NotAllowed: a module or a setting of one that is not known here.
         DamagedCheckpoint: a file of the model or of a module that cannot be read.
     """
-    folder = source.folder
+    folder = sentence_home(source.folder)
     modules = module_folders(folder) if (folder / MODULES).is_file() else ()
     layers = [_module(folder / name) for name in modules] or [_pooling(["mean_tokens"])]
     model, tokenizer = build_body(source), load_tokenizer(source)
-    prompts, longest = _settings(folder, PROMPTS), _longest(folder, tokenizer)
+    prompts, longest = _settings(folder, PROMPTS), _longest(source.folder, tokenizer)
     prompt = str((prompts.get("prompts") or {}).get(prompts.get("default_prompt_name"), ""))
     order, rows = sorted(range(len(texts)), key=lambda n: len(texts[n])), dict[int, Tensor]()
     for start in range(0, len(order), _BATCH):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from dppa_core.checkpoints.folders.sentence_files import (
+    BESIDE,
     MODULES,
     OLD_WEIGHTS,
     WEIGHTS,
     module_folders,
     names_within,
     same_settings,
+    sentence_home,
 )
 from dppa_core.checkpoints.folders.small_files import read_companion, read_file
 from dppa_core.checkpoints.formats import weight_files
@@ -34,7 +37,8 @@ def sentence_companions(
     Raises:
         DamagedCheckpoint: a file cannot be read.
     """
-    holders = [n for n, folder in enumerate(folders) if (folder / MODULES).is_file()]
+    homes = map(sentence_home, folders)
+    holders = [n for n, home in enumerate(homes) if (home / MODULES).is_file()]
     if not holders:
         return {}, ()
     owner, *others = holders
@@ -55,23 +59,33 @@ def sentence_companions(
 
 def read_sentence_files(folder: Path) -> dict[str, bytes]:
     """Name -> content of the files that modules.json lists and those beside it; empty without it.
-    Weights are written as safetensors anew, from whatever format they are read.
+    Weights are written as safetensors anew, from whatever format they are read. An encoder in a
+    folder of its own is listed beside modules.json, where a merge writes it.
+
+    Args:
+        folder: Of the encoder.
 
     Raises:
         DamagedCheckpoint: a file cannot be read.
         NotAllowed: see `module_folders`.
     """
-    if not (folder / MODULES).is_file():
+    home = sentence_home(folder)
+    if not (home / MODULES).is_file():
         return {}
-    modules, files = module_folders(folder), {}
-    for name in names_within(folder):
+    modules = module_folders(home)
+    files = {n: read_companion(folder / n) for n in BESIDE[1:] if (folder / n).is_file()}
+    for name in names_within(home):
         inside, _, file = name.rpartition("/")
         if inside and inside not in modules:
             continue
         if file in (WEIGHTS, OLD_WEIGHTS):
-            files[f"{inside}/{WEIGHTS}"] = _weights(folder / inside)
+            files[f"{inside}/{WEIGHTS}"] = _weights(home / inside)
         else:
-            files[name] = (read_file if name == MODULES else read_companion)(folder / name)
+            files[name] = (read_file if name == MODULES else read_companion)(home / name)
+    if home != folder:
+        encoder, *others = json.loads(files[MODULES])
+        rows = [{**encoder, "path": ""}, *others]
+        files[MODULES] = json.dumps(rows, indent=2).encode()
     return files
 
 
