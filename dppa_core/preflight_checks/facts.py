@@ -115,6 +115,10 @@ class ModelFacts:
     adapters: tuple[AdapterFacts, ...] = ()
     low_bit: str = ""
     """The format of few bits in which most weights are stored; `tensors` has them as float32."""
+    folded: frozenset[str] = frozenset()
+    """Names of the tensors that are stored in it."""
+    beside: int = 0
+    """Bytes of its tensors that belong to no weight, as scales of activations."""
     stacked: tuple[ModelFacts, ...] = ()
     """The models of a stack, each once."""
 
@@ -149,7 +153,7 @@ class ModelFacts:
     def bytes_of_weights(self) -> int:
         """Bytes of all stored tensors; if they are unread, of the files."""
         files = sum(self.files[name] for name in self._top_files if format_of([name]))
-        return sum(info.size for info in self.tensors.values()) or files
+        return sum(info.size for info in self.tensors.values()) + self.beside or files
 
     @property
     def format(self) -> WeightFormat | None:

@@ -155,7 +155,8 @@ def with_low_bit(facts: ModelFacts, notes: LookNotes, folder: Path | None) -> Mo
     for name, folded in few.tensors.items():
         size = sum(facts.tensors[part].size for part in folded.parts.values())
         tensors[name] = TensorInfo("F32", folded.shape, 0, size)
-    return replace(facts, tensors=tensors)
+    beside = sum(facts.tensors[name].size for name in few.beside)
+    return replace(facts, tensors=tensors, folded=frozenset(few.tensors), beside=beside)
 
 
 def local_tensors(folder: Path) -> dict[str, TensorInfo]:

@@ -5,11 +5,13 @@ Pure functions of facts and of the machine's free resources.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from dppa_core.checkpoints.low_bit.formats import FORMATS
 from dppa_core.methods.registry import get_method
 from dppa_core.preflight_checks.estimate import (
+    WIDTHS,
     Estimate,
     Sizes,
     held_memory,
@@ -37,16 +39,18 @@ def sizes_of(
     *,
     method: str = "dppa",
     dtype: str = "bfloat16",
+    few_bits: bool = False,
     rounds: bool = False,
     workers: int = 1,
 ) -> Sizes:
     """Sizes for the estimate; files that several models share count once.
 
     Args:
-        dtype: Of the merged weights; "same" for the first format of few bits.
+        dtype: Of the merged weights, or of those that are not of few bits.
+        few_bits: True for the first format of few bits.
         rounds: True if each operation of the method is rounded.
     """
-    few = next((m for m in (base, *tuned) if m.low_bit), None) if dtype == "same" else None
+    few = next((m for m in (base, *tuned) if m.low_bit), None) if few_bits else None
     missing = {
         (m.reference, name): size for m in (base, *tuned) for name, size in m.missing.items()
     }
@@ -56,14 +60,25 @@ def sizes_of(
         stored=tuple(model.bytes_of_weights for model in (base, *tuned)),
         missing=sum(missing.values()),
         formats=tuple(dict.fromkeys(m.low_bit or m.stored_dtype for m in (base, *tuned))),
-        dtype=few.low_bit if few else base.stored_dtype if dtype == "same" else dtype,
-        folded=few.bytes_of_weights if few else 0,
+        dtype=few.low_bit if few else dtype,
+        folded=_folded(base, few, dtype) if few else 0,
         combines=get_method(method).combination is not None,
         workers=workers,
         moved=_moved(base, tuned),
         held=held_memory(method, len(tuned), shapes, workers, rounds=rounds, folds=few is not None),
         matrix_seconds=matrix_seconds(method, len(tuned), shapes),
     )
+
+
+def _folded(base: ModelFacts, few: ModelFacts, dtype: str) -> int:
+    """Bytes of a merge in the format of a model, whose other tensors are of a dtype."""
+    if not base.tensors or not few.tensors:
+        return few.bytes_of_weights
+    plain = {name: info for name, info in base.tensors.items() if name not in few.folded}
+    weights = sum(math.prod(plain[name].shape) for name in base.shapes if name in plain)
+    copied = sum(info.size for name, info in plain.items() if name not in base.shapes)
+    stored = sum(few.tensors[name].size for name in few.folded)
+    return few.beside + stored + weights * WIDTHS[dtype] + copied
 
 
 def _moved(base: ModelFacts, tuned: Sequence[ModelFacts]) -> int:
@@ -100,11 +115,11 @@ def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
         yield ok("licence", "", f"The merge stands under {merged.identifier}.")
 
 
-def about_same_format(models: Sequence[ModelFacts], dtype: str) -> Iterator[Finding]:
-    """Whether there is a format of few bits, for a merge in the "same"."""
-    title = next((model.low_bit for model in models if model.low_bit), "")
-    if dtype != "same":
+def about_same_format(models: Sequence[ModelFacts], *, few_bits: bool) -> Iterator[Finding]:
+    """Whether there is a format of few bits, for a merge in it."""
+    if not few_bits:
         return
+    title = next((model.low_bit for model in models if model.low_bit), "")
     if not title:
         problem = "No model is stored in few bits, so --format same has no format to write."
     elif title in {row.title for row in FORMATS if not row.writable}:

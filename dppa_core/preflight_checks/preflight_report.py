@@ -118,6 +118,7 @@ def preflight_models(
     models: Sequence[str],
     *,
     dtype: str = "base",
+    few_bits: bool = False,
     method: str = "dppa",
     rounds: bool = False,
     vocabulary: str = "base",
@@ -132,7 +133,8 @@ def preflight_models(
     Args:
         base: Reference of the base.
         models: References of the domain models.
-        dtype: Of the merged weights; "base" for that of the base, "same" for its low-bit format.
+        dtype: Of the merged weights; "base" for that of the base.
+        few_bits: True for the first low-bit format; `dtype` is then of the other tensors.
         method: Of the merge.
         rounds: True if each of its operations is rounded (`arithmetic` of a recipe).
         vocabulary: Owner of the merge's tokens: "base", "union", or a model's reference.
@@ -155,22 +157,21 @@ def preflight_models(
     facts = ([base_facts] if base_facts else []) + tuned
     findings = [finding for collected in looked for finding in collected.findings]
     findings += [finding for model in facts for finding in about_model(model)]
-    needed = None
+    needed, written = None, dict[str, Any](dtype=dtype, few_bits=few_bits)
     if base_facts:
-        for model in tuned:
-            findings += about_pair(base_facts, model, vocabulary, heads)
-        dtype = base_facts.stored_dtype if dtype == "base" else dtype
+        findings += [f for m in tuned for f in about_pair(base_facts, m, vocabulary, heads)]
+        written["dtype"] = base_facts.stored_dtype if dtype == "base" else dtype
     if facts:
-        findings += (*about_licences(facts), *about_same_format(facts, dtype))
+        findings += (*about_licences(facts), *about_same_format(facts, few_bits=few_bits))
     if base_facts and base_facts.bytes_of_weights:
-        cost: dict[str, Any] = {"dtype": dtype, "method": method, "rounds": rounds}
-        needed = estimate(sizes_of(base_facts, tuned, workers=worker_count(workers), **cost))
+        cost = {"method": method, "rounds": rounds, "workers": worker_count(workers)}
+        needed = estimate(sizes_of(base_facts, tuned, **written | cost))
         findings += about_resources(needed, _machine(facts))
     settings = {"workers": workers, "progress": progress, "stop": stop} if measure else None
     distances, measured = _distances(base_facts, tuned, findings, settings)
     findings += measured
     if base_facts:
-        findings += _weights(base_facts, tuned, tuple(findings), set(dict(distances)), dtype, stop)
+        findings += _weights(base_facts, tuned, findings, {*dict(distances)}, **written, stop=stop)
     return PreflightReport(base, tuple(models), tuple(facts), _sorted(findings), needed, distances)
 
 
@@ -209,7 +210,9 @@ def _weights(
     tuned: Sequence[ModelFacts],
     findings: Sequence[Finding],
     profiled: set[str],
+    *,
     dtype: str,
+    few_bits: bool,
     stop: Stop | None,
 ) -> Iterator[Finding]:
     """Findings from weights on this disk, and on each delta's loss by rounding.
@@ -232,8 +235,7 @@ def _weights(
             yield finding
             if finding.severity is Severity.BLOCKER:
                 del opened[reference]  # rounding has no size among NaN
-    few = low_bit_of(*opened.values()) if dtype == "same" else None
-    dtype = base.stored_dtype if dtype == "same" else dtype
+    few = low_bit_of(*opened.values()) if few_bits else None
     for model in tuned if base.tensors else ():
         if not model.tensors or model.reference in bad:
             continue

@@ -9,10 +9,12 @@ import torch
 from safetensors.torch import load_file
 
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint, low_bit_of
+from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.preflight_checks.local_facts import look_at_folder
 from dppa_core.profiling import rounding_loss as rounding_loss_module
 from dppa_core.profiling.rounding_loss import rounding_loss
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
 from tests.helpers.low_bit_models import FORMS, READ_ONLY, change_config, save, spread
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
@@ -116,6 +118,26 @@ def test_the_disk_is_that_of_the_format_that_is_written(tmp_path: Path, command:
     assert "F32" not in command.out
     assert command("preflight", plain, math, "--format", "same") == 0
     assert f"in bfloat16, FP8, the merge {few} in FP8; " in command.out
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_bytes_to_write_are_those_of_the_merge(
+    tmp_path: Path, command: Command, name: str
+) -> None:
+    few, plain = save(BASE, tmp_path / "few", FORMS[name]), BASE.save(tmp_path / "plain")
+    tuned = tuned_llama(BASE, 2).save(tmp_path / "tuned", dtype="F32")
+    tuned_few = save(tuned_llama(BASE, 2), tmp_path / "tuned-few", FORMS[name])
+    for base, model, dtype in ((few, tuned, "float32"), (plain, tuned_few, "bfloat16")):
+        recipe = MergeRecipe(str(base), (DomainModel(str(model)),), "task_arithmetic", dtype=dtype)
+        (tmp_path / "r.yaml").write_text(dump_recipe(recipe))
+        assert command("preflight", tmp_path / "r.yaml", "--format", "same", "--json") == 0
+        needed = command.json["estimate"]
+        report = merge_to_folder(recipe, tmp_path / dtype, same_format=True, sync=False)
+        assert needed["written"] == len(stored_bytes(tmp_path / dtype))
+        assert report.requantised and needed["dtype"] == report.requantised.format
+        assert needed["read"] == len(stored_bytes(base)) + len(stored_bytes(model))
+        assert command("preflight", tmp_path / "r.yaml", "--format", "same") == 0
+        assert f"the merge {in_bytes(needed['written'])} in {needed['dtype']}; " in command.out
 
 
 def test_a_format_that_cannot_be_written_is_a_blocker(tmp_path: Path, command: Command) -> None:

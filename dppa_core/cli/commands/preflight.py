@@ -53,8 +53,7 @@ def preflight(
         raise typer.BadParameter("name a recipe, or the base and then at least one domain model")
     with progress_line() as progress:
         settings: dict[str, Any] = {"measure": measure, "workers": workers, "progress": progress}
-        if format == "same":
-            settings["dtype"] = "same"
+        settings["few_bits"] = format == "same"
         if models is not None:
             report = preflight_models(models[0], models[1:], **settings)
         else:
