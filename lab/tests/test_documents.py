@@ -54,9 +54,16 @@ def test_a_lesson_says_truly_where_ties_keeps_more_than_dppa() -> None:
 
 
 def test_the_readme_names_methods_that_keep_more_of_smollm2() -> None:
+    """CABS is the one that prunes among those that keep more than whole deltas."""
     said = " ".join((ROOT / "README.md").read_text("utf-8").split())
     assert "On SmolLM2, trained once, none of this showed; RegMean and Iso-C kept more." in said
-    board = json.loads(FIGURES.read_text("utf-8"))["leaderboard-smollm2"]
+    assert "Of pruned merges only CABS, on SmolLM2, reliably beat whole deltas" in said
+    toys, board = (
+        json.loads(FIGURES.read_text("utf-8"))[name]
+        for name in ("leaderboard", "leaderboard-smollm2")
+    )
+    whole = {"emr", "regmean", "iso_c", "iso_cts", "subspace_boosting", "cabs"}
+    assert set(board["more than whole deltas"]) == whole and not toys["more than whole deltas"]
     assert {"regmean", "iso_c"} <= set(board["more than DPPA"])
     assert not {"magnitude", "owl"} & {*board["more than DPPA"], *board["less than DPPA"]}
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from dppa_core.pruning.pruning_parameters import PruningParameters
-from dppa_core.tasks.intervals import SIGNIFICANCE_LEVEL
+from dppa_core.tasks.intervals import SIGNIFICANCE_LEVEL, Interval
 from dppa_lab.reports.board_tables import corrected
 from dppa_lab.reports.data import LabData, Values
 from dppa_lab.zoo.conflicts.conflict_figures import conflict_figures
 from dppa_lab.zoo.forms.encoder_figures import encoder_figures
 from dppa_lab.zoo.forms.form_figures import form_figures
 from dppa_lab.zoo.results.choosing import BUDGET
+from dppa_lab.zoo.results.retained import hits_of, paired_gain, sides
 from dppa_lab.zoo.spec import SIZES
 from dppa_lab.zoo.study.merges import RATES
 from dppa_lab.zoo.study.study_figures import study_figures
@@ -57,17 +58,40 @@ def _setup(data: LabData) -> dict[str, Any]:
     }
 
 
+WHOLE = "task_arithmetic"
+"""The method that adds whole deltas."""
+
+
+def _minus_whole(board: Values, method: str) -> Interval:
+    """Mean retention of a method minus that of whole deltas added, paired by item."""
+    hits = [
+        {domain: hits_of(text) for domain, text in row["hits"].items()}
+        for name in (method, WHOLE)
+        for row in board["rows"]
+        if row["method"] == name
+    ]
+    return paired_gain(*hits, board["own"])
+
+
 def _board(board: Values) -> dict[str, Any]:
     """Place, retention and difference from DPPA of every method, and what changes changed."""
     rows = board["rows"]
     gaps = {row["method"]: row["against_dppa"] for row in rows if row["method"] != "dppa"}
     beyond = {name: gap["mean"] for name, gap in gaps.items() if gap["significant"]}
+    others = [name for name in gaps if name != WHOLE] + ["dppa"]
+    over_whole = [_minus_whole(board, name) for name in others]
     return {
         "methods": len(rows),
         "test items": sum(score["n"] for score in rows[0]["domains"].values()),
         "more than DPPA": [name for name, mean in beyond.items() if mean > 0],
         "less than DPPA": [name for name, mean in beyond.items() if mean < 0],
         "not told apart": len(gaps) - len(beyond),
+        "more than whole deltas": [
+            name for name, side in zip(others, sides(over_whole), strict=True) if side > 0
+        ],
+        "minus whole deltas": {
+            name: gap.value for name, gap in zip(others, over_whole, strict=True)
+        },
         "places": {row["method"]: place for place, row in enumerate(rows, 1)},
         "retention": {row["method"]: row["retention"] for row in rows},
         "corrected": {row["method"]: corrected(row, board["own"]) for row in rows},
