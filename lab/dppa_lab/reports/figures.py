@@ -64,13 +64,12 @@ WHOLE = "task_arithmetic"
 
 def _minus_whole(board: Values, method: str) -> Interval:
     """Mean retention of a method minus that of whole deltas added, paired by item."""
-    hits = [
-        {domain: hits_of(text) for domain, text in row["hits"].items()}
+    by_method = {row["method"]: row["hits"] for row in board["rows"]}
+    merged, whole = (
+        {domain: hits_of(text) for domain, text in by_method[name].items()}
         for name in (method, WHOLE)
-        for row in board["rows"]
-        if row["method"] == name
-    ]
-    return paired_gain(*hits, board["own"])
+    )
+    return paired_gain(merged, whole, board["own"])
 
 
 def _board(board: Values) -> dict[str, Any]:
