@@ -20,6 +20,7 @@ SOURCES = [
 ]
 OF_OTHERS = {"--head": "`ray start --head`", "--port": "app.py"}
 OF_OTHERS |= {"--enable-lora": "vLLM", "--max-lora-rank": "vLLM", "--revision": "vllm serve"}
+OF_OTHERS |= {"--local-dir": "hf download"}
 """Options of other programs -> what names the program in the text, or declares them."""
 
 

@@ -36,8 +36,10 @@ def serve_command(base: str) -> str:
             "writes it as a folder: name that as base."
         )
     ref = ModelRef.parse(base)
-    serve = f"vllm serve {shlex.quote(_names(base)[1])}"
-    return f"{serve} --revision {ref.revision}" if ref.revision else serve
+    name = shlex.quote(_names(base)[1])
+    if ref.revision:
+        return f"vllm serve {name} --revision {ref.revision}"
+    return f"vllm serve {name}"
 
 
 def served_base(server: VllmServer, target: Target) -> tuple[str, str]:
