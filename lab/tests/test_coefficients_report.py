@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation import examiner
+from dppa_core.evaluation import scores
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_lab.reports.result_tables import coefficient_tables
@@ -71,7 +71,7 @@ def test_the_tables_have_the_gain_and_the_way_there() -> None:
 def test_a_measurement_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examiner, "score", lambda item, reply: True)
+    monkeypatch.setattr(scores, "score", lambda item, reply: True)
     monkeypatch.setattr(coefficients, "GRID", (0.5, 1.0))
     lines: list[str] = []
     ways = (CoefficientSearch("quick", QUICK),)
@@ -81,7 +81,7 @@ def test_a_measurement_goes_on_where_it_was(
     (log,) = (tmp_path / "work").iterdir()
     assert f"ran AdaMerging: {log.name}" in lines
     lines.clear()
-    monkeypatch.setattr(examiner, "score", lambda item, reply: False)
+    monkeypatch.setattr(scores, "score", lambda item, reply: False)
     assert measure_coefficients(tmp_path / "work", **options) == first, "from the cache"
     assert not any(line.startswith("ran") for line in lines)
     with pytest.raises(InvalidValue, match="a part of its path is a file"):

@@ -120,31 +120,48 @@ def measure_board(
     accuracies = {domain: examiner.share(references[domain], domain, "test") for domain in DOMAINS}
     answered = {"test_items": test_items, "search_items": search_items, "own": accuracies}
     same = earlier is not None and answered == {name: earlier[name] for name in answered}
-
-    def measured(merge: Entry, row: Mapping[str, Any] | None) -> LeaderboardRow:
-        if row is not None and same:
-            return _earlier_row(merge, row)
-        choice = choose(merge, examiner, references) if row is None else _choice(row)
-        return _measured(merge, choice, examiner, accuracies)
+    source = _RowSource(examiner, references, accuracies, known, same)
 
     rows, refused = [], dict[str, str]((earlier or {}).get("refused", {}))
     for method in methods:
         try:
             merge = replace(entry(method), references=references)
-            rows.append(measured(merge, known.get((method.name, ""))))
+            rows.append(source.row(merge))
         except InvalidRecipe as error:
             refused[method.name] = str(error)
     variants = []
     for variant in [] if models else VARIANTS:
         merge, what = variant.entry, variant.difference
         if merge.method in methods:
-            variants.append((what, measured(merge, known.get((merge.method.name, what)))))
+            variants.append((what, source.row(merge, what)))
     return {
         "models": f"the set {set_title(models.record)}" if models else EMBEDDED_TITLE,
         **board_json(rows, variants, accuracies),
         "refused": refused,
         **answered,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _RowSource:
+    """Takes rows from an earlier board, or measures them."""
+
+    examiner: MergeExaminer
+    references: Mapping[str, str]
+    """Domain -> the model whose accuracy a merge's is divided by."""
+    accuracies: Accuracies
+    known: Mapping[tuple[str, str], Mapping[str, Any]]
+    """Rows of the earlier board, as of `_rows`."""
+    same: bool
+    """True if they are answers to the same items by the same models."""
+
+    def row(self, merge: Entry, what: str = "") -> LeaderboardRow:
+        """The row of a method, or of the variant that differs so."""
+        row = self.known.get((merge.method.name, what))
+        if row is not None and self.same:
+            return _earlier_row(merge, row)
+        choice = choose(merge, self.examiner, self.references) if row is None else _choice(row)
+        return _measured(merge, choice, self.examiner, self.accuracies)
 
 
 def _rows(board: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
