@@ -116,7 +116,7 @@ def pack_models(
     models = chosen_models(recipe, None if model is None else str(model))
     read: list[Path] = []
     control: RunControl = {"progress": progress, "stop": stop}
-    reports, check = [], partial(refuse_entries, allowed=_is_pack, kind="is no delta pack")
+    reports, check = [], refuse_other_files
     with new_folder(out, read, overwrite=overwrite, sync=sync, check_entries=check) as folder:
         for name, packed in models.items():
             packed = packed if coefficient is None else replace(packed, coefficient=coefficient)
@@ -205,6 +205,10 @@ def _is_pack(entry: os.DirEntry[str]) -> bool:
         return entry.is_file(follow_symlinks=False) and is_pack(open_file(Path(entry.path)))
     except DppaError:
         return False
+
+
+refuse_other_files = partial(refuse_entries, allowed=_is_pack, kind="is no delta pack")
+"""Raises NotAllowed for a folder that holds more than packs; for `check_target`."""
 
 
 def _write_pack(merger: TensorMerger, path: Path, workers: int, control: RunControl) -> PackReport:

@@ -8,8 +8,7 @@ from pathlib import Path
 from dppa_core.checkpoints.adapters.lora_files import WEIGHTS
 from dppa_core.checkpoints.adapters.packs import find_pack
 from dppa_core.checkpoints.adapters.stack import StackedLayers
-from dppa_core.checkpoints.folders.model_files import within_roots
-from dppa_core.checkpoints.folders.sentence_files import encoder_folder
+from dppa_core.checkpoints.folders.sentence_files import local_encoder
 from dppa_core.checkpoints.sources.hub import HubModel, look_up
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.checkpoints.sources.references import stack_summary
@@ -153,7 +152,7 @@ def local_folder(ref: ModelRef) -> Path:
             )
         return zoo_folder(ref.location)
     try:
-        return within_roots(encoder_folder(within_roots(Path(ref.location).expanduser())))
+        return local_encoder(Path(ref.location).expanduser())
     except RuntimeError:
         raise MissingCheckpoint(f"{ref}: no user of that name, so no home folder.") from None
 

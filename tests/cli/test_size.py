@@ -53,6 +53,10 @@ def test_a_form_that_keeps_enough_energy_is_a_model_by_its_file(
     assert file == f"as a model: zoo:base+{path}"
     assert dppa("size", "zoo:math", "--forms", forms, "--out", out) == 1
     assert "already exists" in dppa.err
+    assert dppa("size", "zoo:math", "--forms", forms, "--out", out, "--overwrite") == 0
+    (out / "notes.txt").write_text("mine")
+    assert dppa("size", "zoo:math", "--forms", forms, "--out", out, "--overwrite") == 1
+    assert "holds notes.txt" in dppa.err and (out / "notes.txt").is_file()
 
 
 def test_where_no_form_is_enough_nothing_is_written_and_it_is_said(
@@ -114,6 +118,7 @@ def test_a_text_is_the_loss_without_questions_and_its_first_half_chooses_factors
     [
         (("zoo:math", "--forms", ";"), "names no form"),
         (("zoo:math", "--forms", "bit(bits=1)"), "No form of a delta 'bit'"),
+        (("zoo:base", "zoo:base"), "zoo:base equals its base zoo:base"),
         (("zoo:math", "--factors", "1,x"), "--factors must be numbers"),
     ],
 )

@@ -22,6 +22,9 @@ function stepOf({ min, step, default: start }) {
 const digitsOf = (step) => Math.max(0, Math.ceil(-Math.log10(step) - 1e-9));
 const unitOf = (item) => (item.unit ? ` (${item.unit.replace(/^x\b/, "×")})` : "");
 
+/** Merge by another method, as a choice in the list. @type {(name: string) => void} */
+export let chooseMethod = () => {};
+
 part("method", ({ host, get, put, watch, trigger }) => {
   host.replaceChildren();
   server.methods = get().methods;
@@ -62,11 +65,12 @@ part("method", ({ host, get, put, watch, trigger }) => {
     controls.set({ values: { ...values, [method]: { ...values[method], [item.name]: value } } });
     send();
   }
-  choice.addEventListener("change", () => {
-    controls.set({ method: choice.value });
-    more.open = choice.value !== "dppa";
+  chooseMethod = (name) => {
+    controls.set({ method: name });
+    more.open = name !== "dppa";
     send();
-  });
+  };
+  choice.addEventListener("change", () => chooseMethod(choice.value));
   staged.addEventListener("change", () => { controls.set({ first: staged.checked }); send(); });
 
   function row(item, method) {

@@ -18,7 +18,8 @@ const FILES = [
   ["adapter", "LoRA adapter",
     "The strongest directions of each linear module's changes, for PEFT and vLLM. Shares are of all changes."],
   ["packs", "Delta packs",
-    "What is left of each model's changes, one small file a model; on its base, a pack is a model."],
+    "What is left of each model's changes, before its coefficient, one small file a model; on its base, a pack is a "
+    + "model."],
   ["report", "Report", "One web page that stands alone: plots to look into, numbers, hashes, and how to repeat it."],
 ];
 const TEXTS = [

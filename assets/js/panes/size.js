@@ -8,6 +8,7 @@ import { saveable } from "../session/save_plots.js";
 import { plainModel } from "../session/session_value.js";
 import { resultLegend, resultPlot, resultText } from "../plots/experiment-plots.js";
 import { keepAs, nameOf, storeOf } from "../controls/forms.js";
+import { chooseMethod } from "../controls/method.js";
 
 const FORMS = { low_rank: "low rank", bits: "few bits", sparse: "largest elements", drawn: "drawn at random" };
 const DPPA = "DPPA", SUMS = "sums", WHOLE = "whole model", FRONTIER = "no smaller file is better";
@@ -23,7 +24,7 @@ const MEASURES = {
     text: (row) => three(row.loss) },
 };
 const HOW = "One mark per form and setting; left is smaller. The line joins those that no smaller file beats. A click, "
-  + "or Enter, keeps the model so.";
+  + "or Enter, keeps the model so; a method that would prune it again gives way to Task arithmetic.";
 const ENERGY = " Kept energy: share of the squares of the changes. Drawn at random has none to show: it enlarges what "
   + "it keeps. The questions tell.";
 
@@ -137,7 +138,13 @@ part("size", ({ host, get, watch }) => {
   const rowsNow = () => results.get(chosen)?.rows ?? [];
   const modelNow = () => controls.state.models.find(({ ref }) => plainModel(ref) === chosen);
   const refNow = () => modelNow()?.ref ?? "";
-  const keep = (row) => () => keepAs(refNow(), row.store, row.factor);
+  const keep = (row) => Object.assign(() => {
+    if (controls.pruner()) { // it would prune what the form keeps, which was measured by itself
+      controls.set({ first: false });
+      chooseMethod("task_arithmetic");
+    }
+    keepAs(refNow(), row.store, row.factor);
+  }, { does: "Keep the model so", chosen: isNow(row, modelNow()) });
 
   function draw() {
     const result = results.get(chosen), width = Math.floor(box.clientWidth || host.clientWidth), model = modelNow();
@@ -155,8 +162,11 @@ part("size", ({ host, get, watch }) => {
     say(how, `${HOW}${measure === "energy" ? ENERGY : askedText(result)} The changes of ${nameOf(model.ref)} are `
       + `${percent1(result.change)} as long as its weights (‖d‖/‖W‖).`);
     resultLegend(legend, chart);
+    const held = [root, table].map((one) => one.contains(document.activeElement)); // what is drawn anew loses it
     resultPlot(root, chart, width, null, keep);
     fill(result.rows, best, Boolean(result.best.accuracy), model);
+    if (held[0]) root.querySelector("[data-chosen]")?.focus();
+    if (held[1]) table.querySelector('[data-now="true"] button')?.focus();
     if (!measured || !result.change) return;
     const whole = result.rows.find(({ store }) => !store).nbytes;
     const [on, title] = measured.smollm2 && whole > REAL ? ["smollm2", "SmolLM2"] : ["embedded", "embedded"];

@@ -5,8 +5,7 @@ import { bandOf, fingerRoom, shiftOf } from "./mark_places.js";
 
 const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44;
 const LETTER = 6.6, FEW = 8; // pixels; up to so many values of an axis are all marked
-const SERIES = 8; // distinguishable colours
-const CLICK = "A click, or Enter, sets the controls to this merge.";
+const SERIES = 8, CLICK = "Set the controls to this merge"; // distinguishable colours; what a mark does
 
 // One decimal from 10 on, three digits below; as in docs/experiments.md.
 /** @param {any} value */
@@ -128,7 +127,7 @@ function tip(root, chart, series, i, to, pick) {
   const go = to && pick?.(to, point);
   const sentence = `${point}, ${chart.y.title} ${(chart.y.text ?? number)(series.y[i])}`
     + `${chart.y.unit === "%" ? "\u202f%" : ` ${chart.y.unit}`}${interval}`;
-  svg("title", {}, root, go ? `${sentence}. ${CLICK}` : sentence);
+  svg("title", {}, root, go ? `${sentence}. A click, or Enter: ${go.does ?? CLICK}.` : sentence);
   if (go) clickable(root, sentence, go);
 }
 /** @type {(...all: any[]) => void} */
@@ -237,7 +236,7 @@ function drawHeatmap(root, map, width, pick) {
       const sentence = `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: `
         + `${value === null ? "not measured" : `${number(value)} ${map.z.unit}${sign && `, ${SIGNS[sign]}`}`}`;
       const place = map.places?.[i]?.[j], go = place && pick?.(place, `${name}, ${map.columns[j]} pruned`);
-      svg("title", {}, g, go ? `${sentence}. ${CLICK}` : sentence);
+      svg("title", {}, g, go ? `${sentence}. A click, or Enter: ${CLICK}.` : sentence);
       if (go) clickable(g, sentence, go);
     });
   });
@@ -246,7 +245,8 @@ function drawHeatmap(root, map, width, pick) {
 }
 /** @param {any} g @param {string} sentence @param {any} go */
 function clickable(g, sentence, go) {
-  const attributes = { tabindex: 0, role: "button", "aria-label": `Set the controls to this merge. ${sentence}` };
+  const attributes = { tabindex: 0, role: "button", "aria-label": `${go.does ?? CLICK}. ${sentence}`,
+    ...(go.chosen && { "data-chosen": "true" }) };
   for (const [name, value] of Object.entries(attributes)) put(g, name, value);
   g.addEventListener("click", () => {
     for (const sibling of g.parentNode.querySelectorAll("[data-chosen]")) sibling.removeAttribute("data-chosen");

@@ -48,7 +48,7 @@ def two_manners(_arguments: Arguments, _context: BlockContext) -> dict[str, Any]
     rows = zip(*(measured[key] for key in ("x", "y", "low", "high")), strict=True)
     return {
         "rows": [dict(zip(("label", "value", "low", "high"), row, strict=True)) for row in rows],
-        "figures": {"pairs": measured["pairs"], "seeds": measured["seeds"]},
+        "figures": {name: measured[name] for name in ("pairs", "seeds", "settings")},
     }
 
 

@@ -102,7 +102,10 @@ def read_lists(texts: Mapping[str, str], session: Session, limits: TextLimits) -
     }
     filled = {name: text for name, text in stripped.items() if text}
     if not filled:
-        raise InvalidValue("There are no questions yet: type or paste some, or open a file.")
+        raise InvalidValue(
+            "There are no questions yet: type or paste some under Score, Questions of your own, or "
+            "open a file there."
+        )
     letters = sum(map(len, filled.values()))
     if letters > limits.letters:
         raise InvalidValue(

@@ -89,6 +89,11 @@ def encoder_folder(folder: Path) -> Path:
         return folder
 
 
+def local_encoder(folder: Path) -> Path:
+    """The `encoder_folder` of a folder; raises NotAllowed if either lies outside the roots."""
+    return within_roots(encoder_folder(within_roots(folder)))
+
+
 def sentence_home(folder: Path) -> Path:
     """Where modules.json and the modules of an encoder lie: its folder, or the one above if that
     lists it first and may be read."""

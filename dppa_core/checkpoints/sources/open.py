@@ -13,8 +13,7 @@ from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
 from dppa_core.checkpoints.adapters.packs import SUFFIX, find_pack, open_pack
 from dppa_core.checkpoints.adapters.stack import StackCheckpoint, StackedLayers
 from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
-from dppa_core.checkpoints.folders.model_files import within_roots
-from dppa_core.checkpoints.folders.sentence_files import encoder_folder
+from dppa_core.checkpoints.folders.sentence_files import local_encoder
 from dppa_core.checkpoints.sources.download import (
     fetch,
     fetch_tokenizer,
@@ -260,7 +259,7 @@ def _zoo(name: str) -> ModelRef:
 
 def _folder(ref: ModelRef, control: RunControl) -> Path:
     if ref.source == "local":
-        return within_roots(encoder_folder(within_roots(_path(ref.location))))
+        return local_encoder(_path(ref.location))
     if ref.source == "hub":
         commit = resolve(ref.location, ref.revision)
         return fetch(ref.location, commit, adapter=ref.base is not None, **control)

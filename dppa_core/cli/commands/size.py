@@ -14,6 +14,7 @@ from dppa_core.charts.tables import text_table
 from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.cli.commands.smallest_file import (
     bound_of_enough,
+    check_pack_folder,
     place_of_enough,
     spelled,
     write_enough,
@@ -22,6 +23,7 @@ from dppa_core.cli.evaluation_text import MASKED_WORDS
 from dppa_core.cli.options import (
     ItemsOption,
     JsonFlag,
+    OverwriteFlag,
     ScorerOption,
     WorkersOption,
     base_and_model,
@@ -42,7 +44,6 @@ from dppa_core.evaluation.form_sizes import (
 )
 from dppa_core.forms.contract import times
 from dppa_core.forms.store import Store, parse_store_text
-from dppa_core.merging.folder import check_target
 from dppa_core.parameter_fields import check_number
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_size import relative_size
@@ -95,6 +96,7 @@ class SizeOptions:
         Path | None,
         typer.Option(help="Also write the smallest file that is enough, into this new folder."),
     ] = None
+    overwrite: OverwriteFlag = False
     workers: WorkersOption = None
     as_json: JsonFlag = False
 
@@ -108,7 +110,7 @@ def size(options: SizeOptions) -> None:
     """
     pairs = _pairs(options.models)
     if options.out:
-        check_target(options.out, (), overwrite=False)
+        check_pack_folder(options.out, overwrite=options.overwrite)
     stores = _stores(options.forms)
     factors = [
         check_number("--factors", _number(text), 0, 100) for text in names_in(options.factors) or ()
@@ -118,6 +120,8 @@ def size(options: SizeOptions) -> None:
     for base, model in pairs:
         with progress_line() as progress:
             profile = cached_profile(base, model, workers=options.workers, progress=progress)
+            if relative_size(profile.modules) == 0:
+                raise InvalidValue(f"{model} equals its base {base}: there is no change to keep.")
             sizes = form_sizes(base, model, stores, workers=options.workers, progress=progress)
             scores: dict[str, FormScore] = {}
             if domains or options.text:
@@ -125,7 +129,9 @@ def size(options: SizeOptions) -> None:
         change = {"relative_change": relative_size(profile.modules)}
         values.append(change | _values(base, model, sizes, scores))
         texts.append(_text(values[-1]))
-    files = write_enough(values, options.out, options.workers) if options.out else []
+    files = []
+    if options.out:
+        files = write_enough(values, options.out, options.workers, overwrite=options.overwrite)
     if files:
         texts.append("\n".join(f"as a model: {file}" for file in files))
     elif options.out:

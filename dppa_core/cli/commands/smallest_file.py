@@ -15,7 +15,8 @@ from dppa_core.evaluation.form_sizes import (
     FormSize,
     smallest_enough,
 )
-from dppa_core.merging.to_pack import pack_models
+from dppa_core.merging.folder import check_target
+from dppa_core.merging.to_pack import pack_models, refuse_other_files
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 if TYPE_CHECKING:
@@ -48,7 +49,14 @@ def spelled(store: str) -> str:
     return f" ({store})" if store not in ("", BASE) else ""
 
 
-def write_enough(values: Sequence[Mapping[str, Any]], out: Path, workers: int | None) -> list[str]:
+def check_pack_folder(out: Path, *, overwrite: bool) -> None:
+    """Raise InvalidValue or NotAllowed if packs cannot be written into a folder."""
+    check_target(out, (), overwrite=overwrite, check_entries=refuse_other_files)
+
+
+def write_enough(
+    values: Sequence[Mapping[str, Any]], out: Path, workers: int | None, *, overwrite: bool = False
+) -> list[str]:
     """Pack each model in its smallest good form; references of the files."""
     base = values[0]["base"]
     stores = {row["model"]: row["forms"][row["enough"]]["store"] for row in values}
@@ -61,5 +69,5 @@ def write_enough(values: Sequence[Mapping[str, Any]], out: Path, workers: int | 
         return []
     recipe = MergeRecipe(base, models, method="task_arithmetic")
     with progress_line() as progress:
-        reports = pack_models(recipe, out, workers=workers, progress=progress)
+        reports = pack_models(recipe, out, overwrite=overwrite, workers=workers, progress=progress)
     return [f"{report.base}+{out / report.file}" for report in reports]

@@ -35,6 +35,7 @@ def two_manners(figures: Values) -> dict[str, Any]:
     return {
         "pairs": figures["pairs"],
         "seeds": figures["seeds"],
+        "settings": figures["settings"],
         "x": list(worse),
         **{key: [round(100 * row[end], 1) for row in worse.values()] for key, end in ends.items()},
     }

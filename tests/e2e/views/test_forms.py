@@ -57,9 +57,12 @@ def test_a_click_in_size_keeps_the_model_in_that_form(visit: Visit, width: int) 
     expect(page.locator("#size h3").first).to_contain_text("math kept as")
     page.locator('#size g.point[data-series="few bits"][role=button]').nth(1).click()
     expect(math_row(studio).locator("select").first).to_have_value("bits")
+    expect(page.locator("#method-choice")).to_have_value("task_arithmetic")  # DPPA would prune it
+    expect(page.locator("#size g.point[data-chosen]")).to_have_attribute("data-series", "few bits")
     page.locator("#size .twin-box summary").first.click()
     page.locator('#size-table tr[data-store="low_rank(rank=8)"] button').press("Enter")
     page.wait_for_function(SETTLED)
+    expect(page.locator('#size-table tr[data-now="true"] button')).to_be_focused()
     assert page.evaluate(MODELS)[0] == "kept:low_rank(rank=8) of zoo:math on zoo:base"
     expect(page.locator('#size-table tr[data-now="true"] th')).to_have_text("rank 8")
     page.locator('#size-table tr[data-store*="strength=0.08"] button').first.press("Enter")
