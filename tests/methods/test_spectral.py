@@ -189,6 +189,19 @@ def test_doge_ta_is_what_its_authors_program_gives(
     np.testing.assert_allclose(values, expected.numpy(), rtol=1e-3, atol=2e-5)
 
 
+@pytest.mark.parametrize("ranks", [(2, 3), (2, 8)])
+def test_doge_ta_of_few_directions_is_what_its_authors_program_gives(
+    ranks: tuple[int, int],
+) -> None:
+    """Deltas of 16 directions at most, two or one of which has fewer than half."""
+    rng = np.random.default_rng(2)
+    products = [rng.normal(size=(20, rank)) @ rng.normal(size=(rank, 16)) for rank in ranks]
+    deltas = np.stack(products).astype(np.float32)
+    expected = slow_spectral.doge_ta(list(torch.from_numpy(deltas).double()), (1.0, 0.5), 0.07)
+    values = merged("doge_ta", deltas, (1.0, 0.5), density=0.3, sizes="one", scale=0.07)
+    np.testing.assert_allclose(values, expected.numpy(), rtol=1e-3, atol=2e-5)
+
+
 @given(drawn=matrices())
 def test_directions_are_those_of_torch(drawn: tuple[np.ndarray, tuple[float, ...]]) -> None:
     matrix = drawn[0][0]

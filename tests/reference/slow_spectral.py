@@ -70,6 +70,11 @@ def wudi_adam(deltas: Deltas) -> Tensor:
     return merged.detach()
 
 
+def outputs(matrix: Tensor) -> Tensor:
+    """Those that it has, the strongest first."""
+    return svd(matrix, full_matrices=False)[0][:, : int(torch.linalg.matrix_rank(matrix, rtol=1e-6))]
+
+
 def doge_ta(
     deltas: Deltas, coefficients: Sequence[float], lamda: float, density: float = 0.3
 ) -> Tensor:
@@ -83,8 +88,8 @@ def doge_ta(
         return torch.zeros_like(deltas[0])
     size = min(deltas[0].shape)
     each = size // len(moved)
-    lefts = torch.hstack([svd(delta, full_matrices=False)[0][:, :each] for delta, _ in moved])
-    shared = svd(lefts, full_matrices=False)[0][:, : size // 6]
+    lefts = torch.hstack([outputs(delta)[:, :each] for delta, _ in moved])
+    shared = outputs(lefts)[:, : size // 6]
     change = torch.nn.Parameter(torch.zeros_like(deltas[0]))
     optimizer = torch.optim.Adam([change], lr=1e-4)
     for _ in range(400):

@@ -7,6 +7,8 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 _DECAYS, _TINY = (0.9, 0.999), 1e-8
+_AT_ONCE = 1 << 15
+"""Elements: five arrays of so many stay in a processor's cache, which takes a third of the time."""
 
 
 class Adam:
@@ -20,12 +22,32 @@ class Adam:
     def step(
         self, at: Float64[ndarray, "rows columns"], slope: Float64[ndarray, "rows columns"]
     ) -> Float64[ndarray, "rows columns"]:
-        """The next place."""
+        """The next place; the slope is overwritten."""
+        if not self._steps:
+            self._mean, self._square = np.zeros_like(at), np.zeros_like(at)
         self._steps += 1
-        self._mean = self._mean + (1 - _DECAYS[0]) * (slope - self._mean)
-        self._square = self._square + (1 - _DECAYS[1]) * (slope**2 - self._square)
-        mean, spread = (
-            moment / (1 - decay**self._steps)
-            for moment, decay in zip((self._mean, self._square), _DECAYS, strict=True)
-        )
-        return np.asarray(at - self._rate * mean / (np.sqrt(spread) + _TINY))
+        moved = np.empty_like(at)
+        rows = max(1, _AT_ONCE // max(1, at.shape[1]))
+        for start in range(0, len(at), rows):
+            part = slice(start, start + rows)
+            np.subtract(at[part], self._change(part, slope[part]), out=moved[part])
+        return moved
+
+    def _change(
+        self, part: slice, slope: Float64[ndarray, "rows columns"]
+    ) -> Float64[ndarray, "rows columns"]:
+        mean_decay, square_decay = _DECAYS
+        mean, square = self._mean[part], self._square[part]
+        spread = np.square(slope)
+        slope -= mean
+        slope *= 1 - mean_decay
+        mean += slope
+        spread -= square
+        spread *= 1 - square_decay
+        square += spread
+        np.sqrt(square, out=spread)
+        spread *= 1 / (1 - square_decay**self._steps) ** 0.5
+        spread += _TINY
+        np.divide(mean, spread, out=slope)
+        slope *= self._rate / (1 - mean_decay**self._steps)
+        return slope

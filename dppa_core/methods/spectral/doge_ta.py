@@ -7,7 +7,7 @@ the deltas share. Then each model's largest elements, with Δ added, are summed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,24 +77,44 @@ def learned_change(deltas: Matrices, weights: Sequence[float]) -> Matrix:
     if not total:
         return change
     with one_blas_thread():
-        shared, adam = _shared_outputs(deltas), Adam(RATE)
         merged = np.tensordot(np.asarray(weights), deltas, 1)
-        errors = [np.einsum("rc,rc->r", delta, delta - merged) for delta in deltas]
+        errors = np.stack([np.einsum("rc,rc->r", delta, delta - merged) for delta in deltas])
+        slope, adam = _slope_of(deltas, errors, total), Adam(RATE)
         for _ in range(STEPS):
-            slope = np.zeros_like(change)
-            for delta, error in zip(deltas, errors, strict=True):
-                left = error - total * np.einsum("rc,rc->r", delta, change)
-                slope -= 2 * total * left[:, None] * delta
-            change = adam.step(change, slope - shared @ (shared.T @ slope))
+            change = adam.step(change, slope(change))
     return change
 
 
-def _shared_outputs(deltas: Matrices) -> Matrix:
-    """Orthonormal columns: the strongest directions of all models' strongest outputs."""
+def _slope_of(deltas: Matrices, errors: Matrix, total: float) -> Callable[[Matrix], Matrix]:
+    """At a change, without its part along the shared outputs.
+
+    Where every delta has few directions, as adapters do, all products are of these.
+    """
     size = min(deltas.shape[1:])
     each = size // len(deltas)
-    lefts = [singular(delta, each).left for delta in deltas]
-    return singular(np.hstack(lefts), size // SHARED_PART).left
+    found = [singular(delta, each) for delta in deltas]
+    shared = singular(np.hstack([parts.left for parts in found]), size // SHARED_PART).left
+    few = all(len(parts.values) < each for parts in found)
+    lefts = [parts.left * parts.values for parts in found]
+    rights = np.vstack([parts.right for parts in found])
+    ends = np.cumsum([0, *(left.shape[1] for left in lefts)])
+
+    def of_whole(change: Matrix) -> Matrix:
+        slope = np.zeros_like(change)
+        for delta, error in zip(deltas, errors, strict=True):
+            left = error - total * np.einsum("rc,rc->r", delta, change)
+            slope -= 2 * total * left[:, None] * delta
+        return np.asarray(slope - shared @ (shared.T @ slope))
+
+    def of_few(change: Matrix) -> Matrix:
+        along, parts = change @ rights.T, []
+        for left, error, start, end in zip(lefts, errors, ends, ends[1:], strict=False):
+            rest_of = error - total * np.einsum("rk,rk->r", left, along[:, start:end])
+            parts.append(-2 * total * rest_of[:, None] * left)
+        slope = np.hstack(parts)
+        return np.asarray((slope - shared @ (shared.T @ slope)) @ rights)
+
+    return of_few if few else of_whole
 
 
 def _kept(stack: Stack, cuts: Sequence[Cut], model: int) -> Bool[ndarray, "rows columns"]:
