@@ -8,6 +8,7 @@ from dppa_core.checkpoints.sources.zoo import zoo_root
 from dppa_lab.zoo.joint_search import Budget
 from dppa_lab.zoo.results import choosing
 from dppa_lab.zoo.study.measured_set import measure_set
+from dppa_lab.zoo.study.merges import selected_merges
 
 RECORDED = {
     "task_arithmetic-0-whole": (
@@ -38,10 +39,8 @@ def test_a_small_study_gives_the_recorded_figures(
     monkeypatch.setattr(choosing, "BUDGET", Budget(4, 2))
     study = measure_set(
         zoo_root(),
+        selected_merges([0.9], ["task_arithmetic", "dppa"], ["all"]),
         limit=20,
         search_items=4,
-        rates=[0.9],
-        methods=["task_arithmetic", "dppa"],
-        budgets=["all"],
     )
     assert {row["key"]: (row["values"], row["hits"]) for row in study["merges"]} == RECORDED

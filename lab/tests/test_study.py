@@ -8,8 +8,9 @@ import pytest
 
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import holm, p_of_t, student
-from dppa_lab.reports.study_tables import study_table, study_tables
+from dppa_lab.reports.study_tables import nested_table, study_table, study_tables
 from dppa_lab.zoo.study.merges import METHODS, RATES, merges
+from dppa_lab.zoo.study.nested_figures import nested_figures
 from dppa_lab.zoo.study.seed_comparison import (
     PRIMARY,
     SECONDARY,
@@ -46,6 +47,34 @@ def measured(seed: int, regime: str = "plain", size: str = "small", **right: int
 
 def answering_little(sets: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**study, "own": {**OWN_HITS, "math": "1" * 4 + "0" * 6}} for study in sets]
+
+
+def test_nested_figures_tell_what_a_better_beginning_brings() -> None:
+    rows = {"dpa": 6, "dppa": 5, "dpa_twice": 6, "dppa_begun": 7}
+    about = {"size": "small", "regime": "settled"}
+    sets = [
+        {
+            "set": {**about, "seed": seed},
+            "own": OWN_HITS,
+            "merges": [
+                {
+                    "key": f"{name}-95-all",
+                    "hits": dict.fromkeys(DOMAINS, "1" * right + "0" * (10 - right)),
+                }
+                for name, right in rows.items()
+            ],
+        }
+        for seed in (11, 12, 13)
+    ]
+    few = nested_figures(sets[:2])
+    assert "dppa_begun-dppa" not in few, "two seeds support no claim"
+    figures = nested_figures(sets)
+    assert figures["seeds"] == [11, 12, 13]
+    assert figures["kept"]["dppa_begun"] > figures["kept"]["dppa"]
+    assert figures["dppa_begun-dppa"]["value"] == pytest.approx(0.25)
+    table = nested_table(figures)
+    assert "DPPA begun at DPA's best, 24 and 24 settings minus DPPA (joint)" in table
+    assert "minus" not in nested_table(few)
 
 
 @pytest.mark.parametrize(

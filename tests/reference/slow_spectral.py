@@ -72,7 +72,8 @@ def wudi_adam(deltas: Deltas) -> Tensor:
 
 def outputs(matrix: Tensor) -> Tensor:
     """Those that it has, the strongest first."""
-    return svd(matrix, full_matrices=False)[0][:, : int(torch.linalg.matrix_rank(matrix, rtol=1e-6))]
+    rank = int(torch.linalg.matrix_rank(matrix, rtol=1e-6))
+    return svd(matrix, full_matrices=False)[0][:, :rank]
 
 
 def doge_ta(

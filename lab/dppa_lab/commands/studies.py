@@ -14,7 +14,7 @@ from dppa_core.cli.options import JsonFlag
 from dppa_core.cli.output import emit, teller, write_text
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 from dppa_lab.commands.kept_output import OutOption, SearchItems, TestItems, emit_and_keep
-from dppa_lab.zoo.study.merges import BUDGETS, METHODS, RATES
+from dppa_lab.zoo.study.merges import BUDGETS, METHODS, RATES, nested_merges, selected_merges
 
 STUDY_KEYS = ("set", "own", "merges")
 SURVEY_KEYS = ("set", "own", "shrunk", "places")
@@ -42,26 +42,38 @@ def study(
     budgets: Annotated[
         str, typer.Option(help="What a rate counts: all entries, those of modules, or both.")
     ] = ",".join(BUDGETS),
+    nested: Annotated[
+        bool,
+        typer.Option(
+            help="Only DPA and DPPA at 95 %, each by a usual search and by one of twice the "
+            "settings; DPPA's begins at DPA's best."
+        ),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure the merges of lab/docs/study-plan.md on some sets, and compare them over seeds.
 
     A set whose file is there is not measured again; what was asked before comes from the cache.
     """
-    from dppa_lab.reports.study_tables import study_tables  # noqa: PLC0415
+    from dppa_lab.reports.study_tables import nested_table, study_tables  # noqa: PLC0415
     from dppa_lab.zoo.study.measured_set import measure_set  # noqa: PLC0415  (imports torch)
+    from dppa_lab.zoo.study.nested_figures import nested_figures  # noqa: PLC0415
 
+    selected = selected_merges(
+        _rates(rates),
+        _selected("--methods", methods, METHODS),
+        _selected("--budgets", budgets, BUDGETS),
+    )
     measure = partial(
         measure_set,
+        every=nested_merges() if nested else selected,
         limit=limit,
         search_items=search_limit,
-        rates=_rates(rates),
-        methods=_selected("--methods", methods, METHODS),
-        budgets=_selected("--budgets", budgets, BUDGETS),
         say=teller(quiet=as_json),
     )
     sets = _measured(folders, out, measure, STUDY_KEYS)
-    emit({"sets": sets}, study_tables(sets), as_json=as_json)
+    text = nested_table(nested_figures(sets)) if nested else study_tables(sets)
+    emit({"sets": sets}, text, as_json=as_json)
 
 
 def survey(

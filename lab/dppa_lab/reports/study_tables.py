@@ -10,7 +10,16 @@ import numpy as np
 
 from dppa_core.charts.tables import markdown_table, settings_text, signed_text
 from dppa_core.tasks.intervals import Interval, holm
-from dppa_lab.zoo.study.merges import ALL, CLAIM_RATES, MAIN_RATE, MODULES, key_of
+from dppa_lab.zoo.study.merges import (
+    ALL,
+    BEGUN,
+    CLAIM_RATES,
+    MAIN_RATE,
+    MODULES,
+    TWICE,
+    key_of,
+)
+from dppa_lab.zoo.study.nested_figures import NESTED
 from dppa_lab.zoo.study.seed_comparison import (
     EQUAL,
     LEAST_SEEDS,
@@ -42,6 +51,8 @@ TITLES = {
     "dppa": "DPPA (joint)",
     "dare": "DARE",
     "ties": "TIES",
+    TWICE: "DPA, 48 settings",
+    BEGUN: "DPPA begun at DPA's best, 24 and 24 settings",
     "reversed": "DPPA, densities reversed",
     "random": "DPPA, entries ranked at random",
     "shuffled": "DPPA on shuffled deltas",
@@ -193,6 +204,23 @@ def confirmation_table(study: Values) -> str:
     ]
     head = ["pruned", "comparison", "first keeps %", "second keeps %", "points"]
     return markdown_table(head, rows)
+
+
+def nested_table(nested: Values) -> str:
+    """What two searches of DPA and two of DPPA keep, of `nested_figures`, and their differences."""
+    kept = {TITLES[name]: f"{100 * share:.1f}" for name, share in nested["kept"].items()}
+    rows = [[title, share] for title, share in kept.items()]
+    gaps = [
+        [f"{TITLES[first]} minus {TITLES[second]}", _difference(nested[f"{first}-{second}"])]
+        for first, second, _question in NESTED
+        if f"{first}-{second}" in nested
+    ]
+    return "\n\n".join(
+        [
+            markdown_table(["95 % pruned by", "keeps %"], rows),
+            *([markdown_table(["difference", "points"], gaps)] if gaps else []),
+        ]
+    )
 
 
 def study_table(study: Values) -> str:

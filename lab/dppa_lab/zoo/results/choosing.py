@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.tuning.search.axes import Point
@@ -43,14 +43,21 @@ class ChosenValues:
 
 
 def choose(
-    entry: Entry, examiner: MergeExaminer, models: Mapping[str, str] | None = None
+    entry: Entry,
+    examiner: MergeExaminer,
+    models: Mapping[str, str] | None = None,
+    *,
+    times: int = 1,
+    begun: Mapping[str, float] | None = None,
 ) -> ChosenValues:
     """The values that a joint search finds on the search items; the same budget for every entry.
 
     Args:
         models: Domain -> the model whose accuracy a merge's is divided by; by default the merged.
+        times: Multiplies the budget.
+        begun: Values of a method that this one contains, at which its search begins.
     """
-    axes = entry.axes()
+    axes = tuple(replace(a, start=(begun or {}).get(a.name, a.start)) for a in entry.axes())
     if not axes:
         return ChosenValues({}, 0, 0, {})
     models = models or entry.references
@@ -72,7 +79,7 @@ def choose(
         axes,
         lambda points: [loss_of(entry, examiner, point) for point in points],
         lambda points: list(map(retention, points)),
-        budget=BUDGET,
+        budget=Budget(times * BUDGET.losses, times * BUDGET.accuracies),
     )
     compared = [trial for trial in search.candidates if trial.accuracy is not None]
     values, by_loss = (

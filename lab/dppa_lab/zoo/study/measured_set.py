@@ -14,39 +14,26 @@ from dppa_core.tuning.search.joint import JOINT_ITEMS
 from dppa_lab.zoo.results.choosing import choose
 from dppa_lab.zoo.results.merge_examiner import MergeExaminer
 from dppa_lab.zoo.results.retained import bits
-from dppa_lab.zoo.study.merges import (
-    BUDGETS,
-    METHODS,
-    MODULES,
-    RATES,
-    SHUFFLED,
-    WHOLE,
-    StudyMerge,
-    merges,
-)
+from dppa_lab.zoo.study.merges import MODULES, SHUFFLED, StudyMerge
 from dppa_lab.zoo.study.shuffled import shuffle_set
 from dppa_lab.zoo.trained_set import TrainedSet, trained_set
 
 
 def measure_set(
     folder: Path,
+    every: Sequence[StudyMerge],
     *,
     limit: int | None = None,
     search_items: int = JOINT_ITEMS,
-    rates: Sequence[float] = RATES,
-    methods: Sequence[str] = METHODS,
-    budgets: Sequence[str] = BUDGETS,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The hits of every merge on the test items, as a JSON-ready dictionary.
 
     Args:
         folder: A set that `dppa zoo train` made, all three domains.
+        every: The merges to measure.
         limit: Test items per domain; all if None.
         search_items: Search items per domain, on which the numbers of a merge are chosen.
-        rates: Pruning rates to measure; the controls belong to `CLAIM_RATES`.
-        methods: Names of the merges to measure.
-        budgets: What their rates count; the controls belong to all entries.
 
     Raises:
         MissingCheckpoint: a model of the set is not there.
@@ -61,12 +48,9 @@ def measure_set(
     say(f"{models.name}: alone " + _accuracies(own_hits))
     selected = [
         merge
-        for merge in merges()
-        if merge.rate in (0.0, *rates)
-        and merge.name in methods
-        and merge.budget in (WHOLE, *budgets)
+        for merge in every
         # An adapter changes modules alone: both budgets count the same delta.
-        and not (models.adapted and merge.budget == MODULES)
+        if not (models.adapted and merge.budget == MODULES)
     ]
     rows = []
     with TemporaryDirectory(prefix="dppa-shuffled-") as place:
@@ -85,7 +69,7 @@ def measure_set(
 def _rows(
     models: TrainedSet, selected: Sequence[StudyMerge], examiner: MergeExaminer, place: Path
 ) -> Iterator[dict[str, Any]]:
-    shuffled = None
+    shuffled, chosen = None, dict[str, Mapping[str, float]]()
     for merge in selected:
         references = models.references
         if merge.name == SHUFFLED:
@@ -93,7 +77,14 @@ def _rows(
                 shuffled = shuffle_set(models.written(place / "whole"), place / "shuffled")
             references = trained_set(shuffled).references
         entry = replace(merge.entry, references=references)
-        choice = choose(entry, examiner, models.references)
+        choice = choose(
+            entry,
+            examiner,
+            models.references,
+            times=merge.times,
+            begun=chosen.get(merge.begins),
+        )
+        chosen[merge.name] = choice.values
         yield {
             "key": merge.key,
             "name": merge.name,

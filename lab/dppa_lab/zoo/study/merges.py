@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,8 @@ CONTROLS: Mapping[str, Mapping[str, Any]] = {
     SHUFFLED: {},
 }
 """Changes of DPPA that ought to harm it; the last merges deltas in random order."""
+BEGUN, TWICE = "dppa_begun", "dpa_twice"
+"""DPPA whose search begins at DPA's best, and DPA with the settings of both searches."""
 METHODS = ("task_arithmetic", "magnitude", "dp", "dpa", "dppa", "dare", "ties", *CONTROLS)
 
 
@@ -38,6 +40,10 @@ class StudyMerge:
     rate: float
     budget: str
     entry: Entry
+    times: int = 1
+    """Multiplies the budget of its search."""
+    begins: str = ""
+    """The merge, which it contains, at whose best values its search begins."""
 
     @property
     def key(self) -> str:
@@ -48,6 +54,21 @@ class StudyMerge:
 def key_of(name: str, rate: float, budget: str) -> str:
     """The key of a merge, as `dppa-90-all`."""
     return f"{name}-{100 * rate:g}-{budget}"
+
+
+def selected_merges(
+    rates: Sequence[float] = RATES,
+    methods: Sequence[str] = METHODS,
+    budgets: Sequence[str] = BUDGETS,
+) -> tuple[StudyMerge, ...]:
+    """Those of some rates, names and budgets, and whole deltas."""
+    return tuple(
+        merge
+        for merge in merges()
+        if merge.rate in (0.0, *rates)
+        and merge.name in methods
+        and merge.budget in (WHOLE, *budgets)
+    )
 
 
 def merges() -> tuple[StudyMerge, ...]:
@@ -63,6 +84,14 @@ def merges() -> tuple[StudyMerge, ...]:
             every.append(StudyMerge("ties", rate, ALL, ties))
     every += [_pruned(name, rate, ALL) for rate in CLAIM_RATES for name in CONTROLS]
     return tuple(every)
+
+
+def nested_merges() -> tuple[StudyMerge, ...]:
+    """DPA, DPPA and what searches them with twice the settings."""
+    rate = max(CLAIM_RATES)
+    dpa, dppa = (_pruned(name, rate, ALL) for name in ("dpa", "dppa"))
+    begun = replace(dppa, name=BEGUN, begins="dpa")
+    return dpa, dppa, replace(dpa, name=TWICE, times=2), begun
 
 
 def _pruned(name: str, rate: float, budget: str) -> StudyMerge:

@@ -85,17 +85,17 @@ def _share(hits: str) -> float:
 def _at_rate(sets: Sets, rate: float) -> dict[str, Any]:
     shared = set.intersection(*({row["key"] for row in study["merges"]} for study in sets))
     names = [name for name in METHODS if shared.intersection(keys_of(name, rate))]
-    figures: dict[str, Any] = {"kept": {name: _kept(sets, name, rate) for name in names}}
+    figures: dict[str, Any] = {"kept": {name: mean_kept(sets, name, rate) for name in names}}
     if len(sets) >= LEAST_SEEDS:
         for family in (PRIMARY, SECONDARY):
             if rate in claim_rates(sets, family):
-                figures |= _named(compare(sets, rate, family))
+                figures |= compared_values(compare(sets, rate, family))
     elif len(sets) == 1:
         figures |= {f"dppa-{name}": _of_one(sets[0], name, rate) for name in names}
     return figures
 
 
-def _kept(sets: Sets, name: str, rate: float) -> float:
+def mean_kept(sets: Sets, name: str, rate: float) -> float:
     """Mean retention of a merge over the sets."""
     return fmean(retention(hits_of(study, name, rate), study["own"]) for study in sets)
 
@@ -106,7 +106,7 @@ def _of_one(measured: MeasuredSet, rival: str, rate: float) -> dict[str, Any]:
     return {**asdict(gap_over_items(dppa, other, measured["own"])), "verdict": ONE_SEED}
 
 
-def _named(gaps: tuple[SeedComparison, ...]) -> dict[str, Any]:
+def compared_values(gaps: tuple[SeedComparison, ...]) -> dict[str, Any]:
     """Pair -> the wider of both intervals, the corrected p-value and the verdict."""
     return {f"{gap.merge}-{gap.rival}": _values(gap) for gap in gaps}
 
@@ -122,9 +122,9 @@ def _confirmed(new: Sets) -> dict[str, Any]:
     for rate, gaps in confirmation(new).items():
         names = ("task_arithmetic", "magnitude", "dpa", "dppa")
         figures[f"{100 * rate:g}"] = {
-            "kept": {name: _kept(new, name, rate) for name in names},
-            **_named(gaps),
-            **_named(compare(new, rate, [("task_arithmetic", "dppa", "")])),
+            "kept": {name: mean_kept(new, name, rate) for name in names},
+            **compared_values(gaps),
+            **compared_values(compare(new, rate, [("task_arithmetic", "dppa", "")])),
         }
     if (whole := embeddings_whole(new, MAIN_RATE)) is not None:
         figures["embeddings whole"] = _values(whole)
