@@ -10,7 +10,7 @@ from typing import Any
 from dppa_core.checkpoints.adapters.lora_files import CONFIG, WEIGHTS, read_lora_config
 from dppa_core.checkpoints.folders.architectures import with_model_type
 from dppa_core.checkpoints.folders.sentence_files import sentence_names
-from dppa_core.checkpoints.folders.small_files import read_object
+from dppa_core.checkpoints.folders.small_files import CONFIGS, read_config, read_object
 from dppa_core.checkpoints.formats import format_of
 from dppa_core.checkpoints.sources.download import fetch_files, needed_weights
 from dppa_core.checkpoints.sources.hub import HubModel, cached_folder
@@ -40,7 +40,12 @@ from dppa_core.preflight_checks.provenance import licence_in
 
 MAX_SMALL_BYTES = 64 << 20
 """Most bytes of a small file; larger ones are not what their name says."""
-_SETTINGS = ("config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
+_SETTINGS = (
+    *CONFIGS,
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
 
 
 def hub_adapter(reference: str, model: HubModel) -> tuple[AdapterFacts, int]:
@@ -126,7 +131,7 @@ def _is_small(model: HubModel, file: str) -> bool:
 def _config(model: HubModel, folder: Path | None) -> dict[str, Any]:
     if folder is None or not _is_small(model, "config.json"):
         raise MissingCheckpoint(f"{model}: no config.json, or one too large to be one.")
-    return read_object(folder / "config.json")
+    return read_config(folder)
 
 
 def _is_fetched(model: HubModel, file: str) -> bool:

@@ -1,5 +1,6 @@
 """Weights of few bits, read and merged, against slow code by each format's specification."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,15 @@ from dppa_core.checkpoints.low_bit.alphabets import (
     unpack,
 )
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints
-from tests.helpers.low_bit_models import FORMS, READ_ONLY, Form, change_config, save, unpacked
+from tests.helpers.low_bit_models import (
+    FORMS,
+    READ_ONLY,
+    Form,
+    change_config,
+    save,
+    state_apart,
+    unpacked,
+)
 from tests.helpers.tiny_models import Shape, random_llama
 
 ODD = Shape(hidden=40, intermediate=56)
@@ -171,6 +180,45 @@ def test_fp4_by_hand(tmp_path: Path) -> None:
     codes = torch.cat([codes, codes], 1)
     values = stored(tmp_path, settings, weight_packed=codes, weight_scale=scales)
     assert values.tolist() == [[*half, *(-value for value in half)] * 2]
+
+
+def test_fp4_of_the_model_optimizer_by_hand(tmp_path: Path) -> None:
+    codes = torch.tensor([[0x10, 0x32, 0x54, 0x76, 0x98, 0xBA, 0xDC, 0xFE]], dtype=torch.uint8)
+    parts = {"weight_scale": torch.tensor([[3.0]]).to(torch.float8_e4m3fn), "weight": codes}
+    settings = {"quant_method": "modelopt", "quant_algo": "NVFP4"}
+    values = stored(tmp_path, settings, **parts, weight_scale_2=torch.tensor(0.5))
+    half = [0.0, 0.75, 1.5, 2.25, 3.0, 4.5, 6.0, 9.0]
+    assert values.tolist() == [[*half, *(-value for value in half)]]
+
+
+def test_the_model_optimizer_may_state_its_format_in_a_file_of_its_own(tmp_path: Path) -> None:
+    form = FORMS["modelopt-nvfp4"]
+    save(MODEL, tmp_path, form)
+    state_apart(tmp_path)
+    checkpoint = FolderCheckpoint(tmp_path)
+    expected = unpacked(tmp_path, form, MODEL)
+    assert checkpoint.low_bit is not None and checkpoint.low_bit.title == "Model Optimizer"
+    np.testing.assert_array_equal(checkpoint.raw(UP).copy(), expected[UP].ravel())
+    nothing = {"quantization": {"quant_algo": None, "kv_cache_quant_algo": "FP8"}}
+    (tmp_path / "hf_quant_config.json").write_text(json.dumps(nothing))
+    with pytest.raises(IncompatibleCheckpoints, match="weight_scale"):
+        FolderCheckpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "problem"),
+    [
+        ("pre_quant_scale", torch.ones(16), "scales inputs, as AWQ"),
+        ("weight_scale", torch.ones(1, 1), "holds a scale for each row or block"),
+    ],
+)
+def test_other_formats_of_the_model_optimizer_are_refused_by_name(
+    tmp_path: Path, part: str, value: torch.Tensor, problem: str
+) -> None:
+    parts = {"weight": torch.ones(1, 16).to(torch.float8_e4m3fn), "weight_scale": torch.ones(())}
+    settings = {"quant_method": "modelopt", "quant_algo": "FP8"}
+    with pytest.raises(IncompatibleCheckpoints, match=f"{problem}. Allowed are FP8 with one scale"):
+        stored(tmp_path, settings, **(parts | {part: value}))
 
 
 def test_gptq_and_awq_by_hand(tmp_path: Path) -> None:

@@ -54,6 +54,16 @@ def change_config(folder: Path, **values: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
+def state_apart(folder: Path) -> None:
+    """State a folder's format as older versions of the Model Optimizer do."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    stated = config.pop("quantization_config")
+    path.write_text(json.dumps(config))
+    apart = {"producer": {"name": "modelopt"}, "quantization": stated}
+    (folder / "hf_quant_config.json").write_text(json.dumps(apart))
+
+
 def unpacked(folder: Path, form: Form, model: TinyLlama) -> dict[str, np.ndarray]:
     """Every tensor of a folder as float32, by the slow code."""
     stored = load_file(folder / "model.safetensors")
@@ -287,6 +297,37 @@ def nvfp4() -> Form:
     return Form(compressed("nvfp4-pack-quantized", **settings, group_size=16), pack, unpack)
 
 
+def modelopt_nvfp4() -> Form:
+    """NVFP4 of the Model Optimizer: FP8 scales of 16, and their factor for the matrix."""
+
+    def pack(name: str, matrix: torch.Tensor) -> Parts:
+        largest = by_blocks(matrix, 1, 16, lambda block: float(block.abs().max()))
+        factor = matrix.abs().max() / (448 * 6)
+        scales = (largest / 6 / factor).to(torch.float8_e4m3fn)
+        units = matrix / spread(scales.float() * factor, matrix.shape, 1, 16)
+        return {name: fp4_bytes(units), f"{name}_scale": scales, f"{name}_scale_2": factor}
+
+    def unpack(stored: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
+        numbers = from_fp4(stored[name])
+        scales = stored[f"{name}_scale"].float() * stored[f"{name}_scale_2"]
+        return numbers * spread(scales, numbers.shape, 1, 16)
+
+    return Form({"quant_method": "modelopt", "quant_algo": "NVFP4"}, pack, unpack)
+
+
+def modelopt_fp8() -> Form:
+    """FP8 of the Model Optimizer: a scale for the matrix."""
+
+    def pack(name: str, matrix: torch.Tensor) -> Parts:
+        scale = matrix.abs().max() / 448
+        return {name: (matrix / scale).to(torch.float8_e4m3fn), f"{name}_scale": scale}
+
+    def unpack(stored: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
+        return stored[name].float() * stored[f"{name}_scale"]
+
+    return Form({"quant_method": "modelopt", "quant_algo": "FP8"}, pack, unpack)
+
+
 def mxfp4_bytes(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Codes by microscaling, and exponents of blocks of 32 in a row."""
     largest = by_blocks(matrix, 1, 32, lambda block: float(block.abs().max()))
@@ -455,6 +496,8 @@ FORMS = {
     "compressed-fp8": compressed_fp8(),
     "compressed-int8": compressed_int8(),
     "nvfp4": nvfp4(),
+    "modelopt-nvfp4": modelopt_nvfp4(),
+    "modelopt-fp8": modelopt_fp8(),
     "mxfp4-rows": mxfp4_of_rows(),
     "gptq": gptq(4, 8),
     "gptq-act-order": gptq(4, 8, symmetric=False, ordered=True),

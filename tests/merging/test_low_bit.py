@@ -1,6 +1,7 @@
 """Merges of models of few bits: computed as those of float32, written plain or in the format."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -216,6 +217,7 @@ def test_the_first_model_gives_the_format_if_the_base_has_none(tmp_path: Path) -
         ("fp8", "weight_scale_inv", 2, np.nan),
         ("mxfp4-rows", "weight_scale", 3, np.nan),
         *(("nvfp4", "weight_global_scale", 0, n) for n in (np.nan, np.inf, 0.0, -1.0, 1e-38)),
+        *(("modelopt-nvfp4", "weight_scale_2", 0, n) for n in (np.nan, np.inf, 0.0, -1.0, 1e37)),
         ("gptq", "scales", 5, np.nan),
         ("bits8", "SCB", 1, np.nan),
         ("nf4", "weight.absmax", 1, np.nan),
@@ -231,12 +233,11 @@ def test_a_scale_that_gives_no_number_is_told_by_its_name(
     broken = tensors[stored].flatten()
     broken[element] = 255 if broken.dtype == torch.uint8 else value
     save_file(tensors | {stored: broken.reshape(tensors[stored].shape)}, file, {"format": "pt"})
-    rule = (
-        "divisor must be finite and at least 1.32e-36"
-        if "global" in part
-        else "scale must be finite"
-    )
-    text = f"base: {stored} holds {np.float32(value)} at element {element}; every {rule}"
+    rule = {
+        "weight_global_scale": "divisor must be finite and at least 1.32e-36",
+        "weight_scale_2": "factor must be above 0 and at most 7.6e+35",
+    }.get(part, "scale must be finite")
+    text = re.escape(f"base: {stored} holds {np.float32(value)} at element {element}; every {rule}")
     with pytest.raises(NonFiniteWeights, match=text):
         merge_to_folder(recipe(base, math), tmp_path / "out", sync=False)
     (finding,) = preflight_models(str(base), [str(math)]).blockers

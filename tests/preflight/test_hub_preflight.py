@@ -21,7 +21,7 @@ from dppa_core.preflight_checks.preflight_report import PreflightReport, preflig
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system import machine
 from tests.helpers.hub_server import HubServer
-from tests.helpers.low_bit_models import FORMS, READ_ONLY, save
+from tests.helpers.low_bit_models import FORMS, READ_ONLY, save, state_apart
 from tests.helpers.pickles import save_pickled
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 from tests.preflight.conftest import BASE, MATH
@@ -283,19 +283,24 @@ def test_an_adapter_of_the_hub_is_counted_and_checked(hub: HubServer, tmp_path: 
     assert "LOHA" in finding.what and finding.model == "hub:acme/loha"
 
 
-@pytest.mark.parametrize("name", ["fp8", "compressed-int4", "gptq", "nf4"])
+@pytest.mark.parametrize("name", ["fp8", "compressed-int4", "gptq", "nf4", "modelopt"])
 def test_models_of_few_bits_are_told_from_headers_and_merged(
     hub: HubServer, tmp_path: Path, name: str
 ) -> None:
     base = random_llama(1, Shape(hidden=64, intermediate=96))
-    save(base, hub.models[BASE].folder, (FORMS | READ_ONLY)[name])
+    forms = FORMS | READ_ONLY | {"modelopt": FORMS["modelopt-nvfp4"]}
+    folder = save(base, hub.models[BASE].folder, forms[name])
+    if name == "modelopt":
+        state_apart(folder)
     tuned_llama(base, 2).save(hub.models[MATH].folder)
     report = preflight_models(BASE, [MATH])
     assert not blockers(report) and not hub.sent["model.safetensors"] > 100_000
     (finding,) = findings_about(report, "format", BASE)
     unknown = name == "nf4"  # its shapes are among the weights
     assert finding.severity is (Severity.NOTE if unknown else Severity.OK)
-    assert {"fp8": "FP8", "nf4": "bitsandbytes"}.get(name, "") in finding.what
+    assert {"fp8": "FP8", "nf4": "bitsandbytes", "modelopt": "Model Optimizer"}.get(
+        name, ""
+    ) in finding.what
     recipe = MergeRecipe(BASE, (DomainModel(MATH, (0.8,)),))
     merge_to_folder(recipe, tmp_path / "out", sync=False)
     after = preflight_models(BASE, [MATH])

@@ -15,6 +15,7 @@ _KINDS = {
     "fbgemm_fp8": "FP8",
     "finegrained_fp8": "FP8",
     "compressed-tensors": "compressed-tensors",
+    "modelopt": "Model Optimizer",
     "mxfp4": "MXFP4",
     "hqq": "HQQ",
     "aqlm": "AQLM",
@@ -36,6 +37,7 @@ _PACKED = {
     "weight_packed": "compressed-tensors",
     "weight_scale": "FP8 or int8",
     "weight_scale_inv": "FP8",
+    "weight_scale_2": "Model Optimizer",
 }
 """Name of a tensor beside a quantised weight -> the tool that writes it."""
 

@@ -22,7 +22,7 @@ from dppa_core.errors import (
 )
 from dppa_core.system.strict_json import parse_json
 
-_CONFIG = "config.json"
+CONFIGS = _CONFIG, _QUANTISED_APART = "config.json", "hf_quant_config.json"
 COMPANIONS = (
     "generation_config.json",
     "tokenizer.json",
@@ -86,7 +86,18 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder}: no config.json, so this is not a checkpoint folder. "
             "Pointing at a parent folder, or at an adapter, is the usual cause."
         )
-    return read_object(folder / _CONFIG)
+    config = read_object(folder / _CONFIG)
+    apart = {} if "quantization_config" in config else _quantised_apart(folder)
+    return {**config, "quantization_config": apart} if apart else config
+
+
+def _quantised_apart(folder: Path) -> dict[str, Any]:
+    """The quantisation that NVIDIA's Model Optimizer states in a file of its own."""
+    if not file_mode(folder / _QUANTISED_APART):
+        return {}
+    stated = read_object(folder / _QUANTISED_APART).get("quantization")
+    stated = stated if isinstance(stated, dict) else {}
+    return {"quant_method": "modelopt", **stated} if stated.get("quant_algo") else {}
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -5,60 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-from jaxtyping import Shaped
-from numpy import ndarray
-
-from dppa_core.checkpoints.low_bit.alphabets import E2M1, E4M3, FLOAT8, Codes, integers
-from dppa_core.checkpoints.low_bit.folded import Folded, Layout, as_floats, as_stored
+from dppa_core.checkpoints.low_bit.alphabets import E2M1, FLOAT8, integers
+from dppa_core.checkpoints.low_bit.folded import Folded, Layout
 from dppa_core.checkpoints.low_bit.fp8 import of_bytes
 from dppa_core.checkpoints.low_bit.microscaling import Microscaled
+from dppa_core.checkpoints.low_bit.nvidia import Nvidia
 from dppa_core.checkpoints.low_bit.packed import Packed
-from dppa_core.checkpoints.low_bit.rounding import Grid, Numbers
 from dppa_core.checkpoints.low_bit.source import ANY, StoredTensor, StoredTensors
 
 _SCALES = ("BF16", "F16", "F32")
-_LEAST_DIVISOR = E4M3.largest / np.finfo(np.float32).max
-"""The largest scale of FP8 divided by a smaller one exceeds float32."""
 _ALLOWED = "Allowed are dense matrices of 2, 4 or 8 bits in groups, rows or blocks."
-
-
-class Nvidia(Packed):
-    """NVFP4: FP8 scales of 16 numbers, divided by one of the matrix."""
-
-    def scales(self, slab: int) -> Numbers:
-        return super().scales(slab) / self._divisor
-
-    def grids(self, low: Numbers, high: Numbers, stored: Grid) -> list[Grid]:
-        scales = np.maximum(high, -low) / np.float32(self.alphabet.largest)
-        divisor = self._divisor_of(scales)
-        fresh = (self._in_fp8(scales, divisor) / divisor, None)
-        return [stored, fresh] if divisor == self._divisor else [fresh]
-
-    def store(
-        self, slab: int, codes: Codes, scales: Numbers, zeros: Numbers | None
-    ) -> Mapping[str, Shaped[ndarray, ...]]:
-        divisor = self._divisor_of(scales)
-        parts = super().store(slab, codes, scales * divisor, zeros)
-        return {**parts, "divisor": np.full_like(self.part("divisor"), divisor)}
-
-    @property
-    def _divisor(self) -> np.float32:
-        """The stored divisor; NonFiniteWeights if a scale divided by it is no number, or 0."""
-        divisor = np.float32(self.part("divisor").reshape(-1)[0])
-        if not _LEAST_DIVISOR <= divisor < np.inf:
-            rule = f"divisor must be finite and at least {_LEAST_DIVISOR:.3g}"
-            raise self.unusable("divisor", 0, rule)
-        return divisor
-
-    def _divisor_of(self, scales: Numbers) -> np.float32:
-        """The matrix's divisor; a smaller one if a scale would not fit."""
-        largest = scales.max(initial=0) * np.float32(1 - 1e-6)
-        fits = largest * self._divisor <= E4M3.largest
-        return self._divisor if fits else np.float32(E4M3.largest / largest)
-
-    def _in_fp8(self, scales: Numbers, divisor: np.float32) -> Numbers:
-        return as_floats(as_stored(scales * divisor, "F8_E4M3"), "F8_E4M3")
 
 
 def find(source: StoredTensors) -> Iterator[Folded]:

@@ -9,7 +9,14 @@ from typing import Any
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.low_bit import bitsandbytes, compressed, fp8, gptq, microscaling
+from dppa_core.checkpoints.low_bit import (
+    bitsandbytes,
+    compressed,
+    fp8,
+    gptq,
+    microscaling,
+    modelopt,
+)
 from dppa_core.checkpoints.low_bit.folded import Blocked, Folded
 from dppa_core.checkpoints.low_bit.source import StoredTensor, StoredTensors
 from dppa_core.errors import DamagedCheckpoint
@@ -33,6 +40,7 @@ FORMATS = (
     LowBitFormat("fp8", "FP8", fp8.find),
     LowBitFormat("fbgemm_fp8", "FP8", fp8.find_by_rows),
     LowBitFormat("compressed-tensors", "compressed-tensors", compressed.find),
+    LowBitFormat("modelopt", "Model Optimizer", modelopt.find),
     LowBitFormat("mxfp4", "MXFP4", microscaling.find),
     LowBitFormat("gptq", "GPTQ", gptq.find),
     LowBitFormat("awq", "AWQ", gptq.find_awq),
@@ -138,8 +146,3 @@ def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _unread(name: str) -> Shaped[ndarray, " n"]:
     raise AssertionError(f"{name}: only its header is here")
-
-
-def titles() -> str:
-    """The formats that are read, for messages."""
-    return ", ".join(dict.fromkeys(row.title for row in FORMATS))

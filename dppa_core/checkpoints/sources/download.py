@@ -16,7 +16,7 @@ from typing import Any, Unpack
 from dppa_core.checkpoints.adapters.lora_files import CONFIG, WEIGHTS
 from dppa_core.checkpoints.folders.quantisation import why_gguf, why_quantised
 from dppa_core.checkpoints.folders.sentence_files import listed_encoder, sentence_names
-from dppa_core.checkpoints.folders.small_files import COMPANIONS, read_config
+from dppa_core.checkpoints.folders.small_files import COMPANIONS, CONFIGS, read_config
 from dppa_core.checkpoints.formats import (
     FORMATS,
     WeightFormat,
@@ -61,7 +61,7 @@ def fetch(name: str, commit: str, *, adapter: bool = False, **control: Unpack[Ru
         if cached is not None:
             return cached
         raise
-    small = ("README.md", *_ADAPTER) if adapter else ("config.json", "README.md", *COMPANIONS)
+    small = ("README.md", *_ADAPTER) if adapter else (*CONFIGS, "README.md", *COMPANIONS)
     files = [file for file in small if file in model.sizes]
     if adapter:
         _check_adapter(model)
@@ -69,7 +69,8 @@ def fetch(name: str, commit: str, *, adapter: bool = False, **control: Unpack[Ru
         files += sentence_names(model.sizes)
         _check_weights(model)
         stop = control.get("stop")
-        config = read_config(fetch_files(model, ["config.json"], stop=stop))
+        configs = [file for file in CONFIGS if file in model.sizes]
+        config = read_config(fetch_files(model, configs, stop=stop))
         reason = None if low_bit_format(config) else why_quantised(config)
         if reason is not None:
             raise IncompatibleCheckpoints(f"{model}: {reason}")
@@ -90,9 +91,7 @@ def fetch_tokenizer(name: str, commit: str) -> Path:
         if cached is None:
             raise
         return cached
-    return fetch_files(
-        model, [file for file in ("config.json", *COMPANIONS) if file in model.sizes]
-    )
+    return fetch_files(model, [file for file in (*CONFIGS, *COMPANIONS) if file in model.sizes])
 
 
 def fetch_files(model: HubModel, files: Sequence[str], **control: Unpack[RunControl]) -> Path:
