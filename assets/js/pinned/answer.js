@@ -262,8 +262,8 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     put(text, "data-source", answer?.source ?? "");
     showSource(source, answer?.source);
     const { base } = controls.state;
-    const isWritten = fresh && answer?.source === "tab"; // the merge's words come first
-    drawOthers([base, ...controls.deciding()], pinned.question, pinnedItem(), isWritten);
+    const isTurn = fresh && (answer?.source === "tab" || (touched && !tabMerge())); // the merge's words come first
+    drawOthers([base, ...controls.deciding()], pinned.question, pinnedItem(), isTurn);
     put(box, "data-fresh", fresh);
     put(box, "data-recipe", answer?.recipe ?? "");
     put(box, "data-later", later);

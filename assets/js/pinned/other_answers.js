@@ -1,6 +1,7 @@
 // The answers of unmerged models to one question, side by side. Each is written once, in the tab.
 import { html, put, say } from "../base/shapes.js";
 import { redraw, server } from "../session/parts.js";
+import { plainModel } from "../session/session_value.js";
 import { knows, rendered, wishFor } from "../tab/words.js";
 
 const MOST_KEPT = 200;
@@ -27,16 +28,19 @@ function write(model, question) {
   });
 }
 
-/** @param {Element} host @param {string} model */
-function cell(host, model) {
+/**
+ * The answer of a model.
+ * @param {Element} host @param {string} ref As it is listed. @param {string} model Whole, as it answers.
+ */
+function cell(host, ref, model) {
   const box = html("li", { "data-model": model }, host);
   html("span", { class: "swatch", "aria-hidden": "true" }, box);
   const label = html("strong", {}, box), mark = html("span", { class: "other-mark", role: "img" }, box);
-  return { model, box, label, mark, text: html("span", { class: "said" }, box) };
+  return { ref, model, box, label, mark, text: html("span", { class: "said" }, box) };
 }
 
 /**
- * Cells below one another, or beside; the function draws them.
+ * Cells below one another, or beside; the function draws them. A model in a form answers whole.
  * @param {Element} host
  * @returns {(models: string[], question: string, item: MarkedItem | null, writes: boolean) => void} Without `writes`
  *   nothing new is written.
@@ -46,15 +50,16 @@ export function otherAnswers(host) {
   /** @type {ReturnType<typeof cell>[]} */
   let cells = [];
   return (models, question, item, writes) => {
-    const known = models.filter(knows);
+    const known = models.filter((ref) => knows(plainModel(ref)));
     list.hidden = !known.length;
-    if (cells.map(({ model }) => model).join() !== known.join()) {
+    if (cells.map(({ ref }) => ref).join() !== known.join()) {
       list.replaceChildren();
-      cells = known.map((model) => cell(list, model));
+      cells = known.map((ref) => cell(list, ref, plainModel(ref)));
     }
-    for (const { model, box, label, mark, text } of cells) {
-      box.style.setProperty("--model", server.names[model]?.colour ?? "var(--d-base)");
-      say(label, server.names[model]?.label ?? model.replace(/^zoo:/, ""));
+    for (const { ref, model, box, label, mark, text } of cells) {
+      const name = server.names[model]?.label ?? model.replace(/^zoo:/, "");
+      box.style.setProperty("--model", server.names[ref]?.colour ?? "var(--d-base)");
+      say(label, ref === model ? name : `${name}, whole`);
       if (writes && question) write(model, question);
       const answer = answers.get(`${model} ${question}`);
       const right = answer?.last && item ? item.isRight(answer.text) : null;
