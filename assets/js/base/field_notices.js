@@ -5,7 +5,8 @@ import { html, say } from "./shapes.js";
 /** Part -> its start button. @type {Record<string, string>} */
 const STARTS = { chat: "send", score: "score-run", search: "search-run", compare: "compare-run",
   attribution: "attribution-run", advice: "advice-run", perplexity: "perplexity-run", questions: "questions-run",
-  tasks: "tasks-run", course: "course-run", adding: "use-models" };
+  tasks: "tasks-run", course: "course-run", size: "size-run", formscores: "formscores-run", spectrum: "spectrum-run",
+  adding: "use-models" };
 const CLAIMED_MS = 600; // Gradio shows an error's notice first, and then reports that the run has failed
 const READ_MS = 1500;
 let newest = { text: "", at: -Infinity };

@@ -2,6 +2,7 @@
 // A form is part of the model's reference: kept:low_rank(rank=16) of zoo:math on zoo:base.
 import { html, put, say } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
+import { factorOf } from "../session/form_results.js";
 import { paint, part, server, setActivity } from "../session/parts.js";
 import { plainModel } from "../session/session_value.js";
 import { standIn } from "../session/tables.js";
@@ -9,7 +10,8 @@ import { changeFactors, label, sendModels, slider } from "./controls.js";
 
 const REST_MS = 250; // a thumb that pauses as long is at rest: another form has to be measured
 const HOW = "What a file holds of each model's changes: the form of a delta. Low rank keeps few directions of a "
-  + "matrix. A method that prunes then prunes what the form keeps.";
+  + "matrix. A method that prunes then prunes what the form keeps. Another form begins with coefficient 1, or with the "
+  + "one that Size found best for it.";
 
 /** @param {string} ref */
 export const storeOf = (ref) => /^kept:(\S+) of /.exec(ref)?.[1] ?? "";
@@ -41,6 +43,9 @@ export function keepAs(ref, store, factor) {
   if (!linked) changeFactors((row) => row);
   sendModels("keep");
 }
+/** The form of a reference in words, once its label is here. @param {string} ref */
+export const formWords = (ref) => /\(([^()]*)\)$/.exec(label(ref))?.[1]
+  ?? storeOf(ref).replaceAll("_", " ").replaceAll("=", " ").replaceAll("(", " (");
 export const nameOf = (ref) => (storeOf(ref) ? label(ref).replace(/ \([^()]*\)$/, "") : label(ref));
 
 part("forms", ({ host, get }) => {
@@ -66,7 +71,16 @@ part("forms", ({ host, get }) => {
     clearTimeout(current.pending);
     current.pending = 0;
     const { setting } = forms.find((one) => one.form === form) ?? {};
-    keepAs(current.ref, setting ? `${form}(${setting}=${value})` : "");
+    const store = setting ? `${form}(${setting}=${value})` : "";
+    keepAs(current.ref, store, formOf(current.ref).form === form ? undefined : factorFor(current.ref, store));
+  }
+  /** The coefficient of a model in a form of another kind; none if the one of now is the visitor's own. */
+  function factorFor(ref, store) {
+    const { base, models } = controls.state, model = plainModel(ref), now = storeOf(ref);
+    const [weight] = models.filter((choice) => choice.ref === ref).map(controls.weight);
+    if (typeof weight !== "number" || weight <= 0) return undefined; // by layer, left out, or subtracted
+    if (!now && weight !== 1 && weight !== factorOf(base, model, "")) return undefined;
+    return factorOf(base, model, store) ?? 1;
   }
   function control(current, { form, label: title, setting, span, choices, scale }) {
     const rest = (value) => {
@@ -101,7 +115,7 @@ part("forms", ({ host, get }) => {
       say(current.name, nameOf(ref));
       const chosen = known ? form : storeOf(ref) && "other";
       if (current.select.value !== chosen) current.select.value = chosen;
-      const other = chosen === "other" ? /\(([^()]*)\)$/.exec(label(ref))?.[1] ?? storeOf(ref) : "";
+      const other = chosen === "other" ? formWords(ref) : "";
       put(current.select, "title", known?.help ?? other);
       say(current.other, other);
       const slot = `${chosen} ${server.names[ref]?.rank ?? 0}`;

@@ -8,6 +8,8 @@ const RUNS = [ // part, start button, stop button
   ["score", "score-run", "score-stop"],
   ["compare", "compare-run", "compare-stop"],
   ["spectrum", "spectrum-run", "spectrum-stop"],
+  ["size", "size-run", "size-stop"],
+  ["formscores", "formscores-run", "formscores-stop"],
   ["attribution", "attribution-run", "attribution-stop"],
   ["advice", "advice-run", "advice-stop"],
   ["perplexity", "perplexity-run", "perplexity-stop"],

@@ -18,6 +18,11 @@ const box = () => /** @type {HTMLTextAreaElement | null} */ (document.querySelec
 /** All texts that are not empty, as one to compare with. */
 const listsText = () =>
   JSON.stringify(Object.entries({ ...lists, [listKey]: box()?.value ?? "" }).filter(([, text]) => text).sort());
+/** The questions that a model without its own is asked: its list, else that of all. @param {string} model Whole. */
+export const questionsOf = (model) => {
+  const of = (/** @type {string} */ name) => ((name === listKey ? box()?.value : lists[name]) ?? "").trim();
+  return of(model) || of(ALL);
+};
 /** @param {any} area @param {string} text */
 function type(area, text) {
   Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value")?.set?.call(area, text);

@@ -10,12 +10,13 @@ from typing import Any
 
 import gradio as gr
 
-from dppa_core.checkpoints.sources.references import whole_model
+from dppa_core.checkpoints.sources.references import kept_delta, whole_model
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.form_sizes import (
     ENOUGH_ENERGY,
     MOST_LOST,
+    USUAL_STORES,
     FormSize,
     form_sizes,
     frontier,
@@ -23,6 +24,7 @@ from dppa_core.evaluation.form_sizes import (
     whole_size,
 )
 from dppa_core.forms.contract import times
+from dppa_core.forms.store import parse_store_text
 from dppa_core.progress import Progress, RunControl, Stop
 from dppa_core.pruning.delta_size import relative_size
 from dppa_core.tasks import OwnDomain, items
@@ -53,14 +55,18 @@ class SizeRequest:
     base: str
     model: str
     """The whole model, whatever form it is kept in now."""
+    store: str = ""
+    """The form it is kept in now, measured beside the usual ones; empty if it is whole."""
 
 
 def read_size(choice: object, session: Session) -> SizeRequest:
     """Check the choice of a model; InvalidValue if it is not in the list."""
     model = parsed_keys(choice).get("model")
-    if model not in [whole_model(choice.reference) for choice in session.models]:
+    references = {whole_model(item.reference): item.reference for item in session.models}
+    if not isinstance(model, str) or model not in references:
         raise InvalidValue(f"{model!r:.80} is not in the list of models.")
-    return SizeRequest(session.base, str(model))
+    kept = kept_delta(references[model])
+    return SizeRequest(session.base, model, kept.store if kept else "")
 
 
 def sizes_value(
@@ -104,16 +110,20 @@ def scores_value(
         for row in scores
     }
     asked = {"questions": len(items(domain, "test", QUESTIONS)), "searched": searched}
-    return _value(request, sizes, change, by_store) | asked | {"domain": domain}
+    of = {"domain": domain, "own": isinstance(domain, OwnDomain)}
+    return _value(request, sizes, change, by_store) | asked | of
 
 
 def _measured(
     request: SizeRequest, studio: Studio, progress: Progress, stop: Stop
 ) -> tuple[tuple[FormSize, ...], float]:
-    """The usual forms and the whole model, by bytes; and ‖d‖/‖W‖."""
+    """The usual forms, the present one and the whole model, by bytes; and ‖d‖/‖W‖."""
     pair, control = (request.base, request.model), RunControl(progress=progress, stop=stop)
     profile = studio.profile(*pair, **control)
-    sizes = form_sizes(*pair, public=studio.public, **control)
+    stores = list(USUAL_STORES)
+    if request.store and request.store not in map(str, stores):
+        stores.append(parse_store_text(request.store))
+    sizes = form_sizes(*pair, stores, public=studio.public, **control)
     rows = (whole_size(request.model, public=studio.public), *sizes)
     return tuple(sorted(rows, key=lambda row: row.nbytes)), relative_size(profile.modules)
 
@@ -124,35 +134,41 @@ def _value(
     change: float,
     scores: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:
-    """The rows, and by each measure those that no smaller one beats, and the smallest good one."""
+    """The rows, and by each measure the stores of those that no smaller one beats, and of the
+    smallest good one; none is good, and none is best, where nothing is right."""
     losses = {"energy": [1 - row.energy for row in sizes]}
+    right = [scores[row.store]["accuracy"] for row in sizes] if scores else []
     if scores:
         losses["loss"] = [scores[row.store]["loss"] for row in sizes]
-        losses["accuracy"] = [1 - scores[row.store]["accuracy"] for row in sizes]
+        losses["accuracy"] = [1 - share for share in right]
     best = {
-        measure: frontier((row.nbytes, loss) for row, loss in zip(sizes, lost, strict=True))
+        measure: [
+            sizes[n].store
+            for n in frontier((row.nbytes, loss) for row, loss in zip(sizes, lost, strict=True))
+            if measure != "accuracy" or right[n]
+        ]
         for measure, lost in losses.items()
     }
     enough = {"energy": _smallest(sizes, [row.energy for row in sizes], ENOUGH_ENERGY)}
     if scores:
-        right = [scores[row.store]["accuracy"] for row in sizes]
-        whole = scores[""]["accuracy"]
-        enough["accuracy"] = enough["loss"] = _smallest(sizes, right, whole - MOST_LOST)
-    rows = []
-    for row in sizes:
-        score = scores.get(row.store, {})
-        title = (
-            (row.title + times(score.get("factor", 1)))
-            .replace(" %", "\u202f%")
-            .replace("× ", "×\u202f")
-        )
-        rows.append({**asdict(row), "title": title, **score})
-    return {"model": request.model, "change": change, "rows": rows, "best": best, "enough": enough}
+        least = max(scores[""]["accuracy"] - MOST_LOST, min(filter(None, right), default=0))
+        enough["accuracy"] = _smallest(sizes, right, least) if any(right) else None
+        enough["loss"] = enough["accuracy"]
+    rows = [_row(row, scores.get(row.store, {})) for row in sizes]
+    about = {"base": request.base, "model": request.model, "change": change}
+    return about | {"rows": rows, "best": best, "enough": enough}
 
 
-def _smallest(sizes: Sequence[FormSize], qualities: Sequence[float], least: float) -> int:
+def _row(size: FormSize, score: Mapping[str, float]) -> dict[str, Any]:
+    """A form with its answers, if it was asked; `title` has its factor, `form` has none."""
+    form = size.title.replace(" %", "\u202f%").replace("× ", "×\u202f")
+    title = form + times(score.get("factor", 1)).replace("× ", "×\u202f")
+    return {**asdict(size), "form": form, "title": title, **score}
+
+
+def _smallest(sizes: Sequence[FormSize], qualities: Sequence[float], least: float) -> str | None:
     points = [(row.nbytes, quality) for row, quality in zip(sizes, qualities, strict=True)]
-    return smallest_enough(points, least)
+    return sizes[smallest_enough(points, least)].store
 
 
 @dataclass(frozen=True, slots=True)

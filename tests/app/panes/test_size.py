@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from components.views.score.size import (
 )
 from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.form_sizes import USUAL_STORES, form_sizes
+from dppa_core.evaluation.form_sizes import USUAL_STORES
 from dppa_core.pruning.delta_size import delta_size
 from dppa_core.tasks.item_files import read_items
 
@@ -36,7 +36,11 @@ def studio(zoo_env: Path) -> Iterator[Studio]:
 
 def test_the_whole_model_is_measured_whatever_form_it_is_kept_in() -> None:
     session = Session(models=(ModelChoice(KEPT),))
-    assert read_size('{"model": "zoo:math"}', session) == REQUEST
+    assert read_size('{"model": "zoo:math"}', session) == replace(
+        REQUEST, store="low_rank(rank=16)"
+    )
+    whole = Session(models=(ModelChoice("zoo:math"),))
+    assert read_size('{"model": "zoo:math"}', whole) == REQUEST
     for wrong in ('{"model": "zoo:law"}', '{"model": ["zoo:math"]}', "null", "{"):
         with pytest.raises(InvalidValue):
             read_size(wrong, session)
@@ -47,9 +51,34 @@ def test_rows_come_by_bytes(studio: Studio) -> None:
     rows, best = value["rows"], value["best"]
     assert {row["store"] for row in rows} == {"", *map(str, USUAL_STORES)}
     assert [row["nbytes"] for row in rows] == sorted(row["nbytes"] for row in rows)
-    lost = [1 - rows[at]["energy"] for at in best["energy"]]
+    energy = {row["store"]: row["energy"] for row in rows}
+    lost = [1 - energy[store] for store in best["energy"]]
+    assert value["enough"]["energy"] in best["energy"]
     assert value["change"] == delta_size(studio.profile("zoo:base", "zoo:math")).relative
     assert list(best) == ["energy"] and lost == sorted(lost, reverse=True)
+
+
+def test_the_present_form_is_measured_beside_the_usual_ones(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(size, "USUAL_STORES", USUAL_STORES[3:4])
+    request = replace(REQUEST, store="low_rank(rank=5)")
+    value = sizes_value(request, studio, lambda *_: None, threading.Event())
+    assert {row["store"] for row in value["rows"]} == {"", str(USUAL_STORES[3]), request.store}
+    usual = replace(REQUEST, store=str(USUAL_STORES[3]))
+    value = sizes_value(usual, studio, lambda *_: None, threading.Event())
+    assert [row["store"] for row in value["rows"]] == [str(USUAL_STORES[3]), ""]
+
+
+def test_nothing_right_is_neither_best_nor_enough(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(size, "USUAL_STORES", USUAL_STORES[3:4])
+    text = b'{"question": "What is 2 + 3?", "answer": "never said"}'
+    own = read_items(text, "own.jsonl").undivided()
+    value = scores_value(REQUEST, own, studio, lambda *_: None, threading.Event())
+    assert value["best"]["accuracy"] == [] and value["enough"]["accuracy"] is None
+    assert value["best"]["loss"] and value["own"] is True
 
 
 def test_each_form_is_scored_with_its_best_factor(
@@ -57,7 +86,7 @@ def test_each_form_is_scored_with_its_best_factor(
 ) -> None:
     monkeypatch.setattr(size, "QUESTIONS", 2)
     monkeypatch.setattr(size, "SEARCH_QUESTIONS", 2)
-    monkeypatch.setattr(size, "form_sizes", partial(form_sizes, stores=USUAL_STORES[3:4]))
+    monkeypatch.setattr(size, "USUAL_STORES", USUAL_STORES[3:4])
     value = scores_value(REQUEST, "math", studio, lambda *_: None, threading.Event())
     assert [value[name] for name in ("questions", "searched", "domain")] == [2, 2, "math"]
     pruned, whole = value["rows"]
@@ -70,7 +99,7 @@ def test_each_form_is_scored_with_its_best_factor(
 def test_too_few_questions_leave_no_factor_to_choose(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(size, "form_sizes", partial(form_sizes, stores=USUAL_STORES[3:4]))
+    monkeypatch.setattr(size, "USUAL_STORES", USUAL_STORES[3:4])
     own = read_items(b'{"question": "What is 2 + 3?", "answer": "5"}', "own.jsonl").undivided()
     value = scores_value(REQUEST, own, studio, lambda *_: None, threading.Event())
     assert (value["questions"], value["searched"]) == (1, 0)
