@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dppa_core.errors import InvalidRecipe, NonFiniteWeights, many, shown
+from dppa_core.errors import DppaError, InvalidRecipe, NonFiniteWeights, many, shown
 from dppa_core.forms.contract import Codes, Delta, Form, Place
 from dppa_core.forms.registry import FORMS, get_form
 from dppa_core.parameter_fields import from_mapping
@@ -136,31 +136,39 @@ def parse_store_text(text: str) -> Store:
     """The store of its text in a reference; the inverse of `str`.
 
     Raises:
-        DppaError: see `parse_store`.
+        DppaError: see `parse_store`; the message lists all forms as they are written.
     """
-    return parse_store(list(_entries(text)), f"{shown(text)}")
+    try:
+        return parse_store(list(_entries(text)), shown(text))
+    except DppaError as error:
+        forms = ", ".join(str(StorePart(form, form.parameters())) for form in FORMS)
+        reason = str(error).removeprefix(f"{shown(text)}: ")
+        raise type(error)(f"{shown(text)}: {reason} Forms: {forms}; a + sums two.") from error
 
 
 def _entries(text: str) -> Iterator[dict[str, Any]]:
     parts = _PART.findall(text)
-    if "+".join(f"{name}({inside})" for name, inside in parts) != text:
-        raise InvalidRecipe(
-            f"{shown(text)}: the form of a delta is written as low_rank(rank=16), several as "
-            "low_rank(rank=16)+bits(bits=1)."
-        )
+    if not parts or "+".join(f"{name}({inside})" for name, inside in parts) != text:
+        raise InvalidRecipe("the form of a delta is written as low_rank(rank=16).")
+    forms = [part for part in parts if part[0] != "others"]
+    if not forms:
+        raise InvalidRecipe("others goes with a form, as low_rank(rank=16)+others(drop).")
+    if len(forms) > MOST_PARTS:
+        raise InvalidRecipe(f"a sum has at most {many(MOST_PARTS, 'part')}, got {len(forms)}.")
     others = [inside for name, inside in parts if name == "others"]
     shared = {_OTHERS: others[-1]} if others else {}
-    for name, inside in parts:
-        if name != "others":
-            pairs = (pair.partition("=")[::2] for pair in inside.split(",") if pair)
-            yield {"form": name, **{key: _number(value) for key, value in pairs}, **shared}
+    for name, inside in forms:
+        pairs = (pair.partition("=")[::2] for pair in inside.split(",") if pair)
+        yield {"form": name, **{key: _number(value) for key, value in pairs}, **shared}
 
 
 def _number(text: str) -> object:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _part(entry: Mapping[Any, Any], label: str) -> StorePart:

@@ -117,7 +117,9 @@ def test_a_text_is_the_loss_without_questions_and_its_first_half_chooses_factors
     ("arguments", "message"),
     [
         (("zoo:math", "--forms", ";"), "names no form"),
-        (("zoo:math", "--forms", "bit(bits=1)"), "No form of a delta 'bit'"),
+        (("zoo:math", "--forms", "bit(bits=1)"), "--forms: 'bit(bits=1)': No form of a delta 'bit'"),
+        (("zoo:math", "--forms", "lowrank"), "Forms: sparse(rate=0.9), drawn(rate=0.9), low_rank("),
+        (("zoo:math", "--forms", "bits(bits=1),bits(bits=2)"), "A ; separates several"),
         (("zoo:base", "zoo:base"), "zoo:base equals its base zoo:base"),
         (("zoo:math", "--factors", "1,x"), "--factors must be numbers"),
     ],

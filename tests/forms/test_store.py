@@ -98,6 +98,26 @@ def test_a_wrong_text_is_refused(text: str) -> None:
         parse_store_text(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("low_rank(rank=0)", "'low_rank(rank=0)': rank must be a number from 1 to 4096, got 0."),
+        ("lowrank(rank=4)", "'lowrank(rank=4)': No form of a delta 'lowrank'. Did you mean"),
+        ("lowrank", "'lowrank': the form of a delta is written as"),
+        ("low_rank(rnk=4)", "'low_rank(rnk=4)': low_rank: unknown key 'rnk'."),
+        ("sparse(rate=90%)", "'sparse(rate=90%)': rate must be a number from 0 to 1, got '90%'."),
+        ("others(drop)", "'others(drop)': others goes with a form"),
+        ("+".join(["bits()"] * 4), "'bits()+bits()+bits()+bits()': a sum has at most 3 parts"),
+    ],
+)
+def test_an_error_of_a_text_lists_the_forms_as_they_are_written(text: str, start: str) -> None:
+    with pytest.raises(DppaError) as error:
+        parse_store_text(text)
+    assert str(error.value).startswith(start)
+    forms = "Forms: sparse(rate=0.9), drawn(rate=0.9), low_rank(rank=16), bits(bits=1)"
+    assert forms in str(error.value)
+
+
 def test_a_delta_with_nan_names_its_tensor() -> None:
     delta = np.array([[1, np.nan]], np.float32)
     with pytest.raises(NonFiniteWeights, match=r"zoo:math: NaN or infinity in layers\.0"):

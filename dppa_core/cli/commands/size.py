@@ -33,7 +33,7 @@ from dppa_core.cli.options import (
     recipe_or_models,
 )
 from dppa_core.cli.output import emit, progress_line
-from dppa_core.errors import InvalidValue, shown
+from dppa_core.errors import DppaError, InvalidValue, shown
 from dppa_core.evaluation.form_sizes import (
     BASE,
     USUAL_STORES,
@@ -150,10 +150,14 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
 def _stores(text: str | None) -> tuple[Store, ...]:
     if text is None:
         return USUAL_STORES
-    stores = [parse_store_text(part.strip()) for part in text.split(";") if part.strip()]
+    parts = ["".join(part.split()) for part in text.split(";")]
+    try:
+        stores = tuple(parse_store_text(part) for part in parts if part)
+    except DppaError as error:
+        raise type(error)(f"--forms: {error} A ; separates several.") from error
     if not stores:
         raise InvalidValue("--forms names no form, such as 'low_rank(rank=8);bits(bits=1)'.")
-    return tuple(stores)
+    return stores
 
 
 def _number(text: str) -> float:
