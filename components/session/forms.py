@@ -43,7 +43,7 @@ FORM_CONTROLS = (
         *("sparse", "largest elements", "rate", "Pruned (%)", 0.9, (0, 99.9, 0.1)), scale=100
     ),
     FormControl(
-        *("drawn", "drawn at random", "rate", "Dropped (%)", 0.9, (0, 99.9, 0.1)), scale=100
+        *("drawn", "drawn at random", "rate", "Pruned (%)", 0.9, (0, 99.9, 0.1)), scale=100
     ),
 )
 

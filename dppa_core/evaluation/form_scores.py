@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dppa_core.checkpoints.folders.architectures import is_encoder
 from dppa_core.evaluation.entrant_measurements import measure, text_rows
 from dppa_core.evaluation.examiner import Examiner
-from dppa_core.evaluation.form_sizes import BASE, kept_alone
+from dppa_core.evaluation.form_sizes import BASE, form_title, kept_alone
 from dppa_core.evaluation.perplexity import WINDOW_TOKENS
 from dppa_core.evaluation.scores import DomainScore
 from dppa_core.evaluation.side_by_side import Entrant, SideBySide
@@ -117,7 +117,7 @@ def _climbed(
 def _entrant(base: str, model: str, store: str, factor: float, heads: str) -> Entrant:
     key = f"{store} × {factor:g}"
     kept = store if store != BASE else ""
-    return Entrant(key, key, kept_alone(base, model, kept, factor, heads))
+    return Entrant(key, form_title(store, factor), kept_alone(base, model, kept, factor, heads))
 
 
 def _scores(side: SideBySide, key: str) -> dict[str, DomainScore]:

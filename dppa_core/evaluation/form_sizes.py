@@ -12,6 +12,7 @@ from math import prod
 from dppa_core.checkpoints.adapters.kept import KeptCheckpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.references import KeptDelta, kept_reference
+from dppa_core.forms.contract import times
 from dppa_core.forms.store import Store, parse_store_text
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -87,7 +88,15 @@ def whole_size(model: str, *, public: bool = False) -> FormSize:
     """The whole model in bfloat16."""
     weights = open_checkpoint(model, public=public)
     numel = sum(prod(weights.shape(name)) for name in weights.names())
-    return FormSize("", "whole, bfloat16", _WHOLE_BYTES * numel, 1.0)
+    return FormSize("", form_title(""), _WHOLE_BYTES * numel, 1.0)
+
+
+def form_title(store: str, factor: float = 1.0) -> str:
+    """A form's name for people, as "rank 8 × 1.5"; of the whole model and of the base as well."""
+    if store in ("", BASE):
+        name = "whole, bfloat16" if not store else "the base alone"
+        return name + times(factor or 1.0)
+    return parse_store_text(store).times(factor).title()
 
 
 def _cached_size(kept: KeptCheckpoint, workers: int, stop: Stop | None) -> tuple[int, float]:

@@ -23,8 +23,8 @@ class DrawnParameters(Parameters):
 
     rate: float = number(
         0.9,
-        title="Dropped",
-        text="Share of the elements that the draw drops.",
+        title="Pruning rate",
+        text="Share of the elements that the draw prunes.",
         unit="share",
         span=(0.0, 0.9999, 0.001),
     )
@@ -75,16 +75,16 @@ def decode(
 
 
 def label(parameters: DrawnParameters) -> str:
-    """As "99 % dropped"."""
+    """As "99 % pruned at random"."""
     factor = times(parameters.factor) if parameters.factor else ""
-    return f"{100 * parameters.rate:.4g} % dropped{factor}"
+    return f"{100 * parameters.rate:.4g} % pruned at random{factor}"
 
 
 FORM = Form(
     name="drawn",
     title="Drawn at random",
     paper="arXiv:2311.03099",
-    summary="Keeps elements that a seed picks, larger by the share that is dropped; a file holds "
+    summary="Keeps elements that a seed picks, larger by the share that is pruned; a file holds "
     "their values alone.",
     parameters=DrawnParameters,
     label=label,

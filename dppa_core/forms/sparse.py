@@ -26,7 +26,7 @@ class SparseParameters(Parameters):
     rate: float = number(
         0.9,
         title="Pruning rate",
-        text="Share of each matrix that is dropped, the smallest elements.",
+        text="Share of each matrix that is pruned, the smallest elements.",
         unit="share",
         span=(0.0, 1.0, 0.001),
     )

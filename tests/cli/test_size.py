@@ -71,7 +71,12 @@ def test_of_draws_whose_energy_is_unknown_no_star_is_told(dppa: Command) -> None
     forms = f"{FORMS};drawn(rate=0.99)"
     assert dppa("size", "zoo:math", "--forms", forms, "--json") == 0
     best = {row["title"]: row["best"] for row in dppa.json["models"][0]["forms"]}
-    assert not best.pop("99 % dropped") and list(best.values()) == [True, True, False, True]
+    assert not best.pop("99 % pruned at random") and list(best.values()) == [
+        True,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_a_recipes_models_come_one_by_one_as_json(dppa: Command, tmp_path: Path) -> None:
@@ -117,7 +122,10 @@ def test_a_text_is_the_loss_without_questions_and_its_first_half_chooses_factors
     ("arguments", "message"),
     [
         (("zoo:math", "--forms", ";"), "names no form"),
-        (("zoo:math", "--forms", "bit(bits=1)"), "--forms: 'bit(bits=1)': No form of a delta 'bit'"),
+        (
+            ("zoo:math", "--forms", "bit(bits=1)"),
+            "--forms: 'bit(bits=1)': No form of a delta 'bit'",
+        ),
         (("zoo:math", "--forms", "lowrank"), "Forms: sparse(rate=0.9), drawn(rate=0.9), low_rank("),
         (("zoo:math", "--forms", "bits(bits=1),bits(bits=2)"), "A ; separates several"),
         (("zoo:base", "zoo:base"), "zoo:base equals its base zoo:base"),

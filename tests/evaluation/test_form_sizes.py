@@ -44,7 +44,7 @@ def test_energy_is_that_of_all_weights_and_workers_change_nothing(cache: Path) -
         lost = sum(float(np.square(tuned[name] - kept[name]).sum()) for name in base)
         assert row.energy == pytest.approx(1 - lost / whole, abs=1e-5)
     assert rows[2].energy < -50  # what is drawn is a hundred times as large
-    assert [row.title for row in rows] == ["rank 8", "1 bit, rest dropped", "99 % dropped"]
+    assert [row.title for row in rows] == ["rank 8", "1 bit, rest dropped", "99 % pruned at random"]
     assert 0.05e6 < rows[2].nbytes < 0.11e6 < rows[0].nbytes < rows[1].nbytes
 
 
@@ -63,12 +63,15 @@ def test_the_frontier_has_what_no_smaller_file_beats() -> None:
 
 def test_every_form_takes_the_factor_with_the_least_loss_on_search_items() -> None:
     sparse = "sparse(rate=0.98)"
-    control = {"limit": 12, "search_limit": 12}
+    said = list[str]()
+    control = {"limit": 12, "search_limit": 12, "progress": lambda *about: said.append(about[-1])}
     examiner = Examiner(keep=False)
     model = "zoo:base", "zoo:math"
     rows = form_scores(examiner, *model, ["", sparse], ["math"], factors=(1, 3), **control)
     assert [(row.store, row.factor) for row in rows] == [("", 1), (sparse, 3)]
     assert rows[0].loss < rows[1].loss < math.inf and rows[0].accuracy > 0.5
+    assert {"98 % pruned × 3, math", "whole, bfloat16, math"} <= set(said)
+    assert not [item for item in said if "sparse" in item], "forms have their names of the table"
     plain = form_scores(examiner, *model, [sparse], ["math"], **control)
     assert plain[0].factor == 1 and plain[0].loss > rows[1].loss
 

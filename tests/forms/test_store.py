@@ -28,7 +28,7 @@ def test_a_store_has_a_short_title() -> None:
     assert titles == [
         "rank 8",
         "4 bits by block, rest dropped",
-        "99.5 % dropped",
+        "99.5 % pruned at random",
         "rank 4, 0.5 of the energy + 1 bit",
     ]
 

@@ -39,10 +39,10 @@ from dppa_core.evaluation.form_sizes import (
     USUAL_STORES,
     FormSize,
     form_sizes,
+    form_title,
     frontier,
     whole_size,
 )
-from dppa_core.forms.contract import times
 from dppa_core.forms.store import Store, parse_store_text
 from dppa_core.parameter_fields import check_number
 from dppa_core.profiling.profile import cached_profile
@@ -192,7 +192,7 @@ def _values(
 ) -> dict[str, Any]:
     """Every form's bytes, energy and scores, by bytes."""
     rows = sorted((*sizes, whole_size(model)), key=lambda row: row.nbytes)
-    rows = [*([FormSize(BASE, "the base alone", 0, 0.0)] if scores else []), *rows]
+    rows = [*([FormSize(BASE, form_title(BASE), 0, 0.0)] if scores else []), *rows]
     files = [n for n, row in enumerate(rows) if row.store != BASE and (scores or row.energy >= 0)]
     points = [(rows[n].nbytes, _loss(rows[n], scores)) for n in files]
     best = {files[place] for place in frontier(points)}
@@ -210,10 +210,10 @@ def _values(
 def _stated(row: FormSize, scores: Mapping[str, FormScore]) -> dict[str, Any]:
     """The row with its best factor in the store and in the title."""
     factor = scores[row.store].factor if row.store in scores else 1.0
-    if row.store in ("", BASE):
-        return {**asdict(row), "title": row.title + times(factor or 1.0)}
-    store = parse_store_text(row.store).times(factor)
-    return {**asdict(row), "store": str(store), "title": store.title()}
+    store = row.store
+    if store not in ("", BASE):
+        store = str(parse_store_text(store).times(factor))
+    return {**asdict(row), "store": store, "title": form_title(row.store, factor)}
 
 
 def _loss(row: FormSize, scores: Mapping[str, FormScore]) -> float:
