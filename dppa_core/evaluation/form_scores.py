@@ -39,6 +39,11 @@ class FormScore:
         return sum(score.loss or 0.0 for score in self.scores.values()) / len(self.scores)
 
     @property
+    def questions(self) -> int:
+        """Test items of all domains."""
+        return sum(score.n for score in self.scores.values())
+
+    @property
     def accuracy(self) -> float:
         """Mean accuracy of the domains."""
         return sum(score.accuracy for score in self.scores.values()) / len(self.scores)

@@ -12,6 +12,7 @@ from math import prod
 from dppa_core.checkpoints.adapters.kept import KeptCheckpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.references import KeptDelta, kept_reference
+from dppa_core.errors import many
 from dppa_core.forms.contract import times
 from dppa_core.forms.store import Store, parse_store_text
 from dppa_core.progress import Progress, Stop, check, report
@@ -26,6 +27,8 @@ ENOUGH_ENERGY = 0.8
 """Kept energy of a form that is good enough, where nothing is asked."""
 MOST_LOST = 0.02
 """Accuracy, or share of what training won, that a form may lose and be good enough."""
+FEWEST_QUESTIONS = round(1 / MOST_LOST)
+"""Of fewer, one answer is more than a form may lose: only forms that lose none are good enough."""
 BASE = "base"
 """In place of a store: nothing of the delta is kept."""
 USUAL_STORES = tuple(
@@ -139,6 +142,17 @@ def smallest_enough(points: Iterable[tuple[float, float]], least: float) -> int:
         (nbytes, -quality, n) for n, (nbytes, quality) in enumerate(points) if quality >= least
     ]
     return min(enough)[-1]
+
+
+def too_few_questions(count: int) -> str:
+    """Why an accuracy on so many questions shows no small loss, in a sentence; empty if it does."""
+    if count >= FEWEST_QUESTIONS:
+        return ""
+    questions = f"{many(count, 'question')} {'is' if count == 1 else 'are'}"
+    return (
+        f"{questions} too few to show a loss of {100 * MOST_LOST:g} points: one answer is "
+        f"{100 / count:.2g} points. Ask at least {FEWEST_QUESTIONS}."
+    )
 
 
 def frontier(points: Iterable[tuple[float, float]]) -> tuple[int, ...]:

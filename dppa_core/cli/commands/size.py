@@ -3,102 +3,43 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from dppa_core.charts.tables import text_table
-from dppa_core.checkpoints.sources.references import whole_model
 from dppa_core.cli.commands.smallest_file import (
-    bound_of_enough,
     check_pack_folder,
+    doubts,
     place_of_enough,
-    spelled,
+    sentence_of_enough,
+    why_not_written,
     write_enough,
 )
 from dppa_core.cli.evaluation_text import MASKED_WORDS
-from dppa_core.cli.options import (
-    ItemsOption,
-    JsonFlag,
-    OverwriteFlag,
-    ScorerOption,
-    WorkersOption,
-    base_and_model,
-    dataclass_command,
-    domains_in,
-    names_in,
-    recipe_or_models,
-)
+from dppa_core.cli.options import dataclass_command
 from dppa_core.cli.output import emit, progress_line
-from dppa_core.errors import DppaError, InvalidValue, shown
+from dppa_core.cli.size_options import SizeOptions
+from dppa_core.errors import InvalidValue, printable
 from dppa_core.evaluation.form_sizes import (
     BASE,
-    USUAL_STORES,
     FormSize,
     form_sizes,
     form_title,
     frontier,
     whole_size,
 )
-from dppa_core.forms.store import Store, parse_store_text
-from dppa_core.parameter_fields import check_number
+from dppa_core.forms.store import parse_store_text
+from dppa_core.preflight_checks.weight_findings import base_warnings
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_size import relative_size
-from dppa_core.recipes.yaml_text import load_recipe
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.form_scores import FormScore
-
-
-@dataclass(frozen=True)
-class SizeOptions:
-    """The options of `dppa size`."""
-
-    models: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[BASE] MODEL",
-            help="A fine-tune, its base before it (if none, a shipped one's own, else zoo:base); "
-            "or a recipe.",
-        ),
-    ]
-    forms: Annotated[
-        str | None,
-        typer.Option(
-            help="Forms to compare, as 'low_rank(rank=8);bits(bits=1)'; a + sums two; twenty usual "
-            "ones if unset."
-        ),
-    ] = None
-    tasks: Annotated[
-        str | None, typer.Option(help="Score answers in these domains, as math,law.")
-    ] = None
-    items: ItemsOption = None
-    scorer: ScorerOption = None
-    text: Annotated[
-        Path | None,
-        typer.Option(
-            help="A text: its perplexity, or an encoder's masked loss, with each form. Without "
-            "questions it stands for them; its first half then chooses factors."
-        ),
-    ] = None
-    factors: Annotated[
-        str,
-        typer.Option(
-            help="Factors of what is kept, as 1 or 0.5,1,2; from the one nearest 1 each form goes "
-            "on while the loss on search items falls."
-        ),
-    ] = "1,1.5,2,3"
-    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Also write the smallest file that is enough, into this new folder."),
-    ] = None
-    overwrite: OverwriteFlag = False
-    workers: WorkersOption = None
-    as_json: JsonFlag = False
 
 
 @dataclass_command
@@ -108,14 +49,10 @@ def size(options: SizeOptions) -> None:
     Sparse, drawn at random, low rank, few bits, and sums of these; with --tasks, --items or --text
     also how well each answers, or predicts a text.
     """
-    pairs = _pairs(options.models)
+    pairs, stores, factors = options.pairs(), options.stores(), options.ladder()
+    domains, text = options.domains(), _read(options.text)
     if options.out:
         check_pack_folder(options.out, overwrite=options.overwrite)
-    stores = _stores(options.forms)
-    factors = [
-        check_number("--factors", _number(text), 0, 100) for text in names_in(options.factors) or ()
-    ]
-    domains = domains_in(options.tasks, options.items, options.scorer) or []
     values, texts = [], []
     for base, model in pairs:
         with progress_line() as progress:
@@ -124,65 +61,46 @@ def size(options: SizeOptions) -> None:
                 raise InvalidValue(f"{model} equals its base {base}: there is no change to keep.")
             sizes = form_sizes(base, model, stores, workers=options.workers, progress=progress)
             scores: dict[str, FormScore] = {}
-            if domains or options.text:
-                scores = _scores(options, base, model, sizes, domains, factors, progress)
+            if domains or text:
+                control = {"factors": factors, "limit": options.limit, "progress": progress}
+                scores = _scores(base, model, sizes, domains, text, control)
         change = {"relative_change": relative_size(profile.modules)}
         values.append(change | _values(base, model, sizes, scores))
+        values[-1]["warnings"] = [*base_warnings([(model, profile)]), *doubts(values[-1])]
         texts.append(_text(values[-1]))
-    files = []
+    files, missing = [], []
     if options.out:
         files = write_enough(values, options.out, options.workers, overwrite=options.overwrite)
+        missing = [line for row in values for line in why_not_written(row, options.out)]
     if files:
         texts.append("\n".join(f"as a model: {file}" for file in files))
-    elif options.out:
-        texts.append(f"{options.out}: not written, since no form is enough, or the base alone is")
     emit({"models": values, "files": files}, "\n\n".join(texts), as_json=options.as_json)
+    if missing:
+        sys.stderr.write("".join(f"dppa: {printable(line)}\n" for line in missing))
+        raise typer.Exit(1)
 
 
-def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
-    path, names = recipe_or_models(words)
+def _read(path: Path | None) -> str:
+    """A text to measure, before any work; empty without one."""
     if path is None:
-        return [base_and_model(names, None)]
-    recipe = load_recipe(path)
-    return [(recipe.base, whole_model(model.model)) for model in recipe.models]
+        return ""
+    from dppa_core.evaluation.perplexity import read_text  # noqa: PLC0415  (imports torch)
 
-
-def _stores(text: str | None) -> tuple[Store, ...]:
-    if text is None:
-        return USUAL_STORES
-    parts = ["".join(part.split()) for part in text.split(";")]
-    try:
-        stores = tuple(parse_store_text(part) for part in parts if part)
-    except DppaError as error:
-        raise type(error)(f"--forms: {error} A ; separates several.") from error
-    if not stores:
-        raise InvalidValue("--forms names no form, such as 'low_rank(rank=8);bits(bits=1)'.")
-    return stores
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidValue(f"--factors must be numbers, as 1,1.5,2; got {shown(text)}.") from None
+    return read_text(path)
 
 
 def _scores(
-    options: SizeOptions,
     base: str,
     model: str,
     sizes: Sequence[FormSize],
     domains: Sequence[str],
-    factors: Sequence[float],
-    progress: Any,
+    text: str,
+    control: Mapping[str, Any],
 ) -> dict[str, FormScore]:
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.form_scores import form_scores  # noqa: PLC0415
-    from dppa_core.evaluation.perplexity import read_text  # noqa: PLC0415
 
-    text = read_text(options.text) if options.text else ""
     stores = [BASE, "", *(row.store for row in sizes)]
-    control: dict[str, Any] = {"factors": factors, "limit": options.limit, "progress": progress}
     rows = form_scores(Examiner(), base, model, stores, domains, text=text, **control)
     return {row.store: row for row in rows}
 
@@ -200,6 +118,7 @@ def _values(
         "base": base,
         "model": model,
         "enough": place_of_enough(rows, scores),
+        "questions": scores[""].questions if scores else 0,
         "forms": [
             {**_stated(row, scores), "best": n in best, **_score_values(scores.get(row.store))}
             for n, row in enumerate(rows)
@@ -254,18 +173,17 @@ def _text(values: Mapping[str, Any]) -> str:
         for row in values["forms"]
     ]
     measure = "loss" if scored else "energy lost"
-    enough = values["forms"][values["enough"]]
-    return (
+    lines = [
         f"{values['model']} against {values['base']}: its changes are "
-        f"{values['relative_change']:.2%} as long as the weights (‖d‖/‖W‖)\n"
-        f"{text_table(head, rows)}\n"
-        f"* no smaller or equal file has less {measure}; MB without names, some "
-        "kB; energy: share of the delta's squares that "
-        "is kept, - where draws are enlarged"
-        f"{_masks(values['forms'][0])}\n"
-        f"smallest file {bound_of_enough(scored)}: {enough['title']}, "
-        f"{enough['nbytes'] / 1e6:.3f} MB{spelled(enough['store'])}"
-    )
+        f"{values['relative_change']:.2%} as long as the weights (‖d‖/‖W‖)",
+        text_table(head, rows),
+        f"* no smaller or equal file has less {measure}; MB: without names of tensors, some kB; "
+        "energy: share of the delta's squares that is kept, - where draws are enlarged"
+        f"{_masks(values['forms'][0])}",
+        sentence_of_enough(values),
+        *(f"warning: {warning}" for warning in values["warnings"]),
+    ]
+    return "\n".join(lines)
 
 
 def _masks(row: Mapping[str, Any]) -> str:

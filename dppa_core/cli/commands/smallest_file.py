@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dppa_core.checkpoints.sources.references import KeptDelta, kept_reference
 from dppa_core.cli.output import progress_line
+from dppa_core.errors import many
 from dppa_core.evaluation.form_sizes import (
     BASE,
     ENOUGH_ENERGY,
     MOST_LOST,
     FormSize,
     smallest_enough,
+    too_few_questions,
 )
 from dppa_core.merging.folder import check_target
 from dppa_core.merging.to_pack import pack_models, refuse_other_files
@@ -35,18 +37,47 @@ def place_of_enough(rows: Sequence[FormSize], scores: Mapping[str, FormScore]) -
     return smallest_enough(points, -whole.loss - MOST_LOST * max(base.loss - whole.loss, 0.0))
 
 
-def bound_of_enough(scored: Container[str]) -> str:
-    """What is enough."""
-    if "accuracy" in scored:
-        return f"that loses at most {100 * MOST_LOST:g} points of accuracy"
-    if "loss" in scored:
-        return f"that loses at most {MOST_LOST:.0%} of what training won on the text"
-    return f"that keeps {ENOUGH_ENERGY:.0%} of the energy"
+def sentence_of_enough(row: Mapping[str, Any]) -> str:
+    """Which file of a model is the smallest that is enough."""
+    enough = row["forms"][row["enough"]]
+    store = enough["store"]
+    spelled = f" ({store})" if store not in ("", BASE) else ""
+    return f"{_subject(row)}: {enough['title']}, {_megabytes(enough)}{spelled}"
 
 
-def spelled(store: str) -> str:
-    """A form as --forms and references write it; nothing for the base and the whole model."""
-    return f" ({store})" if store not in ("", BASE) else ""
+def _subject(row: Mapping[str, Any]) -> str:
+    form = row["forms"][0]
+    if "accuracy" in form:
+        points, count = f"{100 * MOST_LOST:g} points", many(row["questions"], "question")
+        return f"smallest file that loses at most {points} of accuracy on {count}"
+    if "loss" in form:
+        return f"smallest file that loses at most {MOST_LOST:.0%} of what training won on the text"
+    return f"smallest file that keeps {ENOUGH_ENERGY:.0%} of the energy"
+
+
+def _megabytes(form: Mapping[str, Any]) -> str:
+    return f"{form['nbytes'] / 1e6:.3f} MB"
+
+
+def doubts(row: Mapping[str, Any]) -> list[str]:
+    """What speaks against the choice of a model's file, in sentences."""
+    base_is_enough = row["forms"][row["enough"]]["store"] == BASE
+    few = too_few_questions(row["questions"]) if row["questions"] else ""
+    why = "the base alone is enough: what was asked does not show what training changed."
+    return [line for line in (few, why if base_is_enough else "") if line]
+
+
+def why_not_written(row: Mapping[str, Any], out: Path) -> list[str]:
+    """Why no file of a model is written, and what can be done; empty if one is."""
+    enough = row["forms"][row["enough"]]
+    if enough["store"] not in ("", BASE):
+        return []
+    if enough["store"] == BASE:
+        name, remedy = "the base alone", "Ask other questions by --tasks or --items."
+    else:
+        name, remedy = "the whole model", "--forms names larger forms, as 'bits(bits=8)'."
+    start = f"{out}: nothing written of {row['model']}: the {_subject(row)} is {name}"
+    return [f"{start}, {_megabytes(enough)}. {remedy}"]
 
 
 def check_pack_folder(out: Path, *, overwrite: bool) -> None:
