@@ -22,6 +22,7 @@ LESS = {
     "--joint": ["--limit", "2", "--test-limit", "0", "--trials", "3"],
     "search": ["--limit", "9", "--test-limit", "0"],  # the climb needs an answer to every task
     "soup": ["--limit", "1"],
+    "size": ["--limit", "6", "--forms", "low_rank(rank=4)", "--factors", "1"],
     "adamerge": [
         "--steps",
         "1",

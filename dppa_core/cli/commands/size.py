@@ -44,10 +44,11 @@ if TYPE_CHECKING:
 
 @dataclass_command
 def size(options: SizeOptions) -> None:
-    """Show how much of a fine-tune each form keeps, and in how many bytes.
+    """Find the smallest file that keeps a fine-tune.
 
-    Sparse, drawn at random, low rank, few bits, and sums of these; with --tasks, --items or --text
-    also how well each answers, or predicts a text.
+    Shows what each form of its changes keeps, in how many bytes: sparse, drawn at random, low rank,
+    few bits, and sums of these; with --tasks, --items or --text also how well each answers, or
+    predicts a text. --out writes the smallest that is enough.
     """
     pairs, stores, factors = options.pairs(), options.stores(), options.ladder()
     domains, text = options.domains(), _read(options.text)
