@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float32
 from numpy import ndarray
 
 from dppa_core.methods.shared.contract import Method
@@ -20,12 +21,14 @@ from dppa_core.methods.shared.ranking import find_cuts, inside
 from dppa_core.methods.shared.singular import singular
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.methods.spectral.adam import Adam
-from dppa_core.methods.spectral.matrices import Matrices, Matrix, others, rest
+from dppa_core.methods.spectral.matrices import Matrices, others, rest
 from dppa_core.parameter_fields import Parameters, choice
 from dppa_core.pruning.module_groups import layer_of
 from dppa_core.pruning.tie_breaking import Cut
 from dppa_core.system.threads import one_blas_thread
 
+Single: TypeAlias = Float32[ndarray, "rows columns"]
+Singles: TypeAlias = Float32[ndarray, "K rows columns"]
 STEPS, RATE, SHARED_PART = 400, 1e-4, 6
 """Of Adam, and one of so many directions is shared: as in the authors' program."""
 
@@ -71,21 +74,25 @@ def doge_ta(stack: Stack, parameters: DogeTaParameters, cuts: tuple[Cut, ...]) -
     return np.asarray(merged if stack.inputs == 1 else merged.T, np.float32)
 
 
-def learned_change(deltas: Matrices, weights: Sequence[float]) -> Matrix:
-    """Δ of one module, outputs x inputs."""
-    change, total = np.zeros(deltas.shape[1:]), float(sum(weights))
+def learned_change(deltas: Matrices, weights: Sequence[float]) -> Single:
+    """Δ of one module, outputs x inputs. Its steps are float32, as in the authors' program."""
+    deltas, total = deltas.astype(np.float32, copy=False), float(sum(weights))
+    change: Single = np.zeros(deltas.shape[1:], np.float32)
     if not total:
         return change
     with one_blas_thread():
         merged = np.tensordot(np.asarray(weights), deltas, 1)
-        errors = np.stack([np.einsum("rc,rc->r", delta, delta - merged) for delta in deltas])
-        slope, adam = _slope_of(deltas, errors, total), Adam(RATE)
+        errors = [np.einsum("rc,rc->r", delta, delta - merged) for delta in deltas]
+        slope = _slope_of(deltas, np.stack(errors).astype(np.float32), total)
+        adam = Adam(RATE)
         for _ in range(STEPS):
             change = adam.step(change, slope(change))
     return change
 
 
-def _slope_of(deltas: Matrices, errors: Matrix, total: float) -> Callable[[Matrix], Matrix]:
+def _slope_of(
+    deltas: Singles, errors: Float32[ndarray, "K rows"], total: float
+) -> Callable[[Single], Single]:
     """At a change, without its part along the shared outputs.
 
     Where every delta has few directions, as adapters do, all products are of these.
@@ -93,20 +100,21 @@ def _slope_of(deltas: Matrices, errors: Matrix, total: float) -> Callable[[Matri
     size = min(deltas.shape[1:])
     each = size // len(deltas)
     found = [singular(delta, each) for delta in deltas]
-    shared = singular(np.hstack([parts.left for parts in found]), size // SHARED_PART).left
+    outputs = np.hstack([parts.left for parts in found])
+    shared = singular(outputs, size // SHARED_PART).left.astype(np.float32)
     few = all(len(parts.values) < each for parts in found)
-    lefts = [parts.left * parts.values for parts in found]
-    rights = np.vstack([parts.right for parts in found])
+    lefts = [(parts.left * parts.values).astype(np.float32) for parts in found]
+    rights = np.vstack([parts.right for parts in found]).astype(np.float32)
     ends = np.cumsum([0, *(left.shape[1] for left in lefts)])
 
-    def of_whole(change: Matrix) -> Matrix:
+    def of_whole(change: Single) -> Single:
         slope = np.zeros_like(change)
         for delta, error in zip(deltas, errors, strict=True):
             left = error - total * np.einsum("rc,rc->r", delta, change)
             slope -= 2 * total * left[:, None] * delta
         return np.asarray(slope - shared @ (shared.T @ slope))
 
-    def of_few(change: Matrix) -> Matrix:
+    def of_few(change: Single) -> Single:
         along, parts = change @ rights.T, []
         for left, error, start, end in zip(lefts, errors, ends, ends[1:], strict=False):
             rest_of = error - total * np.einsum("rk,rk->r", left, along[:, start:end])
