@@ -36,7 +36,9 @@ JudgeOption = Annotated[
 JudgeRankOption = Annotated[
     int | None,
     typer.Option(
-        min=1, max=512, help="Of what is sent to it; if unset 16, and all of merged adapters."
+        min=1,
+        max=512,
+        help="Rank of the adapters sent to it; 16 if unset, of merged adapters all.",
     ),
 ]
 JudgeFolderOption = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import floor, log10
 from typing import Any
 
 from dppa_core.charts.tables import percent_text, signed_text, text_table
@@ -100,8 +101,10 @@ def _behaviours(value: Mapping[str, Any], by_label: Mapping[str, Mapping[str, An
 
 
 def _number(value: float, ends: Sequence[float]) -> str:
-    """A number with its interval, to four digits."""
-    return f"{value:.4g} ({ends[0]:.4g}-{ends[1]:.4g})"
+    """A number with its interval, all to the decimals that its first three digits have."""
+    decimals = min(max(2 - floor(log10(abs(value) or 1)), 0), 6)
+    shown, low, high = (f"{number:.{decimals}f}" for number in (value, *ends))
+    return f"{shown} ({low}-{high})"
 
 
 def _one_more(value: Mapping[str, Any]) -> str:

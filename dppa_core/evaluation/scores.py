@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from math import sqrt
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dppa_core.checkpoints.sources.zoo import is_embedded, own_base
-from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe, recipe_hash
 from dppa_core.system.frames import frame_of
 from dppa_core.tasks import Item, OwnDomain, items, score
 from dppa_core.tasks.intervals import Interval, accuracy, mean_interval, wilson
@@ -35,10 +36,14 @@ def references_of(target: Target) -> list[str]:
 
 
 def base_of(target: Target) -> str:
-    """Reference of the base of a recipe or an embedded model; empty if it is unknown."""
+    """Reference of the base of a recipe, an embedded model, or a merge's folder with its recipe;
+    empty if it is unknown."""
     if isinstance(target, MergeRecipe):
         return target.base
-    return own_base(target) if is_embedded(target) else ""
+    if is_embedded(target):
+        return own_base(target)
+    merged = Path(target, "recipe.yaml")
+    return load_recipe(merged).base if merged.is_file() else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,14 @@ class RunCourse:
         sign = -1 if self.rises else 1
         return min(self.windows, key=lambda window: sign * window.value)
 
+    @property
+    def better_alone(self) -> Saved | None:
+        """A checkpoint that is better by itself than the best window; the best of them."""
+        sign = -1 if self.rises else 1
+        scored = zip(self.alone, self.run, strict=False)
+        value, saved = min(scored, key=lambda pair: sign * pair[0])
+        return saved if sign * value < sign * self.best.value else None
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
         alone = zip(self.run, self.alone, strict=True)
@@ -79,6 +87,8 @@ class RunCourse:
             best = self.best.checkpoints
             which = f"mean of the last {best}" if best > 1 else "last"
             title = f"The {which} of {len(steps)} checkpoints is best"
+            if (alone := self.better_alone) is not None:
+                title = f"Step {alone.step} alone is best; of the means, that of the last {best}"
         return Chart(
             "lines",
             title,

@@ -1,5 +1,6 @@
 """The command that scores, on tiny models: alone, side by side, against another recipe."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,7 +69,13 @@ def test_behaviour_stands_beside_accuracy(dppa: Command, recipe: Path, tmp_path:
         line.split()[0] for line in dppa.out.splitlines() if line.split()[1:] == ["math", "law"]
     ]
     assert heads[-3:] == ["length", "loops", "kl"]
+    assert re.search(r"base +\d\.\d\d \(\d\.\d\d-\d\.\d\d\)", dppa.out), "equal decimals"
     assert "Mean length of answers in tokens, of at most 48, with" in dppa.out
+    folder = tmp_path / "merged"
+    assert dppa("merge", recipe, "--out", folder, "--no-sync") == 0
+    command = ["evaluate", folder, "--tasks", "law", "--limit", 2, "--behaviour", "--alone"]
+    assert dppa(*command, "--json") == 0
+    assert dppa.json["domains"]["law"]["behaviour"]["kl"]["value"] > 0, "its recipe names the base"
     assert dppa("evaluate", "zoo:math", "--tasks", "law", "--limit", 2, "--behaviour") == 0
     assert dppa.out.splitlines()[-1].startswith("zoo:math  ")
     assert dppa("evaluate", recipe, *options[:4], "--json") == 0

@@ -95,9 +95,12 @@ def test_the_course_has_every_checkpoint_every_mean_and_the_shortest_best(run: P
     assert [window.value for window in course.windows] == [1.5, 1, 1]
     chart = course.chart()
     assert chart.title == "The mean of the last 2 of 3 checkpoints is best"
+    assert course.better_alone is None
     assert chart.series[1].x == (10, 20, 40) and chart.series[1].y == (1, 1, 1.5)
     asked.clear()
-    assert measure_run(saved, score, measure="right, %", rises=True).best.checkpoints == 1
+    course = measure_run(saved, score, measure="right, %", rises=True)
+    assert course.best.checkpoints == 1 and course.better_alone == saved[0]
+    assert course.chart().title == "Step 10 alone is best; of the means, that of the last 1"
 
 
 def test_the_command_measures_a_text_and_writes_the_best_mean(

@@ -65,7 +65,7 @@ class AverageOptions:
 
 @dataclass_command
 def average(options: AverageOptions) -> None:
-    """Average the last checkpoints of a training: any number of them, or the best one.
+    """Average the last checkpoints of a training: any number of them, or the best number.
 
     Each checkpoint and each mean of the last two, three … is scored on a text or on questions.
     """
@@ -85,6 +85,8 @@ def average(options: AverageOptions) -> None:
     which = f"mean of the last {last}" if last > 1 else "last"
     lines = [f"{options.out}: the {which} of {len(run)} checkpoints"]
     lines += [f"steps {steps}; weights {weights}"]
+    if course is not None and (alone := course.better_alone) is not None:
+        lines.append(f"step {alone.step} alone measures better than any mean: {alone.folder}")
     if course is not None and options.plot is not None:
         replace_file(options.plot, chart_svg(course.chart()))
         lines.append(f"{options.plot}: the course of the run, drawn")

@@ -72,7 +72,7 @@ class MergeOptions:
 
 @dataclass_command
 def merge(options: MergeOptions) -> None:
-    """Merge the models of a recipe into a folder that transformers loads.
+    """Merge the models of a recipe into a folder of weights, config and tokenizer.
 
     A model may be the file of an earlier recipe: it is merged first, into a folder beside it.
     """
