@@ -202,6 +202,26 @@ def test_doge_ta_of_few_directions_is_what_its_authors_program_gives(
     np.testing.assert_allclose(values, expected.numpy(), rtol=1e-3, atol=2e-5)
 
 
+def test_doge_ta_of_an_adapter_does_not_follow_the_rounding_of_the_weights() -> None:
+    """Stored float32 weights differ from the base in more directions than the adapter has."""
+    rng = np.random.default_rng(4)
+    base = rng.normal(size=(30, 24)).astype(np.float32)
+    exact = np.stack([rng.normal(size=(30, 2)) @ rng.normal(size=(2, 24)) / 50 for _ in range(2)])
+    stored = (base + exact).astype(np.float32) - base
+    assert len(singular(stored[0]).values) > 12, "more than half of all"
+    method = get_method("doge_ta")
+    assert method.combination is not None
+    of_stored, of_exact = (
+        merge_one(
+            method.combination,
+            replace(stack_of(deltas, base=base), is_matrix=True),
+            method.parameters(density=1.0),
+        )
+        for deltas in (stored, exact)
+    )
+    near(of_stored, of_exact)
+
+
 @given(drawn=matrices())
 def test_directions_are_those_of_torch(drawn: tuple[np.ndarray, tuple[float, ...]]) -> None:
     matrix = drawn[0][0]

@@ -21,7 +21,7 @@ from dppa_core.methods.shared.ranking import find_cuts, inside
 from dppa_core.methods.shared.singular import singular
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.methods.spectral.adam import Adam
-from dppa_core.methods.spectral.matrices import Matrices, others, rest
+from dppa_core.methods.spectral.matrices import Matrices, bounds_of, others, rest
 from dppa_core.parameter_fields import Parameters, choice
 from dppa_core.pruning.module_groups import layer_of
 from dppa_core.pruning.tie_breaking import Cut
@@ -67,15 +67,19 @@ def doge_ta(stack: Stack, parameters: DogeTaParameters, cuts: tuple[Cut, ...]) -
     size = norms.mean() if parameters.sizes == "mean" else 1.0
     moved = [model for model, norm in enumerate(norms) if norm > 0]
     weights = [parameters.scale * size * stack.coefficients[n] / norms[n] for n in moved]
-    change = learned_change(deltas[moved], weights)
+    change = learned_change(deltas[moved], weights, bounds_of(stack).rounding)
     merged = np.zeros(deltas.shape[1:])
     for model, weight in zip(moved, weights, strict=True):
         merged += weight * np.where(_kept(stack, cuts, model), deltas[model] + change, 0)
     return np.asarray(merged if stack.inputs == 1 else merged.T, np.float32)
 
 
-def learned_change(deltas: Matrices, weights: Sequence[float]) -> Single:
-    """Δ of one module, outputs x inputs. Its steps are float32, as in the authors' program."""
+def learned_change(deltas: Matrices, weights: Sequence[float], rounding: float = 0.0) -> Single:
+    """Δ of one module, outputs x inputs. Its steps are float32, as in the authors' program.
+
+    Args:
+        rounding: See `Bounds`.
+    """
     deltas, total = deltas.astype(np.float32, copy=False), float(sum(weights))
     change: Single = np.zeros(deltas.shape[1:], np.float32)
     if not total:
@@ -83,7 +87,7 @@ def learned_change(deltas: Matrices, weights: Sequence[float]) -> Single:
     with one_blas_thread():
         merged = np.tensordot(np.asarray(weights), deltas, 1)
         errors = [np.einsum("rc,rc->r", delta, delta - merged) for delta in deltas]
-        slope = _slope_of(deltas, np.stack(errors).astype(np.float32), total)
+        slope = _slope_of(deltas, np.stack(errors).astype(np.float32), total, rounding)
         adam = Adam(RATE)
         for _ in range(STEPS):
             change = adam.step(change, slope(change))
@@ -91,7 +95,7 @@ def learned_change(deltas: Matrices, weights: Sequence[float]) -> Single:
 
 
 def _slope_of(
-    deltas: Singles, errors: Float32[ndarray, "K rows"], total: float
+    deltas: Singles, errors: Float32[ndarray, "K rows"], total: float, rounding: float
 ) -> Callable[[Single], Single]:
     """At a change, without its part along the shared outputs.
 
@@ -99,7 +103,7 @@ def _slope_of(
     """
     size = min(deltas.shape[1:])
     each = size // len(deltas)
-    found = [singular(delta, each) for delta in deltas]
+    found = [singular(delta, each, rounding) for delta in deltas]
     outputs = np.hstack([parts.left for parts in found])
     shared = singular(outputs, size // SHARED_PART).left.astype(np.float32)
     few = all(len(parts.values) < each for parts in found)

@@ -108,7 +108,7 @@ def _combine(merge: MatrixMerge) -> Callable[[Stack, Any, Any], Rows]:
         if not stack.is_matrix or not np.isfinite(weighted).all():
             return rest(stack, parameters)
         turned = weighted if stack.inputs == 1 else weighted.transpose(0, 2, 1)
-        merged = merge(turned, parameters, _bounds(stack))
+        merged = merge(turned, parameters, bounds_of(stack))
         merged = merged if stack.inputs == 1 else merged.T
         return np.asarray(parameters.scale * merged, np.float32)
 
@@ -123,7 +123,7 @@ def rest(stack: Stack, parameters: MatrixParameters) -> Rows:
     return np.asarray(parameters.scale * merged, np.float32)
 
 
-def _bounds(stack: Stack) -> Bounds:
+def bounds_of(stack: Stack) -> Bounds:
     """A random matrix of the size of float32 rounding of the base has no larger direction."""
     size = min(stack.base.shape)
     return Bounds(size, NOISE * float(np.linalg.norm(stack.base)) / np.sqrt(size))
