@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from pathlib import Path
 
 from dppa_core.checkpoints.adapters.kept import KeptCheckpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
@@ -17,7 +18,7 @@ from dppa_core.forms.contract import times
 from dppa_core.forms.store import Store, parse_store_text
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.system.folder_cache import cache_folder
+from dppa_core.system.folder_cache import cache_folder, load
 from dppa_core.system.folder_cache import kept as cached
 from dppa_core.system.threads import side_by_side, worker_count
 
@@ -102,14 +103,32 @@ def form_title(store: str, factor: float = 1.0) -> str:
     return parse_store_text(store).times(factor).title()
 
 
+def kept_bytes(
+    kept: KeptCheckpoint, *, measure: bool, workers: int | None = None, stop: Stop | None = None
+) -> int:
+    """Bytes of all codes of a model, and of what is kept whole: as `form_sizes` measures them.
+
+    Args:
+        measure: Read the weights if they were not measured before; else the bytes are those
+            expected of their shapes.
+    """
+    if measure or load(_cache_file(kept)) is not None:
+        return _cached_size(kept, worker_count(workers), stop)[0]
+    return sum(map(kept.expected_bytes, kept.names()))
+
+
+def _cache_file(kept: KeptCheckpoint) -> Path:
+    key = hashlib.sha256(f"{_FORMAT} {kept.content_hash()}".encode()).hexdigest()
+    return cache_folder("form-sizes") / f"{key}.json"
+
+
 def _cached_size(kept: KeptCheckpoint, workers: int, stop: Stop | None) -> tuple[int, float]:
     """Bytes and energy of all tensors, from the disk if they were measured before."""
 
     def measured() -> bytes:
         return json.dumps(_size(kept, workers, stop)).encode()
 
-    key = hashlib.sha256(f"{_FORMAT} {kept.content_hash()}".encode()).hexdigest()
-    nbytes, energy = json.loads(cached(cache_folder("form-sizes") / f"{key}.json", measured))
+    nbytes, energy = json.loads(cached(_cache_file(kept), measured))
     return nbytes, energy
 
 

@@ -131,6 +131,13 @@ def decode(codes: Codes, shape: tuple[int, int], parameters: BitsParameters, pla
     return read_steps(codes, flat, size, parameters.bits, place).reshape(shape)
 
 
+def nbytes(shape: tuple[int, int], parameters: BitsParameters) -> int:
+    """Of all steps, and of the scales of their blocks."""
+    columns, size = block_columns(parameters.block, shape)
+    numel = shape[0] * shape[1]
+    return -(-numel * parameters.bits // 8) + 2 * (numel // columns) * -(-columns // size)
+
+
 def label(parameters: BitsParameters) -> str:
     """As "1 bit", or "1 bit by matrix"."""
     bits = many(parameters.bits, "bit")
@@ -145,6 +152,7 @@ FORM = Form(
     summary="Keeps every element in 1, 2, 4 or 8 bits, with one scale a matrix, row or block.",
     parameters=BitsParameters,
     label=label,
+    nbytes=nbytes,
     encode=encode,
     decode=decode,
 )

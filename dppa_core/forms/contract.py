@@ -59,6 +59,8 @@ class Form:
     """A few words for its settings, as "rank 16"."""
     factor: Callable[[Any], float] = lambda settings: float(settings.factor)
     """What multiplies a decoded delta."""
+    nbytes: Callable[[tuple[int, int], Any], int]
+    """Bytes of the codes of a matrix of a shape, expected before it is read."""
     encode: Callable[[Delta, Any, Place], Codes]
     decode: Callable[[Codes, tuple[int, int], Any, Place], Delta]
 

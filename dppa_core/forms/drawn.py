@@ -74,6 +74,11 @@ def decode(
     return delta.reshape(shape)
 
 
+def nbytes(shape: tuple[int, int], parameters: DrawnParameters) -> int:
+    """Of as many values as a draw keeps on average."""
+    return 2 * round((1 - parameters.rate) * shape[0] * shape[1])
+
+
 def label(parameters: DrawnParameters) -> str:
     """As "99 % pruned at random"."""
     factor = times(parameters.factor) if parameters.factor else ""
@@ -88,6 +93,7 @@ FORM = Form(
     "their values alone.",
     parameters=DrawnParameters,
     label=label,
+    nbytes=nbytes,
     factor=whole_factor,
     encode=encode,
     decode=decode,

@@ -61,6 +61,11 @@ def decode(
     return add_product(np.zeros(shape, np.float32), wide, high, 1.0)
 
 
+def nbytes(shape: tuple[int, int], parameters: LowRankParameters) -> int:
+    """Of both factors; at most, if a share of the energy limits the rank."""
+    return 2 * min(parameters.rank, *shape) * sum(shape)
+
+
 def label(parameters: LowRankParameters) -> str:
     """As "rank 16", or "rank 16, 90 % energy"."""
     share = f", {parameters.energy:.4g} of the energy" if parameters.energy < 1 else ""
@@ -74,6 +79,7 @@ FORM = Form(
     summary="Keeps the strongest directions of every matrix, as an adapter (LoRA) has them.",
     parameters=LowRankParameters,
     label=label,
+    nbytes=nbytes,
     encode=encode,
     decode=decode,
 )

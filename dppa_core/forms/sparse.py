@@ -11,7 +11,7 @@ from numpy import ndarray
 from dppa_core.errors import InvalidValue
 from dppa_core.forms.bits import BLOCK, read_steps, to_steps
 from dppa_core.forms.contract import Codes, Delta, Form, Place, code, factor_field, times
-from dppa_core.forms.places import decode_places, encode_places
+from dppa_core.forms.places import decode_places, encode_places, expected_bytes
 from dppa_core.parameter_fields import Parameters, check_fields, number, whole_number
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.pruning.tie_breaking import mix, tensor_seed
@@ -96,6 +96,14 @@ def decode(
     return delta.reshape(shape)
 
 
+def nbytes(shape: tuple[int, int], parameters: SparseParameters) -> int:
+    """Of places without a pattern, and of their values."""
+    numel = shape[0] * shape[1]
+    count = round((1 - parameters.rate) * numel)
+    scales = 0 if parameters.bits == _WHOLE else 2 * -(-count // BLOCK)
+    return expected_bytes(count, numel) + -(-count * parameters.bits // 8) + scales
+
+
 def label(parameters: SparseParameters) -> str:
     """As "90 % pruned", "DPPA, 90 % pruned", or "90 % pruned × 1.5, 8 bits"."""
     bits = f", {parameters.bits} bits" if parameters.bits != _WHOLE else ""
@@ -111,6 +119,7 @@ FORM = Form(
     "them.",
     parameters=SparseParameters,
     label=label,
+    nbytes=nbytes,
     encode=encode,
     decode=decode,
 )

@@ -88,6 +88,10 @@ class Store:
             total += np.multiply(kept, np.float32(part.form.factor(part.settings)), out=kept)
         return total
 
+    def nbytes(self, shape: tuple[int, int]) -> int:
+        """Bytes of the codes of a matrix of a shape, expected before it is read."""
+        return sum(part.form.nbytes(shape, part.settings) for part in self.parts)
+
     def times(self, factor: float) -> Store:
         """The store whose every form keeps so many times as much."""
         parts = []

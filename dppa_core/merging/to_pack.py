@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -140,13 +140,23 @@ def pack_names(models: Sequence[DomainModel]) -> dict[str, DomainModel]:
     return files
 
 
-def most_pack_bytes(plan: MergePlan, base: Checkpoint) -> int:
-    """Most bytes of the packs of all models, before any weight is read; recipes apart."""
+def packed_forms(recipe: MergeRecipe, tuned: Sequence[Checkpoint]) -> dict[int, KeptCheckpoint]:
+    """Place -> each model whose pack holds its form as it is."""
+    if recipe.method != "task_arithmetic":
+        return {}
+    return {n: model for n, model in enumerate(tuned) if isinstance(model, KeptCheckpoint)}
+
+
+def most_pack_bytes(plan: MergePlan, base: Checkpoint, without: Container[int] = ()) -> int:
+    """Most bytes of the packs of all models but those at some places, before any weight is read;
+    recipes apart."""
     nbytes = 0
     for name, tensor in plan.tensors.items():
         if not has_delta(base, name):
             continue
-        for treatment in plan.treatments(name):
+        for number, treatment in enumerate(plan.treatments(name)):
+            if number in without:
+                continue
             kept = _most_kept(treatment, tensor.numel)
             drawn = isinstance(treatment, RandomDrop)
             places = 0 if drawn else expected_bytes(min(kept, tensor.numel // 2), tensor.numel)
@@ -213,11 +223,11 @@ refuse_other_files = partial(refuse_entries, allowed=_is_pack, kind="is no delta
 
 def _write_pack(merger: TensorMerger, path: Path, workers: int, control: RunControl) -> PackReport:
     """Write one pack, from the merge of one model."""
-    began, recipe, kept = time.perf_counter(), merger.recipe, merger.inputs.tuned[0]
+    began, recipe = time.perf_counter(), merger.recipe
     licence = merged_licence(
         {parent.reference: parent.licence for parent in merger.inputs.parents()}
     )
-    if isinstance(kept, KeptCheckpoint) and recipe.method == "task_arithmetic":
+    for kept in packed_forms(recipe, merger.inputs.tuned).values():
         return _write_form(merger, kept, licence.identifier or "", path, workers, control)
     header = PackHeader(
         base=recipe.base,

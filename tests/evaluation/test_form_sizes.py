@@ -13,7 +13,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation import form_scores as form_scores_module
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.form_scores import form_scores
-from dppa_core.evaluation.form_sizes import form_sizes, frontier
+from dppa_core.evaluation.form_sizes import form_sizes, frontier, kept_bytes
 from dppa_core.forms.store import parse_store_text
 from dppa_core.pruning.floats import to_float32
 
@@ -54,6 +54,18 @@ def test_the_same_weights_are_measured_once(cache: Path, monkeypatch: pytest.Mon
     assert len(list(cache.iterdir())) == 2
     monkeypatch.setattr(KeptCheckpoint, "size", lambda *_: pytest.fail("measured again"))
     assert form_sizes("zoo:base", "zoo:law", stores) == rows
+
+
+@pytest.mark.parametrize("text", [*STORES, "sparse(rate=0.9)"])
+def test_bytes_that_were_not_measured_are_those_of_the_shapes(cache: Path, text: str) -> None:
+    store = parse_store_text(text)
+    models = map(open_checkpoint, ("zoo:base", "zoo:law"))
+    kept = KeptCheckpoint(*models, store, "zoo:law")
+    expected = kept_bytes(kept, measure=False)
+    assert not cache.exists()
+    (row,) = form_sizes("zoo:base", "zoo:law", [store])
+    assert expected == pytest.approx(row.nbytes, rel=0.03 if "rate" in text else 0)
+    assert kept_bytes(kept, measure=False) == kept_bytes(kept, measure=True) == row.nbytes
 
 
 def test_the_frontier_has_what_no_smaller_file_beats() -> None:

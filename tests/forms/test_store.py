@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dppa_core.errors import DppaError, InvalidRecipe, NonFiniteWeights, UnknownName
-from dppa_core.forms.contract import Place, kept_energy
+from dppa_core.forms.contract import Place, code_bytes, kept_energy
 from dppa_core.forms.store import parse_store, parse_store_text
 
 PLACE = Place("layers.0.mlp.up_proj.weight", "zoo:math")
@@ -122,3 +122,19 @@ def test_a_delta_with_nan_names_its_tensor() -> None:
     delta = np.array([[1, np.nan]], np.float32)
     with pytest.raises(NonFiniteWeights, match=r"zoo:math: NaN or infinity in layers\.0"):
         parse_store(VALUES[1]).encode(delta, PLACE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("low_rank(rank=3)", "low_rank(rank=999)", "bits(bits=1)", "bits(bits=2,block=block)"),
+        *("bits(bits=4,block=matrix)", "sparse(rate=0.9)", "sparse(rate=0.8,bits=4)"),
+        *("drawn(rate=0.95)", "low_rank(rank=2)+bits(bits=1)"),
+    ],
+)
+def test_the_bytes_of_a_shape_are_known_before_the_matrix(name: str) -> None:
+    shape, store = (301, 130), parse_store_text(name)
+    delta = np.random.default_rng(0).standard_normal(shape, np.float32)
+    nbytes = sum(map(code_bytes, store.encode(delta, PLACE)))
+    random = "sparse" in name or "drawn" in name
+    assert store.nbytes(shape) == pytest.approx(nbytes, rel=0.05 if random else 0)

@@ -10,13 +10,14 @@ from typing import Any
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.errors import DppaError, NoCounterpart
+from dppa_core.evaluation.form_sizes import kept_bytes
 from dppa_core.merging.cards.card import card_plots, model_card
 from dppa_core.merging.cards.record import MergeRecord, planned_record
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.lora.ranks import AdapterSizes, adapter_sizes, kept_by_rank
 from dppa_core.merging.lora.report import USUAL_RANK
 from dppa_core.merging.plan import plan_merge
-from dppa_core.merging.to_pack import check_packable, most_pack_bytes
+from dppa_core.merging.to_pack import check_packable, most_pack_bytes, packed_forms
 from dppa_core.preflight_checks.estimate import DISK_RATE, START, Sizes, estimate, in_time
 from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.progress import Stop
@@ -47,7 +48,9 @@ class ExportFacts:
     beside: int
     """Approximate bytes of the folder's other files."""
     packed: int
-    """Bytes of all delta packs at most."""
+    """Bytes of all delta packs: exact but for headers if all are forms, else at most."""
+    in_forms: bool
+    """Whether every pack holds the form that its model is kept in."""
     adapters: AdapterSizes
 
 
@@ -64,6 +67,9 @@ def read_facts(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -
         sum(TensorSpec(name, model.dtype(name), model.shape(name)).nbytes for name in model.names())
         for model in (inputs.base, *inputs.tuned)
     )
+    small = sum(tensor.numel for tensor in plan.tensors.values()) <= MEASURED_NUMEL
+    forms = packed_forms(plan.recipe, inputs.tuned)
+    form_bytes = [kept_bytes(kept, measure=small, stop=stop) for kept in forms.values()]
     plots = sum(map(len, card_plots(plan.recipe, record).values()))
     return ExportFacts(
         recipe=plan.recipe,
@@ -78,7 +84,8 @@ def read_facts(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -
         shapes={name: tensor.shape for name, tensor in plan.tensors.items()},
         weights=sum(tensor.nbytes for tensor in plan.tensors.values()),
         beside=sum(map(len, companions.files.values())) + plots + 250 * len(plan.tensors) + 4000,
-        packed=most_pack_bytes(plan, inputs.base),
+        packed=most_pack_bytes(plan, inputs.base, forms) + sum(form_bytes),
+        in_forms=len(forms) == len(inputs.tuned),
         adapters=adapter_sizes(inputs, plan),
     )
 
@@ -140,7 +147,7 @@ def export_value(
 
 
 def _file(facts: ExportFacts, kind: str) -> dict[str, Any]:
-    most = "at most " if kind == "packs" else ""
+    most = "at most " if kind == "packs" and not facts.in_forms else ""
     size = f"{most}{in_bytes(bytes_of(facts, kind))}"
     time, reason = in_time(seconds_of(facts, kind)), _obstacle(facts, kind)
     return {"size": size, "time": time, "reason": reason}

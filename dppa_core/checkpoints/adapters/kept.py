@@ -15,6 +15,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.chunks import slices
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.forms.contract import Codes, Place, code_bytes
 from dppa_core.forms.store import Store
 from dppa_core.forms.uneven import uneven_stores
@@ -121,6 +122,15 @@ class KeptCheckpoint(DerivedCheckpoint):
         codes = self.codes(name)
         delta -= decoded(self.store, codes, self.shape(name), self._place(name))
         return TensorSize(_matrix_bytes(codes), energy, _energy(delta))
+
+    def expected_bytes(self, name: str) -> int:
+        """What a tensor takes in a file, if all of it changed, before any weight is read."""
+        treatment, shape = self._treatment(name), self.shape(name)
+        if treatment == "drop":
+            return 0
+        if treatment == "keep":
+            return TensorSpec(name, self.base.dtype(name), shape).nbytes
+        return math.prod(shape[:-2]) * self.store.nbytes((shape[-2], shape[-1]))
 
     def place(self, name: str) -> str:
         """The base's name of a tensor; its own, if the base lacks it."""

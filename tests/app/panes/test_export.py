@@ -35,6 +35,7 @@ from components.work.visitor import Visitor
 from dppa_core.errors import Cancelled, DppaError, NotAllowed, OutOfBudget, UnknownName
 from dppa_core.merging.lora.to_lora import merge_to_lora
 from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,
@@ -167,6 +168,23 @@ def test_sizes_are_told_before_and_hold(exports: Exports, studio: Studio) -> Non
         if info.filename.endswith(".safetensors")
     )
     assert weights <= bytes_of(facts, "packs") + 3 * 8192  # headers, which are large here
+
+
+@pytest.mark.parametrize("store", ["low_rank(rank=4)", "bits(bits=1)", "sparse(rate=0.95)"])
+def test_a_pack_of_a_form_has_the_bytes_of_that_form(
+    exports: Exports, studio: Studio, store: str
+) -> None:
+    kept = DomainModel(f"kept:{store} of zoo:math on zoo:base", coefficient=1.5)
+    recipe = MergeRecipe("zoo:base", (kept,), "task_arithmetic")
+    facts = read_facts(recipe, public=True)
+    packs, _ = make(recipe, "packs", exports, studio)
+    file = next(f for f in zipfile.ZipFile(packs).infolist() if f.filename.endswith(".safetensors"))
+    header = int.from_bytes(zipfile.ZipFile(packs).read(file)[:8], "little") + 8
+    assert bytes_of(facts, "packs") == file.file_size - header
+    size = export_value(facts, recipe, public=True)["files"]["packs"]["size"]
+    assert size == in_bytes(bytes_of(facts, "packs"))  # no "at most"
+    pruned = replace(recipe, method="dppa")
+    assert bytes_of(read_facts(pruned, public=True), "packs") > bytes_of(facts, "packs")
 
 
 def test_the_pane_tells_what_there_is(studio: Studio) -> None:
