@@ -170,7 +170,7 @@ def too_few_questions(count: int) -> str:
     questions = f"{many(count, 'question')} {'is' if count == 1 else 'are'}"
     return (
         f"{questions} too few to show a loss of {100 * MOST_LOST:g} points: one answer is "
-        f"{100 / count:.2g} points. Ask at least {FEWEST_QUESTIONS}."
+        f"{100 / count:.3g} points. At least {FEWEST_QUESTIONS} are needed."
     )
 
 

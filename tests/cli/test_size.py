@@ -107,11 +107,11 @@ def test_an_accuracy_says_how_many_questions_it_rests_on(dppa: Command, tmp_path
     options = ("--forms", "low_rank(rank=4)", "--factors", "1", "--items", write_apples(tmp_path))
     assert dppa("size", "zoo:math", *options) == 0
     assert "smallest file that loses at most 2 points of accuracy on 3 questions: " in dppa.out
-    few = "3 questions are too few to show a loss of 2 points: one answer is 33 points. "
-    assert f"warning: {few}Ask at least 50." in dppa.out
+    few = "3 questions are too few to show a loss of 2 points: one answer is 33.3 points. "
+    assert f"warning: {few}At least 50 are needed." in dppa.out
     assert dppa("size", "zoo:math", *options, "--json") == 0
     (model,) = dppa.json["models"]
-    assert model["questions"] == 3 and f"{few}Ask at least 50." in model["warnings"]
+    assert model["questions"] == 3 and f"{few}At least 50 are needed." in model["warnings"]
 
 
 def test_another_base_is_warned_of_as_in_a_merge(dppa: Command, tmp_path: Path) -> None:

@@ -13,7 +13,13 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation import form_scores as form_scores_module
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.form_scores import form_scores
-from dppa_core.evaluation.form_sizes import form_sizes, frontier, kept_bytes
+from dppa_core.evaluation.form_sizes import (
+    FEWEST_QUESTIONS,
+    form_sizes,
+    frontier,
+    kept_bytes,
+    too_few_questions,
+)
 from dppa_core.forms.store import parse_store_text
 from dppa_core.pruning.floats import to_float32
 
@@ -71,6 +77,11 @@ def test_bytes_that_were_not_measured_are_those_of_the_shapes(cache: Path, text:
 def test_the_frontier_has_what_no_smaller_file_beats() -> None:
     assert frontier([(3, 0.1), (1, 0.5), (2, 0.6), (2, 0.4), (9, 0.1)]) == (1, 3, 0)
     assert frontier([]) == ()
+
+
+def test_an_answer_of_fifty_is_what_may_be_lost() -> None:
+    assert FEWEST_QUESTIONS == 50 and too_few_questions(50) == ""
+    assert "49 questions are too few to show a loss of 2 points" in too_few_questions(49)
 
 
 def test_every_form_takes_the_factor_with_the_least_loss_on_search_items() -> None:

@@ -203,7 +203,8 @@ part("size", ({ host, get, watch }) => {
       result.rows.find((row) => row.store === store);
     const best = result.best[measure].map(rowOf).filter((row) => isShown(measure, row));
     const chart = chartOf(result.rows, measure, best);
-    say(heading, sentence(result.rows, measure, rowOf(result.enough[measure]), nameOf(model.ref)));
+    const rests = measure === "energy" ? "" : result.few ? `. ${result.few}` : `, on ${result.questions} questions`;
+    say(heading, sentence(result.rows, measure, rowOf(result.enough[measure]), nameOf(model.ref)) + rests);
     const about = measure === "energy" ? ENERGY : `${isOld ? OLD : ""}${askedText(result)}`;
     say(how, `${HOW}${about} The changes of ${nameOf(model.ref)} are ${percent1(result.change)} as long as its weights `
       + "(‖d‖/‖W‖).");

@@ -7,8 +7,9 @@ const KEY = "dppa.forms.1", MOST_MODELS = 4, MOST_ROWS = 60;
  * @typedef {{store: string, title: string, form: string, nbytes: number, energy: number, factor?: number,
  *   loss?: number, accuracy?: number}} FormRow
  * @typedef {{base: string, model: string, change: number, rows: FormRow[], best: Record<string, string[]>,
- *   enough: Record<string, string | null>, questions?: number, searched?: number, domain?: string, own?: boolean,
- *   asked?: number, recalled?: boolean}} FormResult `asked`: sum of the own questions; `recalled`: not confirmed since.
+ *   enough: Record<string, string | null>, questions?: number, few?: string, searched?: number, domain?: string,
+ *   own?: boolean, asked?: number, recalled?: boolean}} FormResult `few`: what so few questions cannot show; `asked`:
+ *   sum of the own questions; `recalled`: not confirmed since.
  */
 
 /** By base and model, the newest last. @type {Map<string, FormResult>} */

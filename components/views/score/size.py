@@ -21,6 +21,7 @@ from dppa_core.evaluation.form_sizes import (
     form_sizes,
     frontier,
     smallest_enough,
+    too_few_questions,
     whole_size,
 )
 from dppa_core.forms.contract import times
@@ -109,7 +110,8 @@ def scores_value(
         row.store: {"factor": row.factor, "loss": row.loss, "accuracy": row.accuracy}
         for row in scores
     }
-    asked = {"questions": len(items(domain, "test", QUESTIONS)), "searched": searched}
+    count = len(items(domain, "test", QUESTIONS))
+    asked = {"questions": count, "searched": searched, "few": too_few_questions(count)}
     of = {"domain": domain, "own": isinstance(domain, OwnDomain)}
     return _value(request, sizes, change, by_store) | asked | of
 

@@ -103,6 +103,8 @@ def test_too_few_questions_leave_no_factor_to_choose(
     own = read_items(b'{"question": "What is 2 + 3?", "answer": "5"}', "own.jsonl").undivided()
     value = scores_value(REQUEST, own, studio, lambda *_: None, threading.Event())
     assert (value["questions"], value["searched"]) == (1, 0)
+    few = "1 question is too few to show a loss of 2 points: one answer is 100 points."
+    assert value["few"] == f"{few} At least 50 are needed."
     assert [row["factor"] for row in value["rows"]] == [1, 1]
 
 

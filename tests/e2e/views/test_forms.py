@@ -171,6 +171,7 @@ def test_questions_are_missing_asked_exchanged_and_recalled(studio: Studio, tmp_
     page.locator("#formscores-run").click()
     heading, plot = page.locator("#size h3").first, page.locator("#size .plot-result").first
     expect(heading).to_contain_text("100\u202f% right", timeout=ANSWER_MS)
+    expect(heading).to_contain_text("too few to show a loss of 2 points")
     expect(plot).to_have_attribute("data-old", "false")
     text.fill(f'{QUESTION}, "answer": "18"}}')
     expect(plot).to_have_attribute("data-old", "true")
