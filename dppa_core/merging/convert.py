@@ -10,6 +10,8 @@ from pathlib import Path
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from dppa_core.checkpoints.adapters.kept import KeptCheckpoint
+from dppa_core.checkpoints.adapters.kept_pack import KeptPackCheckpoint
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
 from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint, PageReleaser
 from dppa_core.checkpoints.chunks import slices
@@ -72,8 +74,9 @@ def convert_to_folder(
 
     Args:
         reference: The model; with an adapter, the sum of both.
-        dtype: bfloat16, float16 or float32 for the weights; each keeps its own if unset. Buffers
-            such as rotary frequencies always do.
+        dtype: bfloat16, float16 or float32 for the weights; each keeps its own if unset, or its
+            base's where an adapter or a form changes it. Buffers such as rotary frequencies always
+            keep theirs.
         overwrite, shard_size, sync: See `merge_to_folder`.
         progress: Called after each tensor, and while a model is fetched.
         stop: Ends the conversion between two tensors; nothing is left behind.
@@ -149,18 +152,26 @@ def _write_weights(
 
 
 def _target(source: Checkpoint, name: str, code: str | None) -> str:
-    """The dtype a tensor is written in: that of its base if an adapter changes it, and bfloat16 if
-    it is stored in few bits."""
+    """The dtype a tensor is written in: that of its base, as a merge's, if an adapter or a form
+    changes it, and bfloat16 if it is stored in few bits."""
     stored = source.dtype(name)
     if is_buffer(name, source.shape(name)) or stored not in (*FLOATS, "F64"):
         return stored
     if code is not None:
         return code
-    while isinstance(source, LoraCheckpoint):
-        source = source.base
-        stored = source.dtype(name) if name in source.names() else stored
+    while (unchanged := _unchanged(source, name)) is not None:
+        source, name = unchanged
     few = isinstance(source, FolderCheckpoint) and source.folded(name) is not None
-    return "BF16" if few else stored
+    return "BF16" if few else source.dtype(name)
+
+
+def _unchanged(source: Checkpoint, name: str) -> tuple[Checkpoint, str] | None:
+    """The base of an adapter or a form, and its name of a tensor; None if nothing is changed."""
+    if isinstance(source, (KeptCheckpoint, KeptPackCheckpoint)):
+        return source.changed(name)
+    if isinstance(source, LoraCheckpoint) and name in source.base.names():
+        return source.base, name
+    return None
 
 
 def cast(

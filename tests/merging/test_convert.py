@@ -12,6 +12,8 @@ from dppa_core.checkpoints.checkpoint import FolderCheckpoint, SafetensorsCheckp
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import Cancelled, InvalidValue, NonFiniteWeights, NotAllowed
 from dppa_core.merging.convert import convert_to_folder
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.to_pack import pack_models
 from dppa_core.pruning.floats import from_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
@@ -19,6 +21,7 @@ from tests.helpers.pickles import save_pickled, state_of, write_pickles
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 BASE = random_llama(0)
+QUERY = "model.layers.0.self_attn.q_proj.weight"
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
 
 
@@ -150,6 +153,22 @@ def test_a_base_with_an_adapter_becomes_one_model_in_the_dtype_of_the_base(
     reference = f"zoo:base+{adapter}"
     convert_to_folder(reference, tmp_path / "out", sync=False)
     sum_, after = open_checkpoint(reference), SafetensorsCheckpoint(tmp_path / "out")
-    name = "model.layers.0.self_attn.q_proj.weight"
-    assert (sum_.dtype(name), after.dtype(name)) == ("F32", "BF16")
-    np.testing.assert_array_equal(after.raw(name), from_float32(sum_.raw(name), "BF16"))
+    assert (sum_.dtype(QUERY), after.dtype(QUERY)) == ("F32", "BF16")
+    np.testing.assert_array_equal(after.raw(QUERY), from_float32(sum_.raw(QUERY), "BF16"))
+
+
+def test_a_form_becomes_a_model_in_the_dtype_of_the_base(zoo_env: Path, tmp_path: Path) -> None:
+    kept = "kept:low_rank(rank=2) of zoo:math on zoo:base"
+    recipe = MergeRecipe("zoo:base", (DomainModel(kept),), method="task_arithmetic")
+    (pack,) = pack_models(recipe, tmp_path / "packs", sync=False)
+    merge_to_folder(recipe, tmp_path / "merged", sync=False)
+    merged = SafetensorsCheckpoint(tmp_path / "merged")
+    for n, reference in enumerate((kept, f"zoo:base+{tmp_path / 'packs' / pack.file}")):
+        converted = convert_to_folder(reference, tmp_path / str(n), sync=False)
+        assert converted.dtypes == ("BF16",)
+        after = SafetensorsCheckpoint(tmp_path / str(n))
+        for name in after.names():
+            np.testing.assert_array_equal(after.raw(name), merged.raw(name))
+    convert_to_folder(kept, tmp_path / "wide", dtype="float32", sync=False)
+    wide, whole = SafetensorsCheckpoint(tmp_path / "wide"), open_checkpoint(kept)
+    np.testing.assert_array_equal(wide.raw(QUERY), whole.raw(QUERY))

@@ -136,6 +136,10 @@ class KeptCheckpoint(DerivedCheckpoint):
         """The base's name of a tensor; its own, if the base lacks it."""
         return self._places.get(name, name)
 
+    def changed(self, name: str) -> tuple[Checkpoint, str] | None:
+        """The base, and its name of a tensor whose delta a form keeps; None for any other."""
+        return (self._origin, self._places[name]) if self._treatment(name) == "same" else None
+
     def is_base(self, name: str) -> bool:
         """Return True if nothing is kept of a tensor's delta, or it has none."""
         there = self._places.get(name)

@@ -98,6 +98,10 @@ class KeptPackCheckpoint(DerivedCheckpoint):
         total += decoded(self.store, codes, shape, Place(name, self.header.model))
         return total
 
+    def changed(self, name: str) -> tuple[Checkpoint, str] | None:
+        """The base, and its name of a tensor whose delta a form kept; None for any other."""
+        return (self.base, name) if name in self._codes else None
+
     def content_hash(self) -> str:
         """A hash over the base's weights and the pack."""
         parts = f"{self.base.content_hash()} {file_hash(self._file)}"

@@ -15,7 +15,9 @@ from dppa_core.system.byte_sizes import parse_size
 
 
 def convert(
-    model: Annotated[str, typer.Argument(help="A folder, owner/name, zoo:NAME, MODEL+ADAPTER.")],
+    model: Annotated[
+        str, typer.Argument(help="A folder, owner/name, zoo:NAME, MODEL+ADAPTER, MODEL+PACK.")
+    ],
     out: Annotated[Path, typer.Option(help="The checkpoint folder to make.")],
     dtype: Annotated[
         str | None, typer.Option(help="bfloat16, float16 or float32; unset, each keeps its own.")
