@@ -26,7 +26,7 @@ from dppa_core.evaluation.form_sizes import USUAL_STORES
 from dppa_core.forms.store import Store, parse_store_text
 from dppa_core.parameter_fields import is_number
 from dppa_core.recipes.yaml_text import load_recipe
-from dppa_core.tasks import items
+from dppa_core.tasks import OwnDomain, items
 
 MOST_FACTOR = 100
 USUAL_FACTORS = "1,1.5,2,3"
@@ -126,6 +126,15 @@ class SizeOptions:
         for domain in domains:
             items(domain, "test", self.limit)
         return domains
+
+    def notes(self, domains: Sequence[str]) -> list[str]:
+        """How many of a user's own questions are asked, a sentence for each domain."""
+        return [
+            f"{domain}: {len(items(domain, 'test', self.limit))} of {len(domain.items)} questions "
+            "are asked; half of all are kept for choosing factors."
+            for domain in domains
+            if isinstance(domain, OwnDomain)
+        ]
 
     def ladder(self) -> list[float]:
         """The factors; raises InvalidValue for one out of range."""

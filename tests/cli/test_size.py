@@ -86,7 +86,7 @@ def test_where_the_base_is_enough_the_questions_show_nothing(dppa: Command, tmp_
     assert dppa.out.count("\nwarning: ") == 2  # the other: few questions
     assert dppa("size", "zoo:math", *options, "--out", out) == 1
     assert f"dppa: {out}: nothing written of zoo:math" in dppa.err and not out.exists()
-    assert "is the base alone, 0.000 MB. Ask other questions" in dppa.err
+    assert "is the base alone, 0.000 MB. Ask by --tasks, --items or --text" in dppa.err
 
 
 def test_of_several_models_those_that_have_a_small_form_are_written(
@@ -109,6 +109,7 @@ def test_an_accuracy_says_how_many_questions_it_rests_on(dppa: Command, tmp_path
     assert "smallest file that loses at most 2 points of accuracy on 3 questions: " in dppa.out
     few = "3 questions are too few to show a loss of 2 points: one answer is 33.3 points. "
     assert f"warning: {few}At least 50 are needed." in dppa.out
+    assert "apples: 3 of 6 questions are asked; half of all are kept for choosing" in dppa.out
     assert dppa("size", "zoo:math", *options, "--json") == 0
     (model,) = dppa.json["models"]
     assert model["questions"] == 3 and f"{few}At least 50 are needed." in model["warnings"]

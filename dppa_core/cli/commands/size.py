@@ -69,6 +69,7 @@ def size(options: SizeOptions) -> None:
         values.append(change | _values(base, model, sizes, scores))
         values[-1]["warnings"] = [*base_warnings([(model, profile)]), *doubts(values[-1])]
         texts.append(_text(values[-1]))
+    texts += options.notes(domains)
     files, missing = [], []
     if options.out:
         files = write_enough(values, options.out, options.workers, overwrite=options.overwrite)

@@ -73,7 +73,7 @@ def why_not_written(row: Mapping[str, Any], out: Path) -> list[str]:
     if enough["store"] not in ("", BASE):
         return []
     if enough["store"] == BASE:
-        name, remedy = "the base alone", "Ask other questions by --tasks or --items."
+        name, remedy = "the base alone", "Ask by --tasks, --items or --text for more."
     else:
         name, remedy = "the whole model", "--forms names larger forms, as 'bits(bits=8)'."
     start = f"{out}: nothing written of {row['model']}: the {_subject(row)} is {name}"
