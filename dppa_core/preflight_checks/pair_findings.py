@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dppa_core.checkpoints.adapters.lora_files import names_another
 from dppa_core.checkpoints.matching import HEADS_REMEDY, place_tensors, unlike_labels
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.errors import many
@@ -73,10 +74,7 @@ def _adapted(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     if base.source == "hub" or tuned.stacked:  # its ancestry says it; several carriers
         return
     for adapter in tuned.adapters:
-        place = adapter.base.replace("\\", "/")
-        if not _plain(place) or place.startswith((".", "/", "~")) or ":/" in place:
-            continue  # a folder of its author: the name says nothing
-        if _plain(place) != _plain(carrier):
+        if names_another(adapter.base, carrier):
             yield tuned.note(
                 "base",
                 f"{adapter.reference} was trained on {adapter.base}, says its configuration; here "
@@ -84,12 +82,6 @@ def _adapted(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
                 "The same model under another name is harmless; another model ruins the merge.",
                 "Compare the two names.",
             )
-
-
-def _plain(reference: str) -> str:
-    """The last part of a name, in a normal spelling."""
-    last = reference.partition("@")[0].rstrip("/").rpartition("/")[2].rpartition(":")[2]
-    return "".join(sign for sign in last.lower() if sign.isalnum())
 
 
 def _configuration(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:

@@ -137,6 +137,8 @@ def _read(text: str, loader: type[PlainLoader]) -> tuple[list[Mapping[Any, Any]]
         raise InvalidRecipe(
             f"The recipe is not plain YAML: {line[:_MAX_REASON_LENGTH]}{cause}"
         ) from error
+    if not text.strip():
+        raise InvalidRecipe("The recipe is empty. A file that was never saved is the usual cause.")
     if not documents or not all(isinstance(document, Mapping) for document in documents):
         raise InvalidRecipe(f"The recipe is not a mapping of keys to values.{_MAPPING_CAUSE}")
     return documents, reading.repeated

@@ -2,6 +2,7 @@
 // Names of models and settings are inserted as text, never as markup.
 import { html, svg, say, put } from "../base/shapes.js";
 import { paint, part, server, setActivity } from "../session/parts.js";
+import * as controls from "../session/controls.js";
 import { watchRuns } from "../session/runs.js";
 import { saveable } from "../session/save_plots.js";
 import * as adamerging from "./adamerging.js";
@@ -11,8 +12,9 @@ import { after, bestOf, domainOf, HOW, isClimb, kindOf, PLOTS, settings, title, 
 /** Start was pressed. @type {() => void} */
 export let startSearch = () => {};
 const IDLE = "Nothing searched yet. Settings are tried on search questions; the test asks others.";
-const BEFORE = "Score what you take over, in the Score tab: it asks more questions, and plain merges stand beside it. "
-  + "Task arithmetic, which prunes nothing, may beat it.";
+const BEFORE = "Score what you take over, in the Score tab: it asks more questions, and plain merges stand beside it.";
+const PRUNED = " Task arithmetic, which prunes nothing, may beat it.";
+const before = () => BEFORE + (controls.pruner() ? PRUNED : "");
 const NOT_SHOWN = "The controls of the page cannot show that setting: the command line can (dppa search).";
 const WAYS = { climb: "the climb", joint: "the joint search", optuna: "Optuna", grid: "the grid",
   adamerging: "AdaMerging" };
@@ -86,13 +88,13 @@ part("search", ({ host, get, watch, trigger }) => {
     };
   }
   function finished(value) {
-    if (adamerging.isOne(value)) return adamerging.finished(value, BEFORE);
+    if (adamerging.isOne(value)) return adamerging.finished(value, before());
     if (value.state === "stopped" && value.trials.length)
       return `${value.trials.length} settings were tried and stay. Start goes on from there.`;
     if (value.state !== "done") return "";
     const summary = isClimb(value) ? "Found: the factors of each model by itself, the strongest band first"
       : `${value.trials.length} settings tried`;
-    return `${summary}. ${value.result?.test ?? ""} ${BEFORE}`;
+    return `${summary}. ${value.result?.test ?? ""} ${before()}`;
   }
   function accept(next) {
     // Cancel may overtake the first value of a run, which is then ignored.

@@ -174,8 +174,8 @@ def with_more_models(session: Session, references: Sequence[str]) -> Session:
     them: too many, the base itself, or one that is listed."""
     if len(session.models) + len(references) > MOST_MODELS:
         raise InvalidValue(
-            f"The list holds {len(session.models)} domain models of at most {MOST_MODELS}. Remove "
-            "one before adding another."
+            f"The list holds {len(session.models)} domain models, and at most {MOST_MODELS}: "
+            f"{len(references)} more do not fit. Remove some first."
         )
     if session.base in references:
         raise InvalidValue(f"{session.base} is the base itself: its delta is zero everywhere.")

@@ -261,3 +261,20 @@ def _check(folder: Path, module: str, update: LoraUpdate) -> None:
             f"{folder}: {module} is an embedding with DoRA, which is not computed here. Merge it "
             "with peft (merge_and_unload), save the model, and name that folder."
         )
+
+
+def names_another(named: str, carrier: str) -> bool:
+    """True if an adapter's configuration names another model than that on which it is put.
+
+    A folder of its author says nothing.
+    """
+    place = named.replace("\\", "/")
+    if not _plain(place) or place.startswith((".", "/", "~")) or ":/" in place:
+        return False
+    return _plain(place) != _plain(carrier)
+
+
+def _plain(reference: str) -> str:
+    """The last part of a name, in a normal spelling."""
+    last = reference.partition("@")[0].rstrip("/").rpartition("/")[2].rpartition(":")[2]
+    return "".join(sign for sign in last.lower() if sign.isalnum())

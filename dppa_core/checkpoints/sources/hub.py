@@ -184,5 +184,6 @@ def _unreachable(label: str, error: BaseException) -> Unreachable:
         cause = cause.__cause__
     return Unreachable(
         f"{label}: the Hub does not answer{status}. No network, a proxy, or a Hub that is busy is "
-        "the usual cause; what was fetched so far is kept."
+        "the usual cause; what was fetched so far is kept. If a folder is meant: none of that name "
+        "is here."
     )

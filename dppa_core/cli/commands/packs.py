@@ -20,6 +20,7 @@ from dppa_core.cli.options import (
 )
 from dppa_core.cli.output import emit, progress_line, teller
 from dppa_core.merging.lora.adapter_sum import sum_of_adapters
+from dppa_core.merging.lora.other_bases import adapters_of_others
 from dppa_core.merging.lora.report import MOST_RANK, USUAL_RANK, VLLM_RANKS
 from dppa_core.merging.lora.to_lora import merge_to_lora
 from dppa_core.merging.to_pack import PackReport, chosen_models, pack_models
@@ -157,6 +158,8 @@ def _write_adapter(
     options: PackOptions, recipe: MergeRecipe, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], str]:
     say = teller(quiet=False)
+    for warning in adapters_of_others(model.model for model in recipe.models):
+        say(f"! {warning}")
     adapter = merge_to_lora(
         recipe,
         options.out,
@@ -165,6 +168,8 @@ def _write_adapter(
         **settings,
     )
     words = f"as a model: {adapter.base}+{options.out}\n{adapter.serving}"
+    if options.rank is not None and options.rank > adapter.rank:
+        words = f"--rank {options.rank}: no change has more than {adapter.rank} directions\n{words}"
     return {"adapter": asdict(adapter)}, f"{options.out}: {in_bytes(adapter.nbytes)}\n{words}"
 
 

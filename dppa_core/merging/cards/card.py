@@ -67,7 +67,10 @@ def model_card(
     record = record or MergeRecord()
     method = get_method(recipe.method)
     paper = f" ([{method.paper}](https://arxiv.org/abs/{method.paper[6:]}))" if method.paper else ""
-    title = " + ".join(short_name(model.model) for model in recipe.models)
+    names = [short_name(model.model) for model in recipe.models]
+    if len(set(names)) < len(names):
+        names = [model.model for model in recipe.models]
+    title = " + ".join(names)
     text = dump_recipe(recipe)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     tags = ("" if method.name == "dppa" else method.name, *subject.tags)

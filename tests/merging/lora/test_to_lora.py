@@ -247,3 +247,21 @@ def test_options_of_packs_and_adapters_are_not_mixed(
     words = ("pack", tmp_path / "r.yaml", "--out", tmp_path / "out")
     assert dppa(*words, "--rank", 8) == 2 and "--rank is for --format lora" in dppa.err
     assert dppa(*words, "--format", "lora", "--coefficient", 1) == 2 and "whole merge" in dppa.err
+
+
+def test_an_adapter_of_another_base_and_a_rank_beyond_all_are_said(
+    pair: tuple[Path, Path], tmp_path: Path, dppa: Command
+) -> None:
+    base, adapter = pair[0], tmp_path / "adapter"
+    merge_to_lora(alone(*pair), adapter, rank=2, sync=False)
+    (tmp_path / "r.yaml").write_text(dump_recipe(alone(base, f"{base}+{adapter}")))
+    words = ("pack", tmp_path / "r.yaml", "--format", "lora", "--rank", 1000, "--no-sync", "--out")
+    assert dppa(*words, tmp_path / "own") == 0
+    assert "was trained on" not in dppa.err
+    assert "--rank 1000: no change has more than 2 directions" in dppa.out
+    config = adapter / "adapter_config.json"
+    values = json.loads(config.read_text()) | {"base_model_name_or_path": "meta-llama/Llama-3-8B"}
+    config.write_text(json.dumps(values))
+    assert dppa(*words, tmp_path / "foreign") == 0
+    said = f"! {adapter} was trained on meta-llama/Llama-3-8B, says its configuration; here it is"
+    assert said in dppa.err
