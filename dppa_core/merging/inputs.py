@@ -9,7 +9,6 @@ from typing import Any, Unpack
 
 from dppa_core.checkpoints.aligned_checkpoint import moves_rows
 from dppa_core.checkpoints.checkpoint import Checkpoint, stored_dtype
-from dppa_core.checkpoints.low_bit.formats import LowBitWeights
 from dppa_core.checkpoints.matching import match_tensors, tied
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned, tokenizer_place
 from dppa_core.checkpoints.sources.references import rename_models
@@ -94,14 +93,11 @@ class MergeInputs:
         }
         return tuple(parent_of(*named) for named in folders.items())
 
-    def rounding_losses(self, few: LowBitWeights | None = None) -> dict[str, RoundingLoss]:
-        """Domain model -> loss of its delta by rounding to the recipe's dtype, or to few bits."""
-        names = (model.model for model in self.recipe.models)
-        losses = {
-            name: rounding_loss(self.base, tuned, self.recipe.dtype, few)
-            for name, tuned in zip(names, self.tuned, strict=True)
-        }
-        return {name: loss for name, loss in losses.items() if loss is not None}
+    def rounding_loss(self) -> RoundingLoss | None:
+        """What rounding to the recipe's dtype takes of whole deltas, each times its coefficient."""
+        coefficients = [model.coefficient for model in self.recipe.models]
+        added = list(zip(self.tuned, coefficients, strict=True))
+        return rounding_loss(self.base, added, self.recipe.dtype)
 
     def companions(self) -> Companions:
         """Tokenizer, chat template, configuration and generation settings of the merge."""

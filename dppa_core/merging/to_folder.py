@@ -27,6 +27,7 @@ from dppa_core.merging.folder import (
     write_provenance,
 )
 from dppa_core.merging.inputs import references
+from dppa_core.merging.low_bit.target import requantising_warnings
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tally import MergeTally
@@ -62,9 +63,9 @@ class MergeReport:
     """Its owner."""
     dtype: str
     """Of the merged weights in plain numbers: the recipe's, or the base's where it names none."""
-    rounding: dict[str, float]
-    """Domain model -> share of ‖d‖ that rounding to that dtype takes of its whole delta,
-    measured on a sample; empty where the dtype holds the weights of all models."""
+    rounding: float | None
+    """Share of whole deltas, each times its coefficient, that rounding to that dtype takes,
+    estimated from a sample; None where the dtype holds every sum, and in few bits."""
     seconds: float
     sha256: str
     """Of model.safetensors; for several files, of the lines `sha256sum` prints for them."""
@@ -145,7 +146,7 @@ def finish(
         fill: Writes the weights into the folder, the index included.
     """
     recipe, beside, target = merger.recipe, merger.inputs.companions(), merger.target
-    losses = merger.inputs.rounding_losses(target.weights if target else None)
+    loss = None if target else merger.inputs.rounding_loss()
     folders, models = merger.inputs.folders(), (merger.base, *merger.inputs.tuned)
     with new_folder(Path(out), folders, overwrite=overwrite, sync=sync) as folder:
         weights = fill(folder)
@@ -157,12 +158,13 @@ def finish(
         warnings=(
             *(*tally.warnings(), *merger.plan.warnings),
             *(*merger.inputs.alignment.notes, *beside.warnings),
-            *rounding_warnings(losses),
+            *rounding_warnings(loss),
+            *requantising_warnings(record.requantised),
         ),
         calibration=dict(calibration_texts(recipe)),
         **asdict(beside.origins),
         dtype=recipe.dtype,
-        rounding={model: loss.share for model, loss in losses.items()},
+        rounding=loss.share if loss else None,
         seconds=time.perf_counter() - began,
         sha256=one_hash(record.files),
         files=dict(record.files),
@@ -224,8 +226,8 @@ def fill_files(
     **control: Unpack[RunControl],
 ) -> None:
     """Merge what a writer's files hold, and write it."""
-    target = merger.target
-    with target.writing(writer, tally.losses) if target else nullcontext(writer) as places:
+    target, base = merger.target, merger.base
+    with target.writing(writer, base, tally.losses) if target else nullcontext(writer) as places:
         write_tensors(merger, _FolderSink(merger, places, tally), workers, **control)
 
 

@@ -115,7 +115,7 @@ def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
         yield ok("licence", "", f"The merge stands under {merged.identifier}.")
 
 
-def about_same_format(models: Sequence[ModelFacts], *, few_bits: bool) -> Iterator[Finding]:
+def about_same_format(models: Sequence[ModelFacts], few_bits: bool) -> Iterator[Finding]:
     """Whether there is a format of few bits, for a merge in it."""
     if not few_bits:
         return

@@ -6,15 +6,12 @@ Every error that can be reported becomes a finding.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.checkpoint import Checkpoint, low_bit_of
-from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DppaError
 from dppa_core.preflight_checks.estimate import Estimate, estimate
 from dppa_core.preflight_checks.facts import (
@@ -26,7 +23,7 @@ from dppa_core.preflight_checks.facts import (
     note,
 )
 from dppa_core.preflight_checks.facts_collector import FactsCollector
-from dppa_core.preflight_checks.local_facts import LookNotes, trouble
+from dppa_core.preflight_checks.local_facts import trouble
 from dppa_core.preflight_checks.merge_findings import (
     about_licences,
     about_resources,
@@ -38,13 +35,13 @@ from dppa_core.preflight_checks.pair_findings import about_pair
 from dppa_core.preflight_checks.weight_findings import (
     BaseDistance,
     about_distance,
-    about_finite,
-    about_rounding,
+    about_weights,
+    exact_reference,
     measure_distance,
 )
 from dppa_core.profiling.profile import cached_profile, remembered_profile
-from dppa_core.profiling.rounding_loss import rounding_loss
 from dppa_core.progress import Progress, Stop
+from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.frames import html_table
 from dppa_core.system.machine import Machine, this_machine
@@ -104,6 +101,7 @@ def preflight_recipe(recipe: MergeRecipe, **settings: Any) -> PreflightReport:
     """Preflight of a recipe's merge; settings as in `preflight_models`."""
     models = tuple(model.model for model in recipe.models)
     of_recipe: dict[str, Any] = {
+        "coefficients": tuple(model.coefficient for model in recipe.models),
         "dtype": recipe.dtype,
         "method": recipe.method,
         "rounds": recipe.arithmetic != "float32",
@@ -117,6 +115,7 @@ def preflight_models(
     base: str,
     models: Sequence[str],
     *,
+    coefficients: Sequence[Coefficient] | None = None,
     dtype: str = "base",
     few_bits: bool = False,
     method: str = "dppa",
@@ -133,6 +132,7 @@ def preflight_models(
     Args:
         base: Reference of the base.
         models: References of the domain models.
+        coefficients: Of the models in one merge; None for each delta alone, whole.
         dtype: Of the merged weights; "base" for that of the base.
         few_bits: True for the first low-bit format; `dtype` is then of the other tensors.
         method: Of the merge.
@@ -152,8 +152,7 @@ def preflight_models(
     looked = _look(collector, (base, *models))
     base_facts = looked[0].facts
     tuned = [collected.facts for collected in looked[1:] if collected.facts]
-    if base_facts is not None:
-        base_facts, tuned = _with_vocabularies(collector, base_facts, tuned)
+    base_facts, tuned = _with_vocabularies(collector, base_facts, tuned)
     facts = ([base_facts] if base_facts else []) + tuned
     findings = [finding for collected in looked for finding in collected.findings]
     findings += [finding for model in facts for finding in about_model(model)]
@@ -161,8 +160,7 @@ def preflight_models(
     if base_facts:
         findings += [f for m in tuned for f in about_pair(base_facts, m, vocabulary, heads)]
         written["dtype"] = base_facts.stored_dtype if dtype == "base" else dtype
-    if facts:
-        findings += (*about_licences(facts), *about_same_format(facts, few_bits=few_bits))
+    findings += (*about_licences(facts), *about_same_format(facts, few_bits)) if facts else ()
     if base_facts and base_facts.bytes_of_weights:
         cost = {"method": method, "rounds": rounds, "workers": worker_count(workers)}
         needed = estimate(sizes_of(base_facts, tuned, **written | cost))
@@ -171,7 +169,8 @@ def preflight_models(
     distances, measured = _distances(base_facts, tuned, findings, settings)
     findings += measured
     if base_facts:
-        findings += _weights(base_facts, tuned, findings, {*dict(distances)}, **written, stop=stop)
+        rounded = {**written, "coefficients": coefficients, "stop": stop}
+        findings += about_weights(base_facts, tuned, findings, {*dict(distances)}, **rounded)
     return PreflightReport(base, tuple(models), tuple(facts), _sorted(findings), needed, distances)
 
 
@@ -185,9 +184,11 @@ def _look(collector: FactsCollector, references: Sequence[str]) -> list[Collecte
 
 
 def _with_vocabularies(
-    collector: FactsCollector, base: ModelFacts, tuned: list[ModelFacts]
-) -> tuple[ModelFacts, list[ModelFacts]]:
+    collector: FactsCollector, base: ModelFacts | None, tuned: list[ModelFacts]
+) -> tuple[ModelFacts | None, list[ModelFacts]]:
     """Read the tokens of tokenizers that differ from the base's, and then the base's."""
+    if base is None:
+        return base, tuned
     hashes = base.tokenizer.identities
     unlike = [model.reference for model in tuned if not model.tokenizer.identities & hashes]
     if not unlike or not base.tokenizer.files:
@@ -205,46 +206,6 @@ def _machine(models: Sequence[ModelFacts]) -> Machine:
     return this_machine(Path(constants.HF_HUB_CACHE))
 
 
-def _weights(
-    base: ModelFacts,
-    tuned: Sequence[ModelFacts],
-    findings: Sequence[Finding],
-    profiled: set[str],
-    *,
-    dtype: str,
-    few_bits: bool,
-    stop: Stop | None,
-) -> Iterator[Finding]:
-    """Findings from weights on this disk, and on each delta's loss by rounding.
-
-    Args:
-        profiled: Models whose weights, and the base's, were all read and are finite.
-    """
-    bad = {f.model for f in findings if f.severity is Severity.BLOCKER}
-    readable = [m for m in (base, *tuned) if m.tensors and not m.missing and m.reference not in bad]
-    opened: dict[str, Checkpoint] = {}
-    for reference, exact in {m.reference: _exact(m) for m in readable}.items():
-        notes = LookNotes(reference)
-        checkpoint = notes.attempt(partial(open_checkpoint, exact), None)
-        yield from notes.findings
-        if checkpoint is None:
-            continue
-        opened[reference] = checkpoint
-        if reference not in profiled and not (reference == base.reference and profiled):
-            finding = about_finite(reference, checkpoint, stop)
-            yield finding
-            if finding.severity is Severity.BLOCKER:
-                del opened[reference]  # rounding has no size among NaN
-    few = low_bit_of(*opened.values()) if few_bits else None
-    for model in tuned if base.tensors else ():
-        if not model.tensors or model.reference in bad:
-            continue
-        loss, stored = None, base.formats | model.formats | ({"F32"} if model.adapters else set())
-        if base.reference in opened and model.reference in opened:
-            loss = rounding_loss(opened[base.reference], opened[model.reference], dtype, few)
-        yield about_rounding(model.reference, stored, few.title if few else dtype, loss)
-
-
 def _distances(
     base: ModelFacts | None,
     tuned: Sequence[ModelFacts],
@@ -258,7 +219,7 @@ def _distances(
     fit = [m for m in tuned if m.tensors and not m.missing and m.reference not in bad]
     distances, new_findings = [], []
     for model in fit if base.reference not in bad else []:
-        names = (_exact(base), _exact(model))
+        names = (exact_reference(base), exact_reference(model))
         try:
             if settings is None:
                 profile = remembered_profile(*names)
@@ -273,13 +234,6 @@ def _distances(
         distances.append((model.reference, measure_distance(profile)))
         new_findings.append(about_distance(model.reference, distances[-1][1]))
     return tuple(distances), new_findings
-
-
-def _exact(facts: ModelFacts) -> str:
-    """The reference of exactly the version that was read."""
-    if facts.source != "hub" or facts.adapters:
-        return facts.reference
-    return f"hub:{facts.hub_name}@{facts.commit}"
 
 
 def _not_measured(model: str) -> Finding:

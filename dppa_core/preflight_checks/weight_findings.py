@@ -6,25 +6,37 @@ The last two read a sample of a large model.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint, low_bit_of
+from dppa_core.checkpoints.low_bit.formats import LowBitWeights
 from dppa_core.checkpoints.matching import check_finite
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import Cancelled, DppaError
-from dppa_core.preflight_checks.facts import Finding, Severity, counted, note, ok, warning
-from dppa_core.preflight_checks.local_facts import trouble
+from dppa_core.preflight_checks.facts import (
+    Finding,
+    ModelFacts,
+    Severity,
+    counted,
+    note,
+    ok,
+    warning,
+)
+from dppa_core.preflight_checks.local_facts import LookNotes, trouble
 from dppa_core.profiling.rounding_loss import (
-    BLOCK_NUMEL,
     REMEDY,
     RoundingLoss,
-    block_starts,
     is_exact,
+    rounding_loss,
     sample_names,
 )
+from dppa_core.profiling.rounding_sample import BLOCK_NUMEL, block_starts
 from dppa_core.progress import Stop, check
+from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.floats import DTYPE_CODES, FLOATS
+from dppa_core.pruning.floats import FLOATS
 
 FAR_RATIO = 0.5
 """‖d‖/‖W‖ of a whole model above which a warning is due. Fine-tuning stays in the hundredths, the
@@ -136,32 +148,97 @@ NOTABLE_LOSS, HEAVY_LOSS = 0.01, 0.1
 """Shares of ‖d‖ lost to rounding from which it is noted, and warned of."""
 
 
-def about_rounding(model: str, stored: set[str], dtype: str, loss: RoundingLoss | None) -> Finding:
-    """Finding on the share of a model's delta lost to the merge's dtype.
+def about_weights(
+    base: ModelFacts,
+    tuned: Sequence[ModelFacts],
+    findings: Sequence[Finding],
+    profiled: set[str],
+    *,
+    dtype: str,
+    few_bits: bool,
+    coefficients: Sequence[Coefficient] | None = None,
+    stop: Stop | None = None,
+) -> Iterator[Finding]:
+    """Findings from weights on this disk, and on what is lost by rounding.
 
     Args:
-        stored: Dtypes of the base's weights and the model's.
-        loss: As measured; None if the weights are not here.
+        profiled: Models whose weights, and the base's, were all read and are finite.
+        dtype, few_bits, coefficients: See `preflight_models`.
     """
-    kinds = ", ".join(sorted(stored))
-    if dtype in DTYPE_CODES and is_exact(dtype, stored):
+    bad = {f.model for f in findings if f.severity is Severity.BLOCKER}
+    readable = [m for m in (base, *tuned) if m.tensors and not m.missing and m.reference not in bad]
+    opened: dict[str, Checkpoint] = {}
+    for reference, exact in {m.reference: exact_reference(m) for m in readable}.items():
+        notes = LookNotes(reference)
+        checkpoint = notes.attempt(partial(open_checkpoint, exact), None)
+        yield from notes.findings
+        if checkpoint is None:
+            continue
+        opened[reference] = checkpoint
+        if reference not in profiled and not (reference == base.reference and profiled):
+            finding = about_finite(reference, checkpoint, stop)
+            yield finding
+            if finding.severity is Severity.BLOCKER:
+                del opened[reference]  # rounding has no size among NaN
+    few = low_bit_of(*opened.values()) if few_bits else None
+    sound = [bool(m.tensors) and m.reference not in bad for m in tuned if base.tensors]
+    if coefficients is not None and len(sound) == len(coefficients) and all(sound):
+        added = list(zip(tuned, coefficients, strict=True))
+        yield about_rounding("", base, added, opened, dtype, few)
+    for model, usable in zip(tuned, sound, strict=False) if coefficients is None else ():
+        if usable:
+            yield about_rounding(model.reference, base, [(model, 1.0)], opened, dtype, few)
+
+
+def about_rounding(
+    model: str,
+    base: ModelFacts,
+    added: Sequence[tuple[ModelFacts, Coefficient]],
+    opened: Mapping[str, Checkpoint],
+    dtype: str,
+    few: LowBitWeights | None,
+) -> Finding:
+    """Finding on the share of whole deltas, each times its coefficient, lost to a merge's format.
+
+    Args:
+        model: Whose delta it is; empty for the merge's.
+        opened: Models whose weights are here.
+        dtype, few: See `rounding_loss`.
+    """
+    loss, stored = None, base.formats.union(*(m.formats for m, _ in added))
+    stored |= {"F32"} if any(m.adapters for m, _ in added) else set()
+    if {base.reference, *(m.reference for m, _ in added)} <= opened.keys():
+        parts = [(opened[m.reference], coefficient) for m, coefficient in added]
+        loss = rounding_loss(opened[base.reference], parts, dtype, few)
+    kinds, dtype = ", ".join(sorted(stored)), few.title if few else dtype
+    if few is None and is_exact(dtype, stored, [coefficient for _, coefficient in added]):
         return ok(
             "dtype", model, f"The merge is stored in {dtype}, which loses nothing of {kinds}."
         )
     why = f"The weights are {kinds}: {dtype} rounds small changes next to large weights away."
     if loss is None:
-        sentence = f"The merge is stored in {dtype}, which takes part of its delta."
+        sentence = f"The merge is stored in {dtype}, which takes part of what is added."
         return note("dtype", model, sentence, why, REMEDY)
     if loss.share < NOTABLE_LOSS:
         return ok("dtype", model, loss.text, why)
-    make = warning if loss.share >= HEAVY_LOSS else note
+    make = warning if _is_heavy(loss) else note
     return make("dtype", model, loss.text, why, loss.remedy)
 
 
-def rounding_warnings(losses: Mapping[str, RoundingLoss]) -> tuple[str, ...]:
-    """A merge's warnings: one line for each domain model that loses a notable part."""
-    heavy = {model: loss for model, loss in losses.items() if loss.share >= HEAVY_LOSS}
-    return tuple(f"{model}: {loss.text} {loss.remedy}" for model, loss in heavy.items())
+def rounding_warnings(loss: RoundingLoss | None) -> tuple[str, ...]:
+    """A merge's warnings: a line if it loses a notable part to a dtype coarser than the weights."""
+    return (f"{loss.text} {loss.remedy}",) if loss is not None and _is_heavy(loss) else ()
+
+
+def _is_heavy(loss: RoundingLoss) -> bool:
+    return loss.coarser and loss.share >= HEAVY_LOSS
+
+
+def exact_reference(facts: ModelFacts) -> str:
+    """The reference of exactly the version that was read."""
+    if facts.source != "hub" or facts.adapters:
+        return facts.reference
+    return f"hub:{facts.hub_name}@{facts.commit}"
 
 
 def about_finite(model: str, checkpoint: Checkpoint, stop: Stop | None = None) -> Finding:

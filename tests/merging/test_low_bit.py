@@ -165,8 +165,10 @@ def test_commands_take_models_of_few_bits(
     out = tmp_path / "out"
     assert command("merge", tmp_path / "r.yaml", "--out", out, "--format", "same") == 0
     assert "dtype: FP8, beside it bfloat16, from compressed-tensors, " in command.out
-    assert "kB; rounding takes 0.02" in command.out
-    assert "of ‖W‖ (most of model.layers." in command.out and " of ‖d‖ of " in command.out
+    assert "kB; rounding took 0.02" in command.out
+    assert (
+        "of ‖W‖ (most of model.layers." in command.out and " of what the merge adds" in command.out
+    )
     card = (out / "README.md").read_text()
     assert "## Rounded to FP8" in card and "--out DIR --format same" in card
     rows = [line for line in card.splitlines() if line.startswith("| `model.layers.")]

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.low_bit.alphabets import FLOAT8, Alphabet, Codes
 from dppa_core.checkpoints.low_bit.lazy import Unfolded
-from dppa_core.checkpoints.low_bit.rounding import BlockRounding, Grid, Numbers, encoded
+from dppa_core.checkpoints.low_bit.rounding import BlockRounding, Grid, Numbers
 from dppa_core.checkpoints.low_bit.source import StoredTensor, StoredTensors
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.pruning.floats import from_float32, to_float32
@@ -27,6 +27,9 @@ Span = tuple[int, int]
 """First row or column, and the one after the last."""
 Window = Callable[[int, Span, Span], Numbers]
 """A part of a slab."""
+Rounds = Callable[[Numbers], tuple[Numbers, Numbers]]
+"""Numbers -> the nearest ones that can be stored, and from each the distance to the next, away from
+zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +153,37 @@ class Blocked(Folded):
     def elements(self, start: int, stop: int) -> Float32[ndarray, " n"]:
         return self._flat(start, stop, self._numbers)
 
-    def rounded(
-        self, start: int, values: Float32[ndarray, " n"]
-    ) -> tuple[Float32[ndarray, " n"], Float32[ndarray, " n"]]:
-        """Values for the elements from a flat index on, rounded by the scales as they are stored;
-        and from each the distance to the next number away from zero."""
-        scale, zero = (
-            self._flat(start, start + values.size, window) for window in (self._scale, self._zero)
-        )
-        codes, numbers = encoded(self.alphabet, values[None], scale[None], zero[None])
-        return numbers[0], self.alphabet.gaps[codes[0]] * np.abs(scale)
+    @property
+    def common(self) -> bool:
+        """A slab has one scale, or one that all of its blocks depend on."""
+        height, width = self.layout.block
+        return height >= self.layout.rows and width >= self.layout.columns
+
+    def rounds(
+        self,
+        slab: int,
+        rows: Span,
+        columns: Shaped[ndarray, " columns"],
+        weight: Numbers,
+        extremes: tuple[float, float] | None = None,
+    ) -> Rounds:
+        """What rounds a window of a slab by the scales that `fold` would choose for it.
+
+        Args:
+            rows: Of whole blocks, or of a part of the only block.
+            columns: All of some blocks, block by block.
+            weight: The numbers to fold, in the layout's order of rows and columns.
+            extremes: The slab's least and largest number, if `common` and this is a part of it.
+        """
+        height = self.layout.block[0]
+        across, at = np.unique(self.column_blocks[columns], return_inverse=True)
+        blocks = BlockRounding(np.ascontiguousarray(weight), height, at)
+        inside = np.ix_(np.arange(rows[0] // height, -(-rows[1] // height)), across)
+        scale, zero = self._grid_of(slab)
+        stored = scale[inside], None if zero is None else zero[inside]
+        grids = self.grids(*blocks.extremes(), stored, extremes)
+        grid = blocks.choose(grids, self.alphabet)[0]
+        return partial(blocks.nearest, self.alphabet, grid)
 
     def fold(self, slab: int, weight: Numbers) -> tuple[Mapping[str, Any], float]:
         """The parts that hold a slab of the tensor, and the square of what rounding takes.
@@ -173,16 +197,24 @@ class Blocked(Folded):
         at = self.column_blocks[order]
         blocks = BlockRounding(weight[:, order] if scattered else weight, self.layout.block[0], at)
         stored = self._grid_of(slab)
-        grids = self.grids(*blocks.extremes(), stored)
+        grids = self.grids(*blocks.extremes(), stored, None)
         grid, error = blocks.choose(grids, self.alphabet)
         codes = blocks.codes(self.alphabet, grid)
         if scattered:
             codes = codes[:, np.argsort(order)]
         return self.store(slab, codes, *grid), error
 
-    def grids(self, low: Numbers, high: Numbers, stored: Grid) -> list[Grid]:
-        """Scales and zero points to choose from for blocks of these extremes, the stored first."""
+    def grids(
+        self, low: Numbers, high: Numbers, stored: Grid, extremes: tuple[float, float] | None
+    ) -> list[Grid]:
+        """Scales and zero points to choose from for blocks of these extremes, the stored first.
+
+        Args:
+            extremes: The whole slab's, if these blocks are a part of it and its scale is `common`.
+        """
         alphabet, zero = self.alphabet, stored[1]
+        if extremes is not None:
+            low, high = (np.full_like(low, number) for number in extremes)
         if not alphabet.whole:
             largest = np.float32(alphabet.largest)
             return [stored, (self.held(np.maximum(high, -low) / largest), None)]

@@ -18,7 +18,9 @@ _BLOCK = 32
 class Microscaled(Packed):
     """Scales that are powers of two."""
 
-    def grids(self, low: Numbers, high: Numbers, stored: Grid) -> list[Grid]:
+    def grids(
+        self, low: Numbers, high: Numbers, stored: Grid, extremes: tuple[float, float] | None
+    ) -> list[Grid]:
         """The power that the specification takes, which cuts off the largest, and the next one."""
         largest = np.maximum(high, -low)
         power = self.held(largest / np.float32(4))

@@ -27,9 +27,19 @@ class Nvidia(Packed):
     def scales(self, slab: int) -> Numbers:
         return self._times(super().scales(slab), self._common)
 
-    def grids(self, low: Numbers, high: Numbers, stored: Grid) -> list[Grid]:
+    @property
+    def common(self) -> bool:
+        return True
+
+    def grids(
+        self, low: Numbers, high: Numbers, stored: Grid, extremes: tuple[float, float] | None
+    ) -> list[Grid]:
         scales = np.maximum(high, -low) / np.float32(self.alphabet.largest)
-        common = self._common_of(scales)
+        if extremes is None:
+            common = self._common_of(scales)
+        else:
+            largest = np.float32(max(map(abs, extremes)) / self.alphabet.largest)
+            common = self._common_of(np.full((1, 1), largest))
         in_fp8 = as_floats(as_stored(self._over(scales, common), "F8_E4M3"), "F8_E4M3")
         fresh = (self._times(in_fp8, common), None)
         return [stored, fresh] if common == self._common else [fresh]

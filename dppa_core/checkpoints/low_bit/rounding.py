@@ -77,6 +77,13 @@ class BlockRounding:
             codes[rows] = encoded(alphabet, self._weight[rows], *self._spread(grid, rows))[0]
         return codes
 
+    def nearest(self, alphabet: Alphabet, grid: Grid, values: Numbers) -> tuple[Numbers, Numbers]:
+        """Other numbers in place of the matrix, rounded; and the distances from there to the next
+        ones away from zero."""
+        scale, zero = self._spread(grid, slice(0, len(values)))
+        codes, numbers = encoded(alphabet, values, scale, zero)
+        return numbers, alphabet.gaps[codes] * np.abs(scale)
+
     def _bands(self) -> Iterator[tuple[slice, slice]]:
         """Rows, and the rows of blocks that they are in."""
         step = max(1, _BAND // max(1, self._weight.shape[1]))

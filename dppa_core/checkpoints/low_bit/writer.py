@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -14,8 +15,11 @@ from numpy import ndarray
 from dppa_core.checkpoints.low_bit.formats import LowBitWeights
 from dppa_core.checkpoints.low_bit.lazy import Unfolded
 
-Losses = dict[str, tuple[float, float]]
-"""Tensor -> the squares of what rounding took of it, and of it."""
+Losses = dict[str, tuple[float, float, float]]
+"""Tensor -> the squares of what rounding took of it, of it, and of its difference from the base."""
+Reading = Callable[[str, int, int], Float32[ndarray, " n"]]
+"""The base's elements of a tensor, from a flat index to another."""
+_CHUNK = 1 << 20
 
 
 @runtime_checkable
@@ -42,10 +46,13 @@ class FoldingWriter:
     A matrix is held as float32 until it is complete. Safe for many threads; what is written does
     not depend on their number, nor on the slices. A file that holds some parts of a matrix gets
     these.
+
+    Args:
+        base: What the tensors are compared with.
     """
 
-    def __init__(self, writer: Places, weights: LowBitWeights) -> None:
-        self._writer, self._stored = writer, frozenset(writer.names)
+    def __init__(self, writer: Places, weights: LowBitWeights, base: Reading) -> None:
+        self._writer, self._stored, self._base = writer, frozenset(writer.names), base
         tensors = {name: weights.blocked(name) for name in weights.tensors}
         self._folded = {name: folded for name, folded in tensors.items() if folded}
         logical = {part: f.name for f in self._folded.values() for part in f.parts.values()}
@@ -53,7 +60,7 @@ class FoldingWriter:
         self.names = tuple(dict.fromkeys(names))
         """Names of the model's tensors, in file order."""
         self._slabs: dict[tuple[str, int], _Slab] = {}
-        self._squares: dict[tuple[str, int], tuple[float, float]] = {}
+        self._squares: dict[tuple[str, int], tuple[float, float, float]] = {}
         self._lock = threading.Lock()
 
     def place(self, name: str, raw: Shaped[ndarray, " n"], start: int = 0) -> None:
@@ -73,9 +80,9 @@ class FoldingWriter:
     def losses(self) -> Losses:
         """Of the tensors written."""
         sums: Losses = {}
-        for (name, _), (error, square) in sorted(self._squares.items()):
-            before = sums.get(name, (0.0, 0.0))
-            sums[name] = before[0] + error, before[1] + square
+        for (name, _), squares in sorted(self._squares.items()):
+            error, square, added = sums.get(name, (0.0, 0.0, 0.0))
+            sums[name] = error + squares[0], square + squares[1], added + squares[2]
         return sums
 
     def _take(
@@ -94,7 +101,17 @@ class FoldingWriter:
     def _fold(self, name: str, slab: int, values: Float32[ndarray, " n"]) -> None:
         folded = self._folded[name]
         parts, error = folded.fold(slab, values.reshape(folded.shape[-2:]))
-        self._squares[name, slab] = error, float(np.square(values, dtype=np.float64).sum())
+        square = float(np.square(values, dtype=np.float64).sum())
+        self._squares[name, slab] = error, square, self._added(name, slab * values.size, values)
         for part, array in parts.items():
             if folded.parts[part] in self._stored:
                 self._writer.place(folded.parts[part], array.reshape(-1), slab * array.size)
+
+    def _added(self, name: str, first: int, values: Float32[ndarray, " n"]) -> float:
+        """The square of what a slab adds to the base."""
+        total = 0.0
+        for start in range(0, values.size, _CHUNK):
+            part = values[start : start + _CHUNK]
+            base = self._base(name, first + start, first + start + part.size)
+            total += float(np.square(part - base, dtype=np.float64).sum())
+        return total

@@ -203,18 +203,19 @@ def _report_lines(recipe: MergeRecipe, out: Path, report: MergeReport) -> list[s
 
 def _numbers(out: Path, report: MergeReport) -> str:
     """The number format of the weights, their bytes, and what rounding to it took."""
-    rounded, losses = report.requantised, []
+    rounded, lost = report.requantised, ""
     formats = report.dtype if rounded is None else f"{rounded.format}, beside it {report.dtype}"
     if rounded is not None:
         worst = max(rounded.tensors, key=rounded.tensors.__getitem__)
-        share = rounded.tensors[worst]
-        losses = [f"{rounded.error:.2g} of ‖W‖ (most of {worst}, {share:.2g})"]
-    losses += [f"{share:.2g} of ‖d‖ of {model}" for model, share in report.rounding.items()]
+        share, added = rounded.tensors[worst], rounded.of_added
+        lost = f"; rounding took {rounded.error:.2g} of ‖W‖ (most of {worst}, {share:.2g})"
+        lost += "" if added is None else f", {added:.2g} of what the merge adds"
+    elif report.rounding is not None:
+        lost = f"; rounding takes {report.rounding:.2g} of whole deltas, in a sample"
     size = sum((out / file).stat().st_size for file in report.files)
     others = [title for title in report.low_bit if rounded is None or title != rounded.format]
     read = f", from {', '.join(others)}" if others else ""
-    rounding = f"; rounding takes {', '.join(losses)}" if losses else ""
-    return f"dtype: {formats}{read}, {in_bytes(size)}{rounding}"
+    return f"dtype: {formats}{read}, {in_bytes(size)}{lost}"
 
 
 def _kept(recipe: MergeRecipe, report: MergeReport) -> str:

@@ -150,7 +150,7 @@ def _plan_recipe(options: PlanOptions, path: Path) -> None:
     recipe = load_recipe(path)
     with progress_line() as progress:
         inputs = open_inputs(recipe, workers=options.workers, progress=progress)
-        plans, losses = plan_merge(inputs).plans, inputs.rounding_losses()
+        plans, loss = plan_merge(inputs).plans, inputs.rounding_loss()
     if not plans:
         raise InvalidRecipe(
             f"{path}: the method {recipe.method} ranks no elements before it merges, so there is "
@@ -158,9 +158,8 @@ def _plan_recipe(options: PlanOptions, path: Path) -> None:
         )
     if options.frame is not None:
         write_frame(joined((plan.finetuned, plan.to_frame()) for plan in plans), options.frame)
-    lines = [f"{model}: {loss.text}" for model, loss in losses.items()]
-    text = "\n\n".join((*map(plan_text, plans), *(["\n".join(lines)] if lines else [])))
-    rounding = {model: loss.share for model, loss in losses.items()}
+    text = "\n\n".join((*map(plan_text, plans), *([loss.text] if loss else [])))
+    rounding = loss.share if loss else None
     values = {"plans": [plan.to_json() for plan in plans], "rounding": rounding}
     emit(values, text, as_json=options.as_json)
 

@@ -146,14 +146,27 @@ def _requantised(rounded: Requantised | None) -> list[str]:
     """What rounding to few bits took, the matrices that lost most first."""
     if rounded is None:
         return []
-    ordered = sorted(rounded.tensors.items(), key=lambda pair: (-pair[1], pair[0]))
-    rows = [f"| `{name}` | {share:.3g} |" for name, share in ordered[:_MOST_ROWS]]
+    rows = [f"| `{name}` | {share:.3g} |" for name, share in worst_matrices(rounded)]
     return [
         f"## Rounded to {rounded.format}\n",
-        f"The merge was computed in float32 and rounded. That takes {rounded.error:.3g} of ‖W‖ "
-        f"over {len(ordered)} matrices; `merge.json` lists each. These lost most:\n",
+        f"{requantised_text(rounded)} `merge.json` lists each. These lost most:\n",
         "\n".join(["| matrix | share of ‖W‖ |", "| --- | --- |", *rows, ""]),
     ]
+
+
+def requantised_text(rounded: Requantised) -> str:
+    """What rounding to few bits took, in two sentences."""
+    added, count = rounded.of_added, len(rounded.tensors)
+    and_added = "" if added is None else f", and {added:.3g} of what the merge adds to the base"
+    return (
+        f"The merge was computed in float32 and rounded. That took {rounded.error:.3g} of ‖W‖ over "
+        f"{count} matrices{and_added}."
+    )
+
+
+def worst_matrices(rounded: Requantised) -> list[tuple[str, float]]:
+    """The matrices that lost most by rounding, and what share of each."""
+    return sorted(rounded.tensors.items(), key=lambda pair: (-pair[1], pair[0]))[:_MOST_ROWS]
 
 
 def _optional_front(recipe: MergeRecipe, record: MergeRecord, relation: str) -> str:

@@ -52,6 +52,9 @@ class Requantised:
     """Of all matrices that were rounded."""
     tensors: Mapping[str, float]
     """Of each."""
+    of_added: float | None = None
+    """The same error as a share of ‖merge - base‖; None if nothing was added, or in the record of
+    an older version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jaxtyping import Float32
+from numpy import ndarray
+
 from dppa_core.checkpoints.checkpoint import Checkpoint, low_bit_of
 from dppa_core.checkpoints.low_bit.formats import LowBitWeights
 from dppa_core.checkpoints.low_bit.writer import FoldingWriter, Losses, Places
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, shown
 from dppa_core.merging.cards.record import Requantised
+from dppa_core.preflight_checks.weight_findings import HEAVY_LOSS
+from dppa_core.profiling.rounding_loss import LOW_BIT_REMEDY
+from dppa_core.pruning.floats import to_float32
 
 
 @dataclass(frozen=True)
@@ -39,14 +45,19 @@ class LowBitTarget:
         return (*specs, *(TensorSpec(name, entry.dtype, entry.shape) for name, entry in entries))
 
     @contextmanager
-    def writing(self, writer: Places, losses: Losses) -> Iterator[FoldingWriter]:
+    def writing(self, writer: Places, base: Checkpoint, losses: Losses) -> Iterator[FoldingWriter]:
         """A writer of the merge's tensors; in the end, what the model has beside them is copied.
 
         Args:
             writer: Of all stored tensors, or of some.
+            base: The merge's.
             losses: Gets those of the tensors written.
         """
-        folding = FoldingWriter(writer, self.weights)
+
+        def read(name: str, start: int, stop: int) -> Float32[ndarray, " n"]:
+            return to_float32(base.raw(name)[start:stop], base.dtype(name))
+
+        folding = FoldingWriter(writer, self.weights, read)
         yield folding
         losses.update(folding.losses())
         for name in sorted(self.weights.beside.intersection(writer.names)):
@@ -59,9 +70,10 @@ class LowBitTarget:
     def requantised(self, losses: Losses) -> Requantised:
         """What rounding took: ‖rounded(W) - W‖ / ‖W‖ of each matrix, and of all."""
         losses = dict(sorted(losses.items()))  # parts of a merge may come in any order
-        error, square = (sum(column) for column in zip(*losses.values(), strict=True))
-        shares = {name: _share(*squares) for name, squares in losses.items()}
-        return Requantised(self.weights.title, _share(error, square), shares)
+        error, square, added = (sum(column) for column in zip(*losses.values(), strict=True))
+        shares = {name: _share(*squares[:2]) for name, squares in losses.items()}
+        of_added = _share(error, added) if added else None
+        return Requantised(self.weights.title, _share(error, square), shares, of_added)
 
 
 def low_bit_target(
@@ -91,6 +103,16 @@ def low_bit_target(
                 "usual cause: leave the option out for bfloat16."
             )
     return LowBitTarget(few)
+
+
+def requantising_warnings(rounded: Requantised | None) -> tuple[str, ...]:
+    """A merge's warnings: a line if rounding took a notable part of what it adds."""
+    if rounded is None or (rounded.of_added or 0) < HEAVY_LOSS:
+        return ()
+    return (
+        f"Rounding to {rounded.format} took {rounded.of_added:.2g} of what the merge adds to the "
+        f"base. {LOW_BIT_REMEDY}",
+    )
 
 
 def _share(error: float, square: float) -> float:
