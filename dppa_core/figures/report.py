@@ -24,8 +24,8 @@ from dppa_core.figures.matrices import (
     kept_shares,
     planned_shares,
 )
-from dppa_core.merging.cards.card import stack_summaries
-from dppa_core.merging.cards.record import MergeRecord
+from dppa_core.merging.cards.card import requantised_text, stack_summaries, worst_matrices
+from dppa_core.merging.cards.record import MergeRecord, Requantised
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import paper_address
 from dppa_core.preflight_checks.licences import merged_licence
@@ -63,8 +63,9 @@ def report_html(about: Reported) -> str:
         _models(about),
         *(_model(about, index, figures) for index in range(len(recipe.models))),
         _licences(about.record),
+        _rounding(about.record.requantised),
         _hashes(about.record),
-        _again(recipe),
+        _again(recipe, about.record),
     ]
     style = (FOLDER / "report.css").read_text("utf-8")
     script = (FOLDER / "report.js").read_text("utf-8")
@@ -190,11 +191,23 @@ def _hashes(record: MergeRecord) -> str:
     )
 
 
-def _again(recipe: MergeRecipe) -> str:
+def _rounding(rounded: Requantised | None) -> str:
+    """What rounding to few bits took; empty for plain numbers."""
+    if rounded is None:
+        return ""
+    rows = [[name, f"{share:.3g}"] for name, share in worst_matrices(rounded)]
+    return (
+        f"<section><h2>Rounded to {escape(rounded.format)}</h2><p>{requantised_text(rounded)} "
+        f"These lost most:</p>{_table(['matrix', 'share of ‖W‖'], rows)}</section>"
+    )
+
+
+def _again(recipe: MergeRecipe, record: MergeRecord) -> str:
+    same = " --format same" if record.requantised else ""
     return (
         "<section><h2>Make it again</h2><p>Save this as <code>recipe.yaml</code>:</p>"
         f"<pre>{escape(dump_recipe(recipe))}</pre>"
-        "<pre>dppa merge recipe.yaml --out merged\ndppa card merged --check</pre>"
+        f"<pre>dppa merge recipe.yaml --out merged{same}\ndppa card merged --check</pre>"
         "<p>The same recipe on the same checkpoints gives the same bytes, and so the hashes "
         "above.</p></section>"
     )

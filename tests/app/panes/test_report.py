@@ -23,6 +23,8 @@ from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
+from tests.helpers.low_bit_models import FORMS, save
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 EVIL = "/x/<img src=x onerror=alert(1)>${alert(2)}</script><b>"
 
@@ -85,6 +87,30 @@ def test_the_command_writes_the_report_of_the_page_from_a_recipe_or_its_merge(
     assert dppa("report", tmp_path / "merged", "--out", out, "--overwrite", "--json") == 0
     assert out.read_bytes() == path.read_bytes()
     assert dppa.json["digest"] == read_merge(tmp_path / "merged").record.digest
+
+
+def test_a_report_of_a_merge_in_few_bits_says_so_as_its_card(dppa: Command, tmp_path: Path) -> None:
+    base = random_llama(1, Shape(hidden=40, intermediate=56))
+    few, math = save(base, tmp_path / "base", FORMS["fp8"]), tuned_llama(base, 2)
+    recipe = MergeRecipe(
+        str(few), (DomainModel(str(math.save(tmp_path / "math"))),), "task_arithmetic"
+    )
+    merge_to_folder(recipe, tmp_path / "merged", same_format=True, sync=False)
+    assert dppa("report", tmp_path / "merged", "--out", tmp_path / "r.html") == 0
+    text = Read((tmp_path / "r.html").read_text("utf-8")).text
+    card = (tmp_path / "merged/README.md").read_text()
+    assert "dppa merge recipe.yaml --out merged --format same\n" in text
+    sentences = card.partition("## Rounded to FP8\n\n")[2].partition(" `merge.json`")[0]
+    assert sentences.startswith("The merge was computed in float32 and rounded. That took 0.0")
+    assert "Rounded to FP8" in text and sentences in text
+    for row in card.splitlines():
+        if row.startswith("| `model.layers."):
+            name, share = row[3:-2].split("` | ")
+            assert f"{name}{share}" in text
+    merge_to_folder(recipe, tmp_path / "plain", sync=False)
+    assert dppa("report", tmp_path / "plain", "--out", tmp_path / "p.html") == 0
+    plain = Read((tmp_path / "p.html").read_text("utf-8")).text
+    assert "Rounded to" not in plain and "--format" not in plain
 
 
 def test_a_report_without_plotly_names_the_package(
