@@ -147,7 +147,8 @@ def _write_part(options: MergeOptions, recipe: MergeRecipe, part: tuple[int, int
         f"{options.out}: part {part[0]} of {part[1]}: {about.files} of {about.of} weight files, "
         f"{about.written} written now. When all parts are done: --part join"
     )
-    emit(asdict(about), text, as_json=options.as_json)
+    lines = [text, *(f"warning: {warning}" for warning in about.warnings)]
+    emit(asdict(about), "\n".join(lines), as_json=options.as_json)
 
 
 def _workers(options: MergeOptions, recipe: MergeRecipe | None = None) -> int | None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dppa_core.checkpoints.shard_writer import SHARD_SIZE
-from dppa_core.errors import InvalidValue
+from dppa_core.errors import InvalidValue, many
+from dppa_core.merging.cluster.claims import Terms, check_terms, claim, earlier_terms, release
 from dppa_core.merging.cluster.parts import (
     Shards,
     WrittenShard,
     check_parts,
     count,
     gather,
+    leftovers,
     parts_folder,
     read_shard,
     shards_of,
@@ -43,6 +47,7 @@ class PartReport:
     """Those of the whole merge."""
     folder: str
     """Where they wait."""
+    warnings: tuple[str, ...] = ()
 
 
 def merge_part(
@@ -63,7 +68,7 @@ def merge_part(
         options: backend, same_format, workers, progress, stop; see `merge_to_folder`.
 
     Raises:
-        InvalidValue: no such part; or the parts are being joined.
+        InvalidValue: no such part; other parts were told otherwise; or they are being joined.
         DppaError: see `merge_to_folder`.
     """
     if not 1 <= part <= parts:
@@ -71,10 +76,13 @@ def merge_part(
     target, merger, threads = _opened(recipe, out, overwrite, options)
     every = shards_of(merger, shard_size)
     with parts_folder(merger, shard_size, target, shared=True) as folder:
+        with _removed_if_refused(folder):
+            claim(target, Terms.of(merger, folder, shard_size, parts))
         files = list(every)[part - 1 :: parts]
         written = _write_missing(merger, {f: every[f] for f in files}, folder, threads, options)
-    now = sum(is_new for _, is_new in written.values())
-    return PartReport(now, len(files), len(every), str(folder))
+        now = sum(is_new for _, is_new in written.values())
+        stale = _leftover_warnings(folder, target)
+    return PartReport(now, len(files), len(every), str(folder), stale)
 
 
 def join_parts(
@@ -88,28 +96,69 @@ def join_parts(
 ) -> MergeReport:
     """Make the folder of a merge from its parts, whose bytes are those of `merge_to_folder`.
 
-    Every file is checked; one that is missing or damaged is written. The parts are removed.
+    Every file is checked; one that is missing or damaged is written, and a warning says so. The
+    parts are removed.
 
     Args:
         overwrite, shard_size, sync, options: See `merge_part`.
 
     Raises:
-        InvalidValue: a part is still being written.
+        InvalidValue: the parts were told otherwise, or one is still being written.
         DppaError: see `merge_to_folder`.
     """
     began = time.perf_counter()
     target, merger, threads = _opened(recipe, out, overwrite, options)
     tally, shards = MergeTally(merger.plan, merger.inputs.parents()), shards_of(merger, shard_size)
     with parts_folder(merger, shard_size, target) as parts:
-        check_parts(parts, target)
+        terms = earlier_terms(target)
+        with _removed_if_refused(parts):
+            if terms is not None:
+                check_terms(target, Terms.of(merger, parts, shard_size), terms)
+            check_parts(parts, target)
         written = _write_missing(merger, shards, parts, threads, options)
         files = {file: shard for file, (shard, _) in written.items()}
         for shard in files.values():
             count(tally, shard)
         fill = partial(gather, shards, files, parts)
         merge_report = finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
+        release(target)
         shutil.rmtree(parts, ignore_errors=True)
-    return merge_report
+        extra = *_missing(written, terms.parts if terms else 0), *_leftover_warnings(parts, target)
+    return replace(merge_report, warnings=(*merge_report.warnings, *extra))
+
+
+@contextmanager
+def _removed_if_refused(folder: Path) -> Iterator[None]:
+    """Remove a folder of parts that is empty when the block refuses them."""
+    try:
+        yield
+    except InvalidValue:
+        with suppress(OSError):  # it holds files
+            folder.rmdir()
+        raise
+
+
+def _missing(written: Mapping[str, tuple[WrittenShard, bool]], parts: int) -> Iterator[str]:
+    """What joining wrote itself, by part; their number is 0 if it is unknown."""
+    news = [is_new for _, is_new in written.values()]
+    if not parts and any(news):
+        files = many(len(news), "weight file")
+        yield f"{sum(news)} of {files} were missing or damaged: joining wrote them."
+    for part in range(parts):
+        own = news[part::parts]
+        name, files = f"part {part + 1}/{parts}", many(len(own), "weight file")
+        if own and all(own):
+            yield f"{name} was missing: joining wrote its {files}."
+        elif any(own):
+            yield f"{name}: of its {files} {sum(own)} missing or damaged; joining wrote as many."
+
+
+def _leftover_warnings(folder: Path, target: Path) -> tuple[str, ...]:
+    return tuple(
+        f"{other} holds weight files of another merge to {target}, by another recipe or other "
+        "options: remove it if none is running."
+        for other in leftovers(folder, target)
+    )
 
 
 def _opened(

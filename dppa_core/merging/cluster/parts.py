@@ -93,6 +93,7 @@ def read_shard(file: str, specs: tuple[TensorSpec, ...], folder: Path) -> Writte
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
     complete = shard.file == file and set(shard.digests) == {spec.name for spec in specs}
+    complete &= all(len(squares) == 3 for squares in shard.losses.values())
     return shard if complete and shard.sha256 == sha256 else None
 
 
@@ -114,7 +115,7 @@ def parts_folder(
     weights = [model.content_hash() for model in (merger.base, *merger.inputs.tuned)]
     settings = (recipe_hash(merger.recipe), str(shard_size), *(["same"] if merger.target else []))
     key = "\0".join((*settings, *weights))
-    name = f"{_start_of(target)}{hashlib.sha256(key.encode()).hexdigest()}"
+    name = f"{start_of(target)}-{hashlib.sha256(key.encode()).hexdigest()}"
     folder, lock = target.with_name(name), None
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -133,9 +134,16 @@ def parts_folder(
             os.close(lock)
 
 
-def _start_of(target: Path) -> str:
+def start_of(target: Path) -> str:
+    """How the names of all that waits beside a merge's folder begin."""
     start = os.fsencode(target.name)[:100].decode("utf-8", "ignore")  # a name has 255 bytes
-    return f".{start}.dppa-parts-"
+    return f".{start}.dppa-parts"
+
+
+def leftovers(folder: Path, target: Path) -> tuple[Path, ...]:
+    """Folders with weight files of other merges to the same target."""
+    beside = sorted(target.parent.glob(f"{glob.escape(start_of(target))}-*"))
+    return tuple(other for other in beside if other != folder and any(other.glob("*.safetensors")))
 
 
 def check_parts(folder: Path, target: Path) -> None:
@@ -145,8 +153,7 @@ def check_parts(folder: Path, target: Path) -> None:
         InvalidValue: the folder of parts is empty, and there is another that is not. The empty one
             is removed.
     """
-    beside = target.parent.glob(f"{glob.escape(_start_of(target))}*")
-    others = [other for other in beside if other != folder and any(other.glob("*.safetensors"))]
+    others = leftovers(folder, target)
     if others and not any(folder.iterdir()):
         folder.rmdir()
         raise InvalidValue(

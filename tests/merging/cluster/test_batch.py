@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +79,109 @@ def test_a_part_runs_again_and_joining_writes_what_is_missing_or_damaged(
     assert contents(out) == contents(tmp_path / "whole") and not waiting(out)
 
 
-def test_parts_of_other_settings_are_named_and_not_merged_anew(
+def left(folder: Path) -> list[str]:
+    """What lies beside a folder that is not made yet, or was made."""
+    return sorted(path.name for path in folder.parent.glob(f".{folder.name}.dppa-parts*"))
+
+
+def test_a_part_that_was_told_otherwise_is_refused_by_what_differs(
+    recipe: Path, dppa: Command, tmp_path: Path
+) -> None:
+    command = ["merge", recipe, "--out", tmp_path / "out", "--part"]
+    assert dppa(*command, "1/2", "--shard-size", SIZE) == 0
+    beside = left(tmp_path / "out")
+    other = dump_recipe(replace(RECIPE, models=(RECIPE.models[0], DomainModel("zoo:law", (0.6,)))))
+    wrong: dict[str, tuple[Any, ...]] = {
+        f"--shard-size is {SIZE + 1} bytes here, {SIZE} bytes there": ("2/2", SIZE + 1),
+        f"--shard-size is 5000000000 bytes here, {SIZE} bytes there": ("2/2", "5GB"),
+        "--part is of 3 here, of 2 there": ("2/3", SIZE),
+        "recipe: models.1.levels.0 is 0.6 here, 0.5 there": ("2/2", SIZE, other),
+    }
+    for text, (part, size, *recipes) in wrong.items():
+        recipe.write_text((*recipes, dump_recipe(RECIPE))[0])
+        calls = [part] if text.startswith("--part") else [part, "join"]
+        for call in calls:
+            assert dppa(*command, call, "--shard-size", size) == 1, text
+            assert text in dppa.err and "Give what they were given, or remove" in dppa.err
+        assert left(tmp_path / "out") == beside and not (tmp_path / "out").exists()
+    recipe.write_text(dump_recipe(RECIPE))
+    assert dppa(*command, "2/2", "--shard-size", SIZE) == 0
+    assert dppa(*command, "join", "--shard-size", SIZE) == 0
+    assert not left(tmp_path / "out") and "missing" not in dppa.out
+
+
+def test_other_weights_under_the_same_name_are_told(dppa: Command, tmp_path: Path) -> None:
+    base, out = random_llama(1, Shape(hidden=40, intermediate=56)), tmp_path / "out"
+    base.save(tmp_path / "base"), tuned_llama(base, 2).save(tmp_path / "m")
+    merge = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "m"), (0.5,)),))
+    merge_part(merge, out, 1, 2, shard_size=SIZE)
+    shutil.rmtree(tmp_path / "m")
+    tuned_llama(base, 3).save(tmp_path / "m")
+    with pytest.raises(InvalidValue, match=r"weights of .*/m are [0-9a-f]{12}… here, [0-9a-f]"):
+        merge_part(merge, out, 2, 2, shard_size=SIZE)
+
+
+def test_of_parts_that_start_at_once_the_first_decides(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def run(size: int) -> str:
+        try:
+            return merge_part(RECIPE, out, 1, 2, shard_size=size).folder
+        except InvalidValue as error:
+            return str(error)
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(run, [SIZE, SIZE + 1, SIZE, SIZE + 1]))
+    refused = [text for text in told if "is refused" in text]
+    assert len(refused) == 2 and len({text for text in told if text not in refused}) == 1
+    assert len(left(out)) == 2, "the folder of the first, and what it was told"
+
+
+def test_parts_whose_folder_was_removed_bind_nobody(recipe: Path, tmp_path: Path) -> None:
+    first = merge_part(RECIPE, tmp_path / "out", 1, 2, shard_size=SIZE)
+    shutil.rmtree(first.folder)
+    assert merge_part(RECIPE, tmp_path / "out", 2, 2, shard_size=SIZE + 1).written
+    join_parts(RECIPE, tmp_path / "out", shard_size=SIZE + 1, sync=False)
+    assert not left(tmp_path / "out")
+
+
+def test_joining_says_which_parts_it_writes_itself(
+    recipe: Path, dppa: Command, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = ["merge", recipe, "--out", out, "--shard-size", SIZE, "--part"]
+    assert dppa(*command, "1/3") == 0 and dppa(*command, "3/3") == 0
+    waiting(out)[0].unlink()
+    assert dppa(*command, "join") == 0
+    warned = [line for line in dppa.out.splitlines() if " part " in line]
+    assert len(warned) == 2
+    first = (
+        r"warning: part 1/3: of its \d+ weight files 1 missing or damaged; joining wrote as many."
+    )
+    assert re.fullmatch(first, warned[0])
+    second = r"warning: part 2/3 was missing: joining wrote its \d+ weight files\."
+    assert re.fullmatch(second, warned[1])
+
+
+def test_leftovers_of_another_merge_are_told(recipe: Path, dppa: Command, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["merge", recipe, "--out", out, "--shard-size", SIZE, "--part"]
+    with parts_folder(open_merger(RECIPE), SIZE + 1, out) as other:
+        (other / "model.safetensors").write_bytes(b"old")
+    for part in ("1/2", "2/2", "join"):
+        assert dppa(*command, part) == 0
+        assert f"{other} holds weight files of another merge to {out}" in dppa.out
+        assert "remove it" in dppa.out
+    assert other.exists()
+
+
+def test_without_what_they_were_told_parts_of_another_merge_are_not_merged_anew(
     recipe: Path, dppa: Command, tmp_path: Path
 ) -> None:
     command = ["merge", recipe, "--out", tmp_path / "out", "--part"]
     assert dppa(*command, "1/1", "--shard-size", SIZE) == 0
+    (claim,) = tmp_path.glob(".out.dppa-parts.json")
+    claim.unlink()
     assert dppa(*command, "join", "--shard-size", SIZE + 1) == 1
     assert "no part of this merge is there, but parts of another" in dppa.err
     assert "--shard-size or --format is the usual cause" in dppa.err
@@ -129,7 +230,9 @@ def test_parts_in_few_bits_are_the_bytes_of_one_merge(
     command = ["merge", recipe, "--out", out, "--shard-size", 1000, "--part"]
     for part in ("2/2", "1/2"):
         assert dppa(*command, part, "--format", "same") == 0
-    assert dppa(*command, "join") == 1 and "--format is the usual cause" in dppa.err
+    for part in ("2/2", "join"):
+        assert dppa(*command, part) == 1
+        assert "--format is plain here, same there" in dppa.err
     lost, damaged, *kept = waiting(out)
     modules = [{name.rpartition(".")[0] for name in load_file(path)} for path in kept]
     assert len(set().union(*modules)) < sum(map(len, modules))  # some are in two files
