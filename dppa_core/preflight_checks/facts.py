@@ -115,6 +115,8 @@ class ModelFacts:
     adapters: tuple[AdapterFacts, ...] = ()
     low_bit: str = ""
     """The format of few bits in which most weights are stored; `tensors` has them as float32."""
+    unreadable: bool = False
+    """Weights of few bits that cannot be read; a finding says why."""
     folded: frozenset[str] = frozenset()
     """Names of the tensors that are stored in it."""
     beside: int = 0

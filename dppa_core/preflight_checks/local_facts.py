@@ -143,14 +143,16 @@ def with_low_bit(facts: ModelFacts, notes: LookNotes, folder: Path | None) -> Mo
         folder: Where the weights are; None if only headers are here.
     """
     row = low_bit_format(facts.config)
-    if row is None or not facts.tensors:
+    if row is None or not (facts.tensors or notes.findings):
         return facts
-    known, read = (facts.reference, facts.config, facts.tensors), _stored_in(folder)
-    few = notes.attempt(lambda: find_low_bit(*known, read), None)
+    known = facts.reference, facts.config, facts.tensors
     facts = replace(facts, config=plain_config(facts.config), low_bit=row.title)
+    if not facts.tensors:
+        return replace(facts, unreadable=True)
+    read = _stored_in(folder)
+    few = notes.attempt(lambda: find_low_bit(*known, read), None)
     if few is None:  # the notes say what is wrong, or shapes are in weights that are not here
-        unread = row.title if not (read or row.has_shapes) else ""
-        return replace(facts, tensors={}, low_bit=unread)
+        return replace(facts, tensors={}, unreadable=bool(read or row.has_shapes))
     tensors = {name: facts.tensors[name] for name in few.names() if name not in few.tensors}
     for name, folded in few.tensors.items():
         size = sum(facts.tensors[part].size for part in folded.parts.values())

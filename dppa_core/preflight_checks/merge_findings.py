@@ -28,6 +28,7 @@ from dppa_core.preflight_checks.facts import (
     warning,
 )
 from dppa_core.preflight_checks.licences import merged_licence
+from dppa_core.preflight_checks.model_findings import quantised
 from dppa_core.preflight_checks.vocabulary_findings import same_tokens
 from dppa_core.pruning.tensor_names import token_tensors
 from dppa_core.system.machine import Machine
@@ -120,6 +121,8 @@ def about_same_format(models: Sequence[ModelFacts], few_bits: bool) -> Iterator[
     if not few_bits:
         return
     title = next((model.low_bit for model in models if model.low_bit), "")
+    if not title and any(map(quantised, models)):
+        return  # a blocker names a format that is not read
     if not title:
         problem = "No model is stored in few bits, so --format same has no format to write."
     elif title in {row.title for row in FORMATS if not row.writable}:

@@ -75,6 +75,8 @@ def _format(facts: ModelFacts) -> Iterator[Finding]:
             f"{title} in {facts.low_bit or ', '.join(facts.dtypes)}, "
             f"{counted(facts.parameters)} parameters, {in_bytes(facts.bytes_of_weights)}.",
         )
+    elif facts.unreadable:
+        return  # a blocker says it already
     elif facts.low_bit or (facts.format and not facts.format.has_header):
         title = facts.low_bit or (facts.format or SAFETENSORS).title
         yield facts.note(

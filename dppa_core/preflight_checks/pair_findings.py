@@ -12,6 +12,7 @@ from dppa_core.checkpoints.matching import HEADS_REMEDY, place_tensors, unlike_l
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.errors import many
 from dppa_core.preflight_checks.facts import Finding, ModelFacts, listed
+from dppa_core.preflight_checks.model_findings import quantised
 from dppa_core.preflight_checks.vocabulary_findings import about_template, about_vocabulary
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.tensor_names import (
@@ -42,8 +43,9 @@ def about_pair(
     yield from _ancestry(base, tuned)
     yield from _adapted(base, tuned)
     yield from _configuration(base, tuned)
-    yield from _tensors(base, tuned, heads)
-    yield from _dtypes(base, tuned)
+    if quantised(base) is None and quantised(tuned) is None:  # else all of them differ
+        yield from _tensors(base, tuned, heads)
+        yield from _dtypes(base, tuned)
     yield from about_vocabulary(base, tuned, vocabulary)
     yield from about_template(base, tuned)
 

@@ -1,5 +1,6 @@
 """Preflight of models of few bits: their facts, and the share of a delta below one step."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,3 +157,29 @@ def test_damage_is_a_blocker(tmp_path: Path, command: Command) -> None:
     assert command("preflight", base, tmp_path / "tuned") == 1
     assert "files: 'model.layers.0.mlp.gate_proj.scales' is F16 [8, 96], and for" in command.out
     assert command.err.startswith("dppa: 1 finding stands")
+
+
+@pytest.mark.parametrize("settings", [(), ("--format", "same")], ids=["plain", "same"])
+@pytest.mark.parametrize("broken", ["base", "math"])
+def test_one_cause_is_one_blocker(
+    tmp_path: Path, command: Command, broken: str, settings: tuple[str, ...]
+) -> None:
+    base = save(BASE, tmp_path / "base", FORMS["fp8"])
+    math = save(tuned_llama(BASE, 2), tmp_path / "math", FORMS["fp8"])
+    weights = tmp_path / broken / "model.safetensors"
+    whole, config = weights.read_bytes(), {"quant_method": "of-tomorrow", "bits": 8}
+
+    def blockers() -> list[str]:
+        assert command("preflight", base, math, *settings, "--json") == 1
+        return [f["what"] for f in command.json["findings"] if f["severity"] == "blocker"]
+
+    for length in (len(whole) // 2, 100, 4):
+        weights.write_bytes(whole[:length])
+        (text,) = blockers()
+        assert "model.safetensors" in text and "quantised" not in text
+    weights.write_bytes(whole)
+    change_config(tmp_path / broken, quantization_config=config)
+    assert blockers() == ["Its weights are quantised (of-tomorrow, 8 bits)."]
+    consequences = ("Its weights are BF16", "the base's BF16", "in the base F32", "from this base")
+    texts = json.dumps(command.json["findings"])
+    assert not [text for text in consequences if text in texts]
