@@ -26,7 +26,7 @@ from dppa_lab.reports.result_tables import (
     readme_table,
     search_tables,
 )
-from dppa_lab.reports.study_tables import confirmation_table, study_table
+from dppa_lab.reports.study_tables import confirmation_table, nested_table, study_table
 from dppa_lab.reports.survey_tables import survey_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +54,7 @@ def tables(data: LabData, values: Mapping[str, Any]) -> dict[str, str]:
     return {
         "experiments": experiments_table(*experiments),
         "confirmation": confirmation_table(values["study"]),
+        "nested": nested_table(values["nested"]),
         "study": study_table(values["study"]),
         **{f"forms-{size}": form_tables(kinds) for size, kinds in values["forms"].items()},
         **{f"factors-{size}": factor_table(kinds) for size, kinds in values["forms"].items()},

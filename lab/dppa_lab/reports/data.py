@@ -54,6 +54,11 @@ class LabData:
         """The pairs of manners of all sets whose conflicts were measured."""
         return [pair for file in self._files("conflicts") for pair in _read(file)]
 
+    @property
+    def nested(self) -> Sequence[Values]:
+        """The sets on which nested searches were measured."""
+        return [_read(file) for file in self._files("nested")]
+
     def _files(self, name: str) -> list[Path]:
         return sorted((self.folder / name).glob("*.json"))
 

@@ -15,6 +15,7 @@ from dppa_lab.zoo.results.choosing import BUDGET
 from dppa_lab.zoo.results.retained import hits_of, paired_gain, sides
 from dppa_lab.zoo.spec import SIZES
 from dppa_lab.zoo.study.merges import RATES
+from dppa_lab.zoo.study.nested_figures import nested_figures
 from dppa_lab.zoo.study.study_figures import study_figures
 from dppa_lab.zoo.survey.survey_figures import survey_figures
 
@@ -31,6 +32,7 @@ def figures(data: LabData) -> dict[str, Any]:
         "forms": {size: form_figures(deltas) for size, deltas in data.forms.items()},
         "leaderboard": _board(data.file("leaderboard.json")),
         "leaderboard-smollm2": _board(data.file("leaderboard-smollm2.json")),
+        "nested": nested_figures(data.nested),
         "results": _results(data.file("results.json")),
         "search": _search(data.file("search.json")),
         "study": study_figures(list(data.study.values())),
