@@ -106,6 +106,8 @@ def test_the_same_format_comes_out_within_the_stated_error(tmp_path: Path, form:
     written = json.loads((tmp_path / "out/config.json").read_text())
     assert written["quantization_config"] == dict(form.settings)
     check_merge(tmp_path / "out")
+    foreign = form.settings["quant_method"] == "modelopt"
+    assert any("transformers does not" in line for line in report.warnings) == foreign
 
 
 def test_a_merge_of_nothing_gives_the_bytes_of_the_base(tmp_path: Path, form: Form) -> None:

@@ -34,13 +34,15 @@ class LowBitFormat:
     writable: bool = True
     has_shapes: bool = True
     """Headers tell all shapes; without, weights must be here."""
+    in_transformers: bool = True
+    """transformers loads it."""
 
 
 FORMATS = (
     LowBitFormat("fp8", "FP8", fp8.find),
     LowBitFormat("fbgemm_fp8", "FP8", fp8.find_by_rows),
     LowBitFormat("compressed-tensors", "compressed-tensors", compressed.find),
-    LowBitFormat("modelopt", "Model Optimizer", modelopt.find),
+    LowBitFormat("modelopt", "Model Optimizer", modelopt.find, in_transformers=False),
     LowBitFormat("mxfp4", "MXFP4", microscaling.find),
     LowBitFormat("gptq", "GPTQ", gptq.find),
     LowBitFormat("awq", "AWQ", gptq.find_awq),

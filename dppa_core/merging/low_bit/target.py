@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, low_bit_of
-from dppa_core.checkpoints.low_bit.formats import LowBitWeights
+from dppa_core.checkpoints.low_bit.formats import FORMATS, LowBitWeights
 from dppa_core.checkpoints.low_bit.writer import FoldingWriter, Losses, Places
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, shown
@@ -106,13 +106,16 @@ def low_bit_target(
 
 
 def requantising_warnings(rounded: Requantised | None) -> tuple[str, ...]:
-    """A merge's warnings: a line if rounding took a notable part of what it adds."""
-    if rounded is None or (rounded.of_added or 0) < HEAVY_LOSS:
-        return ()
-    return (
-        f"Rounding to {rounded.format} took {rounded.of_added:.2g} of what the merge adds to the "
-        f"base. {LOW_BIT_REMEDY}",
-    )
+    """A merge's warnings: if rounding took a notable part of what it adds, and who loads it."""
+    lines = []
+    if rounded and any(not row.in_transformers for row in FORMATS if row.title == rounded.format):
+        lines.append(f"vLLM loads weights in {rounded.format}'s format; transformers does not.")
+    if rounded and (rounded.of_added or 0) >= HEAVY_LOSS:
+        lines.append(
+            f"Rounding to {rounded.format} took {rounded.of_added:.2g} of what the merge adds to "
+            f"the base. {LOW_BIT_REMEDY}"
+        )
+    return tuple(lines)
 
 
 def _share(error: float, square: float) -> float:
