@@ -2,12 +2,18 @@
 // models are alike in all three.
 import { html } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
+import { server } from "../session/parts.js";
 
 const TEMPLATES = /** @type {Record<string, string>} */ ({
   auto: "Automatic", base: "The base's", common: "That of most models", none: "None", alpaca: "Alpaca",
   chatml: "ChatML", exaone: "EXAONE", llama3: "Llama 3", "llama3-mergekit": "Llama 3, more line ends",
   mistral: "Mistral",
 });
+/** A base of few bits is merged in bfloat16. */
+function ofBase() {
+  const few = server.names[controls.state.base]?.few_bits;
+  return few ? `bfloat16: the base is ${few}` : "The base's";
+}
 const CHOICES = [
   { key: "template", name: "Chat template of the merge",
       title: "How a question is written for the merge. Automatic: as for the first model that has a template, the base "
@@ -18,10 +24,10 @@ const CHOICES = [
         ...controls.state.models.map(({ ref }) => [ref, `That of ${label(ref)}`])] },
   { key: "dtype", name: "Number format of the merge",
       title: "Each number of the merge is rounded to this format. float32 keeps small changes that bfloat16 rounds "
-      + "away, and takes twice the space.",
+      + "away, and takes twice the space. A base of few bits keeps its own format by dppa merge --format same.",
     now: () => controls.state.dtype,
     offered: () =>
-      [["base", "The base's"],
+      [["base", ofBase()],
         ...controls.controlOf("dtype").choices.filter((name) => name !== "base").map((name) => [name, name])] },
   { key: "heads", name: "Heads of the models",
       title: "A head turns the last layer into an answer. Encoders trained for different tasks have different heads, "

@@ -106,7 +106,7 @@ part("export", ({ host, get, watch, trigger }) => {
       const able = Boolean(file) && !file.reason;
       const size = choices.find(({ rank }) => kind === "adapter" && rank === rankOf(kind))?.size ?? file?.size;
       say(view.size, able ? `${size} · about ${file.time}` : file ? "not possible" : "…");
-      sayProse(view.note, file?.reason ?? "");
+      sayProse(view.note, file?.reason || file?.note || "");
       view.make.disabled = !able || !fresh || busy;
       view.make.hidden = Boolean(file?.reason);
     }

@@ -14,7 +14,8 @@ export const server = {
   tables: {},
   /**
    * Reference -> its label, colour, highest rank, and what its spectrum takes.
-   * @type {Record<string, {label: string, colour: string, rank?: number, spectrum?: {matrices: number, time: string}}>}
+   * @type {Record<string, {label: string, colour: string, few_bits?: string, rank?: number,
+   *   spectrum?: {matrices: number, time: string}}>}
    */
   names: {},
   /** Threshold of outliers as a multiple of the mean. @type {number | null} */

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dppa_core.checkpoints.checkpoint import low_bit_of
+from dppa_core.checkpoints.low_bit.formats import LowBitFormat
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.errors import DppaError, NoCounterpart
@@ -52,6 +54,8 @@ class ExportFacts:
     in_forms: bool
     """Whether every pack holds the form that its model is kept in."""
     adapters: AdapterSizes
+    few_bits: LowBitFormat | None = None
+    """The base's format, if it is stored in few bits."""
 
 
 def read_facts(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> ExportFacts:
@@ -67,6 +71,7 @@ def read_facts(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -
         sum(TensorSpec(name, model.dtype(name), model.shape(name)).nbytes for name in model.names())
         for model in (inputs.base, *inputs.tuned)
     )
+    few = low_bit_of(inputs.base)
     small = sum(tensor.numel for tensor in plan.tensors.values()) <= MEASURED_NUMEL
     forms = packed_forms(plan.recipe, inputs.tuned)
     form_bytes = [kept_bytes(kept, measure=small, stop=stop) for kept in forms.values()]
@@ -87,6 +92,7 @@ def read_facts(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -
         packed=most_pack_bytes(plan, inputs.base, forms) + sum(form_bytes),
         in_forms=len(forms) == len(inputs.tuned),
         adapters=adapter_sizes(inputs, plan),
+        few_bits=few.format if few else None,
     )
 
 
@@ -142,6 +148,7 @@ def export_value(
         "card": _text("README.md", model_card(facts.recipe, facts.record)),
     }
     files = {kind: _file(facts, kind) for kind in KINDS}
+    files["checkpoint"]["note"] = _number_format(facts)
     files["adapter"]["ranks"] = [_rank(facts, rank, kept) for rank in facts.adapters.ranks]
     return {"recipe": recipe_hash(recipe), "files": files, "texts": texts}
 
@@ -151,6 +158,16 @@ def _file(facts: ExportFacts, kind: str) -> dict[str, Any]:
     size = f"{most}{in_bytes(bytes_of(facts, kind))}"
     time, reason = in_time(seconds_of(facts, kind)), _obstacle(facts, kind)
     return {"size": size, "time": time, "reason": reason}
+
+
+def _number_format(facts: ExportFacts) -> str:
+    """What the weights are written in, on a base of few bits, and how to keep its format."""
+    if facts.few_bits is None:
+        return ""
+    written = f"In {facts.recipe.dtype}."
+    if not facts.few_bits.writable:
+        return written
+    return f"{written} `dppa merge --format same` writes {facts.few_bits.title}."
 
 
 def _rank(facts: ExportFacts, rank: int | None, kept: Sequence[float]) -> dict[str, Any]:

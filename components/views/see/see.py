@@ -8,6 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from dppa_core.checkpoints.checkpoint import low_bit_of
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.references import layer_sources
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
 from dppa_core.progress import Stop
@@ -102,6 +104,7 @@ def plots_payload(
     tables = {name: studio.table(session.base, name, parameters) for name in references}
     names: dict[str, dict[str, Any]] = {
         session.base: {"label": short_name(session.base), "colour": BASE_COLOUR}
+        | _few_bits(session.base, studio)
     }
     names |= {
         name: {
@@ -121,6 +124,14 @@ def plots_payload(
         "adopt": adopt,
         "look": look,
     }
+
+
+def _few_bits(base: str, studio: Studio) -> dict[str, str]:
+    """The format of a base that is stored in few bits: its merges are bfloat16."""
+    few = (
+        None if base.startswith("zoo:") else low_bit_of(open_checkpoint(base, public=studio.public))
+    )
+    return {"few_bits": few.title} if few else {}
 
 
 def _highest_rank(profile: DeltaProfile) -> int:

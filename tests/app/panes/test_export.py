@@ -16,6 +16,7 @@ import pytest
 from components.page.workbench import build_page
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
+from components.session.session import ModelChoice
 from components.views.export import export as making
 from components.views.export.export import card_preview, files_value, stream_making
 from components.views.export.export_values import (
@@ -27,6 +28,7 @@ from components.views.export.export_values import (
     read_facts,
 )
 from components.views.export.export_work import MAKERS, ExportWork, make_file, zip_folder
+from components.views.see.see import plots_payload
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import LOCAL
 from components.work.kinds import EXPORT, EXPORTS
@@ -44,6 +46,8 @@ from dppa_core.recipes.yaml_text import (
     short_hash,
 )
 from tests.helpers.command import Command
+from tests.helpers.low_bit_models import FORMS, READ_ONLY, save
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 ADA = Visitor("ada")
 
@@ -428,3 +432,30 @@ def test_only_what_exists_is_made() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'packs'"):
         find_maker("pack")
     assert issubclass(OutOfBudget, DppaError) and files_value((), "idle")["rows"] == []
+
+
+def test_a_base_of_few_bits_says_what_is_written_and_how_to_keep_its_format(tmp_path: Path) -> None:
+    base = random_llama(1, Shape(hidden=40, intermediate=56))
+    plain = base.save(tmp_path / "plain")
+    math = tuned_llama(base, 2).save(tmp_path / "math")
+
+    def note(on: Path, **settings: str) -> str:
+        recipe = MergeRecipe(str(on), (DomainModel(str(math)),), "task_arithmetic", **settings)
+        facts = read_facts(recipe, public=False)
+        return export_value(facts, recipe, public=False)["files"]["checkpoint"]["note"]
+
+    few = save(base, tmp_path / "few", FORMS["fp8"])
+    assert note(few) == "In bfloat16. `dppa merge --format same` writes FP8."
+    assert note(few, dtype="float32") == "In float32. `dppa merge --format same` writes FP8."
+    read_only = save(base, tmp_path / "bits", READ_ONLY["nf4"])
+    assert note(read_only) == "In bfloat16." and note(plain) == ""
+
+
+def test_the_tables_name_the_format_of_a_base_of_few_bits(zoo_env: Path, tmp_path: Path) -> None:
+    base = random_llama(1, Shape(hidden=40, intermediate=56))
+    few = str(save(base, tmp_path / "few", FORMS["fp8"]))
+    math = str(tuned_llama(base, 2).save(tmp_path / "math"))
+    own = replace(first_session(), base=few, models=(ModelChoice(math),))
+    studio = Studio(public=False)
+    assert plots_payload(own, studio)["names"][few]["few_bits"] == "FP8"
+    assert "few_bits" not in plots_payload(first_session(), studio)["names"]["zoo:base"]

@@ -18,6 +18,8 @@ from transformers import (
 from dppa_core.preflight_checks.fetchable_sets import fetchable_set
 from dppa_core.recipes.yaml_text import load_recipe
 from tests.e2e.page_driver import Studio
+from tests.helpers.low_bit_models import FORMS, save
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 MATH = Path(__file__).parents[3] / "assets" / "zoo" / "math"
 
@@ -96,6 +98,23 @@ def test_a_command_in_a_sentence_is_code_and_has_no_backticks(studio: Studio) ->
     studio.use_models(", ".join(f"/m{i}" for i in range(40)))
     expect(page.locator("#own-models .field-note")).to_contain_text("dppa merge takes any number")
     assert "`" not in page.locator("body").inner_text()
+
+
+@pytest.mark.long
+def test_on_a_base_of_few_bits_the_number_format_is_bfloat16(
+    studio: Studio, tmp_path: Path
+) -> None:
+    studio.wait_exact(80)
+    base = random_llama(1, Shape(hidden=64, intermediate=96))
+    few = save(base, tmp_path / "origin", FORMS["fp8"])
+    tuned = tuned_llama(base, 2, 0.01).save(tmp_path / "tuned")
+    studio.use_models(str(tuned), base=str(few))
+    studio.page.get_by_text("Base model: origin (folder)").wait_for()
+    dtype = studio.page.get_by_label("Number format of the merge")
+    expect(dtype.locator("option:checked")).to_have_text("bfloat16: the base is FP8")
+    studio.page.locator('#panes [data-pane="export"]').click()
+    note = studio.page.locator('.take-row[data-kind="checkpoint"] .take-note')
+    expect(note).to_have_text("In bfloat16. dppa merge --format same writes FP8.")
 
 
 @pytest.fixture
