@@ -35,7 +35,7 @@ class RoundingLoss:
     share: float
     """‖rounded(W + c d) - (W + c d)‖ / ‖c d‖."""
     unchanged: float
-    """Share of the weights that change that are written with the base's own value."""
+    """Share of the weights that change that are written as the base's own would be."""
     below_step: float = 0.0
     """Share of them that change by less than the distance to the format's next value."""
     added: str = "d"
@@ -52,8 +52,8 @@ class RoundingLoss:
             return f"Rounding to {self.dtype} takes nothing of {added}, in a sample."
         return (
             f"Rounding to {self.dtype} takes {self.share:.2g} of {added}: {self.unchanged:.0%} of "
-            f"the changed weights keep the base's value, and in {self.below_step:.0%} the change "
-            "is smaller than one step, in a sample."
+            "the changed weights round to the same value as the base's, and in "
+            f"{self.below_step:.0%} the change is smaller than one step, in a sample."
         )
 
     @property
