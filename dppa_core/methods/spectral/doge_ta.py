@@ -106,10 +106,6 @@ def _slope_of(
     found = [singular(delta, each, rounding) for delta in deltas]
     outputs = np.hstack([parts.left for parts in found])
     shared = singular(outputs, size // SHARED_PART).left.astype(np.float32)
-    few = all(len(parts.values) < each for parts in found)
-    lefts = [(parts.left * parts.values).astype(np.float32) for parts in found]
-    rights = np.vstack([parts.right for parts in found]).astype(np.float32)
-    ends = np.cumsum([0, *(left.shape[1] for left in lefts)])
 
     def of_whole(change: Single) -> Single:
         slope = np.zeros_like(change)
@@ -117,6 +113,12 @@ def _slope_of(
             left = error - total * np.einsum("rc,rc->r", delta, change)
             slope -= 2 * total * left[:, None] * delta
         return np.asarray(slope - shared @ (shared.T @ slope))
+
+    if any(len(parts.values) == each for parts in found):
+        return of_whole
+    lefts = [(parts.left * parts.values).astype(np.float32) for parts in found]
+    rights = np.vstack([parts.right for parts in found]).astype(np.float32)
+    ends = np.cumsum([0, *(left.shape[1] for left in lefts)])
 
     def of_few(change: Single) -> Single:
         along, parts = change @ rights.T, []
@@ -126,7 +128,7 @@ def _slope_of(
         slope = np.hstack(parts)
         return np.asarray((slope - shared @ (shared.T @ slope)) @ rights)
 
-    return of_few if few else of_whole
+    return of_few
 
 
 def _kept(stack: Stack, cuts: Sequence[Cut], model: int) -> Bool[ndarray, "rows columns"]:
