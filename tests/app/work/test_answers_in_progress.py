@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,16 +29,23 @@ def test_a_check_waits_until_the_last_person_has_an_answer() -> None:
     thread.join()
 
 
-def test_with_people_all_the_time_it_goes_on_slowly() -> None:
-    people = AnswersInProgress()
+def test_with_people_all_the_time_it_goes_on_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits three times as long as it worked, at most for `AT_ONCE`."""
+    people, now, waits = AnswersInProgress(), [0.0], list[float]()
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("components.work.answers_in_progress.time", clock)
+    monkeypatch.setattr(people, "nobody_waits", wait)
     stop = PausingStop(people, threading.Event())
     with people.counted():
-        begun = time.monotonic()
-        for _ in range(5):
-            time.sleep(0.01)
+        for worked in (0.01, 0.02, 5.0):
+            now[0] += worked
             assert not stop.is_set()
-        spent = time.monotonic() - begun
-    assert 0.1 < spent < 5 * AT_ONCE + 2
+    assert waits == pytest.approx([0.03, 0.06, AT_ONCE])
 
 
 def test_a_request_to_stop_is_seen_at_once() -> None:
