@@ -80,9 +80,9 @@ def nbytes(shape: tuple[int, int], parameters: DrawnParameters) -> int:
 
 
 def label(parameters: DrawnParameters) -> str:
-    """As "99 % pruned at random"."""
-    factor = times(parameters.factor) if parameters.factor else ""
-    return f"{100 * parameters.rate:.4g} % pruned at random{factor}"
+    """As "99 % pruned at random × 2": beside what the rate enlarges, as of any form."""
+    beyond = float(f"{whole_factor(parameters) * (1 - parameters.rate):.4g}")
+    return f"{100 * parameters.rate:.4g} % pruned at random{times(beyond)}"
 
 
 FORM = Form(

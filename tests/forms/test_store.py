@@ -65,6 +65,9 @@ def test_a_factor_multiplies_what_every_form_keeps() -> None:
         )
         assert np.allclose(more, 1.5 * kept, rtol=1e-5, atol=1e-6)
     assert parse_store_text("bits(bits=1)").times(1.5).title() == "1 bit × 1.5"
+    drawn = parse_store_text("drawn(rate=0.99)")
+    assert drawn.times(2).title() == "99 % pruned at random × 2", "beside the 100 of the rate"
+    assert parse_store_text("drawn(rate=0.99,factor=100)").title() == drawn.title()
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def earlier_terms(target: Path) -> Terms | None:
     try:
         values = json.loads(_claim_of(target).read_text("utf-8"))
         terms = Terms(**values)
+        waiting = target.with_name(terms.folder).is_dir()  # ValueError for a path
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
@@ -78,7 +79,7 @@ def earlier_terms(target: Path) -> Terms | None:
             f"{_claim_of(target)}: what the parts of this merge were told cannot be read. A file "
             "system that is full is the usual cause: remove it, and run the parts again."
         ) from error
-    return terms if target.with_name(terms.folder).is_dir() else None
+    return terms if waiting else None
 
 
 def claim(target: Path, terms: Terms) -> None:

@@ -145,6 +145,18 @@ def test_parts_whose_folder_was_removed_bind_nobody(recipe: Path, tmp_path: Path
     assert not left(tmp_path / "out")
 
 
+@pytest.mark.parametrize("folder", ["", "../elsewhere", 7])
+def test_what_the_parts_were_told_is_no_path_that_anyone_may_set(
+    recipe: Path, tmp_path: Path, folder: object
+) -> None:
+    out = tmp_path / "out"
+    merge_part(RECIPE, out, 1, 2, shard_size=SIZE)
+    (told,) = tmp_path.glob(".out.dppa-parts.json")
+    told.write_text(json.dumps({**json.loads(told.read_text()), "folder": folder}))
+    with pytest.raises(InvalidValue, match=r"dppa-parts\.json: what the parts .* cannot be read"):
+        merge_part(RECIPE, out, 2, 2, shard_size=SIZE)
+
+
 def test_joining_says_which_parts_it_writes_itself(
     recipe: Path, dppa: Command, tmp_path: Path
 ) -> None:
