@@ -23,7 +23,7 @@ from dppa_core.recipes.yaml_text import dump_recipe, parse_recipe, recipe_hash
 from tests.helpers.tiny_models import random_llama, tuned_llama
 from tests.reference.method_cases import PAIRS
 
-_BY_MACHINE = {"fisher", "regmean"} | {
+BY_MACHINE = {"fisher", "regmean"} | {
     m.name for m in METHODS if m.combination is not None and m.combination.matrices
 }
 FILE = Path(__file__).with_name("recorded_bytes.json")
@@ -72,7 +72,7 @@ def recorded(text: str, folder: Path) -> dict[str, Any]:
     """The hashes of one recipe: of itself, its YAML, plans and merge, and of base and packs."""
     recipe = parse_recipe(text)
     hashes: dict[str, Any] = {"recipe": recipe_hash(recipe), "yaml": _hash(dump_recipe(recipe))}
-    if recipe.method in _BY_MACHINE:
+    if recipe.method in BY_MACHINE:
         return hashes
     plans = [plan.to_json() for plan in open_merger(recipe).plan.plans]
     hashes["plans"] = _hash(json.dumps(plans, sort_keys=True))
