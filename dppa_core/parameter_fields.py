@@ -11,6 +11,11 @@ from dppa_core.errors import InvalidRecipe, InvalidValue, closest, shown
 
 T = TypeVar("T")
 _SPAN = ("min", "max", "step")
+_BOOLEANS = {
+    **dict.fromkeys(("yes", "on", "true"), True),
+    **dict.fromkeys(("no", "off", "false"), False),
+}
+"""The words of YAML 1.1 for true and false; YAML 1.2 reads most of them as texts."""
 
 
 def number(
@@ -68,6 +73,19 @@ def told_values(settings: Any) -> dict[str, Any]:
     return {name: value for name, value in asdict(settings).items() if name not in unset}
 
 
+def as_boolean(value: object) -> bool | None:
+    """True or False for a boolean and for the words of YAML 1.1; None for anything else."""
+    if isinstance(value, bool):
+        return value
+    return _BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def as_choice(value: object, choices: tuple[Any, ...]) -> object:
+    """A boolean, or a word for one, as `yes` or `no` where these are the choices."""
+    boolean = as_boolean(value) if {"yes", "no"} == set(choices) else None
+    return value if boolean is None else "yes" if boolean else "no"
+
+
 def is_number(value: object) -> bool:
     """Whether a value is a finite real number; True and False are not."""
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
@@ -105,6 +123,7 @@ class Parameters:
 
 def _checked(item: Field[Any], value: object) -> object:
     if "choices" in item.metadata:
+        value = as_choice(value, item.metadata["choices"])
         _check_choice(item.name, value, item.metadata["choices"])
     if "text" in item.metadata and not isinstance(value, str):
         raise InvalidValue(f"{item.name} must be a text, got {shown(value)}.")

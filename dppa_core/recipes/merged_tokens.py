@@ -10,7 +10,7 @@ from dppa_core.checkpoints.sources.references import checked_reference, kept_del
 from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS, MAX_TEMPLATE, is_template
 from dppa_core.checkpoints.vocabulary.token_rows import BASE_WORD, ZERO, TokenRow, TokenRows
 from dppa_core.errors import InvalidRecipe, shown
-from dppa_core.parameter_fields import check_keys
+from dppa_core.parameter_fields import as_boolean, check_keys
 from dppa_core.recipes.checks import within
 
 CHOICES = {
@@ -98,6 +98,8 @@ def _token_row(token: str, entry: Any, references: Sequence[str]) -> TokenRow:
     values["source"] = _reference(values.get("source", ""), references)
     for key, (kind, words) in _KINDS.items():
         value = values.get(key, kind())
+        if kind is bool and (boolean := as_boolean(value)) is not None:
+            values[key] = value = boolean
         if type(value) is not kind or (key == "source" and not value):
             raise InvalidRecipe(f"{place}: {key} must be {words}, got {shown(value)}.")
     return within(place, lambda: TokenRow(**values))

@@ -11,6 +11,7 @@ from dppa_core.checkpoints.sources.references import stacked_models
 from dppa_core.checkpoints.vocabulary.chat_templates import FORMATS, is_template
 from dppa_core.checkpoints.vocabulary.token_rows import UNSET, ZERO, TokenRow, TokenRows
 from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
+from dppa_core.parameter_fields import as_boolean
 from dppa_core.recipes.checks import within
 from dppa_core.recipes.mergekit.documents import reference_of
 from dppa_core.recipes.mergekit.reader import MergekitSource
@@ -139,7 +140,7 @@ def _token_row(source: MergekitSource, token: str, entry: Any) -> TokenRow | Non
     place = f"tokenizer: tokens: {shown(token)}"
     if not isinstance(entry, Mapping):
         raise InvalidRecipe(f"{place} must be a mapping with the key 'source', got {shown(entry)}.")
-    origin, force = entry.get("source"), entry.get("force") is True
+    origin, force = entry.get("source"), as_boolean(entry.get("force")) is True
     if origin is None:
         source.note(
             f"{place} has no source, so that nothing is set; mergekit stops where it would be."

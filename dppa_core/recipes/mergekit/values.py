@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, shown
-from dppa_core.parameter_fields import is_number
+from dppa_core.parameter_fields import as_boolean, is_number
 from dppa_core.pruning.coefficients import Gradient, in_layer
 from dppa_core.pruning.module_groups import layer_count, layer_of
 
@@ -46,7 +46,8 @@ def plain_value(value: Any) -> Any:
         try:
             return float(value)
         except ValueError:
-            return value
+            boolean = as_boolean(value)
+            return value if boolean is None else boolean
     if isinstance(value, Mapping):
         return {k: plain_value(v) if k == "value" else v for k, v in value.items()}
     return [plain_value(item) for item in value] if isinstance(value, list) else value

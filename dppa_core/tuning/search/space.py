@@ -11,7 +11,7 @@ from typing import Any
 from dppa_core.errors import InvalidValue, did_you_mean, shown
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import Method
-from dppa_core.parameter_fields import check_number
+from dppa_core.parameter_fields import as_choice, check_number
 from dppa_core.pruning.coefficients import LARGEST_COEFFICIENT
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -152,6 +152,7 @@ def _narrowed(parameter: SearchParameter, text: str) -> SearchParameter:
             get_method(part)
         return replace(parameter, choices=tuple(parts))
     if parameter.choices:
+        parts = [str(as_choice(part, parameter.choices)) for part in parts]
         for part in parts:
             if part not in parameter.choices:
                 choices = ", ".join(map(str, parameter.choices))
